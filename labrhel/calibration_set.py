@@ -1,0 +1,39 @@
+"""An immutable set of calibrated values, and what an experiment reads from it.
+
+A value is known with an uncertainty, by a method, until a time.  The set's digest is the calibration id that every
+gradient and run carries.  An empty set is the ideal rig: no delay, unit gain, no offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from labrhel.frozen import Digested
+
+IDEAL: Mapping[str, float] = MappingProxyType({"delay": 0.0, "gain": 1.0, "offset": 0.0})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibratedValue(Digested):
+    """One measured number with unit, standard error, method, and the time [s since 1970] it is valid until."""
+
+    value: float
+    unit: str
+    uncertainty: float
+    method: str
+    run: str = ""
+    valid_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationSet(Digested):
+    """Values by name, `subject.quantity`: `f1.delay` [s], `q4.gain`, `q4.offset` [unit], `friction` ..."""
+
+    values: Mapping[str, CalibratedValue] = field(default_factory=dict)
+
+    def number(self, subject: str, quantity: str) -> float:
+        """The value of `subject.quantity`, or that of the ideal rig."""
+        known = self.values.get(f"{subject}.{quantity}")
+        return IDEAL[quantity] if known is None else known.value

@@ -1,0 +1,164 @@
+"""compile(program, capabilities, ...) -> CompiledShot: from what is wanted to what is sent.
+
+What the rig cannot do is refused here, before anything moves, with the sentence that says what to change.  Safety
+limits are a separate check on the result (labrhel.executor.limits); the converter's range is checked here because
+clipping would change the experiment.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labrhel.calibration_set import CalibrationSet
+from labrhel.capabilities import Capabilities, Port
+from labrhel.compiled import CompiledPass, CompiledShot, Played
+from labrhel.errors import ProgramError
+from labrhel.frozen import FrozenArray
+from labrhel.interfaces import ParameterMap, PortMap
+from labrhel.maps import IDEAL_PARAMETERS, IDEAL_PORTS
+from labrhel.program import Acquire, Drive, GivenState, Hold, Pass, Prepare, Reversal, ShotProgram
+
+IDEAL_CALIBRATION = CalibrationSet()
+
+# Cheapest first: a restored state costs one pass a shot, a flip needs the forward pass again.
+_PREFERENCE = (Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP, Reversal.CONJUGATION)
+
+
+def compile(  # noqa: A001 - the field's word for it
+    program: ShotProgram,
+    capabilities: Capabilities,
+    port_map: PortMap = IDEAL_PORTS,
+    parameter_map: ParameterMap = IDEAL_PARAMETERS,
+    calibration: CalibrationSet = IDEAL_CALIBRATION,
+) -> CompiledShot:
+    """Compile `program` for the rig that declares `capabilities`.
+
+    Raises ProgramError for a preparation, reversal, port, channel, observable, rate, memory or range that the rig
+    does not have.  `parameter_map` takes no part yet in shots whose knobs stay put; it is an argument so that
+    programs which move knobs need no new signature.
+    """
+    del parameter_map
+    _check_prepare(program.prepare, capabilities)
+    passes = []
+    for item in program.passes:
+        _check_acquire(item.acquire, capabilities)
+        ports = {drive.port: capabilities.port(drive.port) for drive in item.drives}
+        played, achieved = {}, {}
+        for name, port in ports.items():
+            wanted = [drive for drive in item.drives if drive.port == name]
+            played[name], achieved[name] = _compile_port(
+                port, wanted, program.dt, item.steps, capabilities, port_map, calibration
+            )
+        passes.append(
+            CompiledPass(item.steps, played, achieved, item.acquire, _choose_reversal(item, capabilities), item.keep)
+        )
+    return CompiledShot(
+        program=program,
+        rig=capabilities.rig,
+        calibration=calibration.digest,
+        prepare=program.prepare,
+        dt=program.dt,
+        passes=tuple(passes),
+        repeats=program.repeats,
+    )
+
+
+def _check_prepare(prepare: Prepare, capabilities: Capabilities) -> None:
+    kind = {GivenState: "state", Hold: "hold"}.get(type(prepare), "rest")
+    if kind not in capabilities.prepares:
+        offered = ", ".join(sorted(capabilities.prepares))
+        raise ProgramError(f"rig {capabilities.rig} cannot be prepared by {kind!r}; it offers: {offered}")
+    if isinstance(prepare, GivenState) and prepare.position.values.shape != (capabilities.size,):
+        raise ProgramError(
+            f"the given state has shape {prepare.position.values.shape}; the rig has {capabilities.size} oscillators"
+        )
+
+
+def _check_acquire(acquire: Acquire, capabilities: Capabilities) -> None:
+    for name in acquire.channels:
+        capabilities.channel(name)
+    missing = [name for name in acquire.observables if name not in capabilities.accumulates]
+    if missing:
+        raise ProgramError(
+            f"rig {capabilities.rig} cannot accumulate {', '.join(missing)}; acquire traces instead of observables"
+        )
+    if acquire.end_state and not capabilities.reads_state:
+        raise ProgramError(f"rig {capabilities.rig} cannot read its state; acquire traces instead of end_state")
+
+
+def _choose_reversal(item: Pass, capabilities: Capabilities) -> Reversal | None:
+    if not item.echo:
+        return None
+    for reversal in _PREFERENCE:
+        if reversal in capabilities.reversals:
+            return reversal
+    raise ProgramError(
+        f"rig {capabilities.rig} cannot reverse its state during a shot; "
+        "prepare the reversed state from rest by drive, with a rule that offers it"
+    )
+
+
+def _compile_port(
+    port: Port,
+    drives: list[Drive],
+    dt: float,
+    steps: int,
+    capabilities: Capabilities,
+    port_map: PortMap,
+    calibration: CalibrationSet,
+) -> tuple[Played, FrozenArray]:
+    if any(drive.waveform.is_complex for drive in drives) and not port.iq:
+        raise ProgramError(f"port {port.name} takes real waveforms; only I/Q ports take complex ones")
+    unit = capabilities.time_unit
+    delay = calibration.number(port.name, "delay") / unit
+    device_dt, count, lead = _device_grid(port, dt, steps, unit)
+    # A converter that holds each sample delays by half of one: play what is due at the middle of the interval.
+    start = delay + lead
+    values = np.asarray(sum(drive.waveform.on_grid(device_dt, count, start) for drive in drives))
+    gain, offset = calibration.number(port.name, "gain"), calibration.number(port.name, "offset")
+    ideal = gain == 1.0 and offset == 0.0
+    device = port_map.to_device(port.name, values if ideal else (values - offset) / gain)
+    if port.converter is not None:
+        device = _quantize(port, device)
+    lsb = None if port.converter is None else port.converter.lsb
+    samples = FrozenArray(device)
+    if device is values and device_dt == dt and start == 0.0:
+        return Played(samples, dt, 0.0, lsb), samples
+    model = port_map.to_model(port.name, samples.values)
+    model = model if ideal else model * gain + offset
+    arrival = start + device_dt * np.arange(count)  # when the middle of each device sample reaches the rig
+    achieved = model if device_dt == dt and start == 0.0 else np.interp(dt * np.arange(steps), arrival, model)
+    return Played(samples, device_dt, 0.0, lsb), FrozenArray(achieved)
+
+
+def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float, int, float]:
+    rates = port.timing.rates
+    if not rates:
+        device_dt, count, lead = dt, steps, 0.0
+    else:
+        wanted = 1.0 / (dt * unit)
+        fast = [rate for rate in rates if rate >= wanted * (1 - 1e-9)]
+        if not fast:
+            raise ProgramError(
+                f"port {port.name} samples at most at {max(rates):g} Hz, the program needs {wanted:g} Hz; use a longer dt"
+            )
+        device_dt = 1.0 / (min(fast) * unit)
+        count, lead = int(np.ceil(steps * dt / device_dt - 1e-9)), device_dt / 2
+    if port.timing.memory is not None and count > port.timing.memory:
+        raise ProgramError(f"port {port.name} holds {port.timing.memory} samples, the pass needs {count}; shorten it")
+    return device_dt, count, lead
+
+
+def _quantize(port: Port, device: NDArray[np.float64]) -> NDArray[np.float64]:
+    converter = port.converter
+    assert converter is not None
+    low, high = float(np.min(device)), float(np.max(device))
+    if low < converter.low - converter.lsb / 2 or high > converter.high + converter.lsb / 2:
+        raise ProgramError(
+            f"port {port.name} needs [{low:.4g}, {high:.4g}], its converter reaches "
+            f"[{converter.low:g}, {converter.high:g}]; lower the input or eps, or lengthen the preparation"
+        )
+    codes = np.rint((device - converter.low) / converter.lsb)
+    return converter.low + np.clip(codes, 0, 2**converter.bits - 1) * converter.lsb
+

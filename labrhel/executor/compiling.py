@@ -1,0 +1,43 @@
+"""The outermost stage: from model units to device units, and read-back knobs to achieved parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from labrhel.calibration_set import CalibrationSet
+from labrhel.capabilities import Capabilities
+from labrhel.compile import IDEAL_CALIBRATION, compile
+from labrhel.executor.handler import Handler
+from labrhel.interfaces import ParameterMap, PortMap
+from labrhel.maps import IDEAL_PARAMETERS, IDEAL_PORTS
+from labrhel.operations import Configure, Operation, RunShots
+
+
+class Compiling:
+    """Compiles shots and maps parameters to knobs for the rig that declares `capabilities`."""
+
+    def __init__(
+        self,
+        inner: Handler,
+        capabilities: Capabilities,
+        port_map: PortMap = IDEAL_PORTS,
+        parameter_map: ParameterMap = IDEAL_PARAMETERS,
+        calibration: CalibrationSet = IDEAL_CALIBRATION,
+    ) -> None:
+        self._inner = inner
+        self._capabilities = capabilities
+        self._port_map, self._parameter_map, self._calibration = port_map, parameter_map, calibration
+
+    def do(self, operation: Operation) -> Any:
+        """Fill in `compiled` or `knobs`; answer a `Configure` with the parameters achieved."""
+        if isinstance(operation, RunShots):
+            compiled = tuple(
+                compile(program, self._capabilities, self._port_map, self._parameter_map, self._calibration)
+                for program in operation.programs
+            )
+            return self._inner.do(replace(operation, compiled=compiled))
+        if isinstance(operation, Configure):
+            knobs = self._parameter_map.to_knobs(operation.parameters)
+            return self._parameter_map.to_parameters(self._inner.do(replace(operation, knobs=knobs)))
+        return self._inner.do(operation)

@@ -1,0 +1,58 @@
+"""The recorder: what was asked, sent and answered goes to the record before the protocol hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from labrhel.capture import Capture
+from labrhel.executor.handler import Handler
+from labrhel.operations import Arrays, Checkpoint, Configure, Operation, Publish, Read, RunShots
+
+
+class Recording(Protocol):
+    """Where a recorder writes; the run store is one.  A method that returns has the data safe against kill -9."""
+
+    def shots(self, operation: RunShots, captures: Sequence[Capture]) -> None:
+        """Programs, what was sent, and what came back."""
+        ...
+
+    def configured(self, operation: Configure, achieved: Arrays) -> None:
+        """Parameters asked for and achieved."""
+        ...
+
+    def read(self, operation: Read, answer: Arrays) -> None:
+        """Slow readings."""
+        ...
+
+    def checkpoint(self, operation: Checkpoint) -> None:
+        """State to go on from."""
+        ...
+
+    def published(self, operation: Publish) -> None:
+        """Scalars of a step."""
+        ...
+
+
+class Recorder:
+    """Writes every operation and its answer; an answer is given on only when it has been written."""
+
+    def __init__(self, inner: Handler, recording: Recording) -> None:
+        self._inner = inner
+        self._recording = recording
+
+    def do(self, operation: Operation) -> Any:
+        """Carry out, write, answer."""
+        answer = self._inner.do(operation)
+        match operation:
+            case RunShots():
+                self._recording.shots(operation, answer)
+            case Configure():
+                self._recording.configured(operation, answer)
+            case Read():
+                self._recording.read(operation, answer)
+            case Checkpoint():
+                self._recording.checkpoint(operation)
+            case Publish():
+                self._recording.published(operation)
+        return answer

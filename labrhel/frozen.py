@@ -1,0 +1,116 @@
+"""Values that are compared by content: read-only arrays and the digest that names them.
+
+A digest is the BLAKE2b hash (16 bytes, hexadecimal) of a canonical encoding, the same on every machine.  It is
+computed once, lazily, and kept.  Dataclasses that inherit `Digested` compare and hash by it, so that comparing two
+shot programs never compares two long arrays, and an array is stored once however often it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import struct
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_DIGEST_BYTES = 16
+
+
+class Digested:
+    """Mixin for frozen dataclasses (`eq=False`): equality and hash through the content digest."""
+
+    __slots__ = ("_digest",)
+    _digest: str
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal content hash, 32 characters."""
+        try:
+            return self._digest
+        except AttributeError:
+            object.__setattr__(self, "_digest", self._compute_digest())
+            return self._digest
+
+    def _compute_digest(self) -> str:
+        parts: list[bytes] = [type(self).__name__.encode()]
+        for name in _content_fields(type(self)):
+            parts.append(encode(getattr(self, name)))
+        return hashlib.blake2b(b"\0".join(parts), digest_size=_DIGEST_BYTES).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, Digested) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+class FrozenArray(Digested):
+    """A read-only array that knows its digest.
+
+    Freezing copies unless the array already is read-only and contiguous, so that a caller who keeps a writable
+    view cannot change a program that has been compiled.
+    """
+
+    __slots__ = ("values",)
+    values: NDArray[Any]
+
+    def __init__(self, values: ArrayLike) -> None:
+        array = np.asarray(values)
+        if array.flags.writeable or not array.flags.c_contiguous:
+            array = np.array(array, order="C")
+            array.flags.writeable = False
+        self.values = array
+
+    def _compute_digest(self) -> str:
+        hasher = hashlib.blake2b(f"{self.values.dtype.str}{self.values.shape}".encode(), digest_size=_DIGEST_BYTES)
+        hasher.update(self.values.data if self.values.size else b"")
+        return hasher.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        return f"FrozenArray({self.values.dtype}{list(self.values.shape)})"
+
+
+@lru_cache(maxsize=None)
+def _content_fields(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls) if field.compare)
+
+
+def encode(value: Any) -> bytes:
+    """Canonical bytes of a value: equal values, equal bytes, on every platform.
+
+    Raises TypeError for anything that has no canonical form, so that nothing is hashed by its address.
+    """
+    if isinstance(value, Digested):
+        return value.digest.encode()
+    if value is None or isinstance(value, bool | int | bytes):
+        return repr(value).encode()
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}".encode()
+    if isinstance(value, str):
+        return b"s" + value.encode()
+    if isinstance(value, float):
+        return b"f" + struct.pack("<d", value + 0.0)  # + 0.0 makes -0.0 and 0.0 the same
+    if isinstance(value, complex):
+        return b"c" + struct.pack("<dd", value.real, value.imag)
+    if isinstance(value, np.ndarray | np.generic):
+        return FrozenArray(value).digest.encode()
+    if isinstance(value, tuple | list):
+        return b"(" + b",".join(encode(item) for item in value) + b")"
+    if isinstance(value, Mapping):
+        return b"{" + b",".join(encode(key) + b":" + encode(value[key]) for key in sorted(value)) + b"}"
+    if isinstance(value, frozenset):
+        return b"<" + b",".join(sorted(encode(item) for item in value)) + b">"
+    raise TypeError(f"no canonical encoding for {type(value).__name__}; use numbers, strings, arrays or dataclasses")
+
+
+def digest_of(value: Any) -> str:
+    """Content digest of any value that `encode` accepts."""
+    return hashlib.blake2b(encode(value), digest_size=_DIGEST_BYTES).hexdigest()

@@ -1,0 +1,128 @@
+"""A task: sequences of inputs and targets, on a rig of which a nominal model is known.
+
+It builds forward programs and turns captures into read-outs, the part that every learning rule and every test
+shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labrhel.capabilities import Capabilities
+from labrhel.capture import Capture
+from labrhel.errors import ConfigurationError, ProgramError
+from labrhel.frozen import FrozenArray
+from labrhel.interfaces import Arrays, Model
+from labrhel.program import Acquire, Drive, GivenState, Pass, Prepare, Rest, Role, ShotProgram
+from labrhel.readout import Readout, SquaredError
+from labrhel.waveform import Waveform
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSequence:
+    """One input/target pair: waveforms by port, `target` (outputs, samples), `weight` (samples,) of each sample."""
+
+    name: str
+    inputs: Mapping[str, Waveform]
+    target: Array
+    weight: Array
+
+    def __post_init__(self) -> None:
+        if self.weight.shape != self.target.shape[1:]:
+            raise ConfigurationError(
+                f"{self.name}: {self.target.shape[1]} target samples but {self.weight.shape[0]} weights"
+            )
+        for what, array in (("target", self.target), ("weight", self.weight)):
+            if not np.isfinite(array).all():
+                raise ConfigurationError(f"{self.name}: the {what} holds a sample that is not a number; clean the data")
+        if not self.weight.any():
+            raise ConfigurationError(f"{self.name}: no sample counts; skip fewer samples than the sequence has")
+
+    @property
+    def samples(self) -> int:
+        """Number of target samples."""
+        return self.target.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Step d and `every` (kicks per sample), the channels that are read out, and the normalisation of the loss.
+
+    Kick k*every is sample k, so a sequence of n samples takes (n - 1)*every + 1 kicks.  `variance` is that of the
+    training targets: the loss is 1 for a read-out stuck at their mean.
+    """
+
+    model: Model
+    capabilities: Capabilities
+    step: float
+    every: int
+    channels: tuple[str, ...]
+    variance: float
+
+    def __post_init__(self) -> None:
+        for name in self.channels:
+            self.capabilities.channel(name)
+
+    def steps(self, sequence: TrialSequence) -> int:
+        """Kicks in a pass over `sequence`."""
+        return (sequence.samples - 1) * self.every + 1
+
+    def check_step(self, theta: Arrays) -> None:
+        """Refuse a step beyond the stability limit of the model's linear part."""
+        largest = self.model.largest_step(theta)
+        if not self.step < largest:
+            raise ConfigurationError(
+                f"the integrator step {self.step:.4g} is unstable for this model: it must stay below {largest:.4g} "
+                "(2/omega_max); raise data.substeps or lower the stiffness"
+            )
+
+    def rig_parameters(self, theta: Arrays) -> dict[str, Array]:
+        """Those of `theta` that are knobs of the rig; the rest belongs to the host."""
+        knobs = {knob.name for knob in self.capabilities.knobs}
+        return {name: np.asarray(value) for name, value in theta.items() if name in knobs}
+
+    def prepare(self, theta: Arrays) -> Prepare:
+        """From rest, or from the initial state that `theta` or the model names."""
+        state = []
+        for name in ("initial_position", "initial_momentum"):
+            nominal = self.model.parameters[name].nominal
+            state.append(np.asarray(theta.get(name, nominal), float))
+        if not any(part.any() for part in state):
+            return Rest()
+        return GivenState(FrozenArray(state[0]), FrozenArray(state[1]))
+
+    def inputs(self, sequence: TrialSequence) -> tuple[Drive, ...]:
+        """The input waveforms as drives."""
+        return tuple(Drive(port, waveform, Role.INPUT) for port, waveform in sequence.inputs.items())
+
+    def forward(
+        self, sequence: TrialSequence, theta: Arrays, channels: Sequence[str], *, every: int = 1, keep: bool = False
+    ) -> ShotProgram:
+        """The forward pass over a sequence, reading `channels` at every `every`-th kick."""
+        acquire = Acquire(tuple(channels), every)
+        forward = Pass(self.steps(sequence), self.inputs(sequence), acquire, keep=keep)
+        return ShotProgram(self.step, self.prepare(theta), (forward,))
+
+    def captured(self, capture: Capture, pass_index: int = 0, repeat: int = 0) -> Array:
+        """Captured read-out channels (channels, samples), at the samples of the target."""
+        item = capture.passes[pass_index]
+        stride = self.every // capture.shot.passes[pass_index].acquire.every
+        return item.stack(self.channels, repeat)[:, ::stride]
+
+    def readout(self, theta: Arrays) -> Readout:
+        """The host-side read-out at these parameters."""
+        return Readout(np.asarray(theta["readout"], float), np.asarray(theta["readout_offset"], float))
+
+    def loss(self, sequences: Sequence[TrialSequence]) -> SquaredError:
+        """The loss of a batch, normalised by the variance of the training targets."""
+        outputs = sequences[0].target.shape[0]
+        weight = sum(float(sequence.weight.sum()) for sequence in sequences) * outputs
+        if not self.variance > 0:
+            raise ProgramError("the training targets are constant: there is nothing to learn")
+        return SquaredError(weight * self.variance)

@@ -1,0 +1,1 @@
+"""Models: one Hamiltonian a file, with its equation, source and parameter observables."""

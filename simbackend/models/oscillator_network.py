@@ -1,0 +1,199 @@
+"""Network of coupled anharmonic oscillators with friction, the model of most benches.
+
+    H = sum_i p_i^2/(2 m_i) + sum_i [k_i q_i^2/2 + a_i q_i^3/3 + b_i q_i^4/4 + c_i q_i^5/5]
+        + sum_(i,j) K_ij (q_j - q_i)^2/2 - q . W (u + o)
+
+    force_i = -k_i q_i - a_i q_i^2 - b_i q_i^3 - c_i q_i^4 + sum_j K_ij (q_j - q_i) + [W (u + o)]_i - [G q']_i
+
+The anharmonic terms are named by the power of q in the *force*: quadratic a, cubic b (Duffing), quartic c.
+Source: Pourcel & Ernoult (2025), Eq. 8, there with six oscillators, drive on 1 and read-out on 4.
+
+Observables dH/dtheta: k: q^2/2; a: q^3/3; b: q^4/4; c: q^5/5; K_ij: (q_j - q_i)^2/2; m: -p^2/(2 m^2);
+W_ij: -q_i (u_j + o_j); o_j: -[W^T q]_j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labrhel.errors import ConfigurationError
+from labrhel.interfaces import ParameterKind, ParameterSpec
+
+Array = NDArray[np.float64]
+Arrays = Mapping[str, Array]
+
+POWERS = {"stiffness": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
+"""Parameter -> power of q in its force."""
+
+
+def edges_of(coupling: str | Sequence[Sequence[int]], size: int) -> NDArray[np.int64]:
+    """Coupled pairs (edges, 2), numbered from 0: "none", "chain", "ring", "all", or an explicit list."""
+    if coupling == "none":
+        pairs: list[tuple[int, ...]] = []
+    elif coupling == "chain":
+        pairs = [(i, i + 1) for i in range(size - 1)]
+    elif coupling == "ring":
+        pairs = [(i, i + 1) for i in range(size - 1)] + ([(0, size - 1)] if size > 2 else [])
+    elif coupling == "all":
+        pairs = [(i, j) for i in range(size) for j in range(i + 1, size)]
+    elif isinstance(coupling, str):
+        raise ConfigurationError(f"couplings are none, chain, ring, all or a list of pairs, not {coupling!r}")
+    else:
+        pairs = [tuple(int(index) for index in pair) for pair in coupling]
+    for pair in pairs:
+        if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= index < size for index in pair):
+            raise ConfigurationError(f"a coupling joins two different oscillators of 0..{size - 1}, not {list(pair)}")
+    if len({frozenset(pair) for pair in pairs}) < len(pairs):
+        raise ConfigurationError("the same pair of oscillators is coupled twice; list each pair once")
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+class OscillatorNetwork:
+    """The network as a `labrhel.interfaces.Model`; arrays of positions and velocities are (n,) or (n, steps)."""
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        inputs: Sequence[str] = ("u1",),
+        coupling: str | Sequence[Sequence[int]] = "none",
+        nominal: Mapping[str, ArrayLike] | None = None,
+        time_unit: float = 1.0,
+        position_unit: str = "1",
+        input_unit: str = "1",
+    ) -> None:
+        if size < 1:
+            raise ConfigurationError(f"a network needs at least one oscillator, not {size}")
+        self.size = size
+        self.inputs = tuple(inputs)
+        self.edges = edges_of(coupling, size)
+        self.time_unit = time_unit
+        self.position_unit, self.input_unit = position_unit, input_unit
+        self.parameters: Mapping[str, ParameterSpec] = MappingProxyType(self._specify(dict(nominal or {})))
+
+    def _specify(self, nominal: dict[str, ArrayLike]) -> dict[str, ParameterSpec]:
+        n, inputs = self.size, len(self.inputs)
+        first_input = np.zeros((n, inputs))
+        first_input[0, :1] = 1.0
+        default: dict[str, tuple[ParameterKind, ArrayLike, tuple[int, ...], str]] = {
+            "mass": ("kinetic", 1.0, (n,), "inertia m_i"),
+            "stiffness": ("potential", 1.0, (n,), "linear restoring force k_i q"),
+            "quadratic": ("potential", 0.0, (n,), "force a_i q^2"),
+            "cubic": ("potential", 0.0, (n,), "force b_i q^3 (Duffing)"),
+            "quartic": ("potential", 0.0, (n,), "force c_i q^4"),
+            "coupling": ("potential", 0.0, (len(self.edges),), "spring K_ij between the coupled pairs"),
+            "friction": ("friction", 0.0, (n, n), "symmetric friction matrix G; a vector is its diagonal"),
+            "input": ("input", first_input, (n, inputs), "input map W, force per unit of input"),
+            "input_offset": ("input", 0.0, (inputs,), "offset o added to the input"),
+            "initial_position": ("position", 0.0, (n,), "position half a step before the first kick"),
+            "initial_momentum": ("momentum", 0.0, (n,), "momentum half a step before the first kick"),
+        }
+        unknown = sorted(set(nominal) - set(default))
+        if unknown:
+            raise ConfigurationError(f"unknown parameter {unknown[0]!r}; the network has: {', '.join(default)}")
+        unit = {"input_offset": self.input_unit, "initial_position": self.position_unit}
+        specs = {}
+        for name, (kind, value, shape, meaning) in default.items():
+            array = self.shape_parameter(name, nominal.get(name, value), shape)
+            specs[name] = ParameterSpec(shape, unit.get(name, "model"), kind, array, meaning)
+        return specs
+
+    def shape_parameter(self, name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
+        """A number, or an array that fits, as the full array of that parameter; refuses what cannot be physical."""
+        shape = self.parameters[name].shape if shape is None else shape
+        array = np.asarray(value, dtype=float)
+        if name == "friction" and array.ndim < 2:
+            array = np.diag(np.broadcast_to(array, (self.size,)))
+        try:
+            array = np.array(np.broadcast_to(array, shape))
+        except ValueError:
+            raise ConfigurationError(f"{name} has shape {array.shape}; expected {shape} or a single number") from None
+        if not np.isfinite(array).all():
+            raise ConfigurationError(f"{name} holds a value that is not a finite number")
+        if name == "mass" and (array <= 0).any():
+            raise ConfigurationError("every mass must be positive")
+        if name == "friction" and not np.allclose(array, array.T):
+            raise ConfigurationError("the friction matrix must be symmetric; magnetic-like terms cannot be echoed")
+        return array
+
+    def value(self, name: str, theta: Arrays) -> Array:
+        """The value of a parameter, nominal where `theta` does not name it."""
+        return np.asarray(theta[name], float) if name in theta else self.parameters[name].nominal
+
+    def mass(self, theta: Arrays) -> Array:
+        """Masses (n,)."""
+        return self.value("mass", theta)
+
+    def friction(self, theta: Arrays) -> Array:
+        """Friction matrix (n, n), symmetrised."""
+        matrix = self.value("friction", theta)
+        return (matrix + matrix.T) / 2
+
+    def force(self, q: Array, theta: Arrays) -> Array:
+        """-dV/dq at positions (n,) or (n, steps), without inputs."""
+        column = (slice(None),) + (None,) * (q.ndim - 1)
+        total = -sum(self.value(name, theta)[column] * q**power for name, power in POWERS.items())
+        stretch = self.value("coupling", theta)[column] * (q[self.edges[:, 1]] - q[self.edges[:, 0]])
+        np.add.at(total, self.edges[:, 0], stretch)
+        np.add.at(total, self.edges[:, 1], -stretch)
+        return total
+
+    def input_force(self, u: Array, theta: Arrays) -> Array:
+        """W (u + o) for inputs (inputs, steps)."""
+        return self.value("input", theta) @ (u + self.value("input_offset", theta)[:, None])
+
+    def hessian(self, q: Array, theta: Arrays) -> Array:
+        """d2V/dq2 (n, n) at positions (n,)."""
+        diagonal = sum(power * self.value(name, theta) * q ** (power - 1) for name, power in POWERS.items())
+        matrix = np.diag(diagonal)
+        for (i, j), spring in zip(self.edges, self.value("coupling", theta), strict=True):
+            matrix[i, i] += spring
+            matrix[j, j] += spring
+            matrix[i, j] -= spring
+            matrix[j, i] -= spring
+        return matrix
+
+    def observables(self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays) -> dict[str, Array]:
+        """sum_k dt * dH/dtheta from traces at the kicks, q and v (n, steps), u (inputs, steps).
+
+        The kinetic observable needs the mean of v^2 before and after each kick; both follow exactly from the
+        positions, since the drift between two kicks is straight.
+        """
+        driven = u + self.value("input_offset", theta)[:, None]
+        sums: dict[str, Array] = {}
+        for name in names:
+            if name in POWERS:
+                sums[name] = dt * np.sum(q ** (POWERS[name] + 1), axis=1) / (POWERS[name] + 1)
+            elif name == "coupling":
+                sums[name] = dt * np.sum((q[self.edges[:, 1]] - q[self.edges[:, 0]]) ** 2, axis=1) / 2
+            elif name == "mass":
+                sums[name] = -dt * np.sum(_square_of_velocity(q, v, dt), axis=1) / 2
+            elif name == "input":
+                sums[name] = -dt * q @ driven.T
+            elif name == "input_offset":
+                sums[name] = -dt * self.value("input", theta).T @ np.sum(q, axis=1)
+            else:
+                raise KeyError(f"{name} has no observable")
+        return sums
+
+    def is_linear(self, theta: Arrays) -> bool:
+        """True if all anharmonic terms vanish."""
+        return not any(np.any(self.value(name, theta)) for name, power in POWERS.items() if power > 1)
+
+    def largest_step(self, theta: Arrays) -> float:
+        """2/omega_max of the linear part: beyond it the leapfrog grows without bound."""
+        inverse_root = 1 / np.sqrt(self.mass(theta))
+        stiffness = self.hessian(np.zeros(self.size), theta) * inverse_root[:, None] * inverse_root
+        fastest = float(np.linalg.eigvalsh(stiffness)[-1])
+        return np.inf if fastest <= 0 else 2 / np.sqrt(fastest)
+
+
+def _square_of_velocity(q: Array, v: Array, dt: float) -> Array:
+    between = np.diff(q, axis=1) / dt
+    before = np.column_stack([2 * v[:, 0] - between[:, 0], between]) if between.size else v
+    after = np.column_stack([between, 2 * v[:, -1] - between[:, -1]]) if between.size else v
+    return (before**2 + after**2) / 2
