@@ -12,6 +12,14 @@ Arrays = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
+class NudgeRecord:
+    """How strongly the last gradient nudged and how the rig responded: where the next one starts from."""
+
+    eps: float
+    response_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gradient:
     """dL/dtheta by parameter name [loss unit / parameter unit], and how it was obtained.
 
@@ -33,3 +41,8 @@ class Gradient:
     standard_error: Arrays | None = None
     bias_bound: Arrays | None = None
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def nudge(self) -> NudgeRecord:
+        """What the next gradient needs to choose its eps."""
+        return NudgeRecord(self.eps, self.response_ratio)

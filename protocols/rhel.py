@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.frozen import FrozenArray
-from labrhel.gradient import Gradient
+from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.interfaces import Arrays
 from labrhel.operations import Configure, Protocol, RunShots
 from labrhel.program import Acquire, Drive, Pass, Role, ShotProgram
@@ -107,11 +107,11 @@ class RHEL:
         sequences: Sequence[TrialSequence],
         theta: Arrays,
         wanted: Sequence[str],
-        previous: Gradient | None = None,
+        previous: NudgeRecord | None = None,
     ) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`.
 
-        `previous`, the gradient of the step before, gives the eps to start from.  Raises ProgramError where the rig
+        `previous`, the nudge of the step before, gives the eps to start from.  Raises ProgramError where the rig
         lacks what the rule needs (a port on the read-out, on a lossy oscillator, a reading of the end state).
         """
         achieved = yield Configure(task.rig_parameters(theta))
@@ -228,7 +228,7 @@ class _Run:
             self.inputs.append(np.stack([capture.shot.achieved(port, 0) for port in task.model.inputs]))
         self.has_error = any(error.any() for error in self.errors)
 
-    def first_guess(self, target: float, previous: Gradient | None) -> float:
+    def first_guess(self, target: float, previous: NudgeRecord | None) -> float:
         """eps that should give the response ratio `target`: scaled from the last step, or from the force balance."""
         if previous is not None and previous.response_ratio > 0:
             return previous.eps * target / previous.response_ratio

@@ -1,0 +1,26 @@
+"""What the training loop and the checks need of a learning rule; implementations live in `protocols`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from labrhel import operations
+from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.interfaces import Arrays
+from labrhel.task import Task, TrialSequence
+
+
+class Rule(Protocol):
+    """A learning rule: a generator of operations that returns a `Gradient`."""
+
+    def gradient(
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None = None,
+    ) -> operations.Protocol[Gradient]:
+        """Gradient of the loss of `sequences` at `theta` for the parameters named in `wanted`."""
+        ...

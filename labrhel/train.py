@@ -1,0 +1,122 @@
+"""The training loop, as a protocol: gradient, optimizer step, scalars, checkpoint, again.
+
+Nothing in it is random but the order of the sequences, and that is a function of (seed, step); a process that takes
+up the state of a checkpoint therefore continues to the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labrhel.errors import ConfigurationError
+from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.operations import Checkpoint, Configure, Protocol, Publish, RunShots
+from labrhel.optimizers import Optimizer
+from labrhel.parameters import ParameterSet
+from labrhel.rules import Rule
+from labrhel.task import Task, TrialSequence
+
+Array = NDArray[np.float64]
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is trained, on what, by which rule; `theta` completes a trained vector to all parameters."""
+
+    task: Task
+    rule: Rule
+    parameters: ParameterSet
+    theta: Callable[[Array], dict[str, Array]]
+    train: tuple[TrialSequence, ...]
+    batch: int
+    seed: int
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Names of the parameters that are trained."""
+        return tuple(parameter.name for parameter in self.parameters.parameters)
+
+
+def batch_at(count: int, batch: int, seed: int, step: int) -> list[int]:
+    """Indices of the sequences of a step: each epoch a new permutation, drawn from (seed, epoch)."""
+    if batch >= count:
+        return list(range(count))
+    per_epoch = count // batch
+    epoch, position = divmod(step, per_epoch)
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    return [int(index) for index in order[position * batch : (position + 1) * batch]]
+
+
+def train(
+    problem: Problem, optimizer: Optimizer, steps: int, *, start: int = 0, nudge: NudgeRecord | None = None
+) -> Protocol[int]:
+    """Take steps `start` .. `steps` - 1, one gradient each; return how many steps have been taken in all.
+
+    Ends early when the optimizer has converged.  Each step publishes its scalars and then checkpoints, so a step
+    either counts wholly or is done again.
+    """
+    for step in range(start, steps):
+        if optimizer.done:
+            return step
+        x = optimizer.ask()
+        indices = batch_at(len(problem.train), problem.batch, problem.seed, step)
+        sequences = [problem.train[index] for index in indices]
+        gradient = yield from problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted, nudge)
+        slope = problem.parameters.pull_back(x, gradient.values)
+        optimizer.tell(gradient.loss, slope)
+        nudge = gradient.nudge
+        yield Publish(step, scalars_of(gradient, slope), gradient.warnings)
+        yield Checkpoint(step + 1, checkpoint_state(optimizer, nudge, x, problem.parameters.names))
+    return steps
+
+
+def scalars_of(gradient: Gradient, slope: Array) -> dict[str, float]:
+    """What is recorded of every step."""
+    return {
+        "loss": gradient.loss,
+        "eps": gradient.eps,
+        "response_ratio": gradient.response_ratio,
+        "retrace_error": gradient.retrace_error,
+        "gradient_norm": float(np.linalg.norm(slope)),
+        "shots": float(gradient.shots),
+        "passes": float(gradient.passes),
+    }
+
+
+def checkpoint_state(optimizer: Optimizer, nudge: NudgeRecord, x: Array, names: Sequence[str]) -> dict[str, Any]:
+    """Plain data from which `take_up` goes on."""
+    return {
+        "optimizer": optimizer.state(),
+        "eps": nudge.eps,
+        "response_ratio": nudge.response_ratio,
+        "parameters": x,
+        "parameter_names": list(names),
+    }
+
+
+def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]) -> NudgeRecord:
+    """Bring an optimizer to the state of a checkpoint; returns the nudge to go on with."""
+    if list(state["parameter_names"]) != list(names):
+        raise ConfigurationError("the checkpoint trains other parameters than the configuration; resume its own run")
+    optimizer.restore(state["optimizer"])
+    return NudgeRecord(float(state["eps"]), float(state["response_ratio"]))
+
+
+def evaluate(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> Protocol[float]:
+    """Root-mean-square error of the read-out over the samples that count, run free [target unit]."""
+    yield Configure(task.rig_parameters(theta))
+    programs = tuple(task.forward(sequence, theta, task.channels, every=task.every) for sequence in sequences)
+    captures = yield RunShots(programs)
+    readout = task.readout(theta)
+    squares = weights = 0.0
+    for sequence, capture in zip(sequences, captures, strict=True):
+        residual = readout.outputs(task.captured(capture)) - sequence.target
+        squares += float((sequence.weight * residual**2).sum())
+        weights += float(sequence.weight.sum()) * residual.shape[0]
+    return float(np.sqrt(squares / weights))
