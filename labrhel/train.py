@@ -108,15 +108,20 @@ def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]
     return NudgeRecord(float(state["eps"]), float(state["response_ratio"]))
 
 
-def evaluate(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> Protocol[float]:
-    """Root-mean-square error of the read-out over the samples that count, run free [target unit]."""
-    yield Configure(task.rig_parameters(theta))
+def free_run(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> Protocol[list[Array]]:
+    """Read-outs (outputs, samples) of each sequence, run forward only."""
+    achieved = yield Configure(task.rig_parameters(theta))
+    theta = {**theta, **achieved}
     programs = tuple(task.forward(sequence, theta, task.channels, every=task.every) for sequence in sequences)
     captures = yield RunShots(programs)
     readout = task.readout(theta)
+    return [readout.outputs(task.captured(capture)) for capture in captures]
+
+
+def rms_error(sequences: Sequence[TrialSequence], outputs: Sequence[Array]) -> float:
+    """Root-mean-square error of the read-out over the samples that count [target unit]."""
     squares = weights = 0.0
-    for sequence, capture in zip(sequences, captures, strict=True):
-        residual = readout.outputs(task.captured(capture)) - sequence.target
-        squares += float((sequence.weight * residual**2).sum())
-        weights += float(sequence.weight.sum()) * residual.shape[0]
+    for sequence, output in zip(sequences, outputs, strict=True):
+        squares += float((sequence.weight * (output - sequence.target) ** 2).sum())
+        weights += float(sequence.weight.sum()) * output.shape[0]
     return float(np.sqrt(squares / weights))

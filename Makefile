@@ -1,0 +1,55 @@
+# make run    install into .venv and train the example rig        make test     all tests
+# make lint   style, types, import contracts                      make targets  every figure the project promises
+# Windows has no make: the README shows the same commands for it.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint targets wheel-smoke clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "labrhel needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3.11 run"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python's venv is missing: install it with 'sudo apt install python3-venv' (Debian, Ubuntu) or take Python from python.org."; exit 1; }
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run
+	$(BIN)/labrhel run examples/coupled_oscillators.yaml
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+targets: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.targets
+
+# The installed wheel, away from the checkout: -P keeps the working folder off the path, so only the wheel can answer.
+wheel-smoke: $(VENV)/.dev
+	@set -e; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; \
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir "$$away/dist" .; \
+	$(PYTHON) -m venv "$$away/venv"; \
+	"$$away/venv/bin/python" -m pip install --quiet "$$away"/dist/*.whl pytest; \
+	cp tests/test_packaging.py "$$away/"; cd "$$away"; \
+	venv/bin/python -P -m pytest -q -o pythonpath= -p no:cacheprovider test_packaging.py; \
+	venv/bin/labrhel run coupled_oscillators --steps 3
+
+clean:
+	rm -rf $(VENV) dist build runs .pytest_cache .ruff_cache .hypothesis
