@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from labrhel.arrays import Array
 from labrhel.compiled import CompiledShot
 from labrhel.errors import ProgramError
 
@@ -20,7 +21,7 @@ class Trace:
     has a converter; `over_range` counts the samples that hit its ends.
     """
 
-    values: NDArray[np.float64]
+    values: Array
     unit: str
     t0: float
     dt: float
@@ -34,8 +35,8 @@ class Trace:
 class State:
     """Positions and momenta (repeats, n) half a step after the last kick of a pass [model units]."""
 
-    position: NDArray[np.float64]
-    momentum: NDArray[np.float64]
+    position: Array
+    momentum: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,10 @@ class PassCapture:
     """Readings of one pass; `observables` hold sum_k dt * dH/dtheta of shape (repeats, *parameter shape)."""
 
     traces: Mapping[str, Trace] = field(default_factory=dict)
-    observables: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    observables: Mapping[str, Array] = field(default_factory=dict)
     end_state: State | None = None
 
-    def stack(self, channels: tuple[str, ...], repeat: int = 0) -> NDArray[np.float64]:
+    def stack(self, channels: tuple[str, ...], repeat: int = 0) -> Array:
         """Traces of the named channels of one repeat, as rows (channels, samples)."""
         missing = [name for name in channels if name not in self.traces]
         if missing:
@@ -60,7 +61,8 @@ class PassCapture:
 class Capture:
     """Result of one shot.
 
-    `shot` is what was sent.  `passes_run` counts the passes of free running that it really took.  `planned_start`, `actual_start` [s, the rig's clock]; a difference is a late start.
+    `shot` is what was sent.  `passes_run` counts the passes of free running that it really took.  `planned_start`,
+    `actual_start` [s, the rig's clock]; a difference is a late start.
     """
 
     shot: CompiledShot

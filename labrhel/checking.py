@@ -13,15 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array, Arrays
 from labrhel.executor import Handler, execute
 from labrhel.gradient import Gradient
-from labrhel.interfaces import Arrays
 from labrhel.task import Task, TrialSequence
 from labrhel.train import Problem, batch_at, free_run
 
-Array = NDArray[np.float64]
 ExactGradient = Callable[[Task, Sequence[TrialSequence], Arrays], tuple[float, dict[str, Array]]]
 
 DIFFERENCE_STEP = 1e-5  # of a coordinate; truncation and rounding are then both near 1e-10 of a well-scaled loss
@@ -97,7 +95,5 @@ def _central_difference(
         moved[index] += sign * DIFFERENCE_STEP
         outputs = execute(free_run(problem.task, sequences, problem.theta(moved)), handler)
         loss = problem.task.loss(sequences)
-        losses.append(
-            sum(loss.value(y, item.target, item.weight) for y, item in zip(outputs, sequences, strict=True))
-        )
+        losses.append(sum(loss.value(y, item.target, item.weight) for y, item in zip(outputs, sequences, strict=True)))
     return (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP)

@@ -8,8 +8,8 @@ clipping would change the experiment.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array
 from labrhel.calibration_set import CalibrationSet
 from labrhel.capabilities import Capabilities, Port
 from labrhel.compiled import CompiledPass, CompiledShot, Played
@@ -25,7 +25,7 @@ IDEAL_CALIBRATION = CalibrationSet()
 _PREFERENCE = (Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP, Reversal.CONJUGATION)
 
 
-def compile(  # noqa: A001 - the field's word for it
+def compile(
     program: ShotProgram,
     capabilities: Capabilities,
     port_map: PortMap = IDEAL_PORTS,
@@ -141,7 +141,8 @@ def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float,
         fast = [rate for rate in rates if rate >= wanted * (1 - 1e-9)]
         if not fast:
             raise ProgramError(
-                f"port {port.name} samples at most at {max(rates):g} Hz, the program needs {wanted:g} Hz; use a longer dt"
+                f"port {port.name} samples at most at {max(rates):g} Hz, the program needs {wanted:g} Hz; "
+                "use a longer dt"
             )
         device_dt = 1.0 / (min(fast) * unit)
         count, lead = int(np.ceil(steps * dt / device_dt - 1e-9)), device_dt / 2
@@ -150,7 +151,7 @@ def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float,
     return device_dt, count, lead
 
 
-def _quantize(port: Port, device: NDArray[np.float64]) -> NDArray[np.float64]:
+def _quantize(port: Port, device: Array) -> Array:
     converter = port.converter
     assert converter is not None
     low, high = float(np.min(device)), float(np.max(device))
@@ -161,4 +162,3 @@ def _quantize(port: Port, device: NDArray[np.float64]) -> NDArray[np.float64]:
         )
     codes = np.rint((device - converter.low) / converter.lsb)
     return converter.low + np.clip(codes, 0, 2**converter.bits - 1) * converter.lsb
-

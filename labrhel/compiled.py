@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array
 from labrhel.frozen import Digested, FrozenArray, digest_of
 from labrhel.program import Acquire, Prepare, Reversal, ShotProgram
 
@@ -64,7 +64,7 @@ class CompiledShot(Digested):
         history = tuple((item.steps, item.played, item.reversal) for item in self.passes[: index + 1])
         return digest_of((self.prepare, self.dt, history))
 
-    def achieved(self, port: str, index: int = -1) -> NDArray[np.float64]:
+    def achieved(self, port: str, index: int = -1) -> Array:
         """Model-unit waveform (steps,) that reaches `port` in a pass; zeros for a port that is not driven."""
         item = self.passes[index]
         known = item.achieved.get(port)

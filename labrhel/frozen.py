@@ -12,7 +12,7 @@ import enum
 import hashlib
 import struct
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ class FrozenArray(Digested):
         return f"FrozenArray({self.values.dtype}{list(self.values.shape)})"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _content_fields(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls) if field.compare)
 

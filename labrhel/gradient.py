@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-Arrays = Mapping[str, NDArray[np.float64]]
+from labrhel.arrays import Arrays
 
 
 @dataclass(frozen=True, slots=True)

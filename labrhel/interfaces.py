@@ -6,15 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities
 from labrhel.capture import Capture
 from labrhel.compiled import CompiledShot
-
-Array = NDArray[np.float64]
-Arrays = Mapping[str, Array]
 
 
 @runtime_checkable
@@ -72,7 +67,7 @@ class ParameterMap(Protocol):
         ...
 
     def jacobian(self, name: str, size: int) -> Array:
-        """d knob / d parameter (size, size)."""
+        """D knob / d parameter (size, size)."""
         ...
 
 
@@ -109,8 +104,10 @@ class Model(Protocol):
         """-dV/dq at positions (n, ...), without inputs."""
         ...
 
-    def observables(self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays) -> dict[str, Array]:
-        """sum_k dt * dH/dtheta from traces at the kicks: q, v (n, steps), u (inputs, steps), for rigs that do not sum."""
+    def observables(
+        self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays
+    ) -> dict[str, Array]:
+        """sum_k dt * dH/dtheta from traces at the kicks, q, v (n, steps), u (inputs, steps); for rigs without sums."""
         ...
 
     def friction(self, theta: Arrays) -> Array:

@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import Digested, FrozenArray
-
-Values = Mapping[str, NDArray[np.float64]]
 
 
 class Coupling(enum.StrEnum):
@@ -66,12 +64,12 @@ class WiredPortMap(Digested):
 
     wires: Mapping[str, Wire] = field(default_factory=dict)
 
-    def to_device(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_device(self, name: str, values: Array) -> Array:
         """Model values of a port -> device values at its terminal."""
         wire = self.wires.get(name)
         return values if wire is None else values / wire.factor + wire.offset
 
-    def to_model(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_model(self, name: str, values: Array) -> Array:
         """Device values at a terminal -> model values of the port or channel; inverse of `to_device`."""
         wire = self.wires.get(name)
         return values if wire is None else (values - wire.offset) * wire.factor
@@ -107,26 +105,26 @@ class LinearParameterMap(Digested):
 
     knobs: Mapping[str, LinearKnob] = field(default_factory=dict)
 
-    def to_knobs(self, parameters: Values) -> dict[str, NDArray[np.float64]]:
+    def to_knobs(self, parameters: Arrays) -> dict[str, Array]:
         """Hamiltonian parameters [model units] -> knob values [knob units]."""
         return {name: self._forward(name, np.asarray(value, float)) for name, value in parameters.items()}
 
-    def to_parameters(self, knobs: Values) -> dict[str, NDArray[np.float64]]:
+    def to_parameters(self, knobs: Arrays) -> dict[str, Array]:
         """Knob values -> Hamiltonian parameters; inverse of `to_knobs`."""
         return {name: self._inverse(name, np.asarray(value, float)) for name, value in knobs.items()}
 
-    def jacobian(self, name: str, size: int) -> NDArray[np.float64]:
-        """d knob / d parameter (size, size), cross-talk off the diagonal."""
+    def jacobian(self, name: str, size: int) -> Array:
+        """D knob / d parameter (size, size), cross-talk off the diagonal."""
         knob = self.knobs.get(name)
         return np.eye(size) if knob is None else knob.matrix.values
 
-    def _forward(self, name: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _forward(self, name: str, value: Array) -> Array:
         knob = self.knobs.get(name)
         if knob is None:
             return value
         return (knob.matrix.values @ value.ravel() + knob.offset.values).reshape(value.shape)
 
-    def _inverse(self, name: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _inverse(self, name: str, value: Array) -> Array:
         knob = self.knobs.get(name)
         if knob is None:
             return value

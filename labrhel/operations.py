@@ -11,13 +11,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labrhel.arrays import Arrays
 from labrhel.compiled import CompiledShot
 from labrhel.program import ShotProgram
-
-Arrays = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)

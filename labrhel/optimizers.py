@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
-
-Array = NDArray[np.float64]
 
 
 class Optimizer(Protocol):
@@ -123,7 +121,7 @@ class Adam(_FirstOrder):
         self._move(self._rate * mean / (np.sqrt(square) + self._floor))
 
 
-class _NeedsEvaluation(Exception):
+class _EvaluationNeededError(Exception):
     def __init__(self, point: Array) -> None:
         self.point = point
 
@@ -137,7 +135,9 @@ class LBFGS:
     about 40 us an evaluation, far below any shot.
     """
 
-    def __init__(self, start: Array, bounds: tuple[Array, Array], *, memory: int = 20, tolerance: float = 1e-12) -> None:
+    def __init__(
+        self, start: Array, bounds: tuple[Array, Array], *, memory: int = 20, tolerance: float = 1e-12
+    ) -> None:
         self._start, self._bounds = np.clip(start, *bounds), bounds
         self._memory, self._tolerance = memory, tolerance
         self._points: list[Array] = []
@@ -178,16 +178,21 @@ class LBFGS:
         def objective(x: Array) -> tuple[float, Array]:
             nonlocal calls
             if calls == len(self._points):
-                raise _NeedsEvaluation(x.copy())
+                raise _EvaluationNeededError(x.copy())
             calls += 1
             return self._losses[calls - 1], self._gradients[calls - 1]
 
         options = {"maxcor": self._memory, "ftol": self._tolerance, "gtol": 0.0, "maxiter": 10**6, "maxfun": 10**6}
         try:
             minimize(
-                objective, self._start, jac=True, method="L-BFGS-B", bounds=list(zip(*self._bounds, strict=True)), options=options
-            )  # fmt: skip
-        except _NeedsEvaluation as need:
+                objective,
+                self._start,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=list(zip(*self._bounds, strict=True)),
+                options=options,
+            )
+        except _EvaluationNeededError as need:
             self._next = need.point
         else:
             self._converged = True

@@ -8,16 +8,14 @@ The optimizer sees one flat vector x.  For each entry, value = transform(x), and
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-
-Array = NDArray[np.float64]
-Arrays = Mapping[str, Array]
 
 
 class Transform(enum.StrEnum):
@@ -84,7 +82,9 @@ class ParameterSet:
 
     def flat(self) -> Array:
         """Starting coordinates x (size,)."""
-        return np.concatenate([_inverse(parameter, parameter.value[parameter.trained]) for parameter in self.parameters])
+        return np.concatenate(
+            [_inverse(parameter, parameter.value[parameter.trained]) for parameter in self.parameters]
+        )
 
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bounds of the coordinates, (size,) each."""

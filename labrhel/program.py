@@ -128,7 +128,9 @@ class ShotProgram(Digested):
         if not self.passes:
             raise ProgramError("a shot needs at least one pass")
         if self.passes[0].echo and isinstance(self.prepare, Rest):
-            raise ProgramError("the first pass after a preparation from rest cannot be an echo: there is nothing to reverse")
+            raise ProgramError(
+                "the first pass after a preparation from rest cannot be an echo: there is nothing to reverse"
+            )
         if self.repeats < 1:
             raise ProgramError(f"a shot is run 1, 2, ... times, not {self.repeats}")
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
+from labrhel.arrays import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +40,9 @@ class SquaredError:
     scale: float
 
     def value(self, outputs: Array, target: Array, weight: Array) -> float:
-        """This sequence's share of the loss."""
+        """Share of the loss of one sequence."""
         return float((weight * (outputs - target) ** 2).sum()) / self.scale
 
     def slope(self, outputs: Array, target: Array, weight: Array) -> Array:
-        """rho = dL/dy (outputs, samples)."""
+        """Rho = dL/dy (outputs, samples)."""
         return 2 * weight * (outputs - target) / self.scale

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from labrhel import operations
+from labrhel.arrays import Arrays
 from labrhel.gradient import Gradient, NudgeRecord
-from labrhel.interfaces import Arrays
 from labrhel.task import Task, TrialSequence
 
 

@@ -10,18 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities
 from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.frozen import FrozenArray
-from labrhel.interfaces import Arrays, Model
+from labrhel.interfaces import Model
 from labrhel.program import Acquire, Drive, GivenState, Pass, Prepare, Rest, Role, ShotProgram
 from labrhel.readout import Readout, SquaredError
 from labrhel.waveform import Waveform
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.operations import Checkpoint, Configure, Protocol, Publish, RunShots
@@ -20,9 +20,6 @@ from labrhel.optimizers import Optimizer
 from labrhel.parameters import ParameterSet
 from labrhel.rules import Rule
 from labrhel.task import Task, TrialSequence
-
-Array = NDArray[np.float64]
-Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from labrhel.arrays import Array
 from labrhel.errors import ProgramError
 from labrhel.frozen import Digested, FrozenArray
 
-_SINC_HALF_WIDTH = 16  # samples each side; with the Kaiser window below the pass-band error is under 1e-4 to 0.8 Nyquist
+_SINC_HALF_WIDTH = (
+    16  # samples each side; with the Kaiser window below the pass-band error is under 1e-4 to 0.8 Nyquist
+)
 _KAISER_BETA = 8.0
 
 
@@ -77,7 +80,7 @@ class Waveform(Digested):
             raise ProgramError(f"a waveform reversed about {self.reflect} cannot be reversed about {duration} as well")
         return dataclasses.replace(self, reflect=None)
 
-    def on_grid(self, step: float, count: int, start: float = 0.0) -> NDArray[np.float64]:
+    def on_grid(self, step: float, count: int, start: float = 0.0) -> Array:
         """Values (count,) at start + k*step, k = 0 .. count-1; complex if the samples are."""
         if self.reflect is None:
             return _sample(self, step, count) if start == 0.0 else _evaluate(self, start + step * np.arange(count))
@@ -87,7 +90,7 @@ class Waveform(Digested):
         return _evaluate(self, self.reflect - start - step * np.arange(count))
 
 
-def _sample(waveform: Waveform, step: float, count: int) -> NDArray[np.float64]:
+def _sample(waveform: Waveform, step: float, count: int) -> Array:
     samples = waveform.samples.values
     if waveform.t0 == 0.0 and waveform.dt == step and len(samples) >= count:
         return samples[:count]  # already on the grid: no arithmetic, no copy
@@ -95,14 +98,14 @@ def _sample(waveform: Waveform, step: float, count: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)
-def _cached_samples(waveform: Waveform, step: float, count: int) -> NDArray[np.float64]:
+def _cached_samples(waveform: Waveform, step: float, count: int) -> Array:
     # Inputs are replayed in every gradient of a training run; interpolating them once saves a third of its time.
     values = _evaluate(waveform, step * np.arange(count))
     values.flags.writeable = False
     return values
 
 
-def _evaluate(waveform: Waveform, times: NDArray[np.float64]) -> NDArray[np.float64]:
+def _evaluate(waveform: Waveform, times: Array) -> Array:
     samples = waveform.samples.values
     position = (times - waveform.t0) / waveform.dt
     # A time that is a sample but for rounding must not fall off the end, or into the previous hold interval.
@@ -125,7 +128,7 @@ def _evaluate(waveform: Waveform, times: NDArray[np.float64]) -> NDArray[np.floa
     return np.where(inside, between, 0.0)
 
 
-def _windowed_sinc(samples: NDArray[np.float64], position: NDArray[np.float64]) -> NDArray[np.float64]:
+def _windowed_sinc(samples: Array, position: Array) -> Array:
     base = np.floor(position).astype(np.int64)
     total = np.zeros(position.shape, dtype=np.result_type(samples, np.float64))
     for tap in range(-_SINC_HALF_WIDTH + 1, _SINC_HALF_WIDTH + 1):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array
 from labrhel.capabilities import Capabilities, Kind
 from labrhel.capture import Capture, PassCapture
 from labrhel.errors import ProgramError
-
-Array = NDArray[np.float64]
 
 
 class Geometry:

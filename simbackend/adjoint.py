@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labrhel.interfaces import Array, Arrays
+from labrhel.arrays import Array, Arrays
 from labrhel.task import Task, TrialSequence
 from simbackend.kernels import network as kernels
 from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
@@ -27,9 +27,11 @@ def exact_gradient(task: Task, sequences: Sequence[TrialSequence], theta: Arrays
     for sequence in sequences:
         steps = task.steps(sequence)
         u = np.stack([sequence.inputs[name].on_grid(task.step, steps) for name in model.inputs])
-        q, p, end = tape(model, theta, u, task.step)
+        q, p = tape(model, theta, u, task.step)
         seen = task.capabilities.position_matrix.values
-        rows = [task.capabilities.channels_of(task.capabilities.channel(name).kind).index(name) for name in task.channels]
+        rows = [
+            task.capabilities.channels_of(task.capabilities.channel(name).kind).index(name) for name in task.channels
+        ]
         x = seen[rows] @ q[:, :: task.every]
         outputs = readout.outputs(x)
         rho = loss.slope(outputs, sequence.target, sequence.weight)
@@ -39,12 +41,11 @@ def exact_gradient(task: Task, sequences: Sequence[TrialSequence], theta: Arrays
         parts = {**backpropagate(model, theta, u, q, p, error, task.step), **readout.gradients(x, rho)}
         for name, value in parts.items():
             total[name] = total.get(name, np.zeros_like(value)) + value
-        del end
     return total_loss, total
 
 
-def tape(model: OscillatorNetwork, theta: Arrays, u: Array, step: float) -> tuple[Array, Array, tuple[Array, Array]]:
-    """Positions at the kicks (n, steps) and momenta before, between and after them (n, steps + 1), and the end state."""
+def tape(model: OscillatorNetwork, theta: Arrays, u: Array, step: float) -> tuple[Array, Array]:
+    """Positions at the kicks (n, steps), momenta before, between and after them (n, steps + 1)."""
     n, steps = model.size, u.shape[1]
     kick = KickMatrices.of(model.mass(theta), model.friction(theta), step)
     positions, momenta = np.empty((n, steps)), np.empty((n, steps + 1))
@@ -57,7 +58,7 @@ def tape(model: OscillatorNetwork, theta: Arrays, u: Array, step: float) -> tupl
         q, momenta, positions, drive, inverse_mass, powers, model.edges, np.array(model.value("coupling", theta)),
         kick.keep, kick.push, step,
     )  # fmt: skip
-    return positions, momenta, (q, momenta[:, -1])
+    return positions, momenta
 
 
 def backpropagate(

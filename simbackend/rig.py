@@ -12,16 +12,16 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities, Channel, Kind, Knob, Port
 from labrhel.capture import Capture, PassCapture, State, Trace
 from labrhel.compiled import CompiledPass, CompiledShot
-from labrhel.errors import InstrumentError, ProgramError
+from labrhel.errors import InstrumentError
 from labrhel.frozen import FrozenArray
-from labrhel.interfaces import Array, Arrays
 from labrhel.program import GivenState, Hold, Reversal
 from simbackend.kernels import network as kernels
 from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
@@ -97,7 +97,12 @@ class SimulatedRig:
     """
 
     def __init__(
-        self, model: OscillatorNetwork, name: str = "sim", *, offers: frozenset[Reversal] | None = None, threads: int = 0
+        self,
+        model: OscillatorNetwork,
+        name: str = "sim",
+        *,
+        offers: frozenset[Reversal] | None = None,
+        threads: int = 0,
     ) -> None:
         self.model = model
         declared = capabilities_of(model, name)
@@ -251,7 +256,7 @@ class SimulatedRig:
             return
         bounds = np.linspace(0, batch, workers + 1).astype(int)
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(run, [slice(low, high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]))
+            list(pool.map(run, [slice(low, high) for low, high in pairwise(bounds)]))
 
     def _trace(self, name: str, positions: Array, velocities: Array, dt: float) -> Trace:
         channel = self.capabilities.channel(name)
@@ -281,7 +286,9 @@ class SimulatedRig:
 
 def _form(shot: CompiledShot) -> object:
     """What two shots must share to run in one kernel call."""
-    return shot.dt, tuple((item.steps, tuple(item.achieved), item.acquire, item.reversal, item.keep) for item in shot.passes)
+    return shot.dt, tuple(
+        (item.steps, tuple(item.achieved), item.acquire, item.reversal, item.keep) for item in shot.passes
+    )
 
 
 def _repeat(capture: PassCapture, repeats: int) -> PassCapture:
@@ -289,7 +296,7 @@ def _repeat(capture: PassCapture, repeats: int) -> PassCapture:
     if repeats == 1:
         return capture
 
-    def again(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def again(values: Array) -> Array:
         return np.broadcast_to(values, (repeats, *values.shape[1:]))
 
     state = capture.end_state

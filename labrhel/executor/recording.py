@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from labrhel.arrays import Arrays
 from labrhel.capture import Capture
 from labrhel.executor.handler import Handler
-from labrhel.operations import Arrays, Checkpoint, Configure, Operation, Publish, Read, RunShots
+from labrhel.operations import Checkpoint, Configure, Operation, Publish, Read, RunShots
 
 
 class Recording(Protocol):

@@ -173,9 +173,7 @@ def backpropagate(
                 lam_p[i] += keep[j, i] * carried[j]  # B^T A^-T = (A^-1 B)^T
         for i in range(n):
             s = q[i, k]
-            curved[i] = mu[i] * (
-                powers[0, i] + s * (2 * powers[1, i] + s * (3 * powers[2, i] + s * 4 * powers[3, i]))
-            )
+            curved[i] = mu[i] * (powers[0, i] + s * (2 * powers[1, i] + s * (3 * powers[2, i] + s * 4 * powers[3, i])))
         for e in range(len(springs)):
             i, j = edges[e, 0], edges[e, 1]
             pull = springs[e] * (mu[j] - mu[i])

@@ -20,11 +20,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import ParameterKind, ParameterSpec
-
-Array = NDArray[np.float64]
-Arrays = Mapping[str, Array]
 
 POWERS = {"stiffness": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
 """Parameter -> power of q in its force."""
@@ -136,7 +134,9 @@ class OscillatorNetwork:
     def force(self, q: Array, theta: Arrays) -> Array:
         """-dV/dq at positions (n,) or (n, steps), without inputs."""
         column = (slice(None),) + (None,) * (q.ndim - 1)
-        total = -sum(self.value(name, theta)[column] * q**power for name, power in POWERS.items())
+        total = np.zeros_like(q)
+        for name, power in POWERS.items():
+            total -= self.value(name, theta)[column] * q**power
         stretch = self.value("coupling", theta)[column] * (q[self.edges[:, 1]] - q[self.edges[:, 0]])
         np.add.at(total, self.edges[:, 0], stretch)
         np.add.at(total, self.edges[:, 1], -stretch)
@@ -157,7 +157,9 @@ class OscillatorNetwork:
             matrix[j, i] -= spring
         return matrix
 
-    def observables(self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays) -> dict[str, Array]:
+    def observables(
+        self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays
+    ) -> dict[str, Array]:
         """sum_k dt * dH/dtheta from traces at the kicks, q and v (n, steps), u (inputs, steps).
 
         The kinetic observable needs the mean of v^2 before and after each kick; both follow exactly from the

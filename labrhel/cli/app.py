@@ -1,0 +1,145 @@
+"""The commands: their words and options.  What they do is imported when they are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labrhel import __version__
+
+app = typer.Typer(
+    name="labrhel",
+    help="Train oscillator rigs in place by Hamiltonian echoes: run forward, reverse, nudge both ways, subtract.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, or the name of an example.", show_default=False)
+]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, a run id, or the start of one.", show_default=False)
+]
+RigUrl = Annotated[
+    str | None, typer.Option("--rig", metavar="URL", help="Another rig than the file names; see `labrhel rigs`.")
+]
+Root = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that holds the run folders.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that holds the run folders.")]
+Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="How many gradients to take.")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the training: order of the sequences.")]
+
+DEFAULT_RUNS = Path("runs")
+
+
+@app.command()
+def run(
+    config: Config,
+    rig: RigUrl = None,
+    out: Root = DEFAULT_RUNS,
+    steps: Steps = None,
+    seed: Seed = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compile and check all; move and write nothing.")] = False,
+) -> None:
+    """Train a rig by echoes and record every shot.
+
+    Ctrl-C stops after making the outputs safe; `labrhel resume` goes on to the same bits.
+    """
+    from labrhel.cli import running
+
+    experiment = running.load(config, rig=rig, steps=steps, seed=seed)
+    if dry_run:
+        running.rehearse(experiment)
+    else:
+        running.run(experiment, out)
+
+
+@app.command()
+def resume(run: Run, runs: Runs = DEFAULT_RUNS, steps: Steps = None) -> None:
+    """Go on with a run that was stopped or killed, from its last checkpoint."""
+    from labrhel.cli import running
+
+    running.resume(run, runs, steps)
+
+
+@app.command()
+def check(
+    config: Config,
+    rig: RigUrl = None,
+    tolerance: Annotated[float, typer.Option(help="Largest relative error that passes.")] = 1e-4,
+) -> None:
+    """Compare the rule's gradient with the model's exact one and with finite differences.
+
+    Prints cosine and relative error for every trained parameter; exit status 1 if one is beyond the tolerance.
+    """
+    from labrhel.cli import judging
+
+    if not judging.check(config, rig, tolerance):
+        raise typer.Exit(1)
+
+
+@app.command()
+def runs(root: Runs = DEFAULT_RUNS) -> None:
+    """List the recorded runs, newest first."""
+    from labrhel.cli import inspecting
+
+    inspecting.list_all(root)
+
+
+@app.command()
+def show(run: Run, root: Runs = DEFAULT_RUNS) -> None:
+    """Say what a run was, how it went, and what it learned."""
+    from labrhel.cli import inspecting
+
+    inspecting.show(run, root)
+
+
+@app.command()
+def plot(
+    run: Run,
+    root: Runs = DEFAULT_RUNS,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the picture.")] = None,
+) -> None:
+    """Draw a run: loss, gradient health, parameters, read-out against target, echo against forward path."""
+    from labrhel.cli import inspecting
+
+    inspecting.plot(run, root, to)
+
+
+@app.command()
+def export(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE.nc", help="netCDF file to write.", show_default=False)],
+    root: Runs = DEFAULT_RUNS,
+) -> None:
+    """Write a run as one netCDF file that `xarray.open_dataset` reads."""
+    from labrhel.cli import inspecting
+
+    inspecting.export(run, root, file)
+
+
+@app.command()
+def rigs() -> None:
+    """List the kinds of rig URL and the examples."""
+    from labrhel.cli import judging
+
+    judging.list_rigs()
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of configurations, for editors that complete and check YAML."""
+    from labrhel.cli import judging
+
+    judging.print_schema()
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"labrhel {__version__}")
+        raise typer.Exit
