@@ -11,7 +11,7 @@ import dataclasses
 import enum
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -37,10 +37,9 @@ class Digested:
             return self._digest
 
     def _compute_digest(self) -> str:
-        parts: list[bytes] = [type(self).__name__.encode()]
-        for name in _content_fields(type(self)):
-            parts.append(encode(getattr(self, name)))
-        return hashlib.blake2b(b"\0".join(parts), digest_size=_DIGEST_BYTES).hexdigest()
+        parts = [encode(getattr(self, name)) for name in _content_fields(type(self))]
+        content = type(self).__name__.encode() + b"\0" + b"\0".join(parts)
+        return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and isinstance(other, Digested) and other.digest == self.digest
@@ -88,27 +87,57 @@ def encode(value: Any) -> bytes:
 
     Raises TypeError for anything that has no canonical form, so that nothing is hashed by its address.
     """
+    encoder = _ENCODERS.get(type(value))
+    return _encode_other(value) if encoder is None else encoder(value)
+
+
+def _encode_float(value: float) -> bytes:
+    return b"f" + struct.pack("<d", value + 0.0)  # + 0.0 makes -0.0 and 0.0 the same
+
+
+def _encode_items(value: tuple[Any, ...] | list[Any]) -> bytes:
+    return b"(" + b",".join([encode(item) for item in value]) + b")"
+
+
+def _encode_mapping(value: Mapping[str, Any]) -> bytes:
+    return b"{" + b",".join([encode(key) + b":" + encode(value[key]) for key in sorted(value)]) + b"}"
+
+
+def _encode_other(value: Any) -> bytes:
+    # Digested first: it is the common case, and its class is remembered so that the next one is found at once.
     if isinstance(value, Digested):
-        return value.digest.encode()
-    if value is None or isinstance(value, bool | int | bytes):
-        return repr(value).encode()
+        _ENCODERS[type(value)] = _encode_digested
+        return _encode_digested(value)
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}".encode()
-    if isinstance(value, str):
-        return b"s" + value.encode()
-    if isinstance(value, float):
-        return b"f" + struct.pack("<d", value + 0.0)  # + 0.0 makes -0.0 and 0.0 the same
-    if isinstance(value, complex):
-        return b"c" + struct.pack("<dd", value.real, value.imag)
     if isinstance(value, np.ndarray | np.generic):
         return FrozenArray(value).digest.encode()
-    if isinstance(value, tuple | list):
-        return b"(" + b",".join(encode(item) for item in value) + b")"
     if isinstance(value, Mapping):
-        return b"{" + b",".join(encode(key) + b":" + encode(value[key]) for key in sorted(value)) + b"}"
+        return _encode_mapping(value)
     if isinstance(value, frozenset):
         return b"<" + b",".join(sorted(encode(item) for item in value)) + b">"
+    for kind in (float, int, str, tuple, list):
+        if isinstance(value, kind):
+            return _ENCODERS[kind](value)
     raise TypeError(f"no canonical encoding for {type(value).__name__}; use numbers, strings, arrays or dataclasses")
+
+
+def _encode_digested(value: Digested) -> bytes:
+    return value.digest.encode()
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    type(None): lambda value: b"None",
+    bool: lambda value: b"True" if value else b"False",
+    int: lambda value: b"%d" % value,
+    bytes: lambda value: b"b" + value,
+    str: lambda value: b"s" + value.encode(),
+    float: _encode_float,
+    complex: lambda value: b"c" + struct.pack("<dd", value.real, value.imag),
+    tuple: _encode_items,
+    list: _encode_items,
+    dict: _encode_mapping,
+}
 
 
 def digest_of(value: Any) -> str:

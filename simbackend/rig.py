@@ -11,7 +11,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -71,6 +71,13 @@ class _Stock:
     bias: Array
     friction: Array
     friction_kind: int
+    kicks: dict[float, KickMatrices] = field(default_factory=dict)
+
+    def kick(self, step: float) -> KickMatrices:
+        """The friction step's matrices, inverted once per configuration and step."""
+        if step not in self.kicks:
+            self.kicks[step] = KickMatrices.of(self.mass, self.friction, step)
+        return self.kicks[step]
 
     @classmethod
     def of(cls, model: OscillatorNetwork, theta: Arrays, drive_matrix: Array) -> _Stock:
@@ -220,7 +227,7 @@ class SimulatedRig:
             np.zeros((batch, n, len(used))),
             np.zeros((batch, n)),
         )
-        kick = KickMatrices.of(stock.mass, stock.friction, step)
+        kick = stock.kick(step)
         weights = np.ascontiguousarray(stock.ports_to_force[:, columns])
 
         def run(rows: slice) -> None:
