@@ -51,8 +51,9 @@ class Digested:
 class FrozenArray(Digested):
     """A read-only array that knows its digest.
 
-    Freezing copies unless the array already is read-only and contiguous, so that a caller who keeps a writable
-    view cannot change a program that has been compiled.
+    Freezing copies unless the array is contiguous and neither it nor the array it is a view of can be written, so
+    that nobody who keeps a writable view can change a program that has been compiled.  Raises TypeError for arrays
+    of Python objects, which have no content to digest.
     """
 
     __slots__ = ("values",)
@@ -60,7 +61,9 @@ class FrozenArray(Digested):
 
     def __init__(self, values: ArrayLike) -> None:
         array = np.asarray(values)
-        if array.flags.writeable or not array.flags.c_contiguous:
+        if array.dtype.hasobject:
+            raise TypeError(f"an array of {array.dtype} has no canonical form; use numbers or strings")
+        if _can_be_written(array) or not array.flags.c_contiguous:
             array = np.array(array, order="C")
             array.flags.writeable = False
         self.values = array
@@ -77,13 +80,24 @@ class FrozenArray(Digested):
         return f"FrozenArray({self.values.dtype}{list(self.values.shape)})"
 
 
+def _can_be_written(array: Any) -> bool:
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return True
+        array = array.base
+    return False
+
+
 @cache
 def _content_fields(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls) if field.compare)
 
 
 def encode(value: Any) -> bytes:
-    """Canonical bytes of a value: equal values, equal bytes, on every platform.
+    """Canonical bytes of a value: equal values, equal bytes, on every platform, and other values, other bytes.
+
+    Strings and bytes carry their length, so that ("a,sb",) and ("a", "b") differ; numbers of numpy count as Python's,
+    so that a step computed by numpy and the same step read back from a file agree.
 
     Raises TypeError for anything that has no canonical form, so that nothing is hashed by its address.
     """
@@ -93,6 +107,11 @@ def encode(value: Any) -> bytes:
 
 def _encode_float(value: float) -> bytes:
     return b"f" + struct.pack("<d", value + 0.0)  # + 0.0 makes -0.0 and 0.0 the same
+
+
+def _encode_text(value: str) -> bytes:
+    text = value.encode("utf-8", "surrogatepass")
+    return b"s%d:" % len(text) + text
 
 
 def _encode_items(value: tuple[Any, ...] | list[Any]) -> bytes:
@@ -110,8 +129,10 @@ def _encode_other(value: Any) -> bytes:
         return _encode_digested(value)
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}".encode()
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray):
         return FrozenArray(value).digest.encode()
+    if isinstance(value, np.generic):
+        return encode(value.item())
     if isinstance(value, Mapping):
         return _encode_mapping(value)
     if isinstance(value, frozenset):
@@ -130,8 +151,8 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda value: b"None",
     bool: lambda value: b"True" if value else b"False",
     int: lambda value: b"%d" % value,
-    bytes: lambda value: b"b" + value,
-    str: lambda value: b"s" + value.encode(),
+    bytes: lambda value: b"b%d:" % len(value) + value,
+    str: _encode_text,
     float: _encode_float,
     complex: lambda value: b"c" + struct.pack("<dd", value.real, value.imag),
     tuple: _encode_items,

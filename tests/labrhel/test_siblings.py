@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+import labrhel
+from labrhel.siblings import require_sibling
+
+
+def test_a_package_beside_labrhel_is_accepted() -> None:
+    home = Path(labrhel.__file__).parent.parent
+    require_sibling("drivers", str(home / "drivers" / "__init__.py"))
+
+
+@pytest.mark.parametrize("file", ["/elsewhere/drivers/__init__.py", None])
+def test_a_stranger_with_a_generic_name_is_refused_by_name_and_place(file: str | None) -> None:
+    with pytest.raises(ImportError, match="'drivers' was found in .* another project shadows it"):
+        require_sibling("drivers", file)
