@@ -1,0 +1,80 @@
+"""The `model` section: the Hamiltonian, its units, its parameters, and how it is read out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from labrhel.config.fields import Count, Quantity, Section
+from labrhel.errors import ConfigurationError
+from labrhel.units import factor
+
+
+def _pairs(value: Any) -> Any:
+    whole = isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(index) is int for index in pair) for pair in value
+    )
+    if not isinstance(value, str) and not whole:
+        raise ValueError("expected none, chain, ring, all, or a list of pairs such as [[0, 1], [1, 2]]")
+    return value
+
+
+def _time(value: str) -> str:
+    try:
+        factor(value, "s")
+    except ConfigurationError as error:
+        raise ValueError(error.problem) from None  # pydantic adds the place
+    return value
+
+
+_COUPLING_SCHEMA = {
+    "anyOf": [
+        {"enum": ["none", "chain", "ring", "all"]},
+        {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}},
+    ]
+}
+
+
+class Units(Section):
+    """The model's own units, chosen so that its numbers are of order one; ports and metrics use SI."""
+
+    time: Annotated[str, AfterValidator(_time)] = Field(
+        "s", description="Unit of model time: s, ms, us, ns. Stiffness over mass is then in 1/time^2."
+    )
+    position: str = Field("1", description="Unit of positions, and of the read-out and its targets.")
+    input: str = Field("1", description="Unit of the inputs.")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds per unit of model time."""
+        return factor(self.time, "s")
+
+
+class ReadoutSection(Section):
+    """y = gain x + offset, computed on the host from the channels x; both may be trained."""
+
+    channels: Annotated[list[str], Field(min_length=1)] = Field(
+        description="Position channels that are read out, such as [q4]; numbered from 1."
+    )
+    gain: Quantity = Field(
+        Quantity(value=1.0),
+        description="A number or a list (one per channel): each channel is an output. A matrix (outputs, channels) mixes.",
+    )
+    offset: Quantity = Field(Quantity(value=0.0), description="Added to the outputs, in target units.")
+
+
+class ModelSection(Section):
+    """The nominal model of the rig: what echoes are compensated with, and what `sim:` simulates."""
+
+    kind: str = Field("oscillator_network", description="A registered kind of model.")
+    oscillators: Count = Field(description="Number of oscillators.")
+    inputs: Annotated[list[str], Field(min_length=1)] = Field(["u1"], description="Names of the input ports.")
+    coupling: Annotated[Any, AfterValidator(_pairs), WithJsonSchema(_COUPLING_SCHEMA)] = Field(
+        "none", description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0."
+    )
+    units: Units = Field(Units(), description="Units of the model.")
+    parameters: dict[str, Quantity] = Field(
+        {}, description="Parameters of the model by name, in model units; those left out take the model's defaults."
+    )
+    readout: ReadoutSection | None = Field(None, description="How the outputs are read from the channels.")

@@ -1,0 +1,93 @@
+"""YAML text -> plain data, and the line of every key.
+
+YAML 1.2, so that `1e-3` is a number and `on` is a word.  Duplicate keys are errors: the second would silently win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labrhel.errors import ConfigurationError
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands: keys and list positions from the top of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A configuration file as read: its text, its data, and the line (from 1) of each key path."""
+
+    file: Path
+    text: str
+    data: dict[str, Any]
+    lines: dict[KeyPath, int]
+
+    def error(self, problem: str, *path: str | int) -> ConfigurationError:
+        """A ConfigurationError at `path`, or at the nearest part of it that stands in the file."""
+        known = path
+        while known and known not in self.lines:
+            known = known[:-1]
+        return ConfigurationError(problem, file=self.file, line=self.lines.get(known, 1), key=spell(known))
+
+
+def spell(path: KeyPath) -> str:
+    """A key path as one writes it: `data.train.starts[2]`."""
+    words = ""
+    for part in path:
+        words += f"[{part}]" if isinstance(part, int) else f".{part}" if words else str(part)
+    return words
+
+
+def read(file: Path) -> Source:
+    """Read a file; raises ConfigurationError if it is missing, unreadable or not a YAML mapping."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"the configuration cannot be read: {words}", file=file) from None
+    data, lines = parse(text, file)
+    return Source(file, text, data, lines)
+
+
+def parse(text: str, file: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """Plain data and lines from YAML text; `file` is named in errors."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        data = YAML(typ="safe", pure=True).load(text)
+        root = YAML(typ="safe", pure=True).compose(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1
+        key = error.problem.split('"')[1]  # ruamel says: found duplicate key "rate" with value ...
+        raise ConfigurationError(f"the key {key!r} stands twice; keep one", file=file, line=line) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        words = f"this is not valid YAML: {error.problem or error.context}"
+        raise ConfigurationError(words, file=file, line=mark.line + 1 if mark else None) from None
+    except (YAMLError, ValueError) as error:
+        raise ConfigurationError(f"this is not valid YAML: {str(error).splitlines()[0]}", file=file) from None
+    if not isinstance(data, dict):
+        raise ConfigurationError("a configuration is a mapping of sections such as model: and data:", file=file, line=1)
+    lines = dict(_lines(root, ()))
+    for path, line in lines.items():
+        if path and not isinstance(path[-1], str | int):
+            raise ConfigurationError(f"keys are words, not {path[-1]!r}", file=file, line=line)
+    return data, lines
+
+
+def _lines(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield (*path, key.value), key.start_mark.line + 1
+            yield from _lines(value, (*path, key.value))
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*path, index), item.start_mark.line + 1
+            yield from _lines(item, (*path, index))

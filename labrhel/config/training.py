@@ -1,0 +1,74 @@
+"""The `protocol` and `optimizer` sections: how a gradient is measured, and what is done with it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+
+from labrhel.config.fields import AutoOrPositive, Count, Positive, Section
+
+
+_POLICY = "^(all|none|every [1-9][0-9]*)$"
+
+
+def _policy(value: str) -> str:
+    if not re.match(_POLICY, value):
+        raise ValueError(f"expected all, every N (such as every 20) or none, not {value!r}")
+    return value
+
+
+class ProtocolSection(Section):
+    """The learning rule and its options; an option the rule does not have is an error."""
+
+    rule: str = Field("rhel", description="A registered learning rule.")
+    estimator: Literal["one_sided", "symmetric", "four_point"] = Field(
+        "symmetric", description="Which nudges are combined; bias of order eps, eps^2, eps^4."
+    )
+    echo: Literal["auto", "plain", "driven"] = Field(
+        "auto", description="driven compensates friction during the echo; auto does so on rigs that lose energy."
+    )
+    eps: AutoOrPositive = Field(None, description="Strength of the nudge; auto aims at the response.")
+    response: AutoOrPositive = Field(
+        None, description="rms of the echo's answer to the nudge over rms of the state, which an automatic eps aims at."
+    )
+    repeats: Count = Field(1, description="How often each echo is run; 2 or more give a standard error.")
+    record: Annotated[str, AfterValidator(_policy), WithJsonSchema({"type": "string", "pattern": _POLICY})] = Field(
+        "all", description="Which steps keep their traces: all, every N, or none."
+    )
+
+    def options(self) -> dict[str, Any]:
+        """The options of the rule that the file gives."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"rule", "record"}}
+
+
+_OPTIONS = {"adam": ("rate", "beta1", "beta2"), "momentum": ("rate", "momentum"), "lbfgs": ("memory", "tolerance")}
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimizerSection(Section):
+    """The optimizer, how many gradients it may take, and the seed of the order of the sequences."""
+
+    kind: Literal["adam", "momentum", "lbfgs"] = Field("adam", description="lbfgs wants all sequences in each batch.")
+    steps: Annotated[int, Field(ge=0)] = Field(100, description="Gradients to take.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the order of the training sequences.")
+    rate: Positive = Field(0.01, description="adam, momentum: learning rate, in units of each parameter's scale.")
+    momentum: Fraction = Field(0.9, description="momentum: share of the last step that is kept.")
+    beta1: Fraction = Field(0.9, description="adam: memory of the gradient.")
+    beta2: Fraction = Field(0.999, description="adam: memory of its square.")
+    memory: Count = Field(20, description="lbfgs: how many past steps shape the next.")
+    tolerance: Positive = Field(1e-12, description="lbfgs: relative fall of the loss below which it stops.")
+
+    @model_validator(mode="after")
+    def _options_belong_to_the_kind(self) -> OptimizerSection:
+        known = _OPTIONS[self.kind]
+        for name in self.model_fields_set - {"kind", "steps", "seed"}:
+            if name not in known:
+                raise ValueError(f"{self.kind} has no option {name!r}; it has: {', '.join(known)}")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """The options of the optimizer that the file gives."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"kind", "steps", "seed"}}

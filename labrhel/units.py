@@ -1,0 +1,39 @@
+"""SI prefixes: reading `ms` as 1e-3 of a second, and writing 0.000451 V as `0.451 mV`."""
+
+from __future__ import annotations
+
+import math
+
+from labrhel.errors import ConfigurationError
+
+PREFIXES = {
+    "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9,
+    "T": 1e12,
+}  # fmt: skip
+"""Prefix -> factor; `u` may be written for micro."""
+
+_BY_POWER = {round(math.log10(size)): prefix for prefix, size in PREFIXES.items()}
+_SIGNIFICANT = 3
+_WITHOUT_PREFIX = ("", "1", "model")
+
+
+def factor(unit: str, base: str) -> float:
+    """How many `base` one `unit` is: factor("ms", "s") = 1e-3.  Raises ConfigurationError for any other unit."""
+    prefix = unit.removesuffix(base)
+    if not unit.endswith(base) or prefix not in PREFIXES:
+        raise ConfigurationError(f"expected {base} with an SI prefix, such as m{base} or µ{base}, not {unit!r}")
+    return PREFIXES[prefix]
+
+
+def with_prefix(value: float, unit: str) -> str:
+    """`value` to three significant digits, with the SI prefix that leaves 0.1 to 100 before the unit."""
+    if unit in _WITHOUT_PREFIX:
+        return f"{value:.{_SIGNIFICANT}g}"
+    rounded = float(f"{value:.{_SIGNIFICANT - 1}e}")
+    if rounded == 0 or not math.isfinite(rounded):
+        return f"{value:g} {unit}"
+    power = 3 * math.floor((math.log10(abs(rounded)) + 1 + 1e-12) / 3)
+    power = min(max(power, min(_BY_POWER)), max(_BY_POWER))
+    mantissa = rounded / 10.0**power
+    decimals = max(0, _SIGNIFICANT - 1 - math.floor(math.log10(abs(mantissa)) + 1e-12))
+    return f"{mantissa:.{decimals}f} {_BY_POWER[power]}{unit}"
