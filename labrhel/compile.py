@@ -69,10 +69,14 @@ def _check_prepare(prepare: Prepare, capabilities: Capabilities) -> None:
     if kind not in capabilities.prepares:
         offered = ", ".join(sorted(capabilities.prepares))
         raise ProgramError(f"rig {capabilities.rig} cannot be prepared by {kind!r}; it offers: {offered}")
-    if isinstance(prepare, GivenState) and prepare.position.values.shape != (capabilities.size,):
-        raise ProgramError(
-            f"the given state has shape {prepare.position.values.shape}; the rig has {capabilities.size} oscillators"
-        )
+    if isinstance(prepare, GivenState):
+        for what, part in (("positions", prepare.position.values), ("momenta", prepare.momentum.values)):
+            if part.shape != (capabilities.size,):
+                raise ProgramError(
+                    f"the {what} of the given state have shape {part.shape}; the rig has {capabilities.size} oscillators"
+                )
+            if not np.isfinite(part).all():
+                raise ProgramError(f"the {what} of the given state hold a value that is not a finite number")
 
 
 def _check_acquire(acquire: Acquire, capabilities: Capabilities) -> None:

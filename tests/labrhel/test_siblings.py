@@ -13,5 +13,5 @@ def test_a_package_beside_labrhel_is_accepted() -> None:
 
 @pytest.mark.parametrize("file", ["/elsewhere/drivers/__init__.py", None])
 def test_a_stranger_with_a_generic_name_is_refused_by_name_and_place(file: str | None) -> None:
-    with pytest.raises(ImportError, match="'drivers' was found in .* another project shadows it"):
+    with pytest.raises(ImportError, match=r"'drivers' was found in .* another project shadows it"):
         require_sibling("drivers", file)

@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labrhel.capabilities import Limits
+from labrhel.executor import Compiling, DryBackend, Limiting, RigBackend, execute
+from labrhel.operations import Configure, RunShots
+from labrhel.program import Acquire, Pass, Rest, ShotProgram
+from protocols.rhel import RHEL
+from simbackend.reference import lossy_rig, reference_rig
+
+
+def test_a_dry_run_answers_in_the_shapes_of_the_real_one() -> None:
+    reference = reference_rig()
+    acquire = Acquire(("q1", "v4"), 7, ("stiffness", "coupling", "input", "mass", "input_offset"), end_state=True)
+    program = ShotProgram(0.1, Rest(), (Pass(100, acquire=acquire, keep=True), Pass(50, acquire=acquire, echo=True)), 3)
+    capabilities = reference.rig.capabilities
+    dry, real = (
+        Compiling(backend, capabilities).do(RunShots((program, program)))
+        for backend in (DryBackend(capabilities), RigBackend(reference.rig))
+    )
+    for silent, heard in zip(dry, real, strict=True):
+        for quiet, loud in zip(silent.passes, heard.passes, strict=True):
+            for name in acquire.channels:
+                assert quiet.traces[name].values.shape == loud.traces[name].values.shape
+                assert (quiet.traces[name].dt, quiet.traces[name].unit) == (
+                    loud.traces[name].dt,
+                    loud.traces[name].unit,
+                )
+            for name in acquire.observables:
+                assert quiet.observables[name].shape == loud.observables[name].shape
+            assert quiet.end_state.position.shape == loud.end_state.position.shape
+
+
+def test_a_dry_run_counts_the_shots_and_passes_that_the_real_one_takes() -> None:
+    reference = reference_rig()
+    rule = RHEL(eps=1e-4)
+    backend = DryBackend(reference.rig.capabilities)
+    names = tuple(reference.model.parameters)
+    protocol = rule.gradient(reference.task, reference.sequences, reference.theta, names)
+    execute(protocol, Compiling(backend, reference.rig.capabilities))
+    real = reference.gradient(rule, names)
+    assert (backend.cost.shots, backend.cost.passes) == (real.shots, real.passes)
+    assert backend.cost.seconds == pytest.approx(3 * 1000 * 0.1)
+    assert backend.cost.samples_read == 3 * 1000 * 12
+
+
+def test_a_dry_run_of_the_rule_with_automatic_eps_does_not_hit_the_limits_by_itself() -> None:
+    reference = lossy_rig(np.random.default_rng(0))
+    ports = tuple(replace(port, limits=Limits(-3.0, 3.0)) for port in reference.rig.capabilities.ports)
+    limited = reference.declaring(ports=ports)
+    capabilities = limited.task.capabilities
+    rule = RHEL()
+    handler = Compiling(Limiting(DryBackend(capabilities), capabilities), capabilities)
+    execute(rule.gradient(limited.task, limited.sequences, limited.theta, ("stiffness",)), handler)
+
+
+def test_knobs_are_reported_as_asked() -> None:
+    capabilities = reference_rig().rig.capabilities
+    assert DryBackend(capabilities).do(Configure({}, {"mass": np.full(6, 2.0)}))["mass"][0] == 2.0
