@@ -73,7 +73,8 @@ def _check_prepare(prepare: Prepare, capabilities: Capabilities) -> None:
         for what, part in (("positions", prepare.position.values), ("momenta", prepare.momentum.values)):
             if part.shape != (capabilities.size,):
                 raise ProgramError(
-                    f"the {what} of the given state have shape {part.shape}; the rig has {capabilities.size} oscillators"
+                    f"the {what} of the given state have shape {part.shape}; "
+                    f"the rig has {capabilities.size} oscillators"
                 )
             if not np.isfinite(part).all():
                 raise ProgramError(f"the {what} of the given state hold a value that is not a finite number")

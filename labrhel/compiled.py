@@ -13,7 +13,7 @@ import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.frozen import Digested, FrozenArray, digest_of
-from labrhel.program import Acquire, Prepare, Reversal, ShotProgram
+from labrhel.program import Acquire, Hold, Prepare, Reversal, ShotProgram
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +52,15 @@ class CompiledShot(Digested):
 
     @property
     def planned_passes(self) -> int:
-        """Passes of free running, if stored states are there to be restored."""
-        restored = [index for index, item in enumerate(self.passes) if item.reversal is Reversal.STATE_RESTORE]
-        return len(self.passes) - (restored[-1] if restored else 0)
+        """Passes of free running, if stored states are there to be restored; a pass that is read always runs."""
+        begin = 0
+        if not isinstance(self.prepare, Hold):
+            for index, item in enumerate(self.passes):
+                if item.reversal is Reversal.STATE_RESTORE:
+                    begin = index
+                if item.acquire.reads:
+                    break
+        return len(self.passes) - begin
 
     def state_key(self, index: int) -> str:
         """Name of the state after pass `index`: a digest of all that determines it, and of nothing else.

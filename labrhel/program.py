@@ -89,6 +89,11 @@ class Acquire(Digested):
     observables: tuple[str, ...] = ()
     end_state: bool = False
 
+    @property
+    def reads(self) -> bool:
+        """True if anything is asked for."""
+        return bool(self.channels or self.observables or self.end_state)
+
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ProgramError(f"channels are read every 1, 2, ... kicks, not every {self.every}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities
+from labrhel.capabilities import Capabilities, Kind
 from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.frozen import FrozenArray
@@ -65,7 +65,9 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in self.channels:
-            self.capabilities.channel(name)
+            if self.capabilities.channel(name).kind is Kind.VELOCITY:
+                offered = ", ".join(self.capabilities.channels_of(Kind.POSITION))
+                raise ConfigurationError(f"channel {name} sees a velocity; read out positions: {offered}")
 
     def steps(self, sequence: TrialSequence) -> int:
         """Kicks in a pass over `sequence`."""

@@ -26,7 +26,9 @@ def exact_gradient(task: Task, sequences: Sequence[TrialSequence], theta: Arrays
     total_loss, total = 0.0, dict[str, Array]()
     for sequence in sequences:
         steps = task.steps(sequence)
-        u = np.stack([sequence.inputs[name].on_grid(task.step, steps) for name in model.inputs])
+        silence = np.zeros(steps)
+        played = {name: wave.on_grid(task.step, steps) for name, wave in sequence.inputs.items()}
+        u = np.stack([played.get(name, silence) for name in model.inputs])
         q, p = tape(model, theta, u, task.step)
         seen = task.capabilities.position_matrix.values
         rows = [
@@ -64,7 +66,7 @@ def tape(model: OscillatorNetwork, theta: Arrays, u: Array, step: float) -> tupl
 def backpropagate(
     model: OscillatorNetwork, theta: Arrays, u: Array, q: Array, p: Array, error: Array, step: float
 ) -> dict[str, Array]:
-    """dL/dtheta for every model parameter, and dL/du (inputs, steps) as "inputs", given dL/dq at the kicks."""
+    """dL/dtheta for every model parameter, given dL/dq at the kicks."""
     mass, friction = model.mass(theta), model.friction(theta)
     kick = KickMatrices.of(mass, friction, step)
     mu = np.empty_like(q)

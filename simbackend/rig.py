@@ -146,11 +146,12 @@ class SimulatedRig:
         self._states.clear()
 
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
-        """Run shots; those of equal form run as one batch unless they go on from each other."""
+        """Run shots; those of equal form run as one batch, unless one goes on from the state another has left."""
         captures: dict[int, Capture] = {}
         groups: dict[object, list[int]] = {}
+        in_turn = any(isinstance(shot.prepare, Hold) for shot in shots)
         for index, shot in enumerate(shots):
-            form = index if isinstance(shot.prepare, Hold) else _form(shot)
+            form = index if in_turn else _form(shot)
             groups.setdefault(form, []).append(index)
         for indices in groups.values():
             for index, capture in zip(indices, self._run_group([shots[i] for i in indices]), strict=True):
@@ -172,7 +173,7 @@ class SimulatedRig:
                 p = -p
             for row, capture in enumerate(self._run_pass(shots, index, q, p)):
                 collected[row].append(capture)
-            if first.passes[index].keep:
+            if first.passes[index].keep and not isinstance(first.prepare, Hold):
                 for row, shot in enumerate(shots):
                     self._store(shot.state_key(index), q[row].copy(), p[row].copy())
         self._now = (q[-1].copy(), p[-1].copy())
@@ -190,9 +191,17 @@ class SimulatedRig:
         return np.zeros(self.model.size), np.zeros(self.model.size)
 
     def _restore(self, shots: list[CompiledShot]) -> tuple[int, Array, Array] | None:
-        """Start at the last state-restore reversal if every shot's state before it is stored."""
-        for index in range(len(shots[0].passes) - 1, 0, -1):
-            if shots[0].passes[index].reversal is not Reversal.STATE_RESTORE:
+        """Start at the last state-restore reversal if every shot's state before it is stored.
+
+        Not if something is to be read before it; nor after `Hold`, where the program does not say where it starts.
+        """
+        first = shots[0]
+        if isinstance(first.prepare, Hold):
+            return None
+        for index in range(len(first.passes) - 1, 0, -1):
+            if first.passes[index].reversal is not Reversal.STATE_RESTORE:
+                continue
+            if any(item.acquire.reads for item in first.passes[:index]):
                 continue
             states = [self._states.get(shot.state_key(index - 1)) for shot in shots]
             found = [state for state in states if state is not None]
