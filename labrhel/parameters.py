@@ -112,6 +112,11 @@ class ParameterSet:
             start = stop
         return values
 
+    def entries(self, x: Array) -> Array:
+        """Coordinates -> values of the trained entries (size,) in their own units, in the order of `names`."""
+        values = self.values(x)
+        return np.concatenate([values[parameter.name][parameter.trained] for parameter in self.parameters])
+
     def pull_back(self, x: Array, gradient: Arrays) -> Array:
         """dL/dx (size,) from dL/dvalue by name."""
         parts, start = [], 0

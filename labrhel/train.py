@@ -52,15 +52,15 @@ def batch_at(count: int, batch: int, seed: int, step: int) -> list[int]:
 
 def train(
     problem: Problem, optimizer: Optimizer, steps: int, *, start: int = 0, nudge: NudgeRecord | None = None
-) -> Protocol[int]:
-    """Take steps `start` .. `steps` - 1, one gradient each; return how many steps have been taken in all.
+) -> Protocol[tuple[int, NudgeRecord | None]]:
+    """Take steps `start` .. `steps` - 1, one gradient each; return how many have been taken, and the last nudge.
 
     Ends early when the optimizer has converged.  Each step publishes its scalars and then checkpoints, so a step
     either counts wholly or is done again.
     """
     for step in range(start, steps):
         if optimizer.done:
-            return step
+            return step, nudge
         x = optimizer.ask()
         indices = batch_at(len(problem.train), problem.batch, problem.seed, step)
         sequences = [problem.train[index] for index in indices]
@@ -69,8 +69,8 @@ def train(
         optimizer.tell(gradient.loss, slope)
         nudge = gradient.nudge
         yield Publish(step, scalars_of(gradient, slope), gradient.warnings)
-        yield Checkpoint(step + 1, checkpoint_state(optimizer, nudge, x, problem.parameters.names))
-    return steps
+        yield Checkpoint(step + 1, checkpoint_state(problem.parameters, optimizer, nudge, x))
+    return max(start, steps), nudge
 
 
 def scalars_of(gradient: Gradient, slope: Array) -> dict[str, float]:
@@ -86,23 +86,25 @@ def scalars_of(gradient: Gradient, slope: Array) -> dict[str, float]:
     }
 
 
-def checkpoint_state(optimizer: Optimizer, nudge: NudgeRecord, x: Array, names: Sequence[str]) -> dict[str, Any]:
+def checkpoint_state(
+    parameters: ParameterSet, optimizer: Optimizer, nudge: NudgeRecord | None, x: Array
+) -> dict[str, Any]:
     """Plain data from which `take_up` goes on."""
     return {
         "optimizer": optimizer.state(),
-        "eps": nudge.eps,
-        "response_ratio": nudge.response_ratio,
-        "parameters": x,
-        "parameter_names": list(names),
+        "eps": None if nudge is None else nudge.eps,
+        "response_ratio": None if nudge is None else nudge.response_ratio,
+        "parameters": parameters.entries(x),
+        "parameter_names": parameters.names,
     }
 
 
-def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]) -> NudgeRecord:
+def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]) -> NudgeRecord | None:
     """Bring an optimizer to the state of a checkpoint; returns the nudge to go on with."""
     if list(state["parameter_names"]) != list(names):
         raise ConfigurationError("the checkpoint trains other parameters than the configuration; resume its own run")
     optimizer.restore(state["optimizer"])
-    return NudgeRecord(float(state["eps"]), float(state["response_ratio"]))
+    return None if state["eps"] is None else NudgeRecord(float(state["eps"]), float(state["response_ratio"]))
 
 
 def free_run(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> Protocol[list[Array]]:

@@ -106,7 +106,13 @@ class RHEL:
             eps *= plan.achieved_scale(batch.passes, captures, eps)
             readings = [plan.read(batch.passes, captures, eps, repeat) for repeat in range(self.repeats)]
             ratio = float(np.sqrt(np.mean([reading.response for reading in readings]) / batch.size))
-            if self.eps is not None or not batch.has_error or attempt == _ATTEMPTS or 0.1 < ratio / target < 10:
+            if (
+                self.eps is not None
+                or not batch.has_error
+                or attempt == _ATTEMPTS
+                or ratio == 0
+                or 0.1 < ratio / target < 10
+            ):
                 return _conclude(self, plan, batch, readings, eps, ratio, shots, passes)
             # A small response is proportional to eps, so one correction lands on the target.
             eps *= float(np.clip(target / max(ratio, 1e-300), 1e-6, 1e6))

@@ -1,0 +1,94 @@
+"""`labrhel runs`, `show`, `plot` and `export`: looking at what was recorded."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from labrhel.errors import RecordError
+from labrhel.runstore import RunReader, consolidate, list_runs
+from labrhel.session import outcome_of
+
+
+def list_all(root: Path) -> None:
+    """One line a run, newest first."""
+    readers = list_runs(root)
+    if not readers:
+        print(f"{root} holds no runs; `labrhel run CONFIG` makes one")
+        return
+    table = Table("id", "name", "started", "status", "gradients", "loss", "rig")
+    for reader in readers:
+        losses = _losses(reader)
+        path = f"{losses[0]:.3g} -> {losses[-1]:.3g}" if losses.size else ""
+        started = datetime.fromisoformat(reader.manifest["created"]).astimezone()
+        name, short = reader.manifest["name"], reader.id.rsplit("-", 1)[-1]
+        when = f"{started:%Y-%m-%d %H:%M}"
+        table.add_row(short, name, when, reader.status, str(losses.size), path, reader.manifest["rig"])
+        reader.close()
+    Console().print(table)
+
+
+def show(run: str, root: Path) -> None:
+    """The story of one run."""
+    reader = RunReader.find(run, root)
+    manifest, scalars, losses = reader.manifest, reader.scalars(), _losses(reader)
+    print(f"{reader.id}   {reader.status}")
+    print(f"rig {manifest['rig']}, seed {manifest['seed']}, recorded traces: {reader.policy}")
+    for kind, when, words in reader.events():
+        print(f"  {datetime.fromtimestamp(when):%Y-%m-%d %H:%M:%S}  {kind}  {words}".rstrip())
+    if losses.size:
+        shots, passes = np.nansum(scalars["shots"]), np.nansum(scalars["passes"])
+        print(f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {losses.size} gradients")
+        print(f"{shots:.0f} shots, {passes:.0f} passes")
+    for metric in outcome_of(reader.folder, manifest["target_unit"]).metrics:
+        print(metric)
+    for step, words in _distinct(reader.words()):
+        print(f"warning, first at gradient {step}: {words}")
+    _parameters(reader)
+
+
+def plot(run: str, root: Path, to: Path | None) -> None:
+    """Draw a run and say where the picture is."""
+    from labrhel.plots import save
+
+    reader = RunReader.find(run, root)
+    print(save(reader, to or reader.folder / "plot.png"))
+
+
+def export(run: str, root: Path, file: Path) -> None:
+    """Write the consolidated file of a run to `file`."""
+    reader = RunReader.find(run, root)
+    if file.suffix != ".nc":
+        raise RecordError(f"{file} does not end in .nc; export writes netCDF, such as run.nc")
+    made = consolidate(reader.folder)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(made, file)
+    print(file)
+
+
+def _losses(reader: RunReader) -> np.ndarray:
+    losses = reader.scalars().get("loss", np.array([]))
+    return losses[np.isfinite(losses)]
+
+
+def _parameters(reader: RunReader) -> None:
+    values = reader.parameters()
+    step = values.pop("step")
+    if not step.size:
+        return
+    table = Table("parameter", "start", "end")
+    for name, column in values.items():
+        table.add_row(name, f"{column[0]:.6g}", f"{column[-1]:.6g}")
+    Console().print(table)
+
+
+def _distinct(words: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    first: dict[str, tuple[int, str]] = {}
+    for step, text in words:
+        first.setdefault(text.split(":")[0], (step, text))
+    return list(first.values())

@@ -1,0 +1,54 @@
+"""`labrhel check`, `labrhel rigs` and `labrhel schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from labrhel import plugins
+from labrhel.checking import SMALLEST_COSINE, check_gradient
+from labrhel.experiment import handler_for, load_experiment
+
+
+def check(config: Path, rig: str | None, tolerance: float) -> bool:
+    """Print the comparison of gradients; True if all are within the tolerance."""
+    experiment = load_experiment(config, rig_url=rig)
+    report = check_gradient(experiment.problem, handler_for(experiment), plugins.exact_gradient(experiment.model_kind))
+    gradient = report.gradient
+    print(
+        f"{gradient.rule}: loss {gradient.loss:.6g}, eps {gradient.eps:.3g}, r {gradient.response_ratio:.2g}, "
+        f"retrace {gradient.retrace_error:.2g}, {gradient.shots} shots, {gradient.passes} passes"
+    )
+    table = Table("parameter", "cosine, exact", "error, exact", "cosine, differences", "error, differences", "")
+    for row in report.rows:
+        verdict = "ok" if row.passes(tolerance) else "WRONG"
+        table.add_row(
+            row.parameter,
+            f"{row.exact_cosine:.9f}",
+            f"{row.exact_error:.1e}",
+            f"{row.difference_cosine:.9f}",
+            f"{row.difference_error:.1e}",
+            verdict,
+        )
+    Console().print(table)
+    for words in gradient.warnings:
+        print(f"warning: {words}")
+    good = all(row.passes(tolerance) for row in report.rows)
+    print(f"cosines >= {SMALLEST_COSINE} and errors <= {tolerance:g}: {'yes' if good else 'no'}")
+    return good
+
+
+def list_rigs() -> None:
+    """The kinds of rig URL that are installed, and the examples they may name."""
+    for line in plugins.describe_rigs():
+        print(line)
+
+
+def print_schema() -> None:
+    """The JSON schema of a configuration file."""
+    from labrhel.config import json_schema
+
+    print(json.dumps(json_schema(), indent=2))

@@ -1,0 +1,108 @@
+"""`labrhel run` and `labrhel resume`: progress while it runs, and what came of it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from labrhel import session
+from labrhel.experiment import Experiment, load_experiment
+from labrhel.operations import Publish
+from labrhel.plots import save
+from labrhel.runstore import RunReader, find_run
+from labrhel.units import with_prefix
+
+
+def load(config: Path, *, rig: str | None, steps: int | None, seed: int | None) -> Experiment:
+    """Read and check a configuration; nothing moves."""
+    return load_experiment(config, rig_url=rig, steps=steps, seed=seed)
+
+
+def rehearse(experiment: Experiment) -> None:
+    """Say what one gradient would cost, having compiled and checked it."""
+    cost = session.rehearse(experiment)
+    print(f"{experiment.name}: everything compiles, and all values are inside their limits; nothing was moved")
+    print(
+        f"one gradient: {cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, "
+        f"{cost.samples_played} samples played, {cost.samples_read} read; {experiment.steps} gradients are planned"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return with_prefix(seconds, "s") if seconds < 60 else str(timedelta(seconds=round(seconds)))
+
+
+def run(experiment: Experiment, root: Path) -> None:
+    """Train with a progress bar, then say where the results lie and how good they are."""
+    with _progress(experiment.steps) as watch:
+        outcome = session.start(experiment, root, watch)
+    _report(outcome)
+
+
+def resume(run_name: str, root: Path, steps: int | None) -> None:
+    """Go on with a run; the same report as `run`."""
+    folder = find_run(run_name, root)
+    with _progress(session.planned_steps(folder, steps)) as watch:
+        outcome = session.resume(folder, watch, steps=steps)
+    _report(outcome)
+
+
+def _report(outcome: session.Outcome) -> None:
+    save(RunReader(outcome.folder), outcome.folder / "plot.png")
+    losses = outcome.losses
+    if len(losses):
+        print(f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {len(losses)} gradients")
+    print(f"run     {outcome.folder}")
+    print(f"plot    {outcome.folder / 'plot.png'}")
+    print(f"data    {outcome.folder / 'run.nc'}   (xarray.open_dataset)")
+    for words in outcome.warnings:
+        print(f"warning: {words}")
+    for metric in outcome.metrics:
+        print(metric)
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3g}  r {task.fields[r]:.1e}  retrace {task.fields[retrace]:.1e}"),
+        TimeRemainingColumn(),
+    )
+    with _terminable(), Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=steps, loss=float("nan"), r=float("nan"), retrace=float("nan"))
+
+        def watch(published: Publish) -> None:
+            scalars = published.scalars
+            if "loss" in scalars:
+                progress.update(
+                    bar,
+                    completed=published.step + 1,
+                    loss=scalars["loss"],
+                    r=scalars["response_ratio"],
+                    retrace=scalars["retrace_error"],
+                )
+
+        yield watch
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM end a run like Ctrl-C does: outputs safe, record closed."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,159 @@
+"""A run from start to end: check, record, train, test, make safe; and going on after it was stopped.
+
+Nothing is written before everything has been checked, a dry run of the first gradient included.  On every way out
+the rig is made safe and the record says how the run ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labrhel import operations
+from labrhel.arrays import Array
+from labrhel.executor import Compiling, DryBackend, Handler, Limiting, execute
+from labrhel.executor.dry import Cost
+from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.operations import Checkpoint, Operation, Publish
+from labrhel.runstore import RunReader, RunWriter, consolidate, create_run
+from labrhel.train import batch_at, checkpoint_state, free_run, rms_error, take_up, train
+from labrhel.units import with_prefix
+
+Watch = Callable[[Publish], None]
+
+_TEST = "test_"  # scalars whose names begin so are errors on a test set
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """rms error on a test set [unit], before and after training."""
+
+    name: str
+    before: float
+    after: float
+    unit: str
+
+    def __str__(self) -> str:
+        before, after = with_prefix(self.before, self.unit), with_prefix(self.after, self.unit)
+        return f"{self.name} error {after} rms (before {before})"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run has to say; `losses` (gradients,), `warnings` once each."""
+
+    folder: Path
+    losses: Array
+    metrics: tuple[Metric, ...]
+    warnings: tuple[str, ...]
+
+
+def outcome_of(folder: Path, unit: str) -> Outcome:
+    """Read the outcome of a run from its record."""
+    reader = RunReader(folder)
+    scalars = reader.scalars()
+    losses = scalars.pop("loss", np.array([]))
+    metrics = []
+    for name, values in scalars.items():
+        if name.startswith(_TEST):
+            known = values[np.isfinite(values)]
+            metrics.append(Metric(name.removeprefix(_TEST), float(known[0]), float(known[-1]), unit))
+    words = tuple(dict.fromkeys(text for _, text in reader.words()))
+    reader.close()
+    return Outcome(folder, losses[np.isfinite(losses)], tuple(metrics), words)
+
+
+class _Watched:
+    """Tells an onlooker of every `Publish` after it has been carried out."""
+
+    def __init__(self, inner: Handler, watch: Watch) -> None:
+        self._inner, self._watch = inner, watch
+
+    def do(self, operation: Operation) -> object:
+        answer = self._inner.do(operation)
+        if isinstance(operation, Publish):
+            self._watch(operation)
+        return answer
+
+
+def rehearse(experiment: Experiment) -> Cost:
+    """Compile and limit-check one gradient and the tests without moving anything; what they would cost."""
+    capabilities = experiment.rig.capabilities
+    backend = DryBackend(capabilities)
+    handler = Compiling(Limiting(backend, capabilities), capabilities, experiment.port_map, experiment.parameter_map)
+    problem = experiment.problem
+    x = problem.parameters.flat()
+    sequences = [problem.train[index] for index in batch_at(len(problem.train), problem.batch, problem.seed, 0)]
+    execute(problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted), handler)
+    return backend.cost
+
+
+def start(experiment: Experiment, root: Path, watch: Watch) -> Outcome:
+    """Run an experiment into a new folder under `root`."""
+    rehearse(experiment)
+    writer = create_run(root, experiment.name, experiment.manifest(), experiment.config_text, experiment.policy)
+    return _drive(experiment, writer, watch)
+
+
+def planned_steps(folder: Path, steps: int | None) -> int:
+    """Steps a resumed run will have taken in all when it ends."""
+    return int(RunReader(folder).manifest["steps"]) if steps is None else steps
+
+
+def resume(folder: Path, watch: Watch, *, steps: int | None = None) -> Outcome:
+    """Go on with a run from its last checkpoint; the result is the same as if it had never stopped."""
+    manifest = RunReader(folder).manifest
+    experiment = load_experiment(
+        folder / "config.yaml",
+        rig_url=manifest["rig"],
+        seed=manifest["seed"],
+        steps=planned_steps(folder, steps),
+        home=Path(manifest["home"]),
+    )
+    rehearse(experiment)
+    return _drive(experiment, RunWriter.open_for_resume(folder), watch)
+
+
+def _drive(experiment: Experiment, writer: RunWriter, watch: Watch) -> Outcome:
+    """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
+    try:
+        with writer:
+            try:
+                execute(_protocol(experiment, writer), _Watched(handler_for(experiment, writer), watch))
+            finally:
+                experiment.rig.make_safe()
+    finally:
+        experiment.rig.close()
+    consolidate(writer.folder)
+    return outcome_of(writer.folder, experiment.target_unit)
+
+
+def _protocol(experiment: Experiment, writer: RunWriter) -> operations.Protocol[None]:
+    problem, optimizer = experiment.problem, experiment.make_optimizer()
+    names = problem.parameters.names
+    begin, nudge = 0, None
+    checkpoint = RunReader(writer.folder).last_checkpoint()
+    if checkpoint is not None:
+        begin, nudge = checkpoint.step, take_up(optimizer, checkpoint.state, names)
+    else:
+        yield Publish(0, (yield from _tests(experiment, problem.parameters.flat()))[0])
+    taken, nudge = yield from train(problem, optimizer, experiment.steps, start=begin, nudge=nudge)
+    best = optimizer.best()
+    errors, results = yield from _tests(experiment, best)
+    yield Publish(taken, errors)
+    yield Checkpoint(taken, checkpoint_state(problem.parameters, optimizer, nudge, best) | {"results": results})
+
+
+def _tests(
+    experiment: Experiment, x: Array
+) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Array]]]]:
+    """The rms error by metric, and read-out and target of the first sequence of each test set."""
+    errors, results = {}, {}
+    for name, sequences in experiment.tests.items():
+        outputs = yield from free_run(experiment.task, sequences, experiment.theta(x))
+        errors[_TEST + name] = rms_error(sequences, outputs)
+        results[name] = {"output": outputs[0], "target": sequences[0].target, "weight": sequences[0].weight}
+    return errors, results
