@@ -35,11 +35,15 @@ class ForwardPass:
 
 @dataclass(frozen=True, slots=True)
 class ForwardBatch:
-    """The forward passes of a batch, its loss, and the direct terms of the loss (`readout`, `readout_offset`)."""
+    """The forward passes of a batch, its loss, and the direct terms of the loss (`readout`, `readout_offset`).
+
+    `calibration` is the id of the set it was compiled with.
+    """
 
     passes: tuple[ForwardPass, ...]
     loss: float
     direct: Mapping[str, Array]
+    calibration: str
 
     @property
     def has_error(self) -> bool:
@@ -74,7 +78,7 @@ def read_forward(
         error[:, :: task.every] = geometry.on_oscillators(task.channels, readout.error(rho))
         u = np.stack([capture.shot.achieved(port, 0) for port in task.model.inputs])
         passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error))
-    return ForwardBatch(tuple(passes), total, direct)
+    return ForwardBatch(tuple(passes), total, direct, captures[0].shot.calibration)
 
 
 def _unread(program: ShotProgram) -> ShotProgram:

@@ -47,12 +47,15 @@ class Geometry:
         """Positions and velocities at the kicks, (n, steps) each.
 
         Where the rig shows no velocities they are central differences of the positions, exact for the leapfrog
-        except at the two ends (one-sided there); their noise is that of a reading divided by sqrt(2)*step.
+        except at the two ends (one-sided there, error of order step^2); their noise is that of a reading divided by
+        sqrt(2)*step, 2.5/step at the ends.
         """
         q = self._positions_from @ capture.stack(self._position_channels, repeat)
         if self._has_velocities:
             return q, self._velocities_from @ capture.stack(self._velocity_channels, repeat)
-        return q, np.gradient(q, step, axis=1) if q.shape[1] > 1 else np.zeros_like(q)
+        if q.shape[1] == 1:
+            return q, np.zeros_like(q)
+        return q, np.gradient(q, step, axis=1, edge_order=2 if q.shape[1] > 2 else 1)
 
     def on_oscillators(self, channels: Sequence[str], error: Array) -> Array:
         """Error on the read-out channels (channels, samples) as force on the oscillators (n, samples)."""

@@ -179,6 +179,7 @@ def _conclude(
         retrace_error=retrace,
         shots=shots,
         passes=passes,
+        calibration=batch.calibration,
         warnings=tuple(_warnings(plan, batch, ratio, retrace)),
     )
 
