@@ -1,0 +1,149 @@
+"""What the executor costs: microseconds per operation, and the rate of hashing, limit scan and recording.
+
+    python -m benchmarks.executor_overhead
+
+Prints medians of several rounds, rounds interleaved; asserts nothing.  Every shot is new: no digest, waveform or
+capture has been seen before.  `targets()` gives the figures to `make targets`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from labrhel.capabilities import Capabilities
+from labrhel.capture import Capture, PassCapture, Trace
+from labrhel.compile import compile as compile_shot
+from labrhel.executor import Compiling, Handler, Limiting, Recorder, RigBackend
+from labrhel.operations import Checkpoint, Configure, Operation, Publish, Read, RunShots
+from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.runstore import Policy, RunWriter, create_run
+from labrhel.waveform import Interpolation, Waveform
+from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.rig import SimulatedRig
+
+ROUNDS, COUNT = 9, 300
+CHANNELS, SAMPLES = 8, 20_000
+TARGET_US, TARGET_MB_S = 50.0, 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    what: str
+    value: float
+    unit: str
+    target: str
+
+
+class _Canned:
+    """A backend that has the answers ready: what is left is the cost of everything above it."""
+
+    def __init__(self, captures: list[Capture]) -> None:
+        self._captures = captures
+
+    def do(self, operation: Operation) -> Any:
+        return [self._captures.pop()]
+
+
+def _program(samples: np.ndarray, ports: tuple[str, ...], channels: tuple[str, ...]) -> ShotProgram:
+    drives = tuple(
+        Drive(port, Waveform.of(row, 0.1, interpolation=Interpolation.HOLD), Role.INPUT)
+        for port, row in zip(ports, samples, strict=True)
+    )
+    return ShotProgram(0.1, Rest(), (Pass(samples.shape[1], drives, Acquire(channels)),))
+
+
+def _seconds(work: Callable[[Any], object], items: list[Any]) -> float:
+    begin = time.perf_counter()
+    for item in items:
+        work(item)
+    return (time.perf_counter() - begin) / len(items)
+
+
+def _stack(rig: SimulatedRig, writer: RunWriter) -> Handler:
+    recorder = Recorder(RigBackend(rig), writer)
+    return Compiling(Limiting(recorder, rig.capabilities), rig.capabilities)
+
+
+def _writer(root: Path, policy: Policy) -> RunWriter:
+    return create_run(root, "overhead", {}, "", policy)
+
+
+def overheads(root: Path) -> dict[str, float]:
+    """Seconds per operation over those of the bare rig, by kind of operation."""
+    rig = SimulatedRig(OscillatorNetwork(1))
+    random = np.random.default_rng(1)
+    full, lean = _stack(rig, _writer(root, Policy(1))), _stack(rig, _writer(root, Policy(None)))
+    times: dict[str, list[float]] = {}
+    settings = {"stiffness": np.array([1.0])}
+    step = 0
+    for _ in range(ROUNDS):
+        fresh = [_program(random.normal(size=(1, 4)), ("u1",), ("q1",)) for _ in range(3 * COUNT)]
+        bare = [compile_shot(program, rig.capabilities) for program in fresh[:COUNT]]
+        shots = _seconds(lambda shot: rig.run([shot]), bare)
+        steps = list(range(step, step + COUNT))
+        step += COUNT
+        round_of = {
+            "minimal shot, traces kept": _seconds(full.do, [RunShots((item,)) for item in fresh[COUNT : 2 * COUNT]])
+            - shots,
+            "minimal shot, digests only": _seconds(lean.do, [RunShots((item,)) for item in fresh[2 * COUNT :]]) - shots,
+            "configure": _seconds(full.do, [Configure(settings)] * COUNT) - _seconds(rig.configure, [settings] * COUNT),
+            "read": _seconds(full.do, [Read(("stiffness",))] * COUNT) - _seconds(rig.read, [("stiffness",)] * COUNT),
+            "publish, 7 scalars": _seconds(
+                full.do, [Publish(at, {f"scalar{index}": 0.1 for index in range(7)}) for at in steps]
+            ),
+            "checkpoint": _seconds(full.do, [Checkpoint(at, {"parameters": np.zeros(8)}) for at in steps]),
+        }
+        for name, value in round_of.items():
+            times.setdefault(name, []).append(value)
+    return {name: median(values) for name, values in times.items()}
+
+
+def rate(root: Path, count: int = 12) -> float:
+    """Captured bytes per second, for hashing, limit scan and recording of 8 x 20,000 float32, played and captured."""
+    rig = SimulatedRig(OscillatorNetwork(CHANNELS, inputs=[f"u{index + 1}" for index in range(CHANNELS)]))
+    writer, random = _writer(root, Policy(1)), np.random.default_rng(2)
+    capabilities = _with_limits(rig.capabilities)
+    ports = tuple(f"u{index + 1}" for index in range(CHANNELS))
+    channels = tuple(f"q{index + 1}" for index in range(CHANNELS))
+    times = []
+    for _ in range(ROUNDS):
+        operations, captures = [], []
+        for _ in range(count):
+            played = random.random((CHANNELS, SAMPLES), dtype=np.float32)
+            shot = compile_shot(_program(played, ports, channels), capabilities)
+            values = random.random((CHANNELS, 1, SAMPLES), dtype=np.float32)
+            traces = {name: Trace(values[row], "V", 0.0, 0.1) for row, name in enumerate(channels)}
+            operations.append(RunShots((shot.program,), compiled=(shot,)))
+            captures.append(Capture(shot, (PassCapture(traces),), 1))
+        handler = Limiting(Recorder(_Canned(captures[::-1]), writer), capabilities)
+        times.append(_seconds(handler.do, operations))
+    return CHANNELS * SAMPLES * 4 / median(times)
+
+
+def _with_limits(capabilities: Capabilities) -> Capabilities:
+    ports = tuple(replace(port, limits=replace(port.limits, low=-2.0, high=2.0)) for port in capabilities.ports)
+    return replace(capabilities, ports=ports)
+
+
+def targets() -> list[Figure]:
+    """All figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        rows = [Figure(name, 1e6 * value, "us", f"<= {TARGET_US:g}") for name, value in overheads(root).items()]
+        what = f"hash, limit scan, record: {CHANNELS} x {SAMPLES} float32"
+        return [*rows, Figure(what, rate(root) / 1e6, "MB/s", f">= {TARGET_MB_S:g}")]
+
+
+if __name__ == "__main__":
+    for figure in targets():
+        print(f"{figure.what:48} {figure.value:8.1f} {figure.unit:5} {figure.target}")
