@@ -30,7 +30,7 @@ from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rig import SimulatedRig
 
 OSCILLATORS = 6
-STEP = 0.1  # [model time]; about 36 kicks in the fastest period of the reference rig
+STEP = 0.1  # [model time]; about 38 kicks in the fastest period of the reference rig
 STEPS = 1000
 STIFFNESS = (1.0, 1.3, 0.8, 1.1, 1.5, 0.9)
 MASS = (1.0, 0.9, 1.1, 1.0, 1.2, 0.8)
