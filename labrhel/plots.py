@@ -136,7 +136,7 @@ def _parameters(axes: Axes, reader: RunReader) -> None:
         axes.plot(step, values / largest, lw=1, label=f"{name} -> {values[-1]:.3g}")
     if 0 < len(parameters) <= _NAMED:
         axes.legend(fontsize=7)
-    axes.set(title="trained parameters, each over its largest value", xlabel="gradient")
+    axes.set(title="parameters, each over its largest value", xlabel="gradient")
 
 
 def _health(axes: Axes, reader: RunReader) -> None:

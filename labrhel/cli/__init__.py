@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-INTERRUPTED = 130
-
 
 def main() -> None:
     """Entry point of `labrhel`: runs a command and turns errors into one sentence and an exit status."""
@@ -17,6 +15,3 @@ def main() -> None:
     except LabrhelError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        print("interrupted: outputs are safe; every acknowledged shot is in the record", file=sys.stderr)
-        sys.exit(INTERRUPTED)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,6 +20,8 @@ from labrhel.operations import Publish
 from labrhel.plots import save
 from labrhel.runstore import RunReader, find_run
 from labrhel.units import with_prefix
+
+INTERRUPTED = 130
 
 
 def load(config: Path, *, rig: str | None, steps: int | None, seed: int | None) -> Experiment:
@@ -77,7 +81,9 @@ def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
         TextColumn("loss {task.fields[loss]:.3g}  r {task.fields[r]:.1e}  retrace {task.fields[retrace]:.1e}"),
         TimeRemainingColumn(),
     )
-    with _terminable(), Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with _terminable(), bars as progress:
         bar = progress.add_task("", total=steps, loss=float("nan"), r=float("nan"), retrace=float("nan"))
 
         def watch(published: Publish) -> None:
@@ -96,7 +102,7 @@ def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Make SIGTERM end a run like Ctrl-C does: outputs safe, record closed."""
+    """Ctrl-C and SIGTERM end a run in the same way: outputs safe, record closed, one sentence, status 130."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -104,5 +110,11 @@ def _terminable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except KeyboardInterrupt:
+        print(
+            "interrupted: outputs are safe, every acknowledged shot is in the record; `labrhel resume` goes on",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,187 @@
+"""The command line as a user meets it: what it prints, what it returns, and what bad input leaves behind (nothing)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from small import SMALL
+
+from labrhel.cli import main
+
+
+class Shell:
+    """Calls `labrhel` in this process, in a folder of its own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
+        monkeypatch.chdir(folder)
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        """Exit status, output, errors."""
+        self._monkeypatch.setattr(sys, "argv", ["labrhel", *words])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 0
+        answer = self._capsys.readouterr()
+        return status, answer.out, answer.err
+
+    def write(self, text: str, name: str = "small.yaml") -> str:
+        """A configuration in the folder."""
+        (self.folder / name).write_text(text)
+        return name
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    monkeypatch.setenv("COLUMNS", "160")
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+def test_a_run_says_where_everything_lies_and_ends_with_the_test_error(shell: Shell) -> None:
+    status, out, _ = shell("run", shell.write(SMALL), "--steps", "4")
+    lines = out.strip().splitlines()
+    assert status == 0
+    assert lines[-1].startswith("test error ")
+    assert "V rms (before " in lines[-1]
+    folder = Path(next(line.split()[1] for line in lines if line.startswith("run ")))
+    assert {"run.nc", "plot.png", "config.yaml", "manifest.json"} <= {path.name for path in folder.iterdir()}
+
+
+def test_what_was_recorded_can_be_listed_shown_plotted_and_exported(shell: Shell) -> None:
+    shell("run", shell.write(SMALL), "--steps", "4", "--out", "here")
+    status, out, _ = shell("runs", "--runs", "here")
+    assert status == 0
+    assert "small" in out
+    assert "done" in out
+    run = next(Path("here").iterdir()).name
+    assert shell("show", run.rsplit("-", 1)[-1], "--runs", "here")[0] == 0
+    assert shell("plot", run, "--runs", "here", "--to", "picture.png")[0] == 0
+    assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+    assert shell("export", run, "out/run.nc", "--runs", "here")[0] == 0
+    with xarray.open_dataset("out/run.nc") as dataset:
+        assert dataset["loss"].dropna("step").size == 4
+
+
+def test_a_finished_run_can_be_continued_with_more_steps(shell: Shell) -> None:
+    shell("run", shell.write(SMALL), "--steps", "3")
+    run = next(Path("runs").iterdir()).name
+    status, out, _ = shell("resume", run, "--steps", "6")
+    assert status == 0
+    assert "in 6 gradients" in out
+
+
+def test_a_dry_run_says_what_a_gradient_costs_and_writes_nothing(shell: Shell) -> None:
+    status, out, _ = shell("run", shell.write(SMALL), "--dry-run")
+    assert status == 0
+    assert "6 shots, 6 passes" in out
+    assert not Path("runs").exists()
+
+
+def test_check_passes_on_the_examples_and_fails_where_the_echo_is_wrong(shell: Shell) -> None:
+    status, out, _ = shell("check", "coupled_oscillators")
+    assert status == 0
+    assert out.strip().endswith("yes")
+    plain = shell.write(SMALL.replace("{record: every 3}", "{record: every 3, echo: plain}"))
+    status, out, _ = shell("check", plain)
+    assert status == 1
+    assert "WRONG" in out
+    assert "plain echo on a rig that loses" in out
+
+
+def test_the_schema_and_the_rigs_are_told(shell: Shell) -> None:
+    assert json.loads(shell("schema")[1])["title"] == "labrhel configuration"
+    status, out, _ = shell("rigs")
+    assert status == 0
+    assert "sim:" in out
+    assert "coupled_oscillators" in out
+
+
+BAD = {
+    "missing file": (None, [], "nowhere.yaml"),
+    "not yaml": ("model: [1, 2", [], "small.yaml:"),
+    "unknown key": (SMALL.replace("rate: 0.05", "rat: 0.05"), [], "rat"),
+    "unknown section": (SMALL + "extra: 1\n", [], "extra"),
+    "wrong type": (SMALL.replace("steps: 12", "steps: many"), [], "optimizer.steps"),
+    "shape": (SMALL.replace("stiffness: [1.0, 1.4]", "stiffness: [1.0, 1.4, 2.0]"), [], "stiffness"),
+    "eps zero": (SMALL.replace("{record: every 3}", "{eps: 0}"), [], "eps"),
+    "eps negative": (SMALL.replace("{record: every 3}", "{eps: -1e-3}"), [], "eps"),
+    "read-out": (SMALL.replace("channels: [q2]", "channels: [q9]"), [], "q9"),
+    "unstable": (SMALL.replace("spacing: 0.3", "spacing: 3.0"), [], "unstable"),
+    "unknown rig": (SMALL, ["--rig", "mars:rover"], "mars"),
+    "unknown rig setting": (SMALL, ["--rig", "sim:?sed=7"], "sed"),
+    "no such option": (SMALL, ["--stepps", "3"], "stepps"),
+    "negative steps": (SMALL, ["--steps", "-3"], "steps"),
+    "NaN in the data": ("file:nan", [], "u"),
+    "lengths that disagree": ("file:length", [], "y"),
+    "missing array": ("file:missing", [], "y"),
+    "no data": ("file:absent", [], "recording.npz"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_sentence_status_2_and_leaves_nothing_behind(shell: Shell, name: str) -> None:
+    text, options, word = BAD[name]
+    if text is None:
+        file = "nowhere.yaml"
+    elif text.startswith("file:"):
+        file = shell.write(from_file(shell.folder, text.removeprefix("file:")))
+    else:
+        file = shell.write(text)
+    status, out, err = shell("run", file, *options)
+    assert status == 2
+    assert out == ""
+    assert word in err
+    assert "Traceback" not in err
+    if name != "no such option":  # typer's own message comes in a box
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def from_file(folder: Path, fault: str) -> str:
+    """The small configuration on recorded data with one fault."""
+    u = np.sin(np.arange(100.0))
+    arrays = {"u": u, "y": u.copy(), "fs": np.array(1000.0)}
+    if fault == "nan":
+        arrays["u"][17] = np.nan
+    elif fault == "length":
+        arrays["y"] = arrays["y"][:90]
+    elif fault == "missing":
+        del arrays["y"]
+    if fault != "absent":
+        np.savez(folder / "recording.npz", **arrays)
+    head = SMALL[: SMALL.index("data:")]
+    return head + (
+        "data: {file: recording.npz, input: u, target: y, rate: fs, substeps: 4, skip: 5, "
+        "train: {starts: [0], length: 50}, test: {rest: {start: 50, stop: 100}}}\n"
+    )
+
+
+def test_an_unstable_rig_is_a_device_failure_and_its_record_says_so(shell: Shell) -> None:
+    wild = SMALL.replace("cubic: 0.2", "cubic: -30.0").replace("{coupling: 0.35}", "{coupling: 0.35, cubic: 0.2}")
+    status, out, err = shell("run", shell.write(wild))
+    assert (status, out) == (3, "")
+    assert err.startswith("error: the simulated rig sim: diverged")
+    assert "failed" in shell("runs")[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_sigterm_ends_a_run_like_ctrl_c_does(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL.replace("steps: 12", "steps: 100000"))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "labrhel", "run", "small.yaml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob("runs/*/journal.sqlite")) and child.poll() is None:
+        pass
+    child.terminate()
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "outputs are safe" in err

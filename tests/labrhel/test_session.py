@@ -1,0 +1,158 @@
+"""Whole runs: what is recorded, that they learn, and that stopping them anywhere loses and changes nothing."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+from small import SMALL
+
+from labrhel import session
+from labrhel.errors import InstrumentError
+from labrhel.experiment import Experiment, load_experiment
+from labrhel.operations import Publish
+from labrhel.runstore import RunReader, list_runs
+
+KILLS = int(os.environ.get("LABRHEL_KILLS", "20"))
+
+
+def ignore(published: Publish) -> None:
+    """Watch nothing."""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL)
+    return file
+
+
+def outcome(folder: Path) -> dict[str, np.ndarray]:
+    """All scalars and parameters of a finished run."""
+    reader = RunReader(folder)
+    assert reader.status == "done"
+    assert reader.verify() == []
+    return {**reader.scalars(), **{f"trained {name}": values for name, values in reader.parameters().items()}}
+
+
+def test_a_run_learns_and_its_record_opens_in_xarray(config: Path, tmp_path: Path) -> None:
+    done = session.start(load_experiment(config, steps=60), tmp_path / "runs", ignore)
+    assert done.losses[-1] < 0.3 * done.losses[0]
+    assert done.metrics[0].after < 0.7 * done.metrics[0].before
+    with xarray.open_dataset(done.folder / "run.nc") as dataset:
+        np.testing.assert_array_equal(dataset["loss"].dropna("step"), done.losses)
+        assert set(dataset["parameter"].values) == {"coupling[0]", "input[0,0]", "readout_offset[0]"}
+        assert dataset["echo"].sizes["echo_time"] == 60
+
+
+def test_the_same_seed_gives_the_same_scalars_bit_for_bit_and_another_seed_does_not(
+    config: Path, tmp_path: Path
+) -> None:
+    runs = [session.start(load_experiment(config, seed=seed), tmp_path / "runs", ignore) for seed in (5, 5, 6)]
+    first, second, other = (outcome(run.folder) for run in runs)
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+    assert not np.array_equal(first["loss"], other["loss"])
+
+
+def test_a_run_that_is_stopped_half_way_and_resumed_ends_in_the_same_bits(config: Path, tmp_path: Path) -> None:
+    whole = session.start(load_experiment(config), tmp_path / "runs", ignore)
+
+    def stop(published: Publish) -> None:
+        if published.step == 5 and "loss" in published.scalars:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.start(load_experiment(config), tmp_path / "stopped", stop)
+    (reader,) = list_runs(tmp_path / "stopped")
+    assert reader.status == "interrupted"
+    resumed = session.resume(reader.folder, ignore)
+    expected, found = outcome(whole.folder), outcome(resumed.folder)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(values, found[name], err_msg=name)
+
+
+def test_lbfgs_is_resumed_to_the_same_bits_too(tmp_path: Path) -> None:
+    file = tmp_path / "lbfgs.yaml"
+    file.write_text(
+        SMALL.replace("{kind: adam, rate: 0.05, steps: 12,", "{kind: lbfgs, steps: 12,").replace("  batch: 2\n", "")
+    )
+    whole = session.start(load_experiment(file), tmp_path / "runs", ignore)
+    half = session.start(load_experiment(file, steps=5), tmp_path / "half", ignore)
+    resumed = session.resume(half.folder, ignore, steps=12)
+    np.testing.assert_array_equal(whole.losses, resumed.losses)
+    assert whole.losses[-1] < 0.01 * whole.losses[0]
+
+
+def test_an_error_of_the_rig_leaves_the_rig_safe_and_the_record_closed(config: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(config)
+    rig, calls = experiment.rig, []
+    run, make_safe = rig.run, rig.make_safe
+
+    def break_down(shots: list) -> list:
+        if len(calls) == 8:
+            raise InstrumentError("the amplifier caught fire; call somebody")
+        calls.append("run")
+        return run(shots)
+
+    rig.run = break_down
+    rig.make_safe = lambda: (calls.append("safe"), make_safe())[1]
+    with pytest.raises(InstrumentError, match="caught fire"):
+        session.start(experiment, tmp_path / "runs", ignore)
+    assert "safe" in calls
+    (reader,) = list_runs(tmp_path / "runs")
+    assert reader.status == "failed"
+    assert "caught fire" in reader.events()[-1][2]
+
+
+def test_a_rehearsal_moves_and_writes_nothing(config: Path, tmp_path: Path) -> None:
+    experiment = load_experiment(config)
+    experiment.rig.run = lambda shots: pytest.fail("a rehearsal ran a shot")
+    experiment.rig.configure = lambda knobs: pytest.fail("a rehearsal turned a knob")
+    before = sorted(tmp_path.rglob("*"))
+    cost = session.rehearse(experiment)
+    assert (cost.shots, cost.passes) == (2 + 2 * 2, 2 + 2 * 2)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def run_or_resume(experiment: Experiment, root: Path) -> None:
+    """What a killed child does: start, or go on with what is there."""
+    runs = list_runs(root)
+    if runs:
+        session.resume(runs[0].folder, ignore)
+    else:
+        session.start(experiment, root, ignore)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+def test_killed_at_random_instants_a_run_ends_in_the_same_bits(config: Path, tmp_path: Path) -> None:
+    session.start(load_experiment(config), tmp_path / "warm", ignore)  # compile before timing
+    begin = time.perf_counter()
+    whole = session.start(load_experiment(config), tmp_path / "runs", ignore)
+    duration = time.perf_counter() - begin
+    expected = outcome(whole.folder)
+    fork, random = multiprocessing.get_context("fork"), np.random.default_rng(11)
+    kills = 0
+    while kills < KILLS:
+        root = tmp_path / f"killed{kills}"
+        for _ in range(3):  # up to three kills of one run, then let it end
+            experiment = load_experiment(config)
+            child = fork.Process(target=run_or_resume, args=(experiment, root))
+            child.start()
+            child.join(float(random.uniform(0.05, 1.0)) * duration)
+            if child.is_alive():
+                os.kill(child.pid or 0, signal.SIGKILL)
+                kills += 1
+            child.join()
+        if not list_runs(root) or list_runs(root)[0].status != "done":
+            run_or_resume(load_experiment(config), root)
+        (reader,) = list_runs(root)
+        found = outcome(reader.folder)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(values, found[name], err_msg=name)
