@@ -32,7 +32,8 @@ class Interpolation(enum.StrEnum):
 
     `hold` is what an unfiltered converter does, `linear` and `cubic` (interpolating spline) suit over-sampled
     signals, `band_limited` (Kaiser-windowed sinc) is what a reconstruction filter does.  Outside its samples a
-    waveform is zero, except that `hold` keeps the last value for one sample.
+    waveform is zero, except that `hold` keeps the last value for one sample, and `linear` and `cubic` keep the first
+    and last for half a sample: a fast converter must find the whole value around a kick at the end of a pass.
     """
 
     HOLD = "hold"
@@ -92,7 +93,7 @@ class Waveform(Digested):
 def _sample(waveform: Waveform, step: float, count: int) -> Array:
     samples = waveform.samples.values
     if waveform.t0 == 0.0 and waveform.dt == step and len(samples) >= count:
-        return samples[:count]  # already on the grid: no arithmetic, no copy
+        return samples if len(samples) == count else samples[:count]  # on the grid: no arithmetic, no copy
     return _cached_samples(waveform, step, count)
 
 
@@ -117,7 +118,7 @@ def _evaluate(waveform: Waveform, times: Array) -> Array:
         return np.where(inside, samples[np.clip(index, 0, last)], 0.0)
     if waveform.interpolation is Interpolation.BAND_LIMITED:
         return _windowed_sinc(samples, position)
-    inside = (position >= 0) & (position <= last)
+    inside = (position >= -0.5) & (position <= last + 0.5)
     if waveform.interpolation is Interpolation.CUBIC and last >= 3:
         from scipy.interpolate import CubicSpline
 

@@ -198,13 +198,13 @@ class RunWriter:
         at = self.step if step is None else step
         row = (self._seq, self._attempt, at, kind, asked, payload, self._monotonic(), self._wall())
         journal = self._journal
-        with writing(self.folder):
-            try:
-                journal.execute("BEGIN")
-                journal.execute("INSERT INTO operations VALUES (?,?,?,?,?,?,?,?)", row)
-                yield journal
-                journal.execute("COMMIT")
-            except BaseException:
+        try:
+            journal.execute("BEGIN")
+            journal.execute("INSERT INTO operations VALUES (?,?,?,?,?,?,?,?)", row)
+            yield journal
+            journal.execute("COMMIT")
+        except BaseException:
+            with writing(self.folder):
                 if journal.in_transaction:
                     journal.execute("ROLLBACK")
                 raise
