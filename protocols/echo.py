@@ -12,7 +12,7 @@ from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError
 from labrhel.program import Acquire, Drive, Pass, Role, ShotProgram
 from labrhel.task import Task
-from labrhel.waveform import Interpolation, Waveform
+from labrhel.waveform import Waveform
 from protocols.estimator import Estimator
 from protocols.forward import ForwardPass
 from protocols.geometry import Geometry
@@ -89,7 +89,8 @@ class EchoPlan:
         forces = {Role.NUDGE: amplitude / step * forward.error, Role.COMPENSATION: -2 * self.friction @ forward.v}
         for role, force in forces.items():
             for port, values in self.geometry.to_ports(force[:, ::-1]).items():
-                drives.append(Drive(port, Waveform.of(values, step, interpolation=Interpolation.HOLD), role))
+                # Linear: held samples change at the kicks, where a fast converter would play half of the one before.
+                drives.append(Drive(port, Waveform.of(values, step), role))
         ends = bool(self.wanted.state) or self.wanted.drags_mass
         acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
         echo = Pass(forward.steps, tuple(drives), acquire, echo=True)

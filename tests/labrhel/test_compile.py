@@ -107,8 +107,17 @@ def test_a_fast_port_achieves_the_waveform_at_the_kicks() -> None:
     port = Port("u1", Kind.INPUT, timing=Timing(rates=(1000.0,)))
     ideal = compile(program(), rig()).achieved("u1")
     error = np.abs(compile(program(), rig(port)).achieved("u1") - ideal)
-    # The first and last kick lie at the ends of the samples, where a converter that holds has half an interval only.
+    # The first and last kick lie at the ends of the samples, where only one of the two device samples around it is w.
     assert error[1:-1].max() < 2e-5
+    assert error.max() < 2e-3
+
+
+def test_a_converter_that_holds_plays_the_value_due_at_the_middle_of_its_interval() -> None:
+    port = Port("u1", Kind.INPUT, timing=Timing(rates=(40.0,)))
+    played = compile(program(), rig(port)).passes[0].played["u1"].samples.values
+    wave = program().passes[0].drives[0].waveform
+    assert np.allclose(played, wave.on_grid(1 / 40, len(played), 1 / 80))
+    assert not np.allclose(played, wave.on_grid(1 / 40, len(played)), atol=1e-2)
 
 
 def test_a_port_that_is_too_slow_is_refused_with_both_rates() -> None:

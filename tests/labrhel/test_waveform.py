@@ -50,14 +50,21 @@ def test_every_interpolation_passes_through_the_samples(values: np.ndarray, kind
     assert np.allclose(wave.on_grid(0.3, len(values), 0.6), values, atol=1e-9 * (1 + np.abs(values).max()))
 
 
-def test_outside_its_samples_a_waveform_is_zero_but_hold_keeps_the_last_for_one_sample() -> None:
-    for kind in Interpolation:
-        wave = Waveform.of(np.ones(50), 1.0, interpolation=kind)
-        assert not wave.on_grid(1.0, 2, -40.0).any()
-        assert not wave.on_grid(1.0, 2, 90.0).any()
-        assert wave.on_grid(1.0, 1, 49.5)[0] == pytest.approx(
-            {Interpolation.HOLD: 1.0, Interpolation.BAND_LIMITED: 0.5}.get(kind, 0.0), abs=0.2
-        )
+@pytest.mark.parametrize(("kind", "before", "after"), [("hold", 0.0, 1.0), ("linear", 0.5, 0.5), ("cubic", 0.5, 0.5)])
+def test_outside_its_samples_a_waveform_is_zero_but_for_the_last_sample_held(
+    kind: str, before: float, after: float
+) -> None:
+    wave = Waveform.of(np.ones(50), 1.0, interpolation=Interpolation(kind))
+    assert not wave.on_grid(0.01, 100, -before - 1.005).any()
+    assert wave.on_grid(0.01, 5000, -before + 0.005).all()
+    assert wave.on_grid(0.01, 100, 49 + after - 1.005).all()
+    assert not wave.on_grid(0.01, 100, 49 + after + 0.005).any()
+
+
+def test_far_outside_its_samples_a_band_limited_waveform_is_zero() -> None:
+    wave = Waveform.of(np.ones(50), 1.0, interpolation=Interpolation.BAND_LIMITED)
+    assert not wave.on_grid(1.0, 2, -40.0).any()
+    assert not wave.on_grid(1.0, 2, 90.0).any()
 
 
 def test_hold_changes_at_the_samples_and_linear_is_half_way_between_them() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel.capabilities import Kind, Port
+from labrhel.capabilities import Kind, Port, Timing
 from labrhel.capture import Capture, PassCapture
 from labrhel.checking import compare
 from labrhel.compiled import CompiledShot
@@ -413,3 +413,16 @@ def test_a_rig_that_cannot_read_its_state_still_gives_the_other_gradients(lossle
     assert agree(blind.gradient(RHEL(), names), lossless.gradient(RHEL(), names)) == 0
     with pytest.raises(ProgramError, match="cannot read its state"):
         blind.gradient(RHEL(), ("initial_position",))
+
+
+@pytest.mark.parametrize("rate", [20.0, 100.0, 1000.0])
+def test_an_input_port_faster_than_the_step_replays_what_it_played(rate: float) -> None:
+    """Sample rates in Hz at 10 kicks a second; what is left is the linear reading between device samples."""
+    reference = reference_rig()
+    ports = tuple(
+        replace(port, timing=Timing(rates=(rate,))) if port.kind is Kind.INPUT else port
+        for port in reference.task.capabilities.ports
+    )
+    gradient = reference.declaring(ports=ports).gradient(RHEL())
+    assert gradient.retrace_error < 3e-3
+    assert gradient.warnings == ()
