@@ -18,7 +18,7 @@ _WITHOUT_PREFIX = ("", "1", "model")
 
 
 def factor(unit: str, base: str) -> float:
-    """How many `base` one `unit` is: factor("ms", "s") = 1e-3.  Raises ConfigurationError for any other unit."""
+    """How many `base` one `unit` is: 1e-3 for "ms" and "s".  Raises ConfigurationError for any other unit."""
     prefix = unit.removesuffix(base)
     if not unit.endswith(base) or prefix not in PREFIXES:
         raise ConfigurationError(f"expected {base} with an SI prefix, such as m{base} or µ{base}, not {unit!r}")

@@ -37,10 +37,10 @@ NameOrRate = Annotated[Any, AfterValidator(_name_or_rate), WithJsonSchema(_RATE)
 class Segments(Section):
     """Pieces of a recording, counted in samples from 0: one from `start` to before `stop`, or many of one `length`."""
 
-    start: Index | None = Field(None, description="First sample of the segment.")
-    stop: Index | None = Field(None, description="Sample after the last one.")
-    starts: Annotated[list[Index], Field(min_length=1)] | None = Field(None, description="First samples.")
-    length: Count | None = Field(None, description="Samples in each segment.")
+    start: Index | None = Field(default=None, description="First sample of the segment.")
+    stop: Index | None = Field(default=None, description="Sample after the last one.")
+    starts: Annotated[list[Index], Field(min_length=1)] | None = Field(default=None, description="First samples.")
+    length: Count | None = Field(default=None, description="Samples in each segment.")
 
     @model_validator(mode="after")
     def _one_form(self) -> Segments:
@@ -66,8 +66,8 @@ class Multisine(Section):
     band: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field(
         description="Lowest and highest frequency, in 1/model time (kHz when time is in ms)."
     )
-    tones: Count = Field(12, description="Number of tones.")
-    seed: Index = Field(0, description="Seed of the phases.")
+    tones: Count = Field(default=12, description="Number of tones.")
+    seed: Index = Field(default=0, description="Seed of the phases.")
 
     @model_validator(mode="after")
     def _band_is_ordered(self) -> Multisine:
@@ -84,8 +84,8 @@ class Teacher(Section):
     samples: Count = Field(description="Samples in each sequence.")
     spacing: Positive = Field(description="Time between samples, in model time.")
     sequences: Count = Field(description="Training sequences.")
-    test_sequences: Index = Field(0, description="Test sequences, with inputs of their own.")
-    noise: NotNegative = Field(0.0, description="rms noise added to the training targets, in target units.")
+    test_sequences: Index = Field(default=0, description="Test sequences, with inputs of their own.")
+    noise: NotNegative = Field(default=0.0, description="rms noise added to the training targets, in target units.")
 
 
 _OF_A_FILE = ("input", "target", "rate", "train", "test", "source")
@@ -95,20 +95,22 @@ _NEEDED = ("input", "target", "rate", "train")
 class DataSection(Section):
     """Either `file` with its arrays and segments, or `teacher`."""
 
-    file: str | None = Field(None, description="An .npz or .csv file, beside this one or in the folder LABRHEL_DATA.")
-    source: str = Field("", description="Where the file can be had; said when it is not found.")
-    input: Names = Field(None, description="Names of the input arrays, one column per model input.")
-    target: Names = Field(None, description="Names of the target arrays, one column per output.")
-    rate: NameOrRate = Field(None, description="Samples per second: a number, or the name of an array.")
-    train: Segments | None = Field(None, description="Segments to learn from; each is started from rest.")
-    test: dict[str, Segments] = Field({}, description="Named segments to test on.")
-    teacher: Teacher | None = Field(None, description="Makes data instead of reading a file.")
-    interpolation: Literal["hold", "linear", "cubic", "band_limited"] = Field(
-        "cubic", description="How the input is read between its samples; hold only for unfiltered converters."
+    file: str | None = Field(
+        default=None, description="An .npz or .csv file, beside this one or in the folder LABRHEL_DATA."
     )
-    substeps: Count = Field(1, description="Integrator steps from one sample to the next.")
-    skip: Index = Field(0, description="Samples at the start of each segment that do not count.")
-    batch: Count | None = Field(None, description="Sequences in each gradient; left out: all.")
+    source: str = Field(default="", description="Where the file can be had; said when it is not found.")
+    input: Names = Field(default=None, description="Names of the input arrays, one column per model input.")
+    target: Names = Field(default=None, description="Names of the target arrays, one column per output.")
+    rate: NameOrRate = Field(default=None, description="Samples per second: a number, or the name of an array.")
+    train: Segments | None = Field(default=None, description="Segments to learn from; each is started from rest.")
+    test: dict[str, Segments] = Field(default={}, description="Named segments to test on.")
+    teacher: Teacher | None = Field(default=None, description="Makes data instead of reading a file.")
+    interpolation: Literal["hold", "linear", "cubic", "band_limited"] = Field(
+        default="cubic", description="How the input is read between its samples; hold only for unfiltered converters."
+    )
+    substeps: Count = Field(default=1, description="Integrator steps from one sample to the next.")
+    skip: Index = Field(default=0, description="Samples at the start of each segment that do not count.")
+    batch: Count | None = Field(default=None, description="Sequences in each gradient; left out: all.")
 
     @model_validator(mode="after")
     def _one_origin(self) -> DataSection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,18 @@ from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, read
 from labrhel.config.training import OptimizerSection, ProtocolSection
 from labrhel.config.wiring import MapSection
+from labrhel.errors import ConfigurationError
 
 
 class Config(Section):
     """An experiment: model, rig, wiring, protocol, optimizer and data; only `model` is always needed."""
 
     model: ModelSection = Field(description="The nominal model of the rig.")
-    rig: str = Field("sim:", description="URL of the rig; `labrhel rigs` lists the kinds.")
-    map: MapSection = Field(MapSection(), description="Wiring of ports and knobs; ideal where left out.")
-    protocol: ProtocolSection = Field(ProtocolSection(), description="How a gradient is measured.")
-    optimizer: OptimizerSection = Field(OptimizerSection(), description="How the parameters are moved.")
-    data: DataSection | None = Field(None, description="Inputs and targets; needed to train.")
+    rig: str = Field(default="sim:", description="URL of the rig; `labrhel rigs` lists the kinds.")
+    map: MapSection = Field(default=MapSection(), description="Wiring of ports and knobs; ideal where left out.")
+    protocol: ProtocolSection = Field(default=ProtocolSection(), description="How a gradient is measured.")
+    optimizer: OptimizerSection = Field(default=OptimizerSection(), description="How the parameters are moved.")
+    data: DataSection | None = Field(default=None, description="Inputs and targets; needed to train.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,16 @@ class Document:
 
     config: Config
     source: Source
+
+    @contextmanager
+    def at(self, *path: str | int) -> Iterator[None]:
+        """Give a ConfigurationError that knows no place the file, line and key of `path`."""
+        try:
+            yield
+        except ConfigurationError as error:
+            if error.file is not None:
+                raise
+            raise self.source.error(error.problem, *path) from None
 
 
 def load(file: Path) -> Document:
@@ -47,5 +60,18 @@ def load(file: Path) -> Document:
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema that editors use to complete and check configurations (docs/config.schema.json)."""
-    schema = Config.model_json_schema(mode="validation")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "labrhel configuration"}
+    schema = _tidy(Config.model_json_schema(mode="validation"))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "labrhel configuration", **schema}
+
+
+def _tidy(schema: Any) -> Any:
+    """Leave out titles that repeat the key, and defaults of null, which no file may write."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _tidy(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+    }

@@ -32,9 +32,7 @@ def _number(value: Any) -> bool:
 
 
 def _as_numbers(value: Any) -> Any:
-    if _number(value):
-        rows = value
-    elif isinstance(value, list) and value and all(_number(item) for item in value):
+    if _number(value) or (isinstance(value, list) and value and all(_number(item) for item in value)):
         rows = value
     elif isinstance(value, list) and value and all(isinstance(row, list) and row for row in value):
         if any(not _number(item) for row in value for item in row):
@@ -79,7 +77,11 @@ AutoOrPositive = Annotated[
 
 
 def _as_flags(value: Any) -> Any:
-    flat = [item for row in value for item in (row if isinstance(row, list) else [row])] if isinstance(value, list) else [value]
+    flat = (
+        [item for row in value for item in (row if isinstance(row, list) else [row])]
+        if isinstance(value, list)
+        else [value]
+    )
     if not all(isinstance(item, bool) for item in flat):
         raise ValueError(f"expected true, false, or one of them per entry, not {describe(value)}")
     return value
@@ -90,15 +92,15 @@ class Quantity(Section):
 
     value: Numbers = Field(description="The value to start from, in model units.")
     train: Annotated[Any, AfterValidator(_as_flags), WithJsonSchema({"anyOf": [{"type": "boolean"}, _FLAGS]})] = Field(
-        False, description="Whether it is trained: true, false, or one of them for each entry."
+        default=False, description="Whether it is trained: true, false, or one of them for each entry."
     )
     bounds: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="Lowest and highest value training may reach, in model units; .inf for none."
+        default=None, description="Lowest and highest value training may reach, in model units; .inf for none."
     )
     transform: Literal["identity", "log"] = Field(
-        "identity", description="log trains the logarithm: for positive values known only to a factor."
+        default="identity", description="log trains the logarithm: for positive values known only to a factor."
     )
-    scale: Positive = Field(1.0, description="The change the optimizer counts as 1, in model units.")
+    scale: Positive = Field(default=1.0, description="The change the optimizer counts as 1, in model units.")
 
     @model_validator(mode="before")
     @classmethod

@@ -20,6 +20,12 @@ def _pairs(value: Any) -> Any:
     return value
 
 
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("the same name stands twice; names must differ")
+    return names
+
+
 def _time(value: str) -> str:
     try:
         factor(value, "s")
@@ -40,10 +46,10 @@ class Units(Section):
     """The model's own units, chosen so that its numbers are of order one; ports and metrics use SI."""
 
     time: Annotated[str, AfterValidator(_time)] = Field(
-        "s", description="Unit of model time: s, ms, us, ns. Stiffness over mass is then in 1/time^2."
+        default="s", description="Unit of model time: s, ms, us, ns. Stiffness over mass is then in 1/time^2."
     )
-    position: str = Field("1", description="Unit of positions, and of the read-out and its targets.")
-    input: str = Field("1", description="Unit of the inputs.")
+    position: str = Field(default="1", description="Unit of positions, and of the read-out and its targets.")
+    input: str = Field(default="1", description="Unit of the inputs.")
 
     @property
     def seconds(self) -> float:
@@ -54,27 +60,31 @@ class Units(Section):
 class ReadoutSection(Section):
     """y = gain x + offset, computed on the host from the channels x; both may be trained."""
 
-    channels: Annotated[list[str], Field(min_length=1)] = Field(
+    channels: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
         description="Position channels that are read out, such as [q4]; numbered from 1."
     )
     gain: Quantity = Field(
-        Quantity(value=1.0),
-        description="A number or a list (one per channel): each channel is an output. A matrix (outputs, channels) mixes.",
+        default=Quantity(value=1.0),
+        description="A number, or a list with one per channel: an output per channel. A matrix mixes channels.",
     )
-    offset: Quantity = Field(Quantity(value=0.0), description="Added to the outputs, in target units.")
+    offset: Quantity = Field(default=Quantity(value=0.0), description="Added to the outputs, in target units.")
 
 
 class ModelSection(Section):
     """The nominal model of the rig: what echoes are compensated with, and what `sim:` simulates."""
 
-    kind: str = Field("oscillator_network", description="A registered kind of model.")
+    kind: str = Field(default="oscillator_network", description="A registered kind of model.")
     oscillators: Count = Field(description="Number of oscillators.")
-    inputs: Annotated[list[str], Field(min_length=1)] = Field(["u1"], description="Names of the input ports.")
+    inputs: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
+        default=["u1"], description="Names of the input ports."
+    )
     coupling: Annotated[Any, AfterValidator(_pairs), WithJsonSchema(_COUPLING_SCHEMA)] = Field(
-        "none", description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0."
+        default="none",
+        description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0.",
     )
-    units: Units = Field(Units(), description="Units of the model.")
+    units: Units = Field(default=Units(), description="Units of the model.")
     parameters: dict[str, Quantity] = Field(
-        {}, description="Parameters of the model by name, in model units; those left out take the model's defaults."
+        default={},
+        description="Parameters of the model by name, in model units; those left out take the model's defaults.",
     )
-    readout: ReadoutSection | None = Field(None, description="How the outputs are read from the channels.")
+    readout: ReadoutSection | None = Field(default=None, description="How the outputs are read from the channels.")

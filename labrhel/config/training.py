@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from labrhel.config.fields import AutoOrPositive, Count, Positive, Section
 
-
 _POLICY = "^(all|none|every [1-9][0-9]*)$"
 
 
@@ -22,20 +21,22 @@ def _policy(value: str) -> str:
 class ProtocolSection(Section):
     """The learning rule and its options; an option the rule does not have is an error."""
 
-    rule: str = Field("rhel", description="A registered learning rule.")
+    rule: str = Field(default="rhel", description="A registered learning rule.")
     estimator: Literal["one_sided", "symmetric", "four_point"] = Field(
-        "symmetric", description="Which nudges are combined; bias of order eps, eps^2, eps^4."
+        default="symmetric", description="Which nudges are combined; bias of order eps, eps^2, eps^4."
     )
     echo: Literal["auto", "plain", "driven"] = Field(
-        "auto", description="driven compensates friction during the echo; auto does so on rigs that lose energy."
+        default="auto",
+        description="driven compensates friction during the echo; auto does so on rigs that lose energy.",
     )
-    eps: AutoOrPositive = Field(None, description="Strength of the nudge; auto aims at the response.")
+    eps: AutoOrPositive = Field(default=None, description="Strength of the nudge; auto aims at the response.")
     response: AutoOrPositive = Field(
-        None, description="rms of the echo's answer to the nudge over rms of the state, which an automatic eps aims at."
+        default=None,
+        description="rms of the echo's answer to the nudge over rms of the state, which an automatic eps aims at.",
     )
-    repeats: Count = Field(1, description="How often each echo is run; 2 or more give a standard error.")
+    repeats: Count = Field(default=1, description="How often each echo is run; 2 or more give a standard error.")
     record: Annotated[str, AfterValidator(_policy), WithJsonSchema({"type": "string", "pattern": _POLICY})] = Field(
-        "all", description="Which steps keep their traces: all, every N, or none."
+        default="all", description="Which steps keep their traces: all, every N, or none."
     )
 
     def options(self) -> dict[str, Any]:
@@ -51,15 +52,19 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 class OptimizerSection(Section):
     """The optimizer, how many gradients it may take, and the seed of the order of the sequences."""
 
-    kind: Literal["adam", "momentum", "lbfgs"] = Field("adam", description="lbfgs wants all sequences in each batch.")
-    steps: Annotated[int, Field(ge=0)] = Field(100, description="Gradients to take.")
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the order of the training sequences.")
-    rate: Positive = Field(0.01, description="adam, momentum: learning rate, in units of each parameter's scale.")
-    momentum: Fraction = Field(0.9, description="momentum: share of the last step that is kept.")
-    beta1: Fraction = Field(0.9, description="adam: memory of the gradient.")
-    beta2: Fraction = Field(0.999, description="adam: memory of its square.")
-    memory: Count = Field(20, description="lbfgs: how many past steps shape the next.")
-    tolerance: Positive = Field(1e-12, description="lbfgs: relative fall of the loss below which it stops.")
+    kind: Literal["adam", "momentum", "lbfgs"] = Field(
+        default="adam", description="lbfgs wants all sequences in each batch."
+    )
+    steps: Annotated[int, Field(ge=0)] = Field(default=100, description="Gradients to take.")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of the order of the training sequences.")
+    rate: Positive = Field(
+        default=0.01, description="adam, momentum: learning rate, in units of each parameter's scale."
+    )
+    momentum: Fraction = Field(default=0.9, description="momentum: share of the last step that is kept.")
+    beta1: Fraction = Field(default=0.9, description="adam: memory of the gradient.")
+    beta2: Fraction = Field(default=0.999, description="adam: memory of its square.")
+    memory: Count = Field(default=20, description="lbfgs: how many past steps shape the next.")
+    tolerance: Positive = Field(default=1e-12, description="lbfgs: relative fall of the loss below which it stops.")
 
     @model_validator(mode="after")
     def _options_belong_to_the_kind(self) -> OptimizerSection:

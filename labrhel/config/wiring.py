@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -13,25 +13,27 @@ class WireSection(Section):
     """One model port or channel and its terminal: device value = model value / gain + offset."""
 
     terminal: str = Field(description="The instrument's own name of the terminal.")
-    gain: Finite = Field(1.0, description="Model units per device unit at the terminal, polarity included; not 0.")
-    offset: Finite = Field(0.0, description="Offset at the terminal, in device units.")
-    source_ohm: NotNegative = Field(0.0, description="Output impedance of the source, in ohm.")
-    load_ohm: Positive | None = Field(None, description="Impedance it drives, in ohm; left out: open.")
-    assumed_load_ohm: Positive | None = Field(
-        None, description="Load the instrument is set for, in ohm (a 50-ohm setting into an open load doubles)."
+    gain: Finite = Field(
+        default=1.0, description="Model units per device unit at the terminal, polarity included; not 0."
     )
-    coupling: Literal["dc", "ac"] = Field("dc", description="ac blocks the mean.")
+    offset: Finite = Field(default=0.0, description="Offset at the terminal, in device units.")
+    source_ohm: NotNegative = Field(default=0.0, description="Output impedance of the source, in ohm.")
+    load_ohm: Positive | None = Field(default=None, description="Impedance it drives, in ohm; left out: open.")
+    assumed_load_ohm: Positive | None = Field(
+        default=None, description="Load the instrument is set for, in ohm (a 50-ohm setting into an open load doubles)."
+    )
+    coupling: Literal["dc", "ac"] = Field(default="dc", description="ac blocks the mean.")
 
 
 class KnobSection(Section):
     """knobs = matrix @ parameters + offset, for the flattened entries of one parameter."""
 
     matrix: Numbers = Field(description="A number for all entries, or a square matrix with the cross-talk.")
-    offset: Numbers = Field(0.0, description="In knob units: a number, or one per entry.")
+    offset: Numbers = Field(default=0.0, description="In knob units: a number, or one per entry.")
 
 
 class MapSection(Section):
     """What is left out passes through unchanged."""
 
-    ports: Annotated[dict[str, WireSection], Field(description="Wires by port or channel.")] = {}
-    parameters: Annotated[dict[str, KnobSection], Field(description="Knob maps by parameter.")] = {}
+    ports: dict[str, WireSection] = Field(default={}, description="Wires by port or channel.")
+    parameters: dict[str, KnobSection] = Field(default={}, description="Knob maps by parameter.")

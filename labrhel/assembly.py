@@ -1,0 +1,68 @@
+"""From the sections of a configuration to the parts of a `labrhel.train.Problem`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from labrhel import plugins
+from labrhel.arrays import Array, Arrays
+from labrhel.capabilities import Capabilities
+from labrhel.config import Document
+from labrhel.data import Dataset, weighted_variance
+from labrhel.interfaces import Model
+from labrhel.nominal import readout_channels, readout_of, trained_model_parameters
+from labrhel.parameters import ParameterSet
+from labrhel.rules import Rule
+from labrhel.task import Task
+
+
+def coordinates_of(document: Document, model: Model) -> tuple[ParameterSet, Callable[[Array], dict[str, Array]]]:
+    """The trained parameters, and the map from their coordinates x to all parameters of model and read-out."""
+    gain, offset, trained_readout = readout_of(document)
+    with document.at("model", "parameters"):
+        parameters = ParameterSet([*trained_model_parameters(document, model), *trained_readout])
+    fixed = {name: spec.nominal for name, spec in model.parameters.items()}
+    fixed |= {"readout": gain, "readout_offset": offset}
+
+    def theta(x: Array) -> dict[str, Array]:
+        return fixed | parameters.values(x)
+
+    return parameters, theta
+
+
+def rule_of(document: Document) -> Rule:
+    """The learning rule with the options of the file."""
+    section = document.config.protocol
+    with document.at("protocol"):
+        return plugins.make_rule(section.rule, section.options())
+
+
+def task_of(document: Document, model: Model, capabilities: Capabilities, dataset: Dataset, theta: Arrays) -> Task:
+    """The task on the rig that declares `capabilities`, starting at `theta`.
+
+    Raises ConfigurationError for a read-out that the rig does not have, targets that are constant, and a step at
+    which the model is unstable.
+    """
+    section = document.config.data
+    assert section is not None
+    channels = readout_channels(document, capabilities)
+    variance = weighted_variance(dataset.train)
+    if not variance > 0:
+        raise document.source.error("the training targets are constant: there is nothing to learn", "data", "target")
+    task = Task(model, capabilities, dataset.spacing / section.substeps, section.substeps, channels, variance)
+    with document.at("data", "substeps"):
+        task.check_step(theta)
+    return task
+
+
+def batch_of(document: Document, count: int) -> int:
+    """Sequences in each gradient, of `count`; raises ConfigurationError for more than there are."""
+    section = document.config.data
+    batch = count if section is None or section.batch is None else section.batch
+    if batch > count:
+        raise document.source.error(f"a batch of {batch} needs as many sequences; there are {count}", "data", "batch")
+    if document.config.optimizer.kind == "lbfgs" and batch < count:
+        raise document.source.error(
+            "lbfgs needs the same loss at every step: leave batch out, or take adam or momentum", "data", "batch"
+        )
+    return batch

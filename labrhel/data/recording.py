@@ -1,0 +1,86 @@
+"""Recordings on disk: finding a file, and reading named arrays from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.config.problems import nearest
+from labrhel.errors import ConfigurationError
+
+VARIABLE = "LABRHEL_DATA"
+"""Environment variable that names a folder of recordings."""
+
+
+def search_path(folder: Path, environment: Mapping[str, str]) -> list[Path]:
+    """Where recordings are looked for: beside the configuration, then in LABRHEL_DATA and its sub-folder `data`."""
+    named = environment.get(VARIABLE)
+    return [folder] if not named else [folder, Path(named), Path(named) / "data"]
+
+
+def find_recording(name: str, folders: Sequence[Path], source: str) -> Path:
+    """The file of that name in the first folder that has it.
+
+    Raises ConfigurationError that says where was looked and, from `source`, where the file can be had.
+    """
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    looked = ", ".join(str(folder.absolute()) for folder in folders)
+    get = f"get it from {source}; " if source else ""
+    raise ConfigurationError(
+        f"there is no data file {name} in {looked}; {get}"
+        f"put it beside the configuration, or name its folder in {VARIABLE}"
+    )
+
+
+def read_arrays(file: Path) -> Mapping[str, Array]:
+    """The arrays of an .npz file, or the columns of a .csv file whose first row names them.
+
+    Raises ConfigurationError for another kind of file and for one that cannot be read.
+    """
+    try:
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        if file.suffix == ".csv":
+            table = np.atleast_1d(np.genfromtxt(file, delimiter=",", names=True))
+            return {name: table[name] for name in table.dtype.names or ()}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        words = error.strerror if isinstance(error, OSError) else None
+        reason = words or f"it is damaged, or not {file.suffix} data"
+        raise ConfigurationError(f"the data file {file} cannot be read: {reason}") from None
+    raise ConfigurationError(f"data files are .npz or .csv, not {file.name}")
+
+
+def columns(arrays: Mapping[str, Array], names: Sequence[str], what: str) -> Array:
+    """The named arrays, each (samples,) or (samples, columns), as rows (columns, samples) in float64.
+
+    Raises ConfigurationError for a missing array, one that is not a series of numbers, lengths that disagree, and
+    the first sample that is not a finite number.
+    """
+    rows: list[Array] = []
+    for name in names:
+        if name not in arrays:
+            raise ConfigurationError(f"the data file has no array {name!r}; {nearest(name, arrays)}")
+        array = arrays[name]
+        if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
+            raise ConfigurationError(f"the array {name!r} must hold real numbers in one or two dimensions")
+        series = np.asarray(array, float).reshape(len(array), -1).T
+        if rows and rows[0].shape[1] != series.shape[1]:
+            raise ConfigurationError(
+                f"the {what} arrays differ in length: {names[0]} has {rows[0].shape[1]} samples, "
+                f"{name} has {series.shape[1]}"
+            )
+        bad = np.flatnonzero(~np.isfinite(series).all(axis=0))
+        if bad.size:
+            more = f" (and {bad.size - 1} more)" if bad.size > 1 else ""
+            raise ConfigurationError(
+                f"sample {bad[0]} of the array {name!r} is not a finite number{more}; clean the data"
+            )
+        rows.append(series)
+    return np.concatenate(rows)

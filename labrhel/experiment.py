@@ -1,0 +1,166 @@
+"""An experiment, assembled from a configuration and checked before anything runs.
+
+Loading opens the rig and reads the data; it moves nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labrhel import plugins
+from labrhel.arrays import Array
+from labrhel.assembly import batch_of, coordinates_of, rule_of, task_of
+from labrhel.config import Document, find, load
+from labrhel.data import dataset_of, search_path
+from labrhel.errors import ConfigurationError
+from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
+from labrhel.interfaces import Rig
+from labrhel.maps import LinearParameterMap, WiredPortMap
+from labrhel.nominal import model_of
+from labrhel.optimizers import OPTIMIZERS, Optimizer
+from labrhel.provenance import provenance
+from labrhel.runstore.policy import Policy
+from labrhel.task import Task, TrialSequence
+from labrhel.train import Problem
+from labrhel.wiring import parameter_map, port_map
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Everything a run needs.
+
+    `home` is the folder that relative paths start from, `rig_url` the rig that was opened, `steps` the gradients to
+    take, `tests` the test sets by name.
+    """
+
+    name: str
+    home: Path
+    document: Document
+    rig_url: str
+    rig: Rig
+    problem: Problem
+    tests: Mapping[str, tuple[TrialSequence, ...]]
+    steps: int
+    policy: Policy
+    port_map: WiredPortMap
+    parameter_map: LinearParameterMap
+
+    @property
+    def config_text(self) -> str:
+        """The configuration as it was written."""
+        return self.document.source.text
+
+    @property
+    def model_kind(self) -> str:
+        """The registered kind of the nominal model."""
+        return self.document.config.model.kind
+
+    @property
+    def task(self) -> Task:
+        """The task of the problem."""
+        return self.problem.task
+
+    @property
+    def target_unit(self) -> str:
+        """Unit of targets and read-outs."""
+        return self.document.config.model.units.position
+
+    def theta(self, x: Array) -> dict[str, Array]:
+        """All parameters, at the trained coordinates x."""
+        return self.problem.theta(x)
+
+    def make_optimizer(self) -> Optimizer:
+        """A fresh optimizer at the starting values."""
+        section, parameters = self.document.config.optimizer, self.problem.parameters
+        with self.document.at("optimizer"):
+            return OPTIMIZERS[section.kind](parameters.flat(), parameters.bounds(), **section.options())
+
+    def manifest(self) -> dict[str, Any]:
+        """What the record says of the run, as plain data; what `load_experiment` needs to make it again included."""
+        units = {parameter.name: parameter.unit for parameter in self.problem.parameters.parameters}
+        seeds = {"training": self.problem.seed}
+        return {
+            "name": self.name,
+            "home": str(self.home.absolute()),
+            "rig": self.rig_url,
+            "rig_capabilities": self.rig.capabilities.digest,
+            "seed": self.problem.seed,
+            "steps": self.steps,
+            "units": units,
+            "target_unit": self.target_unit,
+            "time_unit": self.document.config.model.units.time,
+            "configuration": self.document.config.model_dump(mode="json"),
+            "provenance": provenance(self.home, seeds),
+        }
+
+
+def load_experiment(
+    configuration: str | Path,
+    *,
+    rig_url: str | None = None,
+    seed: int | None = None,
+    steps: int | None = None,
+    home: Path | None = None,
+) -> Experiment:
+    """The experiment of a configuration file, or of an example by name.
+
+    `rig_url`, `seed` and `steps` replace what the file says; `home`, the folder that relative paths start from, is
+    that of the file if left out.  Raises ConfigurationError for everything that can be known to be wrong before a
+    shot is fired: an unknown rig, a step that is unstable, a read-out that does not exist, data that do not fit.
+    """
+    file = find(configuration)
+    document, home = load(file), file.parent if home is None else home
+    for name, value in (("seed", seed), ("steps", steps)):
+        if value is not None and value < 0:
+            raise ConfigurationError(f"{name} must be 0 or more, not {value}")
+    model = model_of(document)
+    parameters, theta = coordinates_of(document, model)
+    rule = rule_of(document)
+    dataset = dataset_of(document, model, search_path(home, os.environ))
+    url = document.config.rig if rig_url is None else rig_url
+    # The line of the file is only to blame for a URL that stands there.
+    with document.at("rig") if rig_url is None else nullcontext():
+        rig = plugins.open_rig(url, model, home)
+    optimizer = document.config.optimizer
+    try:
+        experiment = Experiment(
+            name=file.stem,
+            home=home,
+            document=document,
+            rig_url=url,
+            rig=rig,
+            problem=Problem(
+                task=task_of(document, model, rig.capabilities, dataset, theta(parameters.flat())),
+                rule=rule,
+                parameters=parameters,
+                theta=theta,
+                train=dataset.train,
+                batch=batch_of(document, len(dataset.train)),
+                seed=optimizer.seed if seed is None else seed,
+            ),
+            tests=dataset.tests,
+            steps=optimizer.steps if steps is None else steps,
+            policy=Policy.parse(document.config.protocol.record),
+            port_map=port_map(document, rig.capabilities),
+            parameter_map=parameter_map(document, rig.capabilities),
+        )
+        experiment.make_optimizer()  # so that bad options are found now
+    except BaseException:
+        rig.close()
+        raise
+    return experiment
+
+
+def handler_for(experiment: Experiment, recording: Recording | None = None) -> Handler:
+    """The executor of an experiment: compile, interlock, limits, recorder (if there is one), retry, rig."""
+    rig, capabilities = experiment.rig, experiment.rig.capabilities
+    handler: Handler = Retry(RigBackend(rig))
+    if recording is not None:
+        handler = Recorder(handler, recording)
+    handler = Interlock(Limiting(handler, capabilities), (), rig.make_safe)
+    return Compiling(handler, capabilities, experiment.port_map, experiment.parameter_map)

@@ -1,0 +1,99 @@
+"""The one composition module: outer packages and third parties, found through entry points.
+
+Groups and what their entries are:
+    labrhel.models           kind        factory(size, *, inputs, coupling, nominal, time_unit, position_unit,
+                                         input_unit) -> Model
+    labrhel.rigs             URL scheme  open(rest_of_url, model, folder) -> Rig
+    labrhel.rules            name        dataclass that is a labrhel.rules.Rule; its fields are the options
+    labrhel.exact_gradients  model kind  labrhel.checking.ExactGradient
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from labrhel.checking import ExactGradient
+from labrhel.config import examples
+from labrhel.config.problems import nearest
+from labrhel.errors import ConfigurationError
+from labrhel.interfaces import Model, Rig
+from labrhel.rules import Rule
+
+
+def model_factory(kind: str) -> Callable[..., Model]:
+    """What makes a model of a registered kind, called as in the table above."""
+    return _load("models", kind, "kind of model")
+
+
+def make_rule(name: str, options: Mapping[str, Any]) -> Rule:
+    """A learning rule with these options; words become members of the rule's own enumerations.
+
+    Raises ConfigurationError for an option the rule does not have, or a word it does not know.
+    """
+    rule = _load("rules", name, "learning rule")
+    hints = get_type_hints(rule)
+    known = [field.name for field in dataclasses.fields(rule)]
+    ready = dict(options)
+    for option, value in options.items():
+        if option not in known:
+            raise ConfigurationError(f"the rule {name} has no option {option!r}; {nearest(option, known)}")
+        hint = hints[option]
+        if isinstance(hint, type) and issubclass(hint, enum.Enum):
+            words = [member.value for member in hint]
+            if value not in words:
+                raise ConfigurationError(f"the rule {name} knows no {option} {value!r}; {nearest(str(value), words)}")
+            ready[option] = hint(value)
+    return rule(**ready)
+
+
+def open_rig(url: str, model: Model, folder: Path) -> Rig:
+    """Open the rig that a URL names; resets nothing and changes no output.
+
+    `sim:` is the model of the configuration, `sim:NAME` or `sim:FILE.yaml` that of another one.  `folder` is where
+    relative paths start.  Raises ConfigurationError for an unknown scheme, name or setting.
+    """
+    scheme, colon, rest = url.partition(":")
+    if not colon:
+        raise ConfigurationError(f"a rig is named by a URL such as sim: or sim:NAME, not {url!r}; {_listed('rigs')}")
+    return _load("rigs", scheme, "kind of rig")(rest, model, folder)
+
+
+def exact_gradient(kind: str) -> ExactGradient:
+    """What `labrhel check` compares a rule's gradient with, for a kind of model."""
+    return _load("exact_gradients", kind, "exact gradient for the model")
+
+
+def describe_rigs() -> list[str]:
+    """One line per kind of rig URL, and the examples that `sim:NAME` may name."""
+    lines = []
+    for scheme, point in sorted(_points("rigs").items()):
+        words = (point.load().__doc__ or "").strip().splitlines()
+        lines.append(f"{scheme + ':':8}{words[0] if words else point.value}")
+    return [*lines, f"examples: {', '.join(examples())}"]
+
+
+def _points(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"labrhel.{group}")}
+
+
+def _load(group: str, name: str, what: str) -> Any:
+    points = _points(group)
+    if not points:
+        raise ConfigurationError(
+            f"no {what} is registered: labrhel is not installed here; run `pip install -e .` in its checkout"
+        )
+    if name not in points:
+        raise ConfigurationError(f"there is no {what} {name!r}; {_listed(group)}")
+    try:
+        return points[name].load()
+    except ImportError as error:
+        raise ConfigurationError(f"the {what} {name!r} ({points[name].value}) cannot be imported: {error}") from error
+
+
+def _listed(group: str) -> str:
+    return f"known are: {', '.join(sorted(_points(group)))}"

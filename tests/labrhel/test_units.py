@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labrhel.errors import ConfigurationError
+from labrhel.units import PREFIXES, factor, with_prefix
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (4.51e-4, "0.451 mV"),
+        (0.0534, "53.4 mV"),
+        (0.0135, "13.5 mV"),
+        (1.0, "1.00 V"),
+        (99.96, "0.100 kV"),  # rounds into the next prefix
+        (-3e-5, "-30.0 µV"),
+        (0.0, "0 V"),
+        (float("nan"), "nan V"),
+    ],
+)
+def test_values_are_written_with_three_digits_and_a_prefix(value: float, words: str) -> None:
+    assert with_prefix(value, "V") == words
+
+
+def test_a_quantity_without_a_unit_gets_no_prefix() -> None:
+    assert with_prefix(0.000451234, "1") == "0.000451"
+
+
+@given(st.floats(1e-14, 1e13))
+def test_what_is_written_reads_back_to_three_digits(value: float) -> None:
+    number, unit = with_prefix(value, "V").split()
+    assert float(number) * factor(unit, "V") == pytest.approx(value, rel=5.1e-3)
+
+
+def test_every_prefix_is_a_factor() -> None:
+    assert {prefix: factor(f"{prefix}s", "s") for prefix in PREFIXES} == PREFIXES
+    assert factor("us", "s") == factor("µs", "s") == 1e-6
+
+
+@pytest.mark.parametrize("unit", ["min", "", "xs", "mS", "mms"])
+def test_an_unknown_unit_is_refused(unit: str) -> None:
+    with pytest.raises(ConfigurationError, match="SI prefix"):
+        factor(unit, "s")
