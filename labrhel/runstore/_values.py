@@ -11,7 +11,7 @@ from labrhel.frozen import FrozenArray
 from labrhel.runstore._packing import pack, unpack
 from labrhel.serialise import dumps, from_data, to_data
 
-INLINE_BELOW = 64 * 1024
+INLINE_BELOW = 128 * 1024
 """Bytes.  Below, a row of SQLite is faster than a file of its own (docs/decisions/0002-run-store.md)."""
 
 

@@ -21,15 +21,17 @@ from labrhel.capture import Capture, PassCapture, State, Trace
 from labrhel.compile import compile as compile_shot
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.executor import Compiling, Handler, Limiting, Recorder, RigBackend
+from labrhel.frozen import FrozenArray
 from labrhel.operations import Checkpoint, Configure, Publish, Read, RunShots
 from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.runstore import Policy, RunReader, RunWriter, consolidate, create_run, find_run, list_runs
+from labrhel.runstore._arrays import ArrayStore
 from labrhel.runstore._captures import pack_capture, unpack_capture
 from labrhel.waveform import Waveform
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rig import SimulatedRig
 
-LARGE = 9000  # samples of float64 that do not fit into a row any more
+LARGE = 18_000  # samples of float64 that do not fit into a row any more
 
 
 def new_run(root: Path, policy: str = "all", name: str = "test", **manifest: object) -> RunWriter:
@@ -232,6 +234,18 @@ def test_the_config_file_is_kept_verbatim_and_the_manifest_complete(tmp_path: Pa
     assert reader.manifest["seed"] == 3
     assert reader.manifest["created"] == "2031-01-01T00:00:09+00:00"
     assert reader.manifest["policy"] == "every 20"
+
+
+@pytest.mark.parametrize("dtype", ["f8", ">f4", "c16", "i4"])
+def test_a_large_array_of_any_kind_is_a_npy_file_named_by_its_content(tmp_path: Path, dtype: str) -> None:
+    array = FrozenArray(np.arange(6, dtype=float).reshape(2, 3).astype(dtype))
+    store = ArrayStore(tmp_path)
+    digest = store.put(array)
+    (file,) = tmp_path.glob("*/*")
+    assert file == tmp_path / digest[:2] / f"{digest}.npy"
+    assert np.load(file).dtype == array.values.dtype
+    assert FrozenArray(store.get(digest)) == array
+    assert list(store.damaged()) == []
 
 
 # -- policy ------------------------------------------------------------------------------------------------------------
