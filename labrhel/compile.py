@@ -57,10 +57,7 @@ def compile(
         program=program,
         rig=capabilities.rig,
         calibration=calibration.digest,
-        prepare=program.prepare,
-        dt=program.dt,
         passes=tuple(passes),
-        repeats=program.repeats,
     )
 
 

@@ -7,7 +7,7 @@ kick times after resampling, delay correction, quantization and range.  Gradient
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from labrhel.program import Acquire, Hold, Prepare, Reversal, ShotProgram
 class Played(Digested):
     """Device samples of one port [device unit], `dt` apart [model time], the first at `t0`; idles at the safe state."""
 
+    inlined = True
+
     samples: FrozenArray
     dt: float
     t0: float
@@ -30,25 +32,42 @@ class Played(Digested):
 class CompiledPass(Digested):
     """One pass: what each port plays and achieves, what is read, and how the state before it is reversed."""
 
-    steps: int
+    inlined = True
+
+    steps: int = field(compare=False)
     played: Mapping[str, Played]
-    achieved: Mapping[str, FrozenArray]
-    acquire: Acquire
+    achieved: Mapping[str, FrozenArray] = field(compare=False)
+    acquire: Acquire = field(compare=False)
     reversal: Reversal | None
-    keep: bool
+    keep: bool = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledShot(Digested):
-    """A program compiled for one rig under one calibration."""
+    """A program compiled for one rig under one calibration.
+
+    Its digest covers what is sent; what follows from program, rig and calibration takes no part in it.
+    """
 
     program: ShotProgram
     rig: str
     calibration: str
-    prepare: Prepare
-    dt: float
     passes: tuple[CompiledPass, ...]
-    repeats: int
+
+    @property
+    def prepare(self) -> Prepare:
+        """How the shot begins."""
+        return self.program.prepare
+
+    @property
+    def dt(self) -> float:
+        """Step between kicks [model time]."""
+        return self.program.dt
+
+    @property
+    def repeats(self) -> int:
+        """How often the shot is run."""
+        return self.program.repeats
 
     @property
     def planned_passes(self) -> int:

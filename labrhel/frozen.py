@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
+import operator
 import struct
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,10 +23,15 @@ _DIGEST_BYTES = 16
 
 
 class Digested:
-    """Mixin for frozen dataclasses (`eq=False`): equality and hash through the content digest."""
+    """Mixin for frozen dataclasses (`eq=False`): equality and hash through the content digest.
+
+    Inside another value it stands by its digest, which is kept; classes whose values are small and seldom shared
+    set `inlined` and stand by their content, which saves a hash each.
+    """
 
     __slots__ = ("_digest",)
     _digest: str
+    inlined: ClassVar[bool] = False
 
     @property
     def digest(self) -> str:
@@ -37,9 +43,7 @@ class Digested:
             return self._digest
 
     def _compute_digest(self) -> str:
-        parts = [encode(getattr(self, name)) for name in _content_fields(type(self))]
-        content = type(self).__name__.encode() + b"\0" + b"\0".join(parts)
-        return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+        return hashlib.blake2b(_encode_content(self), digest_size=_DIGEST_BYTES).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and isinstance(other, Digested) and other.digest == self.digest
@@ -89,8 +93,16 @@ def _can_be_written(array: Any) -> bool:
 
 
 @cache
-def _content_fields(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(cls) if field.compare)
+def _content_of(cls: type) -> tuple[bytes, Callable[[Any], Any], bool]:
+    names = [field.name for field in dataclasses.fields(cls) if field.compare]
+    read = operator.attrgetter(*names) if names else lambda value: ()
+    return cls.__name__.encode() + b"\0", read, len(names) == 1
+
+
+def _encode_content(value: Digested) -> bytes:
+    name, read, single = _content_of(type(value))
+    content = read(value)
+    return name + (encode(content) if single else b"\0".join([encode(item) for item in content]))
 
 
 def encode(value: Any) -> bytes:
@@ -125,10 +137,11 @@ def _encode_mapping(value: Mapping[str, Any]) -> bytes:
 def _encode_other(value: Any) -> bytes:
     # Digested first: it is the common case, and its class is remembered so that the next one is found at once.
     if isinstance(value, Digested):
-        _ENCODERS[type(value)] = _encode_digested
-        return _encode_digested(value)
+        _ENCODERS[type(value)] = _encode_content if value.inlined else _encode_digested
+        return encode(value)
     if isinstance(value, enum.Enum):
-        return f"{type(value).__name__}.{value.name}".encode()
+        _ENCODERS[type(value)] = _encode_member
+        return _encode_member(value)
     if isinstance(value, np.ndarray):
         return FrozenArray(value).digest.encode()
     if isinstance(value, np.generic):
@@ -141,6 +154,11 @@ def _encode_other(value: Any) -> bytes:
         if isinstance(value, kind):
             return _ENCODERS[kind](value)
     raise TypeError(f"no canonical encoding for {type(value).__name__}; use numbers, strings, arrays or dataclasses")
+
+
+def _encode_member(value: enum.Enum) -> bytes:
+    # Not cached by value: members of two string enumerations may be equal, and must still encode apart.
+    return f"{type(value).__name__}.{value.name}".encode()
 
 
 def _encode_digested(value: Digested) -> bytes:

@@ -48,6 +48,8 @@ class Reversal(enum.StrEnum):
 class Rest(Digested):
     """Start from rest, after the rig's ring-down time or `wait` [model time], whichever is longer."""
 
+    inlined = True
+
     wait: float = 0.0
 
 
@@ -63,6 +65,8 @@ class GivenState(Digested):
 class Hold(Digested):
     """Go on from whatever state the rig is in.  A shot prepared so is never retried."""
 
+    inlined = True
+
 
 Prepare = Rest | GivenState | Hold
 
@@ -70,6 +74,8 @@ Prepare = Rest | GivenState | Hold
 @dataclass(frozen=True, slots=True, eq=False)
 class Drive(Digested):
     """A waveform on a named port, in the port's model unit."""
+
+    inlined = True
 
     port: str
     waveform: Waveform
@@ -83,6 +89,8 @@ class Acquire(Digested):
     An observable is named by the parameter whose dH/dtheta it is; the rig returns sum_k dt * dH/dtheta.
     `end_state` asks for (q, p) at the end of the pass.
     """
+
+    inlined = True
 
     channels: tuple[str, ...] = ()
     every: int = 1
@@ -106,6 +114,8 @@ class Pass(Digested):
     `echo`: start from the time-reversed state.  `keep`: the reversed end state will be wanted again, so rigs that
     can store states should.
     """
+
+    inlined = True
 
     steps: int
     drives: tuple[Drive, ...] = ()

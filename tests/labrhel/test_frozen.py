@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from labrhel.frozen import FrozenArray, digest_of
-from labrhel.program import Acquire, Pass, Reversal
+from labrhel.capabilities import Kind
+from labrhel.frozen import FrozenArray, digest_of, encode
+from labrhel.program import Acquire, Pass, Reversal, Role
 
 PLAIN = st.recursive(
     st.none()
@@ -110,3 +111,9 @@ def test_equal_programs_are_one_key_of_a_dictionary() -> None:
 def test_a_number_of_numpy_has_the_digest_of_the_same_number_of_python(value: np.generic) -> None:
     assert digest_of(value) == digest_of(value.item())
     assert digest_of((value,)) == digest_of((value.item(),))
+
+
+def test_equal_words_of_two_enumerations_encode_apart() -> None:
+    assert Kind.INPUT == Role.INPUT  # string enumerations compare by their words
+    assert encode(Kind.INPUT) != encode(Role.INPUT)
+    assert encode(Role.INPUT) == encode(Role.INPUT)
