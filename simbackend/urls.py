@@ -27,7 +27,7 @@ _REVERSALS = (Reversal.MOMENTUM_FLIP, Reversal.STATE_RESTORE)
 
 
 def open_rig(url: str, model: Model, folder: Path) -> SimulatedRig:
-    """sim:[NAME|FILE.yaml][?threads=N&reversal=WORD]: simulates the model of the configuration, or of another one.
+    """Simulates the model of the configuration, of sim:NAME or sim:FILE.yaml; settings: ?threads=N&reversal=WORD.
 
     `url` is what follows `sim:`; `model` that of the configuration; relative paths start at `folder`.  Raises
     ConfigurationError for an unknown name or setting, and for a model that has other ports than the configuration's.

@@ -198,7 +198,7 @@ def test_loading_writes_nothing_and_leaves_the_rig_at_its_nominal_values(tmp_pat
     assert experiment.rig.capabilities.ports_of(Kind.INPUT) == ("u1",)
 
 
-def tested(experiment: Experiment, x: np.ndarray) -> dict[str, float]:
+def errors_of(experiment: Experiment, x: np.ndarray) -> dict[str, float]:
     theta, handler = experiment.theta(x), handler_for(experiment)
     return {
         name: rms_error(sequences, execute(free_run(experiment.task, sequences, theta), handler))
@@ -218,9 +218,9 @@ def trained(experiment: Experiment) -> tuple[list[float], dict[str, float], dict
             return handler.do(operation)
 
     optimizer = experiment.make_optimizer()
-    before = tested(experiment, optimizer.ask())
+    before = errors_of(experiment, optimizer.ask())
     execute(train(experiment.problem, optimizer, experiment.steps), Watching())
-    return losses, before, tested(experiment, optimizer.best())
+    return losses, before, errors_of(experiment, optimizer.best())
 
 
 @pytest.mark.slow
