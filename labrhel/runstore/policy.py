@@ -45,6 +45,6 @@ class Policy:
                 "or model can be tried on it; scalars, parameters and digests are complete"
             )
         return (
-            f"traces were kept for every {self.every}th step only: other steps cannot be replayed, and twins, other "
+            f"traces were kept for one step in {self.every}: other steps cannot be replayed, and twins, other "
             "eps, rules and models can be tried on the kept steps only; scalars, parameters and digests are complete"
         )

@@ -154,8 +154,8 @@ class RunWriter:
     def checkpoint(self, operation: Checkpoint) -> None:
         """State to go on from.  A checkpoint of step n is taken when steps 0 .. n-1 are done.
 
-        `state["parameters"]` (size,) with `state["parameter_names"]`, if there, are what step n-1 measured, and enter
-        the table of parameters under that step.
+        `state["parameters"]` (size,) with `state["parameter_names"]`, if there, enter the table of parameters under
+        the step that was going on: what step n-1 measured, and under n what a second, final checkpoint of n says.
         """
         blob = pack_value(operation.state)
         step, values = operation.step, operation.state.get("parameters")
@@ -163,9 +163,9 @@ class RunWriter:
         with self._transaction("checkpoint", content_digest(blob), None, step) as journal:
             journal.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", (self._seq, step, blob))
             journal.execute(_KEEP_TWO)
-            if values is not None and step > 0:
+            if values is not None:
                 row = np.asarray(values, dtype="<f8").tobytes()
-                journal.execute("INSERT OR REPLACE INTO parameters VALUES (?, ?)", (step - 1, row))
+                journal.execute("INSERT OR REPLACE INTO parameters VALUES (?, ?)", (self.step, row))
                 if names != self._names:
                     journal.executemany("INSERT OR REPLACE INTO parameter_names VALUES (?, ?)", enumerate(names))
         self.step, self._names = step, names

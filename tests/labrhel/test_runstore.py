@@ -165,6 +165,16 @@ def test_a_checkpoint_comes_back_to_the_bit_and_only_two_are_kept(tmp_path: Path
     assert journal.execute("SELECT step FROM checkpoints").fetchall() == [(3,), (4,)]
 
 
+def test_the_last_word_on_the_parameters_stands_after_the_last_step(tmp_path: Path) -> None:
+    with new_run(tmp_path) as writer:
+        for step in range(2):
+            writer.checkpoint(Checkpoint(step + 1, {"parameters": np.array([float(step)]), "parameter_names": ["a[]"]}))
+        writer.checkpoint(Checkpoint(2, {"parameters": np.array([9.0]), "parameter_names": ["a[]"]}))
+    parameters = RunReader(writer.folder).parameters()
+    assert parameters["step"].tolist() == [0, 1, 2]
+    assert parameters["a[]"].tolist() == [0.0, 1.0, 9.0]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_capture_is_packed_and_unpacked_to_the_bit(data: st.DataObject) -> None:
@@ -262,7 +272,7 @@ def test_traces_are_kept_in_every_nth_step_and_digests_always(tmp_path: Path) ->
     ]  # fmt: skip
     dropped = reader.shots(step=3)[0]
     assert len(dropped.program) == len(dropped.compiled) == 32
-    with pytest.raises(RecordError, match="every 2th step only"):
+    with pytest.raises(RecordError, match="one step in 2"):
         reader.load_capture(dropped)
     with pytest.raises(RecordError, match="not in the record"):
         reader.load_program(dropped.program)
