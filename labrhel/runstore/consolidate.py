@@ -65,7 +65,7 @@ def as_dataset(reader: RunReader) -> xarray.Dataset:
     for name, values in scalars.items():
         filled = np.full(len(steps), np.nan)
         filled[np.searchsorted(steps, published)] = values
-        data[name] = ("step", filled, {"units": units.get(name, "1")})
+        data[name] = ("step", filled, {"units": units[name]} if name in units else {})
     data["trained"] = (("step", "parameter"), table, {"long_name": "trained coordinates, as each step measured them"})
     coordinates: dict[str, Any] = {"step": ("step", steps, {"long_name": "training step"})}
     coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=object).astype(str))
