@@ -115,7 +115,7 @@ def _compile_port(
     unit = capabilities.time_unit
     delay = calibration.number(port.name, "delay") / unit
     device_dt, count, lead = _device_grid(port, dt, steps, unit)
-    # A converter that holds each sample delays by half of one: play what is due at the middle of the interval.
+    # A converter holds each sample for an interval: play what is due at the middle of it.
     start = delay + lead
     waves = [drive.waveform.on_grid(device_dt, count, start) for drive in drives]
     values = waves[0] if len(waves) == 1 else np.asarray(sum(waves))
@@ -131,9 +131,16 @@ def _compile_port(
         return Played(samples, dt, 0.0, lsb), samples
     model = port_map.to_model(port.name, samples.values)
     model = model if ideal else model * gain + offset
+    begin = start - delay - device_dt / 2 if port.timing.rates else 0.0
+    if device_dt == dt and start == 0.0:
+        return Played(samples, dt, begin, lsb), FrozenArray(model)
+    kicks = dt * np.arange(steps)
     arrival = start + device_dt * np.arange(count)  # when the middle of each device sample reaches the rig
-    achieved = model if device_dt == dt and start == 0.0 else np.interp(dt * np.arange(steps), arrival, model)
-    return Played(samples, device_dt, 0.0, lsb), FrozenArray(achieved)
+    achieved = np.interp(kicks, arrival, model)
+    early = kicks < arrival[0] - device_dt / 2 * (1 + 1e-9)  # before a delayed first sample the port still idles
+    if early.any():
+        achieved[early] = port_map.to_model(port.name, np.array([port.safe.value]))[0] * gain + offset
+    return Played(samples, device_dt, begin, lsb), FrozenArray(achieved)
 
 
 def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float, int, float]:
@@ -149,7 +156,8 @@ def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float,
                 "use a longer dt"
             )
         device_dt = 1.0 / (min(fast) * unit)
-        count, lead = int(np.ceil(steps * dt / device_dt - 1e-9)), device_dt / 2
+        # A pass lasts from half a step before its first kick to half a step after its last.
+        count, lead = int(np.ceil(steps * dt / device_dt - 1e-9)), (device_dt - dt) / 2
     if port.timing.memory is not None and count > port.timing.memory:
         raise ProgramError(f"port {port.name} holds {port.timing.memory} samples, the pass needs {count}; shorten it")
     return device_dt, count, lead

@@ -47,6 +47,8 @@ class Parameter:
             raise ConfigurationError(f"the bounds of {self.name} need low <= high, not [{self.low}, {self.high}]")
         if not (self.scale > 0 and np.isfinite(self.scale)):
             raise ConfigurationError(f"the scale of {self.name} must be positive, not {self.scale}")
+        if self.symmetric and not np.array_equal(self.value, self.value.T):
+            raise ConfigurationError(f"{self.name} is trained as a symmetric matrix, but its value is not symmetric")
         trained = self.value[self.trained]
         if self.transform is Transform.LOG and (trained <= 0).any():
             raise ConfigurationError(f"{self.name} has a value <= 0, which the log transform cannot reach")

@@ -45,6 +45,7 @@ LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
 
 _ATTEMPTS = 3  # at the response ratio that was asked for
+_TOLERANCE = 3.0  # factor by which it may be missed; the next gradient starts from what this one found
 
 
 class Echo(enum.StrEnum):
@@ -111,7 +112,7 @@ class RHEL:
                 or not batch.has_error
                 or attempt == _ATTEMPTS
                 or ratio == 0
-                or 0.1 < ratio / target < 10
+                or 1 / _TOLERANCE < ratio / target < _TOLERANCE
             ):
                 return _conclude(self, plan, batch, readings, eps, ratio, shots, passes)
             # A small response is proportional to eps, so one correction lands on the target.

@@ -1,4 +1,4 @@
-"""The outermost stage: from model units to device units, and read-back knobs to achieved parameters."""
+"""The outermost stage: from model units to device units, and from readings back to model units."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from labrhel.calibration_set import CalibrationSet
 from labrhel.capabilities import Capabilities
 from labrhel.compile import IDEAL_CALIBRATION, compile
+from labrhel.decode import decode
 from labrhel.executor.handler import Handler
 from labrhel.interfaces import ParameterMap, PortMap
 from labrhel.maps import IDEAL_PARAMETERS, IDEAL_PORTS
@@ -15,7 +16,7 @@ from labrhel.operations import Configure, Operation, RunShots
 
 
 class Compiling:
-    """Compiles shots and maps parameters to knobs for the rig that declares `capabilities`."""
+    """Compiles shots, decodes captures, and maps parameters to knobs, for the rig that declares `capabilities`."""
 
     def __init__(
         self,
@@ -36,7 +37,8 @@ class Compiling:
                 compile(program, self._capabilities, self._port_map, self._parameter_map, self._calibration)
                 for program in operation.programs
             )
-            return self._inner.do(replace(operation, compiled=compiled))
+            captures = self._inner.do(replace(operation, compiled=compiled))
+            return [decode(item, self._capabilities, self._port_map, self._calibration) for item in captures]
         if isinstance(operation, Configure):
             knobs = self._parameter_map.to_knobs(operation.parameters)
             return self._parameter_map.to_parameters(self._inner.do(replace(operation, knobs=knobs)))

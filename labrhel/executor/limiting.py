@@ -24,28 +24,40 @@ class Limiting:
         """Check, then pass on."""
         if isinstance(operation, RunShots):
             for shot in operation.compiled:
-                for item in shot.passes:
-                    for name, played in item.played.items():
-                        self._check_port(name, played)
+                for name in dict.fromkeys(name for item in shot.passes for name in item.played):
+                    self._check_port(name, [item.played.get(name) for item in shot.passes])
         elif isinstance(operation, Configure):
             for name, value in operation.knobs.items():
                 knob = self._capabilities.knob(name)
                 check_range(f"knob {name}", np.asarray(value), knob.limits, knob.unit)
         return self._inner.do(operation)
 
-    def _check_port(self, name: str, played: Played) -> None:
+    def _check_port(self, name: str, passes: list[Played | None]) -> None:
         port = self._capabilities.port(name)
-        samples = played.samples.values
-        check_range(f"port {name}", samples, port.limits, port.unit)
+        for played in passes:
+            if played is not None:
+                check_range(f"port {name}", played.samples.values, port.limits, port.unit)
         if port.limits.slew is not None:
-            # A burst starts from the safe state and idles there, so the first and last steps count as well.
-            path = np.concatenate([[port.safe.value], samples, [port.safe.value]])
-            fastest = float(np.max(np.abs(np.diff(path)))) / (played.dt * self._capabilities.time_unit)
+            fastest = _fastest(passes, port.safe.value) / self._capabilities.time_unit
             if not fastest <= port.limits.slew:
                 raise LimitError(
                     f"port {name} would slew at {fastest:.4g} {port.unit}/s; the limit is {port.limits.slew:g}; "
                     "nothing was sent; lower the drive or smooth it"
                 )
+
+
+def _fastest(passes: list[Played | None], idle: float) -> float:
+    """Largest change per model time, over all passes of a shot, from idle and back to it, joints included."""
+    fastest, last = 0.0, idle
+    for played in passes:
+        samples = np.array([idle]) if played is None else played.samples.values
+        if played is not None:
+            fastest = max(fastest, float(np.max(np.abs(np.diff(samples, prepend=last)))) / played.dt)
+        last = samples[-1]
+    spacing = [played.dt for played in passes if played is not None]
+    # Falling back to idle, after the shot or for a pass that does not drive the port, takes a sample as well.
+    ends = [played.samples.values[-1] for played in passes if played is not None]
+    return max([fastest, *(abs(end - idle) / dt for end, dt in zip(ends, spacing, strict=True))])
 
 
 def check_range(what: str, values: np.ndarray[Any, Any], limits: Limits, unit: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labrhel.errors import TransportError
+from labrhel.errors import ConfigurationError, TransportError
 from labrhel.executor.handler import Handler
 from labrhel.operations import Operation, Read, RunShots
 
@@ -17,6 +17,8 @@ class Retry:
     """
 
     def __init__(self, inner: Handler, attempts: int = 3) -> None:
+        if attempts < 1:
+            raise ConfigurationError(f"an operation is attempted 1, 2, ... times, not {attempts}")
         self._inner = inner
         self._attempts = attempts
 

