@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.figure import Figure, print_table
 from protocols.rhel import RHEL, Echo, Estimator
 from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
 
@@ -25,15 +25,6 @@ LARGEST_ERROR = 1e-4  # beyond it the next order of eps bends the line by more t
 LINEAR_PARAMETERS = (
     "mass", "stiffness", "coupling", "friction", "input", "input_offset", "initial_position", "initial_momentum",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One target, what was measured, and whether that meets it."""
-
-    target: str
-    value: str
-    met: bool
 
 
 def symmetric_error() -> Figure:
@@ -140,14 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Accuracy of the gradients against the project's targets.")
     parser.add_argument("--rigs", type=int, default=40, help="number of random lossy rigs")
-    found = targets(parser.parse_args(arguments).rigs)
-    width = [
-        max(len(text) for text in column) for column in zip(*((item.target, item.value) for item in found), strict=True)
-    ]
-    print(f"{'target':{width[0]}} | {'figure':{width[1]}} | met")
-    for item in found:
-        print(f"{item.target:{width[0]}} | {item.value:{width[1]}} | {'yes' if item.met else 'NO'}")
-    return 0 if all(item.met for item in found) else 1
+    return 0 if print_table(targets(parser.parse_args(arguments).rigs)) else 1
 
 
 if __name__ == "__main__":
