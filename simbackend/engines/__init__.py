@@ -1,0 +1,1 @@
+"""Gradient engines: physical echoes, difference form, reversible adjoint, tape BPTT, behind one interface."""
