@@ -19,7 +19,7 @@ from labrhel.config.fields import Quantity
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model, ParameterSpec
-from labrhel.parameters import Parameter, Transform
+from labrhel.learning.parameters import Parameter, Transform
 
 _READABLE = (Kind.POSITION, Kind.AMPLITUDE)  # a nudge is a force on what is read out
 _ROUNDING = 1e-12  # relative; a semi-definite matrix may have eigenvalues this far below zero

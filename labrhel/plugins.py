@@ -4,8 +4,8 @@ Groups and what their entries are:
     labrhel.models           kind        factory(size, *, inputs, coupling, nominal, time_unit, position_unit,
                                          input_unit) -> Model
     labrhel.rigs             URL scheme  open(rest_of_url, model, folder) -> Rig
-    labrhel.rules            name        dataclass that is a labrhel.rules.Rule; its fields are the options
-    labrhel.exact_gradients  model kind  labrhel.checking.ExactGradient
+    labrhel.rules            name        dataclass that is a labrhel.learning.rules.Rule; its fields are the options
+    labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from labrhel.checking import ExactGradient
 from labrhel.config import examples
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model, Rig
-from labrhel.rules import Rule
+from labrhel.learning.checking import ExactGradient
+from labrhel.learning.rules import Rule
 
 
 def model_factory(kind: str) -> Callable[..., Model]:

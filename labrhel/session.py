@@ -17,9 +17,9 @@ from labrhel.arrays import Array
 from labrhel.executor import Compiling, DryBackend, Handler, Limiting, execute
 from labrhel.executor.dry import Cost
 from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.learning.train import batch_at, checkpoint_state, free_run, rms_error, take_up, train
 from labrhel.operations import Checkpoint, Operation, Publish
 from labrhel.runstore import RunReader, RunWriter, consolidate, create_run
-from labrhel.train import batch_at, checkpoint_state, free_run, rms_error, take_up, train
 from labrhel.units import with_prefix
 
 Watch = Callable[[Publish], None]

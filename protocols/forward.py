@@ -9,8 +9,8 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture
+from labrhel.learning.task import Task, TrialSequence
 from labrhel.program import Pass, ShotProgram
-from labrhel.task import Task, TrialSequence
 from protocols.geometry import Geometry
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.task import Task, TrialSequence
+from labrhel.learning.task import Task, TrialSequence
 from simbackend.kernels import network as kernels
 from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
 from simbackend.separable import KickMatrices

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.checking import compare
 from labrhel.executor import Compiling, Handler, Limiting, RigBackend, execute
 from labrhel.gradient import Gradient
-from labrhel.rules import Rule
-from labrhel.task import Task, TrialSequence
+from labrhel.learning.checking import compare
+from labrhel.learning.rules import Rule
+from labrhel.learning.task import Task, TrialSequence
 from labrhel.waveform import Waveform
 from simbackend.adjoint import exact_gradient
 from simbackend.models.oscillator_network import OscillatorNetwork

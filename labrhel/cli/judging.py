@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from labrhel import plugins
-from labrhel.checking import SMALLEST_COSINE, check_gradient
 from labrhel.experiment import handler_for, load_experiment
+from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
 
 
 def check(config: Path, rig: str | None, tolerance: float) -> bool:

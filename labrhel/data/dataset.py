@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.task import TrialSequence
+from labrhel.learning.task import TrialSequence
 from labrhel.waveform import Interpolation, Waveform
 
 

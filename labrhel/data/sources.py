@@ -15,8 +15,8 @@ from labrhel.data.recording import columns, find_recording, read_arrays
 from labrhel.data.teacher import taught
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model
+from labrhel.learning.task import TrialSequence
 from labrhel.nominal import readout_of
-from labrhel.task import TrialSequence
 from labrhel.waveform import Interpolation
 
 

@@ -18,9 +18,9 @@ from labrhel.config.data import DataSection, Multisine, Teacher
 from labrhel.data.dataset import Dataset, sequence_of
 from labrhel.errors import InstrumentError
 from labrhel.executor import Compiling, RigBackend, execute
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.train import free_run
 from labrhel.nominal import model_of, readout_channels, readout_of
-from labrhel.task import Task, TrialSequence
-from labrhel.train import free_run
 from labrhel.waveform import Interpolation
 
 _NOISE = 1  # sets the stream of the noise apart from that of the phases

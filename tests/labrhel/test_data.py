@@ -10,8 +10,8 @@ from labrhel.data import Dataset, dataset_of, search_path, weighted_variance
 from labrhel.data.recording import find_recording
 from labrhel.data.teacher import multisine
 from labrhel.errors import ConfigurationError
+from labrhel.learning.task import TrialSequence
 from labrhel.nominal import model_of
-from labrhel.task import TrialSequence
 
 RECORDED = """
 model:

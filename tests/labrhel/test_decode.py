@@ -7,9 +7,9 @@ from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.compile import compile
 from labrhel.decode import decode
 from labrhel.executor import Compiling, RigBackend, execute
+from labrhel.learning.train import free_run
 from labrhel.maps import Wire, WiredPortMap
 from labrhel.program import Acquire, Pass, Rest, ShotProgram
-from labrhel.train import free_run
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.reference import reference_rig
 from simbackend.rig import SimulatedRig

@@ -11,9 +11,9 @@ from labrhel.config import examples
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.learning.parameters import Transform
+from labrhel.learning.train import free_run, rms_error, train
 from labrhel.operations import Operation, Publish
-from labrhel.parameters import Transform
-from labrhel.train import free_run, rms_error, train
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SMALL = """

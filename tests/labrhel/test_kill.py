@@ -26,7 +26,7 @@ import numpy as np
 from labrhel.executor import Compiling, Limiting, Recorder, RigBackend, execute
 from labrhel.operations import Checkpoint, Publish, RunShots
 from labrhel.runstore import Policy, RunWriter, create_run, list_runs
-from labrhel.task import Task, TrialSequence
+from labrhel.learning.task import Task, TrialSequence
 from labrhel.waveform import Waveform
 from protocols.rhel import RHEL
 from simbackend.models.oscillator_network import OscillatorNetwork

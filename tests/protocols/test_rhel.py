@@ -7,15 +7,15 @@ import pytest
 
 from labrhel.capabilities import Kind, Port, Timing
 from labrhel.capture import Capture, PassCapture
-from labrhel.checking import compare
 from labrhel.compiled import CompiledShot
 from labrhel.errors import ConfigurationError, ProgramError, TransportError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.frozen import FrozenArray
 from labrhel.gradient import Gradient
+from labrhel.learning.checking import compare
+from labrhel.learning.task import TrialSequence
 from labrhel.operations import Operation, RunShots
 from labrhel.program import Reversal
-from labrhel.task import TrialSequence
 from labrhel.waveform import Interpolation, Waveform
 from protocols.rhel import RHEL, Estimator
 from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
@@ -159,7 +159,7 @@ def test_the_response_is_measured_as_rms_over_rms(lossless: ReferenceTask) -> No
 
 def test_a_perfect_read_out_gives_a_zero_gradient_and_says_so(lossless: ReferenceTask) -> None:
     sequence = lossless.sequences[0]
-    from labrhel.train import free_run
+    from labrhel.learning.train import free_run
 
     outputs = execute(free_run(lossless.task, [sequence], lossless.theta), lossless.handler())[0]
     perfect = replace(lossless, sequences=(replace(sequence, target=outputs),))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from labrhel.capabilities import Converter, Kind, Timing
-from labrhel.checking import compare
 from labrhel.errors import ProgramError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.frozen import FrozenArray
 from labrhel.gradient import Gradient
+from labrhel.learning.checking import compare
 from protocols.rhel import RHEL, Echo, Estimator
 from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
 

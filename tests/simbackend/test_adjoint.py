@@ -7,8 +7,8 @@ import pytest
 
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
-from labrhel.task import TrialSequence
-from labrhel.train import free_run
+from labrhel.learning.task import TrialSequence
+from labrhel.learning.train import free_run
 from labrhel.waveform import Waveform
 from simbackend.adjoint import exact_gradient
 from simbackend.reference import ReferenceTask, lossy_rig

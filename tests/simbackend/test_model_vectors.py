@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labrhel.task import Task, TrialSequence
+from labrhel.learning.task import Task, TrialSequence
 from labrhel.waveform import Waveform
 from protocols.rhel import RHEL, Estimator
 from simbackend.adjoint import tape

@@ -14,20 +14,20 @@ from typing import Any
 
 from labrhel import plugins
 from labrhel.arrays import Array
-from labrhel.assembly import batch_of, coordinates_of, rule_of, task_of
 from labrhel.config import Document, find, load
 from labrhel.data import dataset_of, search_path
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
+from labrhel.experiment._parts import batch_of, coordinates_of, rule_of, task_of
+from labrhel.experiment._wiring import parameter_map, port_map
 from labrhel.interfaces import Rig
+from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.train import Problem
 from labrhel.maps import LinearParameterMap, WiredPortMap
 from labrhel.nominal import model_of
-from labrhel.optimizers import OPTIMIZERS, Optimizer
 from labrhel.provenance import provenance
 from labrhel.runstore.policy import Policy
-from labrhel.task import Task, TrialSequence
-from labrhel.train import Problem
-from labrhel.wiring import parameter_map, port_map
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.frozen import FrozenArray
 from labrhel.interfaces import Model
+from labrhel.learning.readout import Readout, SquaredError
 from labrhel.program import Acquire, Drive, GivenState, Pass, Prepare, Rest, Role, ShotProgram
-from labrhel.readout import Readout, SquaredError
 from labrhel.waveform import Waveform
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from labrhel import operations
 from labrhel.arrays import Arrays
 from labrhel.gradient import Gradient, NudgeRecord
-from labrhel.task import Task, TrialSequence
+from labrhel.learning.task import Task, TrialSequence
 
 
 class Rule(Protocol):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from labrhel.readout import Readout, SquaredError
+from labrhel.learning.readout import Readout, SquaredError
 
 
 def test_error_and_direct_terms_are_the_derivatives_of_the_loss() -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.executor import Handler, execute
 from labrhel.gradient import Gradient
-from labrhel.task import Task, TrialSequence
-from labrhel.train import Problem, batch_at, free_run
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.train import Problem, batch_at, free_run
 
 ExactGradient = Callable[[Task, Sequence[TrialSequence], Arrays], tuple[float, dict[str, Array]]]
 

@@ -1,4 +1,4 @@
-"""From the sections of a configuration to the parts of a `labrhel.train.Problem`."""
+"""From the sections of a configuration to the parts of a `labrhel.learning.train.Problem`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from labrhel.capabilities import Capabilities
 from labrhel.config import Document
 from labrhel.data import Dataset, weighted_variance
 from labrhel.interfaces import Model
+from labrhel.learning.parameters import ParameterSet
+from labrhel.learning.rules import Rule
+from labrhel.learning.task import Task
 from labrhel.nominal import readout_channels, readout_of, trained_model_parameters
-from labrhel.parameters import ParameterSet
-from labrhel.rules import Rule
-from labrhel.task import Task
 
 
 def coordinates_of(document: Document, model: Model) -> tuple[ParameterSet, Callable[[Array], dict[str, Array]]]:

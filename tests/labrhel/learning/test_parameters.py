@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labrhel.errors import ConfigurationError
-from labrhel.parameters import Parameter, ParameterSet, Transform
+from labrhel.learning.parameters import Parameter, ParameterSet, Transform
 
 
 @st.composite

@@ -15,11 +15,11 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.optimizers import Optimizer
+from labrhel.learning.parameters import ParameterSet
+from labrhel.learning.rules import Rule
+from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Checkpoint, Configure, Protocol, Publish, RunShots
-from labrhel.optimizers import Optimizer
-from labrhel.parameters import ParameterSet
-from labrhel.rules import Rule
-from labrhel.task import Task, TrialSequence
 
 
 @dataclass(frozen=True, slots=True)

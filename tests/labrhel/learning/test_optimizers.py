@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize, rosen, rosen_der
 
 from labrhel.errors import ConfigurationError
-from labrhel.optimizers import LBFGS, OPTIMIZERS, Adam, Momentum, Optimizer
+from labrhel.learning.optimizers import LBFGS, OPTIMIZERS, Adam, Momentum, Optimizer
 
 FREE = (np.full(2, -np.inf), np.full(2, np.inf))
 START = np.array([-1.2, 1.0])
