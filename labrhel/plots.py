@@ -131,9 +131,12 @@ def _tests(axes: Axes, reader: RunReader) -> None:
 def _parameters(axes: Axes, reader: RunReader) -> None:
     parameters = reader.parameters()
     step = parameters.pop("step")
+    units: dict[str, str] = reader.manifest.get("units", {})
     for name, values in parameters.items():
         largest = np.max(np.abs(values)) or 1.0
-        axes.plot(step, values / largest, lw=1, label=f"{name} -> {values[-1]:.3g}")
+        axes.plot(
+            step, values / largest, lw=1, label=f"{name} -> {values[-1]:.3g} {units.get(name.partition('[')[0], '')}"
+        )
     if 0 < len(parameters) <= _NAMED:
         axes.legend(fontsize=7)
     axes.set(title="parameters, each over its largest value", xlabel="gradient")

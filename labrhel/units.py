@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from labrhel.errors import ConfigurationError
 
@@ -23,6 +24,25 @@ def factor(unit: str, base: str) -> float:
     if not unit.endswith(base) or prefix not in PREFIXES:
         raise ConfigurationError(f"expected {base} with an SI prefix, such as m{base} or µ{base}, not {unit!r}")
     return PREFIXES[prefix]
+
+
+def prefixed(size: float, base: str) -> str:
+    """The unit that is `size` of `base`: "ms" for 1e-3 and "s"; "0.5 s" where no prefix fits."""
+    power = math.log10(size)
+    known = _BY_POWER.get(round(power)) if abs(power - round(power)) < 1e-9 else None
+    return f"{size:g} {base}" if known is None else known + base
+
+
+def product(powers: Mapping[str, int]) -> str:
+    """A unit from its factors, "V/ms^2" for {"V": 1, "ms": -2}; units without dimension, "1", drop out."""
+
+    def words(sign: int) -> list[str]:
+        chosen = [(unit, power * sign) for unit, power in powers.items() if unit != "1" and power * sign > 0]
+        return [unit if power == 1 else f"{unit}^{power}" for unit, power in chosen]
+
+    above, below = words(1), words(-1)
+    divisor = f"({' '.join(below)})" if len(below) > 1 else "".join(below)
+    return (" ".join(above) or "1") + (f"/{divisor}" if below else "")
 
 
 def with_prefix(value: float, unit: str) -> str:

@@ -35,7 +35,7 @@ def capabilities_of(model: OscillatorNetwork, name: str) -> Capabilities:
     """What an ideal simulated rig of `model` declares: a force port and two channels on every oscillator."""
     n = model.size
     ports = tuple(Port(item, Kind.INPUT, model.input_unit) for item in model.inputs)
-    ports += tuple(Port(f"f{i + 1}", Kind.FORCE, "model") for i in range(n))
+    ports += tuple(Port(f"f{i + 1}", Kind.FORCE, model.force_unit) for i in range(n))
     channels = tuple(Channel(f"q{i + 1}", Kind.POSITION, model.position_unit) for i in range(n))
     channels += tuple(Channel(f"v{i + 1}", Kind.VELOCITY, f"{model.position_unit}/time") for i in range(n))
     settable = {item: spec for item, spec in model.parameters.items() if spec.kind not in ("position", "momentum")}

@@ -81,9 +81,10 @@ def _parameters(reader: RunReader) -> None:
     step = values.pop("step")
     if not step.size:
         return
-    table = Table("parameter", "start", "end")
+    table = Table("parameter", "start", "end", "unit")
     for name, column in values.items():
-        table.add_row(name, f"{column[0]:.6g}", f"{column[-1]:.6g}")
+        unit = reader.manifest.get("units", {}).get(name.partition("[")[0], "")
+        table.add_row(name, f"{column[0]:.6g}", f"{column[-1]:.6g}", unit)
     Console().print(table)
 
 

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import ParameterKind, ParameterSpec
+from labrhel.units import prefixed, product
 
 POWERS = {"stiffness": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
 """Parameter -> power of q in its force."""
@@ -93,11 +94,23 @@ class OscillatorNetwork:
         unknown = sorted(set(nominal) - set(default))
         if unknown:
             raise ConfigurationError(f"unknown parameter {unknown[0]!r}; the network has: {', '.join(default)}")
-        unit = {"input_offset": self.input_unit, "initial_position": self.position_unit}
+        # Masses are pure numbers: mass, friction and stiffness share one scale that no measurement of motion can fix.
+        time, place, drive = prefixed(self.time_unit, "s"), self.position_unit, self.input_unit
+        unit = {name: product({place: 1 - power, time: -2}) for name, power in POWERS.items()}
+        unit |= {
+            "mass": "1",
+            "coupling": product({time: -2}),
+            "friction": product({time: -1}),
+            "input": f"{product({place: 1, time: -2})} per {drive}" if drive != "1" else product({place: 1, time: -2}),
+            "input_offset": drive,
+            "initial_position": place,
+            "initial_momentum": product({place: 1, time: -1}),
+        }
+        self.force_unit = product({place: 1, time: -2})
         specs = {}
         for name, (kind, value, shape, meaning) in default.items():
             array = self.shape_parameter(name, nominal.get(name, value), shape)
-            specs[name] = ParameterSpec(shape, unit.get(name, "model"), kind, array, meaning)
+            specs[name] = ParameterSpec(shape, unit[name], kind, array, meaning)
         return specs
 
     def shape_parameter(self, name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:

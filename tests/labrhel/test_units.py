@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labrhel.errors import ConfigurationError
-from labrhel.units import PREFIXES, factor, with_prefix
+from labrhel.units import PREFIXES, factor, prefixed, product, with_prefix
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,16 @@ def test_every_prefix_is_a_factor() -> None:
 def test_an_unknown_unit_is_refused(unit: str) -> None:
     with pytest.raises(ConfigurationError, match="SI prefix"):
         factor(unit, "s")
+
+
+def test_units_are_composed_of_their_factors() -> None:
+    assert product({"V": 1, "ms": -2}) == "V/ms^2"
+    assert product({"V": -2, "ms": -2}) == "1/(V^2 ms^2)"
+    assert product({"1": 1, "s": -1}) == "1/s"
+    assert product({}) == "1"
+
+
+def test_a_size_is_named_by_its_prefix_where_there_is_one() -> None:
+    assert prefixed(1e-3, "s") == "ms"
+    assert prefixed(1.0, "s") == "s"
+    assert prefixed(2e-4, "s") == "0.0002 s"
