@@ -1,0 +1,1 @@
+"""What both ends of a wire must agree on: number formats and frames, shared by drivers and simulations."""

@@ -1,0 +1,158 @@
+"""A simulated FPGA board: the integer leapfrog behind the same interface as a bench.
+
+Any learning rule runs on it.  It declares its words as converters, so nudges are compiled to codes, and reverses by
+a momentum flip.  Its step is part of its coefficients: a board is built for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.capabilities import Capabilities, Converter, Kind, Limits
+from labrhel.capture import Capture, PassCapture, State, Trace
+from labrhel.compiled import CompiledPass, CompiledShot
+from labrhel.errors import ProgramError
+from labrhel.program import GivenState, Hold, Reversal
+from labrhel.wire.fixed_point import Codes, Format
+from simbackend.fixed_point.network import FixedPointNetwork, FixedPointRun, FixedPointState
+from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.rig import capabilities_of
+
+
+class FixedPointRig:
+    """`labrhel.interfaces.Rig` of an oscillator network in integer words, for shots of one `step` [model time].
+
+    `overflows` counts the words that did not fit since the rig was opened; results are then still reversible, but
+    no longer those of the network.  Raises LimitError for parameters and states that have no code.
+    """
+
+    def __init__(
+        self, model: OscillatorNetwork, step: float, state: Format, coefficient: Format, name: str = "fixed"
+    ) -> None:
+        self.model, self.step = model, step
+        self.overflows = 0
+        self.capabilities = _capabilities(capabilities_of(model, name), step, state)
+        self._knobs: dict[str, Array] = {
+            item.name: model.parameters[item.name].nominal for item in self.capabilities.knobs
+        }
+        self._network = FixedPointNetwork.of(model, self._knobs, step, state, coefficient)
+        self._knobs |= self._network.parameters()
+        self._now = self._at_rest
+
+    @property
+    def _at_rest(self) -> FixedPointState:
+        return FixedPointState(np.zeros(self.model.size, np.int64), np.zeros(self.model.size, np.int64))
+
+    def configure(self, knobs: Arrays) -> dict[str, Array]:
+        """Set parameters [model units]; returns the values their codes stand for, which the rule then uses."""
+        checked = {
+            self.capabilities.knob(name).name: self.model.shape_parameter(name, value) for name, value in knobs.items()
+        }
+        wanted = self._knobs | checked
+        old = self._network
+        self._network = FixedPointNetwork.of(self.model, wanted, self.step, old.state, old.coefficient)
+        self._knobs = wanted | self._network.parameters()
+        return {name: self._knobs[name] for name in checked}
+
+    def read(self, names: Sequence[str]) -> dict[str, Array]:
+        """Knob values, as the codes stand for them."""
+        return {self.capabilities.knob(name).name: self._knobs[name] for name in names}
+
+    def make_safe(self) -> None:
+        """A board that does not run drives nothing; the state goes to rest."""
+        self._now = self._at_rest
+
+    def close(self) -> None:
+        """The same as `make_safe`."""
+        self.make_safe()
+
+    def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
+        """Run the shots one after the other."""
+        return [self._run_shot(shot) for shot in shots]
+
+    def _run_shot(self, shot: CompiledShot) -> Capture:
+        if shot.dt != self.step:
+            raise ProgramError(
+                f"the coefficients of rig {self.capabilities.rig} are for a step of {self.step:g}, not {shot.dt:g}"
+            )
+        state = self._prepared(shot)
+        captures = []
+        for item in shot.passes:
+            if item.reversal is not None:
+                state = self._network.flipped(state)
+            ran = self._network.run(state, *self._codes(item), trace=bool(item.acquire.channels))
+            state, self.overflows = ran.end, self.overflows + ran.overflows
+            captures.append(self._capture(item, ran, shot.repeats))
+        self._now = state
+        return Capture(shot, tuple(captures), len(shot.passes))
+
+    def _prepared(self, shot: CompiledShot) -> FixedPointState:
+        if isinstance(shot.prepare, GivenState):
+            return self._network.state_of(shot.prepare.position.values, shot.prepare.momentum.values)
+        return self._now if isinstance(shot.prepare, Hold) else self._at_rest
+
+    def _codes(self, item: CompiledPass) -> tuple[Codes, Codes | None]:
+        """Inputs with their offsets, and the forces as kicks, in codes."""
+        form = self._network.state
+        silence = np.zeros(item.steps)
+
+        def values(name: str) -> Array:
+            return item.achieved[name].values if name in item.achieved else silence
+
+        offsets = self.model.value("input_offset", self._knobs)[:, None]
+        drive = form.to_codes(np.stack([values(name) for name in self.model.inputs]) + offsets, "an input")
+        forces = self.capabilities.ports_of(Kind.FORCE)
+        if not any(name in item.achieved for name in forces):
+            return drive, None
+        return drive, form.to_codes(self.step * np.stack([values(name) for name in forces]), "a kick")
+
+    def _capture(self, item: CompiledPass, ran: FixedPointRun, repeats: int) -> PassCapture:
+        form, every = self._network.state, item.acquire.every
+        mass = self._knobs["mass"]
+
+        def again(values: Array) -> Array:
+            return np.broadcast_to(values, (repeats, *values.shape))  # integers repeat themselves exactly
+
+        traces = {}
+        for name in item.acquire.channels:
+            channel, row = self.capabilities.channel(name), int(name[1:]) - 1
+            if channel.kind is Kind.POSITION:
+                codes = ran.position_codes[row, ::every]
+                values = again(form.to_values(codes))
+                traces[name] = Trace(
+                    values, channel.unit, 0.0, self.step * every, codes=again(codes), scale=form.resolution
+                )
+            else:
+                momenta = form.to_values(ran.momentum_codes[row])
+                velocity = ((momenta[:-1] + momenta[1:]) / 2 / mass[row])[::every]
+                traces[name] = Trace(again(velocity), channel.unit, 0.0, self.step * every)
+        end = State(again(form.to_values(ran.end.q_codes)), again(form.to_values(ran.end.p_codes)))
+        return PassCapture(traces, {}, end if item.acquire.end_state else None)
+
+
+def _capabilities(ideal: Capabilities, step: float, form: Format) -> Capabilities:
+    """What is left of an ideal rig: words for converters, a flip, nothing accumulated."""
+
+    def words(lsb: float) -> Converter:
+        return Converter(form.word, -(form.largest_code + 1) * lsb, form.largest_code * lsb)
+
+    ports = []
+    for port in ideal.ports:
+        lsb = form.resolution if port.kind is Kind.INPUT else form.resolution / step
+        reach = form.largest_code * lsb
+        ports.append(replace(port, converter=words(lsb), limits=Limits(-reach, reach)))
+    channels = [
+        replace(item, converter=words(form.resolution)) if item.kind is Kind.POSITION else item
+        for item in ideal.channels
+    ]
+    return replace(
+        ideal,
+        ports=tuple(ports),
+        channels=tuple(channels),
+        reversals=frozenset({Reversal.MOMENTUM_FLIP}),
+        accumulates=frozenset(),
+    )
