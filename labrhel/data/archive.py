@@ -1,0 +1,148 @@
+"""The UEA archive of multivariate time series (Bagnall et al. 2018): `.ts` text files, and the same data as `.npz`.
+
+A `.ts` file holds a header and one sample per line after `@data`: channels separated by colons, the values of a
+channel by commas, the class label last.
+
+    @problemName BasicMotions
+    @timeStamps false
+    @classLabel true Standing Running Walking Badminton
+    @data
+    0.1,0.2,0.3:1.1,1.2,1.3:Standing
+
+An `.npz` file holds X_train and X_test (samples, channels, time), y_train and y_test (class numbers) and, optionally,
+`labels`, their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.data.recording import find_recording, read_arrays
+from labrhel.data.samples import Samples, without_duplicates
+from labrhel.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Archive:
+    """Classified sequences, training and test set merged and duplicates dropped, and the names of the classes."""
+
+    samples: Samples
+    labels: tuple[str, ...]
+
+    @property
+    def channels(self) -> int:
+        """Channels of every sample."""
+        return self.samples.inputs[0].shape[1]
+
+
+def read_archive(name: str, folders: Sequence[Path]) -> Archive:
+    """A problem of the archive: `NAME.npz`, or `NAME_TRAIN.ts` with `NAME_TEST.ts` beside it, named by the first.
+
+    Raises ConfigurationError for a missing or damaged file, and for samples that differ in length.
+    """
+    file = find_recording(name, folders, "timeseriesclassification.com")
+    if file.suffix == ".ts":
+        if not file.stem.endswith("_TRAIN"):
+            raise ConfigurationError(f"a problem of the archive is named by its NAME_TRAIN.ts, not by {file.name}")
+        train, labels = read_ts(file)
+        test, others = read_ts(file.with_name(file.name.replace("_TRAIN", "_TEST")))
+        if labels != others:
+            raise ConfigurationError(f"{file.name} and its test file name different classes; take both from one source")
+        samples = train + test
+    else:
+        samples, labels = _from_npz(read_arrays(file), file)
+    lengths = {len(values) for values in samples.inputs}
+    if len(lengths) > 1:
+        raise ConfigurationError(
+            f"the samples of {file.name} have {min(lengths)} to {max(lengths)} steps; pad or cut them to one length"
+        )
+    return Archive(without_duplicates(samples), labels)
+
+
+def read_ts(file: Path) -> tuple[Samples, tuple[str, ...]]:
+    """Samples of one `.ts` file, and the names of the classes.
+
+    Raises ConfigurationError, with the line, for what this reader does not take: time stamps, missing values, a
+    class that the header does not name, channels that differ in number or length.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"the data file cannot be read: {words}", file=file) from None
+    header: dict[str, list[str]] = {}
+    inputs: list[Array] = []
+    targets: list[Array] = []
+    labels: tuple[str, ...] = ()
+    in_data = False
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line or line.startswith("#"):
+            continue
+        try:
+            if in_data:
+                values, target = _sample(line, labels)
+                if inputs and values.shape[1] != inputs[0].shape[1]:
+                    raise ValueError(f"{values.shape[1]} channels where the first sample has {inputs[0].shape[1]}")
+                inputs.append(values)
+                targets.append(np.array(target))
+            elif line.lower() == "@data":
+                labels, in_data = _classes(header), True
+            else:
+                word, *rest = line.split()
+                header[word.lower()] = rest
+        except ValueError as error:
+            raise ConfigurationError(str(error), file=file, line=number) from None
+    if not inputs:
+        raise ConfigurationError("there is no sample after @data; is this a .ts file?", file=file)
+    return Samples(tuple(inputs), tuple(targets)), labels
+
+
+def _classes(header: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    if header.get("@timestamps", ["false"])[0].lower() == "true":
+        raise ValueError("samples with time stamps are not read; resample them to equal steps")
+    flag, *labels = header.get("@classlabel", ["false"])
+    if flag.lower() != "true" or not labels:
+        raise ValueError("the header names no classes (@classLabel true NAME NAME ...); only classification is read")
+    return tuple(labels)
+
+
+def _sample(line: str, labels: tuple[str, ...]) -> tuple[Array, int]:
+    *channels, label = line.split(":")
+    if label.strip() not in labels:
+        raise ValueError(f"the class {label.strip()!r} is not one of the header: {', '.join(labels)}")
+    if "?" in line:
+        raise ValueError("a value is missing (?); fill it in")
+    rows = [np.array(channel.split(","), dtype=np.float32) for channel in channels]
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError("the channels of a sample differ in length, or there are none")
+    values = np.stack(rows, axis=1)
+    if not np.isfinite(values).all():
+        raise ValueError("a value is not a finite number; clean the data")
+    return values, labels.index(label.strip())
+
+
+def _from_npz(arrays: Mapping[str, Array], file: Path) -> tuple[Samples, tuple[str, ...]]:
+    missing = [name for name in ("X_train", "y_train", "X_test", "y_test") if name not in arrays]
+    if missing:
+        raise ConfigurationError(f"{file.name} has no array {missing[0]!r}; it needs X_train, y_train, X_test, y_test")
+    samples = Samples((), ())
+    for part in ("train", "test"):
+        x, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
+        if x.ndim != 3 or y.shape != x.shape[:1] or y.dtype.kind not in "iu":
+            raise ConfigurationError(
+                f"{file.name}: X_{part} is (samples, channels, time), y_{part} a class number each"
+            )
+        if not np.isfinite(x).all():
+            raise ConfigurationError(f"{file.name}: X_{part} holds values that are not finite numbers; clean the data")
+        rows = np.ascontiguousarray(np.swapaxes(x, 1, 2), dtype=np.float32)
+        samples += Samples(tuple(rows), tuple(np.array(int(label)) for label in y))
+    highest = max(int(target) for target in samples.targets)
+    names = tuple(str(name) for name in arrays["labels"]) if "labels" in arrays else tuple(map(str, range(highest + 1)))
+    if highest >= len(names) or min(int(target) for target in samples.targets) < 0:
+        raise ConfigurationError(f"{file.name}: class numbers go from 0 to {len(names) - 1}, one per label")
+    return samples, names

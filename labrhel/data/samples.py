@@ -1,0 +1,85 @@
+"""Labelled sequences for stacks: inputs with one target each, and how they are split.
+
+The split of the RHEL paper (and of the work it compares itself with): training and test sets merged, duplicates
+dropped, then 70/15/15 at random.  Sequences are kept as they are, views included, and stacked batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.errors import ConfigurationError
+
+SHARES = (0.7, 0.15, 0.15)
+"""Training, validation and test in the paper."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Inputs, each (time, channels), with their targets: class numbers, or arrays (readings, outputs)."""
+
+    inputs: tuple[Array, ...]
+    targets: tuple[Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __add__(self, other: Samples) -> Samples:
+        return Samples(self.inputs + other.inputs, self.targets + other.targets)
+
+    def pick(self, indices: Sequence[int] | Array) -> Samples:
+        """The samples of these indices, in this order."""
+        return Samples(tuple(self.inputs[i] for i in indices), tuple(self.targets[i] for i in indices))
+
+    def stacked(self) -> tuple[Array, Array]:
+        """Inputs (samples, time, channels) and targets (samples, ...)."""
+        return np.stack(self.inputs), np.stack(self.targets)
+
+    def batches(self, size: int, generator: np.random.Generator | None = None) -> Iterator[tuple[Array, Array]]:
+        """All samples in batches of `size`, the last one smaller; in random order if there is a generator."""
+        order = np.arange(len(self)) if generator is None else generator.permutation(len(self))
+        for start in range(0, len(self), size):
+            yield self.pick(order[start : start + size]).stacked()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """What is learned from, what decides when to stop, and what is reported."""
+
+    train: Samples
+    validation: Samples
+    test: Samples
+
+
+def without_duplicates(samples: Samples) -> Samples:
+    """The samples whose input did not occur before; order kept."""
+    first: dict[bytes, int] = {}
+    for index, values in enumerate(samples.inputs):
+        first.setdefault(values.tobytes(), index)
+    return samples.pick(list(first.values()))
+
+
+def random_split(samples: Samples, seed: int, shares: tuple[float, float, float] = SHARES) -> Split:
+    """A random split by `shares`; the same seed gives the same split.
+
+    Raises ConfigurationError if one part would be empty.
+    """
+    order = np.random.default_rng(seed).permutation(len(samples))
+    ends = np.round(np.cumsum(shares) * len(samples)).astype(int)
+    train, validation, test = order[: ends[0]], order[ends[0] : ends[1]], order[ends[1] : ends[2]]
+    if not min(len(train), len(validation), len(test)):
+        raise ConfigurationError(f"{len(samples)} samples are too few for a split by {shares}; each part needs one")
+    return Split(samples.pick(train), samples.pick(validation), samples.pick(test))
+
+
+def with_time(samples: Samples) -> Samples:
+    """The same samples with time, 0 to 1 over the sequence, as a first channel."""
+
+    def added(values: Array) -> Array:
+        return np.column_stack([np.linspace(0, 1, len(values), dtype=values.dtype), values])
+
+    return Samples(tuple(added(values) for values in samples.inputs), samples.targets)

@@ -1,0 +1,89 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labrhel.data import search_path
+from labrhel.data.archive import read_archive, read_ts
+from labrhel.errors import ConfigurationError
+
+HEADER = "# real files open with comments\n@problemName Toy\n@timeStamps false\n@classLabel true slow fast\n\n@data\n"
+TRAIN = HEADER + "1,2,3:4,5,6:slow\n-1.5,2e-1,0:0,0,0:fast\n"
+
+
+def written(folder: Path, train: str = TRAIN, test: str = HEADER + "7,8,9:1,1,1:fast\n1,2,3:4,5,6:slow\n") -> Path:
+    (folder / "Toy_TRAIN.ts").write_text(train)
+    (folder / "Toy_TEST.ts").write_text(test)
+    return folder / "Toy_TRAIN.ts"
+
+
+def test_a_ts_file_gives_time_by_channels_and_the_number_of_the_class(tmp_path: Path) -> None:
+    samples, labels = read_ts(written(tmp_path))
+    assert labels == ("slow", "fast")
+    np.testing.assert_array_equal(samples.inputs[0], np.array([[1, 4], [2, 5], [3, 6]], np.float32))
+    np.testing.assert_allclose(samples.inputs[1][:, 0], [-1.5, 0.2, 0])
+    assert [int(target) for target in samples.targets] == [0, 1]
+
+
+def test_both_files_are_merged_and_the_duplicate_is_dropped(tmp_path: Path) -> None:
+    written(tmp_path)
+    archive = read_archive("Toy_TRAIN.ts", [tmp_path])
+    assert len(archive.samples) == 3
+    assert archive.channels == 2
+
+
+def test_the_same_data_as_npz_and_as_ts_read_the_same(tmp_path: Path) -> None:
+    ts = read_archive(written(tmp_path).name, [tmp_path])
+    stacked, classes = ts.samples.stacked()
+    x = np.swapaxes(stacked, 1, 2)
+    np.savez(
+        tmp_path / "toy.npz", X_train=x[:2], y_train=classes[:2], X_test=x[2:], y_test=classes[2:], labels=ts.labels
+    )
+    npz = read_archive("toy.npz", [tmp_path])
+    assert npz.labels == ts.labels
+    np.testing.assert_array_equal(npz.samples.stacked()[0], stacked)
+    np.testing.assert_array_equal(npz.samples.stacked()[1], classes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            TRAIN.replace(":fast\n", ":medium\n"),
+            "Toy_TRAIN.ts:8: the class 'medium' is not one of the header: slow, fast",
+        ),
+        (TRAIN.replace("2e-1", "?"), "Toy_TRAIN.ts:8: a value is missing"),
+        (TRAIN.replace("2e-1", "nan"), "Toy_TRAIN.ts:8: a value is not a finite number"),
+        (TRAIN.replace("2e-1", "two"), "Toy_TRAIN.ts:8: could not convert string to float"),
+        (TRAIN.replace(":0,0,0:", ":0,0:"), "Toy_TRAIN.ts:8: the channels of a sample differ in length"),
+        (TRAIN.replace(":0,0,0:", ":"), "Toy_TRAIN.ts:8: 1 channels where the first sample has 2"),
+        (TRAIN.replace("@timeStamps false", "@timeStamps true"), "time stamps are not read"),
+        (TRAIN.replace("@classLabel true slow fast", "@classLabel false"), "the header names no classes"),
+        (HEADER, "there is no sample after @data"),
+    ],
+)
+def test_what_a_ts_file_may_not_hold_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_ts(written(tmp_path, train=text))
+    assert words in str(caught.value)
+
+
+def test_samples_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    written(tmp_path, test=HEADER + "7,8:1,1:fast\n")
+    with pytest.raises(ConfigurationError, match="2 to 3 steps"):
+        read_archive("Toy_TRAIN.ts", [tmp_path])
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no data file Toy_TRAIN\.ts in .*timeseriesclassification"):
+        read_archive("Toy_TRAIN.ts", [tmp_path])
+
+
+def test_basic_motions_has_eighty_recordings_of_four_activities() -> None:
+    folders = search_path(Path(), os.environ)
+    if not any((folder / "BasicMotions.npz").exists() for folder in folders):
+        pytest.skip("BasicMotions.npz is neither in LABRHEL_DATA nor in its sub-folder data")
+    archive = read_archive("BasicMotions.npz", folders)
+    assert (len(archive.samples), archive.channels, len(archive.labels)) == (80, 6, 4)
+    assert archive.samples.inputs[0].shape == (100, 6)
