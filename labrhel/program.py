@@ -57,6 +57,8 @@ class Rest(Digested):
 class GivenState(Digested):
     """Start from positions and momenta, each (n,) in model units, on rigs that can be set."""
 
+    inlined = True
+
     position: FrozenArray
     momentum: FrozenArray
 

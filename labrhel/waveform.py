@@ -46,6 +46,8 @@ class Interpolation(enum.StrEnum):
 class Waveform(Digested):
     """Real or complex (I/Q) samples of shape (n,) every `dt` [model time] from `t0`."""
 
+    inlined = True
+
     samples: FrozenArray
     dt: float
     t0: float = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from labrhel.calibration_set import CalibrationSet
@@ -37,9 +36,9 @@ class Compiling:
                 compile(program, self._capabilities, self._port_map, self._parameter_map, self._calibration)
                 for program in operation.programs
             )
-            captures = self._inner.do(replace(operation, compiled=compiled))
+            captures = self._inner.do(RunShots(operation.programs, operation.order, compiled))
             return [decode(item, self._capabilities, self._port_map, self._calibration) for item in captures]
         if isinstance(operation, Configure):
             knobs = self._parameter_map.to_knobs(operation.parameters)
-            return self._parameter_map.to_parameters(self._inner.do(replace(operation, knobs=knobs)))
+            return self._parameter_map.to_parameters(self._inner.do(Configure(operation.parameters, knobs)))
         return self._inner.do(operation)

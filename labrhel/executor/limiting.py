@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class Limiting:
         """Check, then pass on."""
         if isinstance(operation, RunShots):
             for shot in operation.compiled:
-                for name in dict.fromkeys(name for item in shot.passes for name in item.played):
+                for name in dict.fromkeys([name for item in shot.passes for name in item.played]):
                     self._check_port(name, [item.played.get(name) for item in shot.passes])
         elif isinstance(operation, Configure):
             for name, value in operation.knobs.items():
@@ -65,9 +66,10 @@ def check_range(what: str, values: np.ndarray[Any, Any], limits: Limits, unit: s
     if values.size == 0:
         return
     # min and max scan once each without a temporary; a NaN comes through either and fails both comparisons.
-    extremes = (values.real, values.imag) if np.iscomplexobj(values) else (values,)
-    low, high = min(float(part.min()) for part in extremes), max(float(part.max()) for part in extremes)
-    if not (np.isfinite(low) and np.isfinite(high)):
+    extremes = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
+    low = min([float(np.minimum.reduce(part, axis=None)) for part in extremes])
+    high = max([float(np.maximum.reduce(part, axis=None)) for part in extremes])
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise LimitError(f"{what} would get a value that is not a finite number; nothing was sent")
     if low < limits.low or high > limits.high:
         raise LimitError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,31 @@ import numpy.lib.format as npformat
 
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
-from labrhel.frozen import FrozenArray
+from labrhel.frozen import Digested, FrozenArray, hash_array
 from labrhel.runstore._trouble import writing
+
+
+class Stacked(Digested):
+    """Arrays of one shape and type as one array (parts, *shape), which is hashed and written without being made."""
+
+    __slots__ = ("parts",)
+    parts: tuple[Array, ...]
+
+    def __init__(self, parts: Iterable[Array]) -> None:
+        self.parts = tuple(np.ascontiguousarray(part) for part in parts)
+
+    @property
+    def values(self) -> Array:
+        """The stack (parts, *shape)."""
+        return np.stack(self.parts)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the stack."""
+        return (len(self.parts), *self.parts[0].shape)
+
+    def _compute_digest(self) -> str:
+        return hash_array(self.parts[0].dtype, self.shape, self.parts)
 
 
 class ArrayStore:
@@ -30,7 +53,7 @@ class ArrayStore:
         self._text = f"{folder}{os.sep}"
         self._known: set[str] = set()
 
-    def put(self, array: FrozenArray) -> str:
+    def put(self, array: FrozenArray | Stacked) -> str:
         """Store an array unless it is there; returns its digest.  On return it survives kill -9 of this process."""
         digest = array.digest
         if digest in self._known:
@@ -38,11 +61,14 @@ class ArrayStore:
         path = self._text + f"{digest[:2]}{os.sep}{digest}.npy"
         if not os.path.exists(path):  # noqa: PTH110 - pathlib would add a fifth to the time of a small array
             with writing(self._folder):
-                self._write(path, array.values)
+                if isinstance(array, Stacked):
+                    self._write(path, array.shape, array.parts)
+                else:
+                    self._write(path, array.values.shape, (array.values,))
         self._known.add(digest)
         return digest
 
-    def _write(self, path: str, values: Array) -> None:
+    def _write(self, path: str, shape: tuple[int, ...], parts: tuple[Array, ...]) -> None:
         # The process id keeps a leftover of a killed process apart from ours; leftovers are not *.npy.
         temporary = f"{path}.{os.getpid()}.tmp"
         try:
@@ -52,10 +78,11 @@ class ArrayStore:
             file = open(temporary, "wb", buffering=0)  # noqa: PTH123, SIM115
         try:
             with file:
-                file.write(_header(values.dtype, values.shape))
-                rest = values.reshape(-1).view(np.uint8).data  # complex numbers have no memoryview of bytes
-                while rest:  # a raw write may stop short, on a full disk for one; the next then says why
-                    rest = rest[file.write(rest) :]
+                file.write(_header(parts[0].dtype, shape))
+                for part in parts:
+                    rest = bytes_of(part)
+                    while rest:  # a raw write may stop short, on a full disk for one; the next then says why
+                        rest = rest[file.write(rest) :]
             os.replace(temporary, path)  # noqa: PTH105
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -89,6 +116,11 @@ class ArrayStore:
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / f"{digest}.npy"
+
+
+def bytes_of(array: Array) -> memoryview:
+    """The bytes of a contiguous array, uncopied; complex numbers have no memoryview of their own that can be sliced."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 @lru_cache(maxsize=256)

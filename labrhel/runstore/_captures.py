@@ -8,7 +8,7 @@ converter scale.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.capture import Capture, PassCapture, State, Trace
-from labrhel.frozen import FrozenArray
+from labrhel.runstore._arrays import Stacked
 from labrhel.runstore._packing import pack, unpack
 from labrhel.runstore._values import INLINE_BELOW
 
@@ -27,42 +27,45 @@ class PackedCapture:
     """`blob` for the journal, `large` arrays by their name in the note, to be stored as files first."""
 
     blob: bytes
-    large: Mapping[str, FrozenArray]
+    large: Mapping[str, Stacked]
 
 
 def pack_capture(capture: Capture) -> PackedCapture:
     """Everything in `capture.passes`, to the bit."""
     small: dict[str, Array] = {}
-    large: dict[str, FrozenArray] = {}
+    large: dict[str, Stacked] = {}
     note: list[tuple[Any, ...]] = []
 
-    def put(name: str, array: Array) -> None:
-        if array.nbytes < INLINE_BELOW:
-            small[name] = array
+    def put(name: str, parts: Sequence[Array]) -> None:
+        if len(parts) * parts[0].nbytes >= INLINE_BELOW:
+            large[name] = Stacked(parts)
         else:
-            if array.base is None:
-                array.flags.writeable = False  # ours alone: freezing it needs no copy
-            large[name] = FrozenArray(array)
+            small[name] = parts[0][None] if len(parts) == 1 else np.stack(parts)
 
     for index, item in enumerate(capture.passes):
-        groups: dict[tuple[Any, ...], list[Trace]] = {}
+        groups: dict[tuple[Any, ...], tuple[int, list[Array], list[Array]]] = {}
         rows = []
         for name, trace in item.traces.items():
-            has_codes = trace.codes is not None
-            group = groups.setdefault((trace.values.shape, trace.values.dtype, has_codes), [])
-            place = (list(groups).index((trace.values.shape, trace.values.dtype, has_codes)), len(group))
-            group.append(trace)
-            rows.append((name, *place, trace.unit, trace.t0, trace.dt, trace.over_range, trace.scale, trace.offset))
-        for number, traces in enumerate(groups.values()):
-            put(f"{index}/values/{number}", np.stack([trace.values for trace in traces]))
-            codes = [trace.codes for trace in traces if trace.codes is not None]
-            if codes:
-                put(f"{index}/codes/{number}", np.stack(codes))
+            values, codes = trace.values, trace.codes
+            kind = (values.shape, values.dtype, codes is not None)
+            if kind not in groups:
+                groups[kind] = (len(groups), [], [])
+            number, stack, stack_of_codes = groups[kind]
+            rows.append((
+                name, number, len(stack), trace.unit, trace.t0, trace.dt, trace.over_range, trace.scale, trace.offset,
+            ))  # fmt: skip
+            stack.append(values)
+            if codes is not None:
+                stack_of_codes.append(codes)
+        for number, stack, stack_of_codes in groups.values():
+            put(f"{index}/values/{number}", stack)
+            if stack_of_codes:
+                put(f"{index}/codes/{number}", stack_of_codes)
         for name, value in item.observables.items():
-            put(f"{index}/observables/{name}", np.asarray(value))
+            put(f"{index}/observables/{name}", (np.asarray(value),))
         if item.end_state is not None:
-            put(f"{index}/position", item.end_state.position)
-            put(f"{index}/momentum", item.end_state.momentum)
+            put(f"{index}/position", (item.end_state.position,))
+            put(f"{index}/momentum", (item.end_state.momentum,))
         note.append((tuple(rows), tuple(item.observables), item.end_state is not None))
     return PackedCapture(pack(small, _text(tuple(note))), large)
 
@@ -85,8 +88,8 @@ def unpack_capture(blob: bytes, files: Mapping[str, str], load: Callable[[str], 
                 codes=get(codes)[row] if codes in small or codes in files else None,
                 scale=scale, offset=offset,
             )  # fmt: skip
-        sums = {name: get(f"{index}/observables/{name}") for name in observables}
-        state = State(get(f"{index}/position"), get(f"{index}/momentum")) if has_state else None
+        sums = {name: get(f"{index}/observables/{name}")[0] for name in observables}
+        state = State(get(f"{index}/position")[0], get(f"{index}/momentum")[0]) if has_state else None
         passes.append(PassCapture(traces, sums, state))
     return tuple(passes)
 

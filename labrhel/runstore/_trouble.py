@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +18,6 @@ def writing(path: Path) -> Iterator[None]:
     """Turn errors of writing below `path` into RecordError."""
     try:
         yield
-    except sqlite3.Error as error:
-        if "full" in str(error):
-            raise RecordError(_full(path)) from error
-        if "readonly" in str(error):
-            raise RecordError(_forbidden(path)) from error
-        raise RecordError(
-            f"the record could not be written, the journal in {path} answers {error}; the shot was not acknowledged"
-        ) from error
     except OSError as error:
         if error.errno in _FULL:
             raise RecordError(_full(path)) from error

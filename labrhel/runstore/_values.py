@@ -1,9 +1,8 @@
-"""Structured values as one blob: the structure as JSON, the arrays packed beside it, every float to the bit."""
+"""The state of a checkpoint as one blob: its structure as JSON, the arrays packed beside it, every float to the bit."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from labrhel.arrays import Array
@@ -12,19 +11,14 @@ from labrhel.runstore._packing import pack, unpack
 from labrhel.serialise import dumps, from_data, to_data
 
 INLINE_BELOW = 128 * 1024
-"""Bytes.  Below, a row of SQLite is faster than a file of its own (docs/decisions/0002-run-store.md)."""
+"""Bytes.  Arrays below stand in the journal, others in files of their own, which can be mapped."""
 
 
-def pack_value(value: Any, put_large: Callable[[FrozenArray], str] | None = None) -> bytes:
-    """A shot program, or the state of a checkpoint: nested mappings, lists, numbers, strings, None and arrays.
-
-    Arrays of `INLINE_BELOW` bytes and more go to `put_large`, if given, and are named by what it answers.
-    """
+def pack_value(value: Any) -> bytes:
+    """Nested mappings, lists, numbers, strings, None, arrays, and the dataclasses of a shot program."""
     arrays: dict[str, Array] = {}
 
     def put(array: FrozenArray) -> str:
-        if put_large is not None and array.values.nbytes >= INLINE_BELOW:
-            return put_large(array)
         arrays[array.digest] = array.values
         return array.digest
 
@@ -32,11 +26,7 @@ def pack_value(value: Any, put_large: Callable[[FrozenArray], str] | None = None
     return pack(arrays, text)
 
 
-def unpack_value(blob: bytes, get_large: Callable[[str], Array] | None = None) -> Any:
+def unpack_value(blob: bytes) -> Any:
     """Inverse of `pack_value`; numpy arrays are writable copies."""
     arrays, text = unpack(blob)
-
-    def get(name: str) -> Array:
-        return arrays[name] if name in arrays or get_large is None else get_large(name)
-
-    return from_data(json.loads(text), get)
+    return from_data(json.loads(text), arrays.__getitem__)

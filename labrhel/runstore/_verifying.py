@@ -5,58 +5,75 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
 
 from labrhel.errors import RecordError
 from labrhel.program import ShotProgram
 from labrhel.runstore._arrays import ArrayStore
-
-Rows = Callable[..., list[tuple[Any, ...]]]
+from labrhel.runstore._checkpoints import read_slot
+from labrhel.runstore._index import Head, Index
+from labrhel.runstore._journal import Place
 
 
 def content_digest(*parts: str | bytes) -> str:
     """Digest (32 hexadecimal characters) of texts and bytes, in order."""
-    joined = b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)
-    return hashlib.blake2b(joined, digest_size=16).hexdigest()
+    joined = parts[0] if len(parts) == 1 else b"\0".join([_bytes(part) for part in parts])
+    return hashlib.blake2b(_bytes(joined), digest_size=16).hexdigest()
 
 
-def faults(rows: Rows, arrays: ArrayStore, load_program: Callable[[str], ShotProgram]) -> Iterator[str]:
+def _bytes(part: str | bytes) -> bytes:
+    return part.encode() if isinstance(part, str) else part
+
+
+def captures_of(head: Head, place: Place) -> list[tuple[str | None, dict[str, str], Place]]:
+    """Digest, files and place of the capture of each shot of an operation, in order."""
+    found, offset = [], place.offset
+    for *_, digest, files, size in head["shots"]:
+        found.append((digest, files or {}, Place(offset, size)))
+        offset += size
+    return found
+
+
+def faults(folder: Path, index: Index, load_program: Callable[[str], ShotProgram]) -> Iterator[str]:
     """One sentence for everything in a record that is damaged or missing."""
-    try:
-        for (said,) in rows("PRAGMA quick_check"):
-            if said != "ok":
-                yield f"the journal is damaged: {said}"
-        yield from _shots(rows, arrays)
-        yield from _programs(rows, load_program)
-        for number, digest, state in rows(
-            "SELECT checkpoints.seq, asked, state FROM checkpoints JOIN operations ON checkpoints.seq = operations.seq"
-        ):
-            if content_digest(state) != digest:
-                yield f"the checkpoint of operation {number} is not what was written"
-    except RecordError as error:
-        yield str(error)
+    damage = index.damage()
+    if damage:
+        yield damage
+    arrays = ArrayStore(folder / "arrays")
+    for head, place in index.operations:
+        number = head["operation"]
+        if head["kind"] == "shots":
+            yield from _shots(head, place, index, arrays)
+        elif "data" in head and content_digest(index.load(place)) != head["data"]:
+            yield f"the values of operation {number} ({head['kind']}) are not what was written"
+    for head, _ in index.of_kind("checkpoint")[-1:]:
+        # The one before may be half overwritten: that is what it is there for.
+        if content_digest(read_slot(folder, head["slot"], head["size"])) != head["digest"]:
+            yield f"the checkpoint of operation {head['operation']} is not what was written"
+    yield from _programs(index, load_program)
+    for digest in index.damaged_arrays():
+        yield f"array {digest} in the journal is not what was written"
     for path in arrays.damaged():
         yield f"{path} is not what was written: its content does not have the digest that is its name"
 
 
-def _shots(rows: Rows, arrays: ArrayStore) -> Iterator[str]:
-    for (row,) in rows("SELECT id FROM shots WHERE capture IS NOT NULL ORDER BY id"):
-        # One at a time: all blobs of a long run do not fit into memory.
-        columns = "operation, number, capture, blob, files"
-        for operation, number, capture, blob, files in rows(f"SELECT {columns} FROM shots WHERE id = ?", row):
-            shot = f"shot {number + 1} of operation {operation}"
-            if content_digest(files or "", blob) != capture:
-                yield f"the capture of {shot} is not what was written"
-                continue
-            for name, digest in json.loads(files or "{}").items():
-                if not arrays.has(digest):
-                    yield f"{name} of {shot} is missing: array {digest}"
+def _shots(head: Head, place: Place, index: Index, arrays: ArrayStore) -> Iterator[str]:
+    for number, (digest, files, part) in enumerate(captures_of(head, place)):
+        if digest is None:
+            continue
+        shot, blob = f"shot {number + 1} of operation {head['operation']}", index.load(part)
+        if content_digest(*([json.dumps(files, separators=(",", ":"))] if files else []), blob) != digest:
+            yield f"the capture of {shot} is not what was written"
+            continue
+        for name, array in files.items():
+            if not arrays.has(array):
+                yield f"{name} of {shot} is missing: array {array}"
 
 
-def _programs(rows: Rows, load_program: Callable[[str], ShotProgram]) -> Iterator[str]:
-    for (digest,) in rows("SELECT digest FROM programs"):
+def _programs(index: Index, load_program: Callable[[str], ShotProgram]) -> Iterator[str]:
+    for digest, place in index.programs.items():
         try:
-            if load_program(digest).digest != digest:
+            if content_digest(index.load(place)) != digest or load_program(digest).digest != digest:
                 yield f"program {digest} is not what was written"
         except RecordError as error:
             yield f"program {digest} cannot be read: {error}"

@@ -1,7 +1,8 @@
 """Run folders: making one, listing them, finding one.
 
     manifest.json   what the run is, written once           config.yaml   the user's file, as it was
-    journal.sqlite  what happened, in order                 arrays/       large arrays by content
+    journal.log     what happened, in order                 arrays/       large arrays by content
+    checkpoint.0/1  the last two states to go on from
     run.nc          everything of lasting interest in one file, made at the end
 
 A folder is made under a hidden name and renamed when it is complete, so no half-made run is ever seen.
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from labrhel.errors import RecordError
-from labrhel.runstore._journal import create_journal
+from labrhel.runstore._index import event
+from labrhel.runstore._journal import create_journal, frame
 from labrhel.runstore._trouble import writing
 from labrhel.runstore.policy import Policy
 
@@ -73,7 +75,7 @@ def make_run_folder(
             (hidden / "arrays").mkdir(parents=True)
             (hidden / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
             (hidden / CONFIG).write_bytes(config_text.encode())
-            create_journal(hidden, created.timestamp())
+            create_journal(hidden, frame(event("created", created.timestamp())))
             hidden.rename(folder)
         except BaseException:
             shutil.rmtree(hidden, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +16,18 @@ from labrhel.capture import PassCapture
 from labrhel.errors import RecordError
 from labrhel.operations import Checkpoint
 from labrhel.program import ShotProgram
-from labrhel.runstore._arrays import ArrayStore
 from labrhel.runstore._captures import unpack_capture
-from labrhel.runstore._journal import open_for_reading, shot_id
+from labrhel.runstore._checkpoints import read_slot
+from labrhel.runstore._index import Head, Index
 from labrhel.runstore._lock import is_locked
 from labrhel.runstore._packing import unpack
 from labrhel.runstore._values import unpack_value
-from labrhel.runstore._verifying import faults
+from labrhel.runstore._verifying import captures_of, content_digest, faults
 from labrhel.runstore.folder import CONFIG, find_run, read_manifest, run_folders
 from labrhel.runstore.policy import Policy
+from labrhel.serialise import from_data
+
+_PATIENCE = 10  # times a checkpoint is looked for while a writer replaces them
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,6 @@ class OperationRecord:
     attempt: int
     step: int
     kind: str
-    asked: str
     values: dict[str, Array]
 
 
@@ -66,8 +68,6 @@ class RunReader:
         self.folder = folder
         self.manifest: dict[str, Any] = read_manifest(folder)
         self.policy = Policy.parse(self.manifest["policy"])
-        self._arrays = ArrayStore(folder / "arrays")
-        self._programs: dict[str, int] = {}  # digest -> row; the journal keeps no index of them
 
     @classmethod
     def find(cls, text: str, root: Path) -> RunReader:
@@ -75,22 +75,17 @@ class RunReader:
         return cls(find_run(text, root))
 
     @cached_property
-    def _journal(self) -> sqlite3.Connection:
-        return open_for_reading(self.folder)
+    def _known(self) -> Index:
+        return Index(self.folder)
+
+    @property
+    def _index(self) -> Index:
+        self._known.refresh()
+        return self._known
 
     def close(self) -> None:
-        """Let go of the journal; reading again opens it again."""
-        if "_journal" in self.__dict__:
-            self._journal.close()
-            del self.__dict__["_journal"]
-
-    def _rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
-        try:
-            return self._journal.execute(query, arguments).fetchall()
-        except sqlite3.Error as error:
-            raise RecordError(
-                f"the journal in {self.folder} cannot be read ({error}); restore it from a copy"
-            ) from error
+        """Forget what was read; reading again reads it again."""
+        self.__dict__.pop("_known", None)
 
     @property
     def id(self) -> str:
@@ -105,89 +100,113 @@ class RunReader:
     @property
     def status(self) -> str:
         """done, failed, interrupted, running, or killed: begun, not ended, and nobody is writing it."""
-        last = self._rows("SELECT kind FROM events ORDER BY number DESC LIMIT 1")[0][0]
+        last = self.events()[-1][0]
         if last in ("done", "failed", "interrupted"):
             return last
         return "running" if is_locked(self.folder) else "killed"
 
     def events(self) -> list[tuple[str, float, str]]:
         """Changes of state: (kind, time [s since 1970], words)."""
-        return self._rows("SELECT kind, t_wall, words FROM events ORDER BY number")
+        events = self._index.events
+        if not events:
+            raise RecordError(f"the journal in {self.folder} cannot be read from its beginning; restore it from a copy")
+        return [(head["event"], head["wall"], head["words"]) for head in events]
 
     def scalars(self) -> dict[str, Array]:
         """Published scalars by name, each (steps,), NaN where a step did not publish it; `step` holds the numbers."""
-        rows = self._rows("SELECT step, name, value FROM scalars ORDER BY step, name")
-        steps = np.array(sorted({row[0] for row in rows}), np.int64)
-        place = {int(step): index for index, step in enumerate(steps)}
-        values = {name: np.full(len(steps), np.nan) for name in sorted({row[1] for row in rows})}
-        for step, name, value in rows:
-            values[name][place[step]] = np.nan if value is None else value  # SQLite keeps NaN as NULL
-        return {"step": steps, **values}
+        by_step: dict[int, dict[str, float]] = {}
+        for head in self._published():
+            by_step.setdefault(head["step"], {}).update(head["scalars"])
+        steps = sorted(step for step, scalars in by_step.items() if scalars)
+        names = sorted({name for scalars in by_step.values() for name in scalars})
+        columns = {name: np.array([by_step[step].get(name, np.nan) for step in steps]) for name in names}
+        return {"step": np.array(steps, np.int64), **columns}
 
     def parameters(self) -> dict[str, Array]:
         """Trained coordinates by name, each (steps,), as each step measured them; `step` holds the numbers."""
-        rows = self._rows("SELECT step, value FROM parameters ORDER BY step")
-        names = [row[0] for row in self._rows("SELECT name FROM parameter_names ORDER BY number")]
-        vectors = [np.frombuffer(row[1], "<f8") for row in rows]
+        index, rows, names = self._index, {}, []
+        for head, place in index.of_kind("checkpoint"):
+            names = head.get("names", names)
+            if "measured" in head:
+                rows[head["measured"]] = place
+        steps = sorted(rows)
+        vectors = [np.frombuffer(index.load(rows[step]), "<f8") for step in steps]
         table = np.stack(vectors) if vectors else np.empty((0, len(names)))
-        names += [f"parameter[{index}]" for index in range(len(names), table.shape[1])]
-        columns = {name: table[:, index].copy() for index, name in enumerate(names)}
-        return {"step": np.array([row[0] for row in rows], np.int64), **columns}
+        names = names + [f"parameter[{number}]" for number in range(len(names), table.shape[1])]
+        columns = {name: table[:, number].copy() for number, name in enumerate(names)}
+        return {"step": np.array(steps, np.int64), **columns}
 
     def words(self) -> list[tuple[int, str]]:
         """Warnings: (step, text), in order."""
-        return self._rows("SELECT step, text FROM words ORDER BY step, number")
+        published = sorted(self._published(), key=lambda head: head["step"])
+        return [(head["step"], text) for head in published for text in head["words"]]
+
+    def _published(self) -> Iterator[Head]:
+        """What was published, but for steps that were done again after a resume: of these, what was published last."""
+        heads = [head for head, _ in self._index.of_kind("publish")]
+        last = {head["step"]: head["attempt"] for head in heads}
+        return (head for head in heads if head["attempt"] == last[head["step"]])
 
     def last_checkpoint(self) -> Checkpoint | None:
         """The state to go on from; None if the run was stopped before its first."""
-        rows = self._rows("SELECT step, state FROM checkpoints ORDER BY seq DESC LIMIT 1")
-        return Checkpoint(rows[0][0], unpack_value(rows[0][1])) if rows else None
+        for _ in range(_PATIENCE):
+            # The last two states are there; a writer that has gone on since the journal was read leaves newer ones.
+            heads = [head for head, _ in self._index.of_kind("checkpoint")]
+            for head in heads[:-3:-1]:
+                state = read_slot(self.folder, head["slot"], head["size"])
+                if content_digest(state) == head["digest"]:
+                    return Checkpoint(head["step"], unpack_value(state))
+            if not heads:
+                return None
+        raise RecordError(f"the checkpoints in {self.folder} are not what was written; restore the folder from a copy")
 
     def operations(self) -> list[OperationRecord]:
         """Everything the protocol asked, in order."""
-        rows = self._rows("SELECT seq, attempt, step, kind, asked, payload FROM operations ORDER BY seq")
+        index = self._index
         return [
-            OperationRecord(seq, attempt, step, kind, asked, unpack(payload)[0] if payload else {})
-            for seq, attempt, step, kind, asked, payload in rows
-        ]
+            OperationRecord(
+                head["operation"], head["attempt"], head["step"], head["kind"],
+                unpack(index.load(place))[0] if head["kind"] in ("configure", "read") else {},
+            )
+            for head, place in index.operations
+        ]  # fmt: skip
 
     def shots(self, step: int | None = None) -> list[ShotRecord]:
         """Recorded shots in order: all, or those made during a step."""
+        index = self._index
         return [
-            ShotRecord(*row)
-            for row in self._rows(
-                "SELECT operation, number, attempt, step, program, compiled, capture, planned_start, actual_start, "
-                "passes_run, over_range FROM shots JOIN operations ON operation = seq "
-                "WHERE ?1 IS NULL OR step = ?1 ORDER BY id",
-                step,
+            ShotRecord(
+                head["operation"], number, head["attempt"], head["step"], program, compiled, capture,
+                from_data(planned, index.array), from_data(actual, index.array), passes, over,
             )
-        ]
+            for head, _ in index.of_kind("shots") if step is None or head["step"] == step
+            for number, (program, compiled, planned, actual, passes, over, capture, *_) in enumerate(head["shots"])
+        ]  # fmt: skip
 
     def load_program(self, digest: str) -> ShotProgram:
         """The program of that digest; raises RecordError if the recording policy did not keep it."""
-        if digest not in self._programs:
-            self._programs = {row[1]: row[0] for row in self._rows("SELECT id, digest FROM programs")}
-        if digest not in self._programs:
+        index = self._index
+        if digest not in index.programs:
             raise RecordError(f"program {digest} is not in the record: {self._why_missing()}")
-        rows = self._rows("SELECT packed FROM programs WHERE id = ?", self._programs[digest])
-        return unpack_value(rows[0][0], self._arrays.get)
+        return from_data(json.loads(index.load(index.programs[digest])), index.array)
 
     def load_capture(self, shot: ShotRecord) -> tuple[PassCapture, ...]:
         """What came back from a shot; large traces are mapped from their files and read as they are used."""
-        rows = self._rows("SELECT blob, files FROM shots WHERE id = ?", shot_id(shot.operation, shot.number))
-        if not rows or rows[0][0] is None:
+        index = self._index
+        digest, files, place = captures_of(*index.operations[shot.operation - 1])[shot.number]
+        if digest is None:
             raise RecordError(
                 f"the capture of shot {shot.number + 1} of operation {shot.operation} is not in the record: "
                 f"{self._why_missing()}"
             )
-        return unpack_capture(rows[0][0], json.loads(rows[0][1] or "{}"), self._arrays.get)
+        return unpack_capture(index.load(place), files, index.array)
 
     def _why_missing(self) -> str:
         return self.policy.what_is_missing() or "the folder is not complete; restore it from a copy"
 
     def verify(self) -> list[str]:
         """What is damaged or missing, a sentence each; empty if every byte is what was written."""
-        return list(faults(self._rows, self._arrays, self.load_program))
+        return list(faults(self.folder, self._index, self.load_program))
 
 
 def list_runs(root: Path) -> list[RunReader]:

@@ -179,7 +179,7 @@ def test_sigterm_ends_a_run_like_ctrl_c_does(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "labrhel", "run", "small.yaml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    while not list(tmp_path.glob("runs/*/journal.sqlite")) and child.poll() is None:
+    while not list(tmp_path.glob("runs/*/journal.log")) and child.poll() is None:
         pass
     child.terminate()
     _, err = child.communicate(timeout=60)
