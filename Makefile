@@ -1,5 +1,6 @@
 # make run    install into .venv and train the example rig        make test     all tests
 # make lint   style, types, import contracts                      make targets  every figure the project promises
+# make test-torch   install PyTorch (CPU) and run the tests of simbackend.stacks, which `make test` skips without it
 # Windows has no make: the README shows the same commands for it.
 
 PYTHON ?= python3
@@ -7,10 +8,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint targets wheel-smoke clean
+.PHONY: help run test test-torch lint targets wheel-smoke clean
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -31,6 +32,20 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# PyTorch is an extra.  The CPU build (+cpu sorts above the plain one) is a tenth of the size of the one with CUDA;
+# where neither its index nor this version can be had, any PyTorch that pip finds will do.
+TORCH ?= torch==2.13.0
+$(VENV)/.torch: pyproject.toml | $(VENV)/.dev
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --retries 0 "$(TORCH)" || \
+	  $(BIN)/python -m pip install --quiet torch
+	$(BIN)/python -m pip install --quiet --editable ".[dev,torch]"
+	@touch $@
+
+test-torch: $(VENV)/.torch
+	$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__)'
+	$(BIN)/python -m pytest tests/simbackend/stacks
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

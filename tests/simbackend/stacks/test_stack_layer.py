@@ -1,0 +1,137 @@
+import gc
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
+
+from plain_unit import UNITS, TapeEngine, unrolled  # noqa: E402
+
+from simbackend.stacks.layer import GradientWarning, Unit, run_unit  # noqa: E402
+from simbackend.stacks.units import Size  # noqa: E402
+
+KINDS = ("linear", "nonlinear")
+
+
+def unit(kind: str, *, state: int = 4) -> Unit:
+    torch.manual_seed(1)
+    return UNITS[kind](TapeEngine(kind), Size(2, state, 3)).double()
+
+
+def inputs(batch: int = 2, steps: int = 6) -> torch.Tensor:
+    return torch.randn(batch, steps, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradcheck_passes_for_parameters_inputs_and_start(kind: str) -> None:
+    made = unit(kind)
+    names = tuple(made.theta())
+    values = [value.detach().clone().requires_grad_() for value in made.theta().values()]
+    start = [torch.randn(2, 4, dtype=torch.float64).requires_grad_() for _ in range(2)]
+
+    def outputs(u: torch.Tensor, q: torch.Tensor, p: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        return run_unit(made.engine, dict(zip(names, parameters, strict=True)), u, (q, p))
+
+    assert torch.autograd.gradcheck(outputs, (inputs().requires_grad_(), *start, *values))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_outputs_and_gradients_are_those_of_the_unrolled_unit(kind: str) -> None:
+    made, u = unit(kind), inputs()
+    weight = torch.randn(2, 6, 3, dtype=torch.float64)
+    found = torch.autograd.grad((made(u) * weight).sum(), list(made.parameters()))
+    expected = torch.autograd.grad((unrolled(made.theta(), u) * weight).sum(), list(made.parameters()))
+    torch.testing.assert_close(made(u), unrolled(made.theta(), u))
+    torch.testing.assert_close(found, expected)
+
+
+def test_tensors_and_arrays_share_memory_in_both_directions() -> None:
+    made, u = unit("linear"), inputs()
+    seen = []
+
+    class Looking(TapeEngine):
+        def forward(self, theta, inputs, start=None):  # type: ignore[no-untyped-def]
+            run = super().forward(theta, inputs, start)
+            seen.append((inputs, theta["B"], run.outputs))
+            return run
+
+    outputs = run_unit(Looking("linear"), made.theta(), u)
+    found_inputs, found_b, found_outputs = seen[0]
+    assert np.shares_memory(found_inputs, u.numpy())
+    assert np.shares_memory(found_b, made.coordinates["B"].detach().numpy())
+    assert np.shares_memory(found_outputs, outputs.detach().numpy())
+
+
+def test_an_expanded_cotangent_is_taken() -> None:
+    made = unit("linear")
+    made(inputs()).mean().backward()  # the gradient of a mean has stride 0
+    assert float(made.coordinates["B"].grad.norm()) > 0
+
+
+def test_parameters_changed_between_forward_and_backward_are_an_error() -> None:
+    made = unit("linear")
+    loss = made(inputs()).sum()
+    with torch.no_grad():
+        made.coordinates["B"] += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_an_echo_is_not_differentiated_once_more() -> None:
+    made, u = unit("linear"), inputs().requires_grad_()
+    (slope,) = torch.autograd.grad((made(u) ** 2).sum(), u, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+def test_what_the_engine_says_of_a_gradient_is_kept_and_its_warnings_are_issued() -> None:
+    class Doubting(TapeEngine):
+        def backward(self, run, cotangent):  # type: ignore[no-untyped-def]
+            return replace(super().backward(run, cotangent), growth=1e9, warnings=("growth 1e9 ruins float32",))
+
+    made = unit("linear")
+    made.engine = Doubting("linear")
+    assert made.health is None
+    with pytest.warns(GradientWarning, match="growth 1e9 ruins float32"):
+        made(inputs()).sum().backward()
+    assert made.health is not None
+    assert made.health.growth == 1e9
+
+
+def test_nothing_of_a_pass_is_kept_after_its_graph_is_gone() -> None:
+    made, gone = unit("linear"), []
+
+    class Watching(TapeEngine):
+        def forward(self, theta, inputs, start=None):  # type: ignore[no-untyped-def]
+            run = super().forward(theta, inputs, start)
+            gone.append(weakref.ref(run.outputs))
+            return run
+
+    made.engine = Watching("linear")
+    made(inputs()).sum().backward()
+    gc.collect()
+    assert gone[0]() is None
+
+
+def test_float32_stays_float32() -> None:
+    made, u = unit("nonlinear").float(), inputs().float()
+    outputs = made(u)
+    outputs.sum().backward()
+    assert outputs.dtype == torch.float32
+    assert all(parameter.grad.dtype == torch.float32 for parameter in made.parameters())
+
+
+def test_tensors_that_cannot_be_shared_are_refused_in_one_sentence() -> None:
+    made, u = unit("linear"), inputs()
+    with pytest.raises(ValueError, match=r"inputs: not contiguous.*call \.contiguous\(\) first"):
+        made(inputs(2, 2).transpose(1, 2))
+    with pytest.raises(ValueError, match=r"inputs: on meta, but engines .* call \.cpu\(\) first"):
+        made(u.to("meta"))
+    with pytest.raises(TypeError, match=r"inputs: torch.float16, but engines take float32 or float64"):
+        made(u.half())
+    with pytest.raises(TypeError, match=r": torch.float64, but the inputs are torch.float32; a unit takes one type"):
+        made(u.float())
+    with pytest.raises(ValueError, match=r"inputs are \(batch, steps, d_in\), not \(6, 2\)"):
+        made(u[0])
