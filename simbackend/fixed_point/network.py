@@ -123,6 +123,8 @@ class FixedPointNetwork:
         n, (inputs, steps) = len(self.drift_codes), drive_codes.shape
         if inputs != self.input_codes.shape[1]:
             raise ProgramError(f"{inputs} inputs are driven; the network has {self.input_codes.shape[1]}")
+        if start.q_codes.shape != (n,) or start.p_codes.shape != (n,):
+            raise ProgramError(f"a start of {start.q_codes.size} oscillators; the network has {n}")
         if kick_codes is not None and kick_codes.shape != (n, steps):
             raise ProgramError(f"nudges have shape {kick_codes.shape}; {n} oscillators and {steps} steps need both")
         q, p = (np.array(codes, dtype=np.int64) for codes in (start.q_codes, start.p_codes))

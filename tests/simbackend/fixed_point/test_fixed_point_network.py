@@ -184,3 +184,6 @@ def test_waveforms_that_do_not_fit_the_network_are_refused() -> None:
         network.run(start, np.zeros((2, 5), np.int64))
     with pytest.raises(ProgramError, match="nudges have shape"):
         network.run(start, drive[:, :5], np.zeros((6, 4), np.int64))
+    short = FixedPointState(start.q_codes[:2], start.p_codes[:2])
+    with pytest.raises(ProgramError, match="a start of 2 oscillators; the network has 6"):
+        network.run(short, drive[:, :5])
