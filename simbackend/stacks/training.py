@@ -1,0 +1,138 @@
+"""Training a stack: Adam, epoch by epoch, the parameters of the best validation epoch kept.
+
+Everything random follows from one seed: initial values (`seeded`), and per epoch the order of the samples and the
+dropout.  Each epoch draws anew from (seed, epoch), so a training that is taken up again from `state()` goes on to
+the same bits.
+"""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss, nll_loss
+
+from labrhel.arrays import Array
+from labrhel.data.samples import Samples, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised, and the score that is reported: both from (prediction, target) of a batch.
+
+    `better` is +1 where a high score is good, -1 where a low one is.
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    score: Callable[[Tensor, Tensor], Tensor]
+    better: int
+
+
+def _accuracy(log_probability: Tensor, target: Tensor) -> Tensor:
+    return (log_probability.argmax(dim=1) == target).double().mean()
+
+
+CLASSIFICATION = Objective(nll_loss, _accuracy, +1)
+"""Cross entropy; the score is the accuracy."""
+
+REGRESSION = Objective(mse_loss, mse_loss, -1)
+"""Mean square error, which is the score too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Mean training loss of an epoch, and the score on the validation set after it; epochs count from 1."""
+
+    number: int
+    loss: float
+    validation: float
+
+
+@contextmanager
+def seeded(*seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from this seed inside the block, and leave the outside stream as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+        yield
+
+
+class Training:
+    """A model, its data and its optimizer; `epoch()` goes on by one."""
+
+    def __init__(
+        self, model: nn.Module, split: Split, objective: Objective, *, rate: float, batch: int, seed: int
+    ) -> None:
+        self.model, self.split, self.objective = model, split, objective
+        self.batch, self.seed = batch, seed
+        self.done = 0
+        self._optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+        self._type = next(model.parameters()).dtype
+        self._best_score = -float("inf")
+        self._best = copy.deepcopy(model.state_dict())
+
+    def epoch(self) -> Epoch:
+        """Take one epoch of gradients."""
+        number = self.done + 1
+        generator = np.random.default_rng([self.seed, number])
+        self.model.train()
+        losses = []
+        with seeded(self.seed, number):
+            for x, y in self.split.train.batches(self.batch, generator):
+                self._optimizer.zero_grad()
+                loss = self.objective.loss(self.model(self._tensor(x)), self._target(y))
+                loss.backward()
+                self._optimizer.step()
+                losses.append(loss.item() * len(x))
+        self.done = number
+        validation = self.score(self.split.validation)
+        # Of equals the later: scores of small validation sets tie for many epochs while the loss still falls.
+        if self.objective.better * validation >= self._best_score:
+            self._best_score = self.objective.better * validation
+            self._best = copy.deepcopy(self.model.state_dict())
+        return Epoch(number, sum(losses) / len(self.split.train), validation)
+
+    def score(self, samples: Samples) -> float:
+        """Score of the model as it is, without dropout and with the running statistics of BatchNorm."""
+        self.model.eval()
+        total = 0.0
+        with torch.no_grad():
+            for x, y in samples.batches(self.batch):
+                total += float(self.objective.score(self.model(self._tensor(x)), self._target(y))) * len(x)
+        return total / len(samples)
+
+    def test(self) -> float:
+        """Score on the test set with the parameters of the best validation epoch, which the model then holds."""
+        self.model.load_state_dict(self._best)
+        return self.score(self.split.test)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
+        return copy.deepcopy(
+            {
+                "done": self.done,
+                "model": self.model.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "best": self._best,
+                "best_score": self._best_score,
+            }
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a `state()`."""
+        state = copy.deepcopy(state)
+        self.done, self._best, self._best_score = state["done"], state["best"], state["best_score"]
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def _tensor(self, values: Array) -> Tensor:
+        return torch.from_numpy(values).to(self._type)
+
+    def _target(self, values: Array) -> Tensor:
+        return torch.from_numpy(values) if values.dtype.kind in "iu" else self._tensor(values)
