@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from labrhel.errors import ProgramError
+from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.frozen import Digested, FrozenArray
 from labrhel.program import Reversal
 
@@ -166,6 +166,12 @@ class Capabilities(Digested):
     ring_down_time: float = 0.0  # [s] to rest
     time_unit: float = 1.0  # [s] per unit of model time
     firmware: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        names = [item.name for item in (*self.ports, *self.channels)]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ConfigurationError(f"rig {self.rig} has two ports or channels named {twice[0]!r}; rename one")
 
     def port(self, name: str) -> Port:
         """The port of that name, or ProgramError naming those that exist."""

@@ -39,6 +39,10 @@ class LimitError(LabrhelError):
     exit_status = 3
 
 
+class TrainingError(LabrhelError):
+    """The training has left the range of numbers; what was recorded stands."""
+
+
 class TransportError(LabrhelError):
     """The link is out of step, lost, or silent.  `raw` holds the bytes that were read, if any."""
 

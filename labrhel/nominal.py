@@ -136,7 +136,7 @@ def _mask(quantity: Quantity, shape: tuple[int, ...], *, diagonal: bool = False)
     """Entries that are trained; of a value that was given as a diagonal, only the diagonal."""
     flags = np.asarray(quantity.train)
     if diagonal and flags.ndim < 2:
-        return np.diag(_filled(flags, shape[:1], "train"))
+        return np.diag(_filled(flags, shape[:1], "train"))  # a matrix trains what is off the diagonal as well
     return _filled(flags, shape, "train")
 
 
@@ -147,9 +147,14 @@ def _given_bounds(quantity: Quantity) -> tuple[float, float]:
 
 def _bounds(name: str, quantity: Quantity, spec: ParameterSpec, mask: NDArray[np.bool_]) -> tuple[float, float]:
     low, high = _given_bounds(quantity)
-    diagonal = spec.kind == "friction" and not mask[~np.eye(len(mask), dtype=bool)].any()
-    if diagonal and quantity.bounds is None:
-        return 0.0, high
+    if spec.kind == "friction":
+        if not np.array_equal(mask, mask.T):
+            raise ConfigurationError("friction is symmetric: train G_ij and G_ji both, or neither")
+        if not mask[~np.eye(len(mask), dtype=bool)].any():
+            if quantity.bounds is None:
+                return 0.0, high
+            if low < 0:
+                raise ConfigurationError(f"a passive rig does not gain energy: the lowest friction is 0, not {low:g}")
     if spec.kind == "kinetic" and quantity.transform == "identity" and not low > 0:
         raise ConfigurationError(f"a trained {name} must stay positive: give a lower bound above 0, or transform: log")
     return low, high

@@ -6,7 +6,8 @@ the rig is made safe and the record says how the run ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from labrhel.units import with_prefix
 
 Watch = Callable[[Publish], None]
 
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
 _TEST = "test_"  # scalars whose names begin so are errors on a test set
 
 
@@ -43,7 +45,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a finished run has to say; `losses` (gradients,), `warnings` once each."""
+    """What a finished run has to say; `losses` (gradients,), `warnings` once each, with how often they came."""
 
     folder: Path
     losses: Array
@@ -61,9 +63,21 @@ def outcome_of(folder: Path, unit: str) -> Outcome:
         if name.startswith(_TEST):
             known = values[np.isfinite(values)]
             metrics.append(Metric(name.removeprefix(_TEST), float(known[0]), float(known[-1]), unit))
-    words = tuple(dict.fromkeys(text for _, text in reader.words()))
+    warnings = said_once(reader.words())
     reader.close()
-    return Outcome(folder, losses[np.isfinite(losses)], tuple(metrics), words)
+    return Outcome(folder, losses[np.isfinite(losses)], tuple(metrics), warnings)
+
+
+def said_once(words: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    """Warnings (step, text) that differ in their numbers alone as one, which says how often and when it came first."""
+    alike: dict[str, list[tuple[int, str]]] = {}
+    for step, text in words:
+        alike.setdefault(_NUMBER.sub("#", text), []).append((step, text))
+    return tuple(
+        text if len(same) == 1 else f"{text} (at gradient {step}, and {len(same) - 1} times more)"
+        for same in alike.values()
+        for step, text in same[:1]
+    )
 
 
 class _Watched:

@@ -9,6 +9,7 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture
+from labrhel.errors import InstrumentError
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.program import Pass, ShotProgram
 from protocols.geometry import Geometry
@@ -78,6 +79,8 @@ def read_forward(
         error[:, :: task.every] = geometry.on_oscillators(task.channels, readout.error(rho))
         u = np.stack([capture.shot.achieved(port, 0) for port in task.model.inputs])
         passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error))
+    if not np.isfinite(total):
+        raise InstrumentError("the readings of the forward pass are so large that the loss overflows; lower the drive")
     return ForwardBatch(tuple(passes), total, direct, captures[0].shot.calibration)
 
 

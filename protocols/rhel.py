@@ -44,6 +44,7 @@ NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
 
+_SMALLEST_NUDGE, _LARGEST_NUDGE = 1e-100, 1e100  # their squares and inverses are numbers, too
 _ATTEMPTS = 3  # at the response ratio that was asked for
 _TOLERANCE = 3.0  # factor by which it may be missed; the next gradient starts from what this one found
 
@@ -73,8 +74,12 @@ class RHEL:
     def __post_init__(self) -> None:
         for name in ("eps", "response"):
             value = getattr(self, name)
-            if value is not None and not (value > 0 and np.isfinite(value)):
-                raise ConfigurationError(f"{name} must be a positive number, not {value}")
+            if value is not None and not _SMALLEST_NUDGE <= value <= _LARGEST_NUDGE:
+                raise ConfigurationError(
+                    f"{name} must be a positive number from {_SMALLEST_NUDGE:g} to {_LARGEST_NUDGE:g}, not {value}"
+                )
+        if self.eps is not None and self.response is not None:
+            raise ConfigurationError("response sets an automatic eps; give eps or response, not both")
         if self.repeats < 1:
             raise ConfigurationError(f"repeats must be 1 or more, not {self.repeats}")
 
@@ -116,7 +121,7 @@ class RHEL:
             ):
                 return _conclude(self, plan, batch, readings, eps, ratio, shots, passes)
             # A small response is proportional to eps, so one correction lands on the target.
-            eps *= float(np.clip(target / max(ratio, 1e-300), 1e-6, 1e6))
+            eps = _representable(eps * float(np.clip(target / max(ratio, 1e-300), 1e-6, 1e6)))
         raise AssertionError("unreachable: the last attempt returned")
 
     def _plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:
@@ -143,13 +148,19 @@ class RHEL:
 def _first_eps(task: Task, batch: ForwardBatch, theta: Arrays, target: float, previous: NudgeRecord | None) -> float:
     """Eps that should give the response ratio `target`: scaled from the last step, or from the force balance."""
     if previous is not None and previous.response_ratio > 0:
-        return previous.eps * target / previous.response_ratio
+        return _representable(previous.eps * target / previous.response_ratio)
     if not batch.has_error:
         return 1.0
     impulse = max(float(np.sqrt(np.mean(item.error**2))) for item in batch.passes)
     moved = max(float(np.sqrt(np.mean(item.q**2))) for item in batch.passes)
-    slowest_kick = float(np.mean(task.model.mass(theta))) / task.model.largest_step(theta)
-    return 0.1 * target * max(moved, 1e-12) * slowest_kick / impulse
+    # Without any restoring force a nudge adds up over the whole pass.
+    longest = max(item.steps for item in batch.passes) * task.step
+    slowest_kick = float(np.mean(task.model.mass(theta))) / min(task.model.largest_step(theta), longest)
+    return _representable(0.1 * target * max(moved, 1e-12) * slowest_kick / impulse)
+
+
+def _representable(eps: float) -> float:
+    return float(np.clip(eps, _SMALLEST_NUDGE, _LARGEST_NUDGE))
 
 
 def _conclude(

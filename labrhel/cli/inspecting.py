@@ -45,10 +45,11 @@ def show(run: str, root: Path) -> None:
         shots, passes = np.nansum(scalars["shots"]), np.nansum(scalars["passes"])
         print(f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {losses.size} gradients")
         print(f"{shots:.0f} shots, {passes:.0f} passes")
-    for metric in outcome_of(reader.folder, manifest["target_unit"]).metrics:
+    outcome = outcome_of(reader.folder, manifest["target_unit"])
+    for metric in outcome.metrics:
         print(metric)
-    for step, words in _distinct(reader.words()):
-        print(f"warning, first at gradient {step}: {words}")
+    for words in outcome.warnings:
+        print(f"warning: {words}")
     _parameters(reader)
 
 
@@ -86,10 +87,3 @@ def _parameters(reader: RunReader) -> None:
         unit = reader.manifest.get("units", {}).get(name.partition("[")[0], "")
         table.add_row(name, f"{column[0]:.6g}", f"{column[-1]:.6g}", unit)
     Console().print(table)
-
-
-def _distinct(words: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    first: dict[str, tuple[int, str]] = {}
-    for step, text in words:
-        first.setdefault(text.split(":")[0], (step, text))
-    return list(first.values())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from labrhel.config.fields import Count, NotNegative, Numbers, Positive, Section
+from labrhel.config.fields import Count, Index, Name, NotNegative, Numbers, Positive, Section, Seed
 from labrhel.config.problems import describe
-
-Index = Annotated[int, Field(ge=0)]
 
 
 def _names(value: Any) -> Any:
@@ -23,7 +22,7 @@ def _names(value: Any) -> Any:
 def _name_or_rate(value: Any) -> Any:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError(f"expected a number of samples per second, or the name of an array, not {describe(value)}")
-    if not isinstance(value, str) and not 0 < value < float("inf"):
+    if not isinstance(value, str) and not 0 < value <= sys.float_info.max:
         raise ValueError(f"the rate must be a positive number of samples per second, not {value}")
     return value
 
@@ -67,7 +66,7 @@ class Multisine(Section):
         description="Lowest and highest frequency, in 1/model time (kHz when time is in ms)."
     )
     tones: Count = Field(default=12, description="Number of tones.")
-    seed: Index = Field(default=0, description="Seed of the phases.")
+    seed: Seed = Field(default=0, description="Seed of the phases.")
 
     @model_validator(mode="after")
     def _band_is_ordered(self) -> Multisine:
@@ -103,7 +102,7 @@ class DataSection(Section):
     target: Names = Field(default=None, description="Names of the target arrays, one column per output.")
     rate: NameOrRate = Field(default=None, description="Samples per second: a number, or the name of an array.")
     train: Segments | None = Field(default=None, description="Segments to learn from; each is started from rest.")
-    test: dict[str, Segments] = Field(default={}, description="Named segments to test on.")
+    test: dict[Name, Segments] = Field(default={}, description="Named segments to test on.")
     teacher: Teacher | None = Field(default=None, description="Makes data instead of reading a file.")
     interpolation: Literal["hold", "linear", "cubic", "band_limited"] = Field(
         default="cubic", description="How the input is read between its samples; hold only for unfiltered converters."

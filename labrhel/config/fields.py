@@ -42,10 +42,17 @@ def _as_numbers(value: Any) -> Any:
         rows = value
     else:
         raise ValueError(f"expected a number, a list of numbers or a list of rows, not {describe(value)}")
-    if not np.isfinite(np.asarray(rows, float)).all():
+    try:
+        finite = np.isfinite(np.asarray(rows, float)).all()
+    except OverflowError:  # a whole number beyond float64
+        finite = False
+    if not finite:
         raise ValueError("every value must be a finite number")
     return value
 
+
+LARGEST_COUNT = 10**9
+"""Samples, steps, oscillators: beyond it a number is a slip of the keyboard, and would only fill the memory."""
 
 _ROWS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
 _NUMBERS = {"anyOf": [{"type": "number"}, _ROWS, {"type": "array", "items": _ROWS, "minItems": 1}]}
@@ -54,10 +61,15 @@ _FLAGS = {"type": "array", "items": {"anyOf": [{"type": "boolean"}, {"type": "ar
 Numbers = Annotated[Any, AfterValidator(_as_numbers), WithJsonSchema(_NUMBERS)]
 """A number, a list of numbers, or a matrix as a list of rows; all finite."""
 
+Name = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]+$")]
+"""A name that can stand in files: not empty, no slash, one line."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Index = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def _auto(value: Any) -> Any:
@@ -84,6 +96,8 @@ def _as_flags(value: Any) -> Any:
     )
     if not all(isinstance(item, bool) for item in flat):
         raise ValueError(f"expected true, false, or one of them per entry, not {describe(value)}")
+    if isinstance(value, list) and len({len(row) if isinstance(row, list) else None for row in value}) > 1:
+        raise ValueError("the rows of flags differ in length")
     return value
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from labrhel.config.fields import Count, Quantity, Section
+from labrhel.config.fields import Count, Name, Quantity, Section
 from labrhel.errors import ConfigurationError
 from labrhel.units import factor
 
@@ -75,7 +75,7 @@ class ModelSection(Section):
 
     kind: str = Field(default="oscillator_network", description="A registered kind of model.")
     oscillators: Count = Field(description="Number of oscillators.")
-    inputs: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
+    inputs: Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)] = Field(
         default=["u1"], description="Names of the input ports."
     )
     coupling: Annotated[Any, AfterValidator(_pairs), WithJsonSchema(_COUPLING_SCHEMA)] = Field(

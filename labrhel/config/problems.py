@@ -23,6 +23,7 @@ _EXPECTED = {
     "model_attributes_type": "a mapping of keys to values",
     "finite_number": "a finite number",
 }
+_LONGEST = 60  # characters of a wrong value that are shown
 _BOUNDS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "less_than_equal": "<="}
 
 
@@ -56,7 +57,13 @@ def describe(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return repr(value)
+    return _brief(value)
+
+
+def _brief(value: Any) -> str:
+    """A number or another thing as it is written, unless that fills the screen."""
+    written = repr(value)
+    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}..."
 
 
 def _place_and_words(item: Any) -> tuple[tuple[str | int, ...], str]:
@@ -69,9 +76,15 @@ def _place_and_words(item: Any) -> tuple[tuple[str | int, ...], str]:
         return path, f"expected {context['expected']}, not {describe(value)}"
     if kind == "value_error":
         return path, str(context["error"])
+    if kind == "string_pattern_mismatch":
+        return path, f"a name is one line of text without a slash, not {describe(value)}"
+    if kind in ("too_short", "too_long"):
+        least, most = context.get("min_length"), context.get("max_length")
+        number = f"at least {least}" if most is None else str(most)
+        return path, f"expected {number} item{'' if number.endswith(' 1') else 's'}, not {len(value)}"
     if kind in _EXPECTED:
         return path, f"expected {_EXPECTED[kind]}, not {describe(value)}"
     if kind in _BOUNDS:
         limit = next(iter(context.values()))
-        return path, f"must be {_BOUNDS[kind]} {limit:g}, not {value}"
+        return path, f"must be {_BOUNDS[kind]} {limit:g}, not {_brief(value)}"
     return path, f"{item['msg']}, not {describe(value)}"

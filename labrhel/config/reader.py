@@ -15,6 +15,8 @@ from labrhel.errors import ConfigurationError
 KeyPath = tuple[str | int, ...]
 """Where a value stands: keys and list positions from the top of the file."""
 
+_WORDS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")  # `<<` merges another mapping
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -71,23 +73,30 @@ def parse(text: str, file: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         raise ConfigurationError(words, file=file, line=mark.line + 1 if mark else None) from None
     except (YAMLError, ValueError) as error:
         raise ConfigurationError(f"this is not valid YAML: {str(error).splitlines()[0]}", file=file) from None
+    except RecursionError:
+        raise ConfigurationError("the lists and mappings are nested too deeply", file=file) from None
     if not isinstance(data, dict):
         raise ConfigurationError("a configuration is a mapping of sections such as model: and data:", file=file, line=1)
-    lines = dict(_lines(root, ()))
-    for path, line in lines.items():
-        if path and not isinstance(path[-1], str | int):
-            raise ConfigurationError(f"keys are words, not {path[-1]!r}", file=file, line=line)
-    return data, lines
+    return data, dict(_lines(root, (), (), file))
 
 
-def _lines(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+def _lines(node: Any, path: KeyPath, above: tuple[Any, ...], file: Path) -> Iterator[tuple[KeyPath, int]]:
+    """The line of each key below `node`, which stands inside the nodes `above`."""
     from ruamel.yaml.nodes import MappingNode, SequenceNode
 
+    line = node.start_mark.line + 1
+    if any(node is outer for outer in above):
+        raise ConfigurationError("this value contains itself", file=file, line=line, key=spell(path))
+    inside = (*above, node)
     if isinstance(node, MappingNode):
         for key, value in node.value:
+            if key.tag not in _WORDS:
+                written = key.value if isinstance(key.value, str) else "a list or a mapping"
+                words = f"keys are words, not {written}; a word that looks like a number needs quotes"
+                raise ConfigurationError(words, file=file, line=key.start_mark.line + 1, key=spell(path))
             yield (*path, key.value), key.start_mark.line + 1
-            yield from _lines(value, (*path, key.value))
+            yield from _lines(value, (*path, key.value), inside, file)
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
             yield (*path, index), item.start_mark.line + 1
-            yield from _lines(item, (*path, index))
+            yield from _lines(item, (*path, index), inside, file)

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from labrhel.config.fields import AutoOrPositive, Count, Positive, Section
+from labrhel.config.fields import AutoOrPositive, Count, Index, Positive, Section, Seed
 
 _POLICY = "^(all|none|every [1-9][0-9]*)$"
 
 
 def _policy(value: str) -> str:
-    if not re.match(_POLICY, value):
+    if not re.fullmatch(_POLICY, value):
         raise ValueError(f"expected all, every N (such as every 20) or none, not {value!r}")
     return value
 
@@ -55,8 +55,8 @@ class OptimizerSection(Section):
     kind: Literal["adam", "momentum", "lbfgs"] = Field(
         default="adam", description="lbfgs wants all sequences in each batch."
     )
-    steps: Annotated[int, Field(ge=0)] = Field(default=100, description="Gradients to take.")
-    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of the order of the training sequences.")
+    steps: Index = Field(default=100, description="Gradients to take.")
+    seed: Seed = Field(default=0, description="Seed of the order of the training sequences.")
     rate: Positive = Field(
         default=0.01, description="adam, momentum: learning rate, in units of each parameter's scale."
     )

@@ -48,4 +48,5 @@ def weighted_variance(sequences: Sequence[TrialSequence]) -> float:
     weights = np.concatenate([sequence.weight for sequence in sequences])
     targets = np.concatenate([sequence.target for sequence in sequences], axis=1)
     mean = np.average(targets, axis=1, weights=weights)
-    return float(np.mean(np.average((targets - mean[:, None]) ** 2, axis=1, weights=weights)))
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the result
+        return float(np.mean(np.average((targets - mean[:, None]) ** 2, axis=1, weights=weights)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -45,16 +45,29 @@ def read_arrays(file: Path) -> Mapping[str, Array]:
     """
     try:
         if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            with file.open("rb") as stream, ZipFile(stream) as archive:
+                return {name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()}
         if file.suffix == ".csv":
-            table = np.atleast_1d(np.genfromtxt(file, delimiter=",", names=True))
-            return {name: table[name] for name in table.dtype.names or ()}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+            with file.open(encoding="utf-8-sig") as lines:
+                return _table(lines)
+    except Exception as error:  # damaged bytes make zip, inflate, numpy and its tokenizer raise nearly anything
         words = error.strerror if isinstance(error, OSError) else None
         reason = words or f"it is damaged, or not {file.suffix} data"
         raise ConfigurationError(f"the data file {file} cannot be read: {reason}") from None
     raise ConfigurationError(f"data files are .npz or .csv, not {file.name}")
+
+
+def _member(archive: ZipFile, name: str) -> Array:
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _table(lines: Iterable[str]) -> dict[str, Array]:
+    rows = [line for line in lines if line.strip()]
+    if len(rows) < 2:
+        raise ValueError("no rows below the names")
+    table = np.atleast_1d(np.genfromtxt(rows, delimiter=",", names=True))
+    return {name: table[name] for name in table.dtype.names or ()}
 
 
 def columns(arrays: Mapping[str, Array], names: Sequence[str], what: str) -> Array:
@@ -70,6 +83,8 @@ def columns(arrays: Mapping[str, Array], names: Sequence[str], what: str) -> Arr
         array = arrays[name]
         if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
             raise ConfigurationError(f"the array {name!r} must hold real numbers in one or two dimensions")
+        if not array.size:
+            raise ConfigurationError(f"the array {name!r} is empty: its shape is {array.shape}")
         series = np.asarray(array, float).reshape(len(array), -1).T
         if rows and rows[0].shape[1] != series.shape[1]:
             raise ConfigurationError(

@@ -43,7 +43,8 @@ def taught(document: Document, section: DataSection, teacher: Teacher) -> Datase
     """
     model = model_of(document, teacher.parameters, "data", "teacher", "parameters")
     gain, offset, _ = readout_of(document)
-    rig = plugins.open_rig("sim:", model, Path())
+    with document.at("model", "inputs"):
+        rig = plugins.open_rig("sim:", model, Path())
     channels = readout_channels(document, rig.capabilities)
     task = Task(model, rig.capabilities, teacher.spacing / section.substeps, section.substeps, channels, 1.0)
     theta = {name: spec.nominal for name, spec in model.parameters.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from labrhel import plugins
 from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities
@@ -47,6 +49,8 @@ def task_of(document: Document, model: Model, capabilities: Capabilities, datase
     assert section is not None
     channels = readout_channels(document, capabilities)
     variance = weighted_variance(dataset.train)
+    if not np.isfinite(variance):
+        raise document.source.error("the training targets are too large: their squares overflow", "data", "target")
     if not variance > 0:
         raise document.source.error("the training targets are constant: there is nothing to learn", "data", "target")
     task = Task(model, capabilities, dataset.spacing / section.substeps, section.substeps, channels, variance)

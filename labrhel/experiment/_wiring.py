@@ -20,6 +20,8 @@ def port_map(document: Document, capabilities: Capabilities) -> WiredPortMap:
         with document.at("map", "ports", name):
             if name not in known:
                 raise ConfigurationError(f"rig {capabilities.rig} has no such port or channel; {nearest(name, known)}")
+            if section.coupling == "ac":
+                raise ConfigurationError("an AC-coupled wire blocks the mean, which echoes need; couple it dc")
             wires[name] = Wire(
                 terminal=section.terminal,
                 gain=section.gain,

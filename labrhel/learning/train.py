@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.errors import ConfigurationError
+from labrhel.errors import ConfigurationError, TrainingError
 from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.learning.optimizers import Optimizer
 from labrhel.learning.parameters import ParameterSet
@@ -66,6 +66,12 @@ def train(
         sequences = [problem.train[index] for index in indices]
         gradient = yield from problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted, nudge)
         slope = problem.parameters.pull_back(x, gradient.values)
+        if not np.isfinite(slope).all():
+            name = problem.parameters.names[int(np.argmin(np.isfinite(slope)))]
+            raise TrainingError(
+                f"gradient {step} by {name} is not a finite number; lower the optimizer's rate, the drive, or the "
+                f"scale of {name}"
+            )
         optimizer.tell(gradient.loss, slope)
         nudge = gradient.nudge
         yield Publish(step, scalars_of(gradient, slope), gradient.warnings)

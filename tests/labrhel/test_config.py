@@ -71,6 +71,13 @@ def test_automatic_values_are_none(tmp_path: Path) -> None:
         ("data: {file: x.npz}", "data", "a file needs 'input' as well"),
         ("data: {skip: 3}", "data", "either from a file or from a teacher"),
         ("map: {ports: {u1: {}}}", "map.ports.u1", "the key 'terminal' is missing"),
+        ('protocol: {record: "every 3\\n"}', "protocol.record", "expected all, every N"),
+        ("optimizer: {seed: 1" + "0" * 400 + "}", "optimizer.seed", "..."),
+        ("optimizer: {steps: 1" + "0" * 400 + "}", "optimizer.steps", "must be <= 1e+09"),
+        ("protocol: {3: 4}", "protocol", "keys are words, not 3"),
+        ("3: 4", "", "keys are words, not 3"),
+        ("? [a, b]\n: 4", "", "keys are words, not a list or a mapping"),
+        ("map: &map {ports: *map}", "map.ports", "contains itself"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_key(tmp_path: Path, text: str, key: str, words: str) -> None:
@@ -93,6 +100,12 @@ def test_a_mistake_is_named_with_its_line_and_key(tmp_path: Path, text: str, key
         ("{oscillators: 1, parameters: {mass: {valeu: 1}}}", "model.parameters.mass.valeu", "did you mean 'value'?"),
         ("{oscillators: 1, parameters: {mass: {value: 1, train: 3}}}", "model.parameters.mass.train", "expected true"),
         ("{oscillators: 1, parameters: {mass: {value: 1, bounds: [2, 1]}}}", "model.parameters.mass", "[lowest, "),
+        ("{oscillators: 1, parameters: {mass: {value: 1, bounds: [2]}}}", "model.parameters.mass.bounds", "2 items"),
+        ("{oscillators: 1, parameters: {mass: {value: 1, train: [[true], [true, false]]}}}",
+         "model.parameters.mass.train", "differ in length"),
+        ("{oscillators: 1, parameters: {mass: 1" + "0" * 400 + "}}", "model.parameters.mass", "finite number"),
+        ("{oscillators: 1, inputs: [a/b]}", "model.inputs[0]", "without a slash"),
+        ("{oscillators: 1, inputs: ['']}", "model.inputs[0]", "a name is one line of text"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_model_is_named(tmp_path: Path, model: str, key: str, words: str) -> None:
@@ -126,6 +139,19 @@ def test_of_several_mistakes_the_first_is_named_and_the_others_are_counted(tmp_p
     error = problem(tmp_path, SMALLEST + "optimizer: {steps: -1}\nprotocol:\n  eps: 0\n  repeats: 0\n")
     assert (error.line, error.key) == (3, "optimizer.steps")
     assert error.problem.endswith("(and 2 more)")
+
+
+def test_lists_nested_without_end_are_an_error(tmp_path: Path) -> None:
+    error = problem(tmp_path, "model: " + "[" * 3000 + "]" * 3000)
+    assert error.problem == "the lists and mappings are nested too deeply"
+
+
+def test_mappings_may_be_merged_and_values_shared(tmp_path: Path) -> None:
+    file = tmp_path / "shared.yaml"
+    file.write_text(SMALLEST + "  parameters: {mass: &one 1.5, stiffness: *one}\nprotocol: {<<: {repeats: 2}}\n")
+    config = load(file).config
+    assert config.model.parameters["stiffness"].value == 1.5
+    assert config.protocol.repeats == 2
 
 
 def test_a_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Recordings and made data become sequences on the model's time axis."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -109,6 +110,8 @@ def test_a_csv_file_gives_its_columns_by_the_names_in_the_first_row(tmp_path: Pa
         ({"y": np.stack([Y, Y], axis=1)}, "data.target", "target columns: 2, outputs of the read-out: 1"),
         ({"u": np.array(["a"] * 100)}, "data.input", "real numbers"),
         ({"u": U + 1j}, "data.input", "real numbers"),
+        ({"u": U[:0], "y": Y[:0]}, "data.input", "the array 'u' is empty"),
+        ({"fs": U[:0]}, "data.rate", "the array 'fs' is empty"),
         ({"u": U[:45], "y": Y[:45]}, "data.train.starts[1]", "[30, 50) reaches beyond the recording, which has 45"),
         ({"u": U[:70], "y": Y[:70]}, "data.test.late.stop", "[60, 100) reaches beyond"),
     ],
@@ -129,6 +132,50 @@ def test_skipping_everything_is_an_error(tmp_path: Path) -> None:
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "lab.npz").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"cannot be read: it is damaged, or not \.npz data"):
+        dataset(tmp_path, RECORDED)
+
+
+@pytest.mark.parametrize("content", ["", "u,y\n", "\n\n", "u,y\n1,2,3\n"])
+def test_a_table_without_rows_or_columns_is_one_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "lab.csv").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"cannot be read: it is damaged, or not \.csv data"):
+        dataset(tmp_path, RECORDED.replace("lab.npz", "lab.csv"))
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    rows = "\n".join(f"{u},{y}" for u, y in zip(U, Y, strict=True))
+    (tmp_path / "lab.csv").write_text(f"u,y\n{rows}\n", encoding="utf-8-sig")
+    data = dataset(tmp_path, RECORDED.replace("lab.npz", "lab.csv").replace("rate: fs", "rate: 500"))
+    np.testing.assert_array_equal(data.train[0].target, Y[None, 10:30])
+
+
+def test_damage_anywhere_in_an_archive_is_one_sentence_or_does_not_matter(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "lab.npz", u=U, y=Y, fs=np.array(500.0))
+    whole, random = (tmp_path / "lab.npz").read_bytes(), np.random.default_rng(2)
+    damaged = 0
+    for _ in range(200):
+        spoilt = bytearray(whole)
+        for place in random.integers(0, len(whole), 3):
+            spoilt[place] ^= int(random.integers(1, 256))
+        (tmp_path / "lab.npz").write_bytes(spoilt)
+        try:
+            data = dataset(tmp_path, RECORDED)
+        except ConfigurationError as error:
+            assert "\n" not in str(error)
+            damaged += 1
+        else:
+            np.testing.assert_array_equal(data.train[0].target, Y[None, 10:30])
+    assert damaged > 100
+
+
+def test_an_archive_of_something_else_is_one_sentence(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "lab.npz", "w") as archive:
+        archive.writestr("u", "hello")
+    with pytest.raises(ConfigurationError, match=r"damaged, or not \.npz data"):
+        dataset(tmp_path, RECORDED)
+    with (tmp_path / "lab.npz").open("wb") as file:
+        np.save(file, U)
+    with pytest.raises(ConfigurationError, match=r"damaged, or not \.npz data"):
         dataset(tmp_path, RECORDED)
 
 

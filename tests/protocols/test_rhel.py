@@ -139,6 +139,13 @@ def test_a_start_value_of_eps_that_is_wildly_off_is_corrected(lossless: Referenc
         assert 1e-5 < gradient.response_ratio < 1e-3
 
 
+def test_a_rig_without_any_restoring_force_is_nudged_all_the_same() -> None:
+    free = replace(reference_rig(), theta={**reference_rig().theta, "stiffness": np.zeros(6), "coupling": np.zeros(15)})
+    gradient = free.gradient(RHEL(response=1e-5), ("coupling",))
+    assert 1e-6 < gradient.response_ratio < 1e-4
+    assert gradient.warnings == ()
+
+
 def test_a_fixed_eps_is_used_as_it_is(lossless: ReferenceTask) -> None:
     gradient = lossless.gradient(RHEL(eps=3e-5), ("coupling",))
     assert gradient.eps == pytest.approx(3e-5, rel=1e-12)
