@@ -18,7 +18,11 @@ from labrhel.program import Acquire, Hold, Prepare, Reversal, ShotProgram
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played(Digested):
-    """Device samples of one port [device unit], `dt` apart [model time], the first at `t0`; idles at the safe state."""
+    """Device samples of one port [device unit], `dt` apart [model time], the first at `t0`; idles at the safe state.
+
+    `delivered`: the same samples as they leave the wire of the port [model unit], before any calibration is counted;
+    None if the wire changes nothing.
+    """
 
     inlined = True
 
@@ -26,6 +30,7 @@ class Played(Digested):
     dt: float
     t0: float
     lsb: float | None = None
+    delivered: FrozenArray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

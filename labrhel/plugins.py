@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from labrhel.config import examples
+from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model, Rig
@@ -69,11 +70,13 @@ def exact_gradient(kind: str) -> ExactGradient:
 
 
 def describe_rigs() -> list[str]:
-    """One line per kind of rig URL, and the examples that `sim:NAME` may name."""
+    """One line per kind of rig URL, the imperfections of simulated ones, and the examples that `sim:NAME` may name."""
     lines = []
     for scheme, point in sorted(_points("rigs").items()):
         words = (point.load().__doc__ or "").strip().splitlines()
         lines.append(f"{scheme + ':':8}{words[0] if words else point.value}")
+    lines += ["", "settings of sim:, as in sim:?seed=7&noise=1mV: name, default (0 or nothing is off), meaning [unit]"]
+    lines += [f"  {line}" for line in ImperfectionsSection.table()] + [""]
     return [*lines, f"examples: {', '.join(examples())}"]
 
 

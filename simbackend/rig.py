@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Channel, Kind, Knob, Port
+from labrhel.capabilities import Capabilities, Channel, Kind, Knob, Limits, Port
 from labrhel.capture import Capture, PassCapture, State, Trace
 from labrhel.compiled import CompiledPass, CompiledShot
 from labrhel.errors import InstrumentError
 from labrhel.frozen import FrozenArray
 from labrhel.program import GivenState, Hold, Reversal
+from simbackend._stock import Stock
+from simbackend.imperfections import IDEAL, Device, Imperfections, Knobs, Life, Moment
 from simbackend.kernels import network as kernels
 from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
-from simbackend.separable import KickMatrices
 
+_POSITIVE = Limits(low=np.finfo(float).tiny)
 _STORED_STATES = 4096  # 2 n floats each
 _WORTH_A_THREAD = 200_000  # oscillator-steps; below it starting a thread costs more than it saves
 
@@ -46,7 +48,10 @@ def capabilities_of(model: OscillatorNetwork, name: str) -> Capabilities:
         size=n,
         ports=ports,
         channels=channels,
-        knobs=tuple(Knob(item, spec.shape, spec.unit, reads_back=True) for item, spec in settable.items()),
+        knobs=tuple(
+            Knob(item, spec.shape, spec.unit, _POSITIVE if spec.kind == "kinetic" else Limits(), reads_back=True)
+            for item, spec in settable.items()
+        ),
         drive_matrix=eye,
         position_matrix=eye,
         velocity_matrix=eye,
@@ -58,49 +63,11 @@ def capabilities_of(model: OscillatorNetwork, name: str) -> Capabilities:
     )
 
 
-@dataclass(slots=True)
-class _Stock:
-    """The model's parameters in the form the kernels take."""
-
-    theta: Arrays
-    inverse_mass: Array
-    mass: Array
-    powers: Array
-    springs: Array
-    ports_to_force: Array
-    bias: Array
-    friction: Array
-    friction_kind: int
-    kicks: dict[float, KickMatrices] = field(default_factory=dict)
-
-    def kick(self, step: float) -> KickMatrices:
-        """The friction step's matrices, inverted once per configuration and step."""
-        if step not in self.kicks:
-            self.kicks[step] = KickMatrices.of(self.mass, self.friction, step)
-        return self.kicks[step]
-
-    @classmethod
-    def of(cls, model: OscillatorNetwork, theta: Arrays, drive_matrix: Array) -> _Stock:
-        friction = model.friction(theta)
-        diagonal = not np.any(friction - np.diag(np.diag(friction)))
-        weights = np.array(model.value("input", theta))
-        return cls(
-            theta=theta,
-            inverse_mass=1 / model.mass(theta),
-            mass=model.mass(theta),
-            powers=np.array([model.value(name, theta) for name in POWERS]),
-            springs=np.array(model.value("coupling", theta)),
-            ports_to_force=np.ascontiguousarray(np.hstack([weights, drive_matrix])),
-            bias=weights @ model.value("input_offset", theta),
-            friction=friction,
-            friction_kind=(0 if not friction.any() else 1 if diagonal else 2),
-        )
-
-
 class SimulatedRig:
-    """An ideal rig (labrhel.interfaces.Rig) that computes what a bench would do.
+    """A rig (labrhel.interfaces.Rig) that computes what a bench would do; ideal unless `imperfections` are given.
 
-    `offers` narrows the reversals it declares, to run what a poorer rig would run.
+    `offers` narrows the reversals it declares, to run what a poorer rig would run.  `life` counts the shots of the
+    device, which noise and drift are functions of.
     """
 
     def __init__(
@@ -110,14 +77,21 @@ class SimulatedRig:
         *,
         offers: frozenset[Reversal] | None = None,
         threads: int = 0,
+        imperfections: Imperfections = IDEAL,
+        life: Life | None = None,
     ) -> None:
         self.model = model
         declared = capabilities_of(model, name)
-        self.capabilities: Capabilities = declared if offers is None else replace(declared, reversals=offers)
+        declared = declared if offers is None else replace(declared, reversals=offers)
+        self._device = Device(imperfections, model, declared)
+        self._life = Life() if life is None else life
+        self.capabilities: Capabilities = self._device.capabilities
         self._threads = threads or os.cpu_count() or 1
-        self._knobs: dict[str, Array] = {item.name: model.parameters[item.name].nominal for item in declared.knobs}
+        self._knobs = Knobs(
+            imperfections.knobs, {item.name: model.parameters[item.name].nominal for item in declared.knobs}
+        )
         self._port_names = tuple(port.name for port in declared.ports)
-        self._stock = _Stock.of(model, self._knobs, declared.drive_matrix.values)
+        self._stock: Stock | None = None
         self._states: OrderedDict[str, tuple[Array, Array]] = OrderedDict()
         self._now = (np.zeros(model.size), np.zeros(model.size))
 
@@ -127,14 +101,22 @@ class SimulatedRig:
         for name, value in knobs.items():
             self.capabilities.knob(name)
             checked[name] = self.model.shape_parameter(name, value)
-        self._knobs.update(checked)
-        self._stock = _Stock.of(self.model, self._knobs, self.capabilities.drive_matrix.values)
+        self._knobs.turn(checked, self._life.shots)
+        self._stock = None
         self._states.clear()
         return checked
 
     def read(self, names: Sequence[str]) -> dict[str, Array]:
-        """Knob values; a simulated rig has nothing else to read."""
-        return {self.capabilities.knob(name).name: self._knobs[name] for name in names}
+        """Knob values as they were set; a simulated rig has nothing else to read."""
+        return {self.capabilities.knob(name).name: self._knobs.settings[name] for name in names}
+
+    def true_parameters(self, shot: int | None = None) -> Arrays:
+        """What the parameters really are in shot number `shot` (the next one): for tests of methods against the truth.
+
+        No bench can tell, so no protocol may ask.
+        """
+        number = self._life.shots if shot is None else shot
+        return self._device.parameters(self._knobs.real(number), number)
 
     def make_safe(self) -> None:
         """Outputs of a simulated rig are safe whenever no shot runs; the state goes to rest."""
@@ -147,41 +129,52 @@ class SimulatedRig:
 
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
         """Run shots; those of equal form run as one batch, unless one goes on from the state another has left."""
-        captures: dict[int, Capture] = {}
-        groups: dict[object, list[int]] = {}
-        in_turn = any(isinstance(shot.prepare, Hold) for shot in shots)
+        number = self._life.fire(sum(shot.repeats for shot in shots))
+        runs: list[_Run] = []
         for index, shot in enumerate(shots):
-            form = index if in_turn else _form(shot)
-            groups.setdefault(form, []).append(index)
-        for indices in groups.values():
-            for index, capture in zip(indices, self._run_group([shots[i] for i in indices]), strict=True):
-                captures[index] = capture
-        return [captures[index] for index in range(len(shots))]
+            distinct = 1 if self._device.repeats_itself else shot.repeats
+            runs += [_Run(index, shot, number + repeat) for repeat in range(distinct)]
+            number += shot.repeats
+        groups: dict[object, list[int]] = {}
+        in_turn = not self._device.is_steady or any(isinstance(shot.prepare, Hold) for shot in shots)
+        for place, item in enumerate(runs):
+            groups.setdefault(place if in_turn else _form(item.shot), []).append(place)
+        answers: dict[int, tuple[list[PassCapture], int]] = {}
+        for places in groups.values():
+            collected, ran = self._run_group([runs[place] for place in places])
+            answers.update((place, (passes, ran)) for place, passes in zip(places, collected, strict=True))
+        by_shot: list[list[int]] = [[] for _ in shots]
+        for place, item in enumerate(runs):
+            by_shot[item.index].append(place)
+        captures = []
+        for shot, places in zip(shots, by_shot, strict=True):
+            parts = [answers[place][0] for place in places]
+            passes = tuple([_gathered(readings, shot.repeats) for readings in zip(*parts, strict=True)])
+            captures.append(Capture(shot, passes, answers[places[0]][1]))
+        return captures
 
-    def _run_group(self, shots: list[CompiledShot]) -> list[Capture]:
-        first, n = shots[0], self.model.size
-        resumed = self._restore(shots)
+    def _run_group(self, runs: list[_Run]) -> tuple[list[list[PassCapture]], int]:
+        """Readings of every pass of every run, and the passes of free running it took."""
+        first, n = runs[0].shot, self.model.size
+        resumed = self._restore(runs)
         if resumed is None:
-            begin, q, p = 0, np.empty((len(shots), n)), np.empty((len(shots), n))
-            for row, shot in enumerate(shots):
-                q[row], p[row] = self._prepared(shot)
+            begin, q, p = 0, np.empty((len(runs), n)), np.empty((len(runs), n))
+            for row, item in enumerate(runs):
+                q[row], p[row] = self._prepared(item.shot)
         else:
             begin, q, p = resumed
-        collected: list[list[PassCapture]] = [[PassCapture()] * begin for _ in shots]
+        collected: list[list[PassCapture]] = [[PassCapture()] * begin for _ in runs]
         for index in range(begin, len(first.passes)):
-            if first.passes[index].reversal is not None:
-                p = -p
-            for row, capture in enumerate(self._run_pass(shots, index, q, p)):
+            reversal = first.passes[index].reversal
+            if reversal is not None:
+                p = self._device.reversed(p)
+            for row, capture in enumerate(self._run_pass(runs, index, q, p)):
                 collected[row].append(capture)
             if first.passes[index].keep and not isinstance(first.prepare, Hold):
-                for row, shot in enumerate(shots):
-                    self._store(shot.state_key(index), q[row].copy(), p[row].copy())
+                for row, item in enumerate(runs):
+                    self._store(item.shot.state_key(index), q[row].copy(), p[row].copy())
         self._now = (q[-1].copy(), p[-1].copy())
-        ran = len(first.passes) - begin
-        return [
-            Capture(shot, tuple(_repeat(item, shot.repeats) for item in passes), ran)
-            for shot, passes in zip(shots, collected, strict=True)
-        ]
+        return collected, len(first.passes) - begin
 
     def _prepared(self, shot: CompiledShot) -> tuple[Array, Array]:
         if isinstance(shot.prepare, GivenState):
@@ -190,12 +183,12 @@ class SimulatedRig:
             return self._now
         return np.zeros(self.model.size), np.zeros(self.model.size)
 
-    def _restore(self, shots: list[CompiledShot]) -> tuple[int, Array, Array] | None:
+    def _restore(self, runs: list[_Run]) -> tuple[int, Array, Array] | None:
         """Start at the last state-restore reversal if every shot's state before it is stored.
 
         Not if something is to be read before it; nor after `Hold`, where the program does not say where it starts.
         """
-        first = shots[0]
+        first = runs[0].shot
         if isinstance(first.prepare, Hold):
             return None
         for index in range(len(first.passes) - 1, 0, -1):
@@ -203,9 +196,9 @@ class SimulatedRig:
                 continue
             if any(item.acquire.reads for item in first.passes[:index]):
                 continue
-            states = [self._states.get(shot.state_key(index - 1)) for shot in shots]
+            states = [self._states.get(item.shot.state_key(index - 1)) for item in runs]
             found = [state for state in states if state is not None]
-            if len(found) == len(shots):
+            if len(found) == len(runs):
                 return index, np.array([state[0] for state in found]), np.array([state[1] for state in found])
         return None
 
@@ -215,16 +208,33 @@ class SimulatedRig:
         while len(self._states) > _STORED_STATES:
             self._states.popitem(last=False)
 
-    def _run_pass(self, shots: list[CompiledShot], index: int, q: Array, p: Array) -> list[PassCapture]:
-        stock, item, step = self._stock, shots[0].passes[index], shots[0].dt
+    def _stock_for(self, shot: int) -> Stock:
+        """The parameters that shot number `shot` finds; made once where every shot finds the same."""
+        if self._stock is not None and self._device.is_steady:
+            return self._stock
+        theta = self.true_parameters(shot)
+        one_sided = self._device.one_sided_pull(theta)
+        self._stock = Stock.of(self.model, theta, self.capabilities.drive_matrix.values, one_sided)
+        return self._stock
+
+    def _run_pass(self, runs: list[_Run], index: int, q: Array, p: Array) -> list[PassCapture]:
+        device, item, step = self._device, runs[0].shot.passes[index], runs[0].shot.dt
+        stock = self._stock_for(runs[0].number)
         batch, n = q.shape
-        used = [name for name in self._port_names if name in item.achieved]
+        moments = [Moment(run.number, index, step) for run in runs]
+        used = device.pushing(item)
         columns = [self._port_names.index(name) for name in used]
-        drive = np.empty((batch, len(used), item.steps))
-        for row, shot in enumerate(shots):
+        shaken = device.shaking(stock.friction, item.steps, moments)
+        drive = np.empty((batch, len(used) + (0 if shaken is None else n), item.steps))
+        for row, run in enumerate(runs):
             for column, name in enumerate(used):
-                drive[row, column] = shot.passes[index].achieved[name].values
-        kept = -(-item.steps // item.acquire.every)
+                drive[row, column] = device.arriving(name, run.shot.passes[index], moments[row])
+        weights = np.ascontiguousarray(stock.ports_to_force[:, columns])
+        if shaken is not None:
+            drive[:, len(used) :] = shaken
+            weights = np.hstack([weights, np.eye(n)])
+        every = 1 if device.reads_every_kick else item.acquire.every
+        kept = -(-item.steps // every)
         kinds = {self.capabilities.channel(name).kind for name in item.acquire.channels}
         trace_q = np.empty((batch, n, kept if Kind.POSITION in kinds else 0))
         trace_v = np.empty((batch, n, kept if Kind.VELOCITY in kinds else 0))
@@ -233,36 +243,45 @@ class SimulatedRig:
             np.zeros((batch, 4, n if summed else 0)),
             np.zeros((batch, len(stock.springs))),
             np.zeros((batch, n)),
-            np.zeros((batch, n, len(used))),
+            np.zeros((batch, n, drive.shape[1])),
             np.zeros((batch, n)),
         )
         kick = stock.kick(step)
-        weights = np.ascontiguousarray(stock.ports_to_force[:, columns])
+        before = q.copy(), p * stock.inverse_mass
 
-        def run(rows: slice) -> None:
+        def run_rows(rows: slice) -> None:
             kernels.run_passes(
                 q[rows], p[rows], drive[rows], weights, stock.bias, stock.inverse_mass, stock.powers, self.model.edges,
-                stock.springs, kick.keep, kick.push, stock.friction_kind, step, item.acquire.every, trace_q[rows],
+                stock.springs, stock.one_sided, kick.keep, kick.push, stock.friction_kind, step, every, trace_q[rows],
                 trace_v[rows], *(total[rows] for total in sums),
             )  # fmt: skip
 
-        self._spread(run, batch, batch * n * item.steps)
+        self._spread(run_rows, batch, batch * n * item.steps)
         if not (np.isfinite(q).all() and np.isfinite(p).all()):
             raise InstrumentError(
                 f"the simulated rig {self.capabilities.rig} diverged in pass {index + 1}: "
                 "lower the drive or the anharmonic terms, or take a shorter step"
             )
-        return [
-            PassCapture(
-                traces={
-                    name: self._trace(name, trace_q[row], trace_v[row], step * item.acquire.every)
-                    for name in item.acquire.channels
-                },
-                observables=self._observables(item, step, used, [total[row] for total in sums]),
-                end_state=State(q[row][None].copy(), p[row][None].copy()) if item.acquire.end_state else None,
+        after = q, p * stock.inverse_mass
+        captures = []
+        for row, moment in enumerate(moments):
+            motions, ends = {}, {}
+            for name in item.acquire.channels:
+                what, oscillator = self._sees(name)
+                motions[name] = (trace_q, trace_v)[what][row, oscillator]
+                ends[name] = (float(before[what][row, oscillator]), float(after[what][row, oscillator]))
+            captures.append(
+                PassCapture(
+                    traces=device.traces(motions, ends, item.acquire.every, moment),
+                    observables=self._observables(item, stock, step, used, [total[row] for total in sums]),
+                    end_state=device.state(q[row], p[row], stock.mass, moment) if item.acquire.end_state else None,
+                )
             )
-            for row in range(batch)
-        ]
+        return captures
+
+    def _sees(self, channel: str) -> tuple[int, int]:
+        """0 for a position, 1 for a velocity, and the oscillator from 0."""
+        return int(self.capabilities.channel(channel).kind is Kind.VELOCITY), int(channel[1:]) - 1
 
     def _spread(self, run: object, batch: int, work: int) -> None:
         assert callable(run)
@@ -274,16 +293,12 @@ class SimulatedRig:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(run, [slice(low, high) for low, high in pairwise(bounds)]))
 
-    def _trace(self, name: str, positions: Array, velocities: Array, dt: float) -> Trace:
-        channel = self.capabilities.channel(name)
-        row = int(name[1:]) - 1
-        source = positions if channel.kind is Kind.POSITION else velocities
-        return Trace(source[row][None], channel.unit, 0.0, dt)
-
-    def _observables(self, item: CompiledPass, step: float, used: list[str], sums: list[Array]) -> dict[str, Array]:
+    def _observables(
+        self, item: CompiledPass, stock: Stock, step: float, used: list[str], sums: list[Array]
+    ) -> dict[str, Array]:
         by_power, by_edge, p2, qw, q = sums
-        mass, weights = self._stock.mass, self.model.value("input", self._knobs)
-        offset = self.model.value("input_offset", self._knobs)
+        mass, weights = stock.mass, self._knobs.settings["input"]
+        offset = self._knobs.settings["input_offset"]
         values: dict[str, Array] = {}
         for name in item.acquire.observables:
             if name in POWERS:
@@ -300,6 +315,15 @@ class SimulatedRig:
         return {name: value[None] for name, value in values.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One firing of a shot: its place in what was asked for, and its number in the life of the device."""
+
+    index: int
+    shot: CompiledShot
+    number: int
+
+
 def _form(shot: CompiledShot) -> object:
     """What two shots must share to run in one kernel call."""
     return shot.dt, tuple(
@@ -307,17 +331,30 @@ def _form(shot: CompiledShot) -> object:
     )
 
 
-def _repeat(capture: PassCapture, repeats: int) -> PassCapture:
-    """A noiseless rig repeats itself exactly; broadcasting says so without running again."""
+def _gathered(parts: Sequence[PassCapture], repeats: int) -> PassCapture:
+    """The repeats of one pass as one reading, kept apart; a rig that repeats itself ran one for all of them."""
     if repeats == 1:
-        return capture
+        return parts[0]
 
-    def again(values: Array) -> Array:
-        return np.broadcast_to(values, (repeats, *values.shape[1:]))
+    def all_of(values: Sequence[Array]) -> Array:
+        if len(values) == repeats:
+            return np.concatenate(values)
+        return np.broadcast_to(values[0], (repeats, *values[0].shape[1:]))
 
-    state = capture.end_state
+    first = parts[0]
+    states = [part.end_state for part in parts if part.end_state is not None]
     return PassCapture(
-        {name: replace(trace, values=again(trace.values)) for name, trace in capture.traces.items()},
-        {name: again(value) for name, value in capture.observables.items()},
-        None if state is None else State(again(state.position), again(state.momentum)),
+        {name: _all_repeats([part.traces[name] for part in parts], repeats, all_of) for name in first.traces},
+        {name: all_of([part.observables[name] for part in parts]) for name in first.observables},
+        State(all_of([s.position for s in states]), all_of([s.momentum for s in states])) if states else None,
+    )
+
+
+def _all_repeats(traces: Sequence[Trace], repeats: int, all_of: Callable[[Sequence[Array]], Array]) -> Trace:
+    codes = [trace.codes for trace in traces if trace.codes is not None]
+    return replace(
+        traces[0],
+        values=all_of([trace.values for trace in traces]),
+        codes=all_of(codes) if codes else None,
+        over_range=sum(trace.over_range for trace in traces) * (repeats // len(traces)),
     )

@@ -2,23 +2,30 @@
 
 sim:                    the model of the configuration
 sim:NAME                the model of an example
-sim:PATH.yaml           the model of another file
+sim:PATH.yaml           the model of another file, with the imperfections that it lists
+sim:NAME?seed=7&adc_bits=12&noise=1mV&f1.delay=2us      imperfections, by the names of labrhel.config.imperfections
 sim:NAME?threads=2&reversal=momentum_flip
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from labrhel.config import examples, load
+from labrhel.config import Document, examples, load
+from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model
 from labrhel.nominal import model_of
 from labrhel.program import Reversal
+from simbackend.imperfections import Life, state_file
+from simbackend.imperfections.settings import imperfections_of
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.rig import SimulatedRig
+from simbackend.rig import SimulatedRig, capabilities_of
 
 SETTINGS = ("threads", "reversal")
 """threads: how many the kernels may use; reversal: the only one the rig offers."""
@@ -26,15 +33,18 @@ SETTINGS = ("threads", "reversal")
 _REVERSALS = (Reversal.MOMENTUM_FLIP, Reversal.STATE_RESTORE)
 
 
-def open_rig(url: str, model: Model, folder: Path) -> SimulatedRig:
-    """Simulates the model of the configuration, of sim:NAME or sim:FILE.yaml; settings: ?threads=N&reversal=WORD.
+def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str] = os.environ) -> SimulatedRig:
+    """Simulates the model of the configuration, of sim:NAME or sim:FILE.yaml; settings: ?seed=7&adc_bits=12&noise=1mV.
 
-    `url` is what follows `sim:`; `model` that of the configuration; relative paths start at `folder`.  Raises
-    ConfigurationError for an unknown name or setting, and for a model that has other ports than the configuration's.
+    `url` is what follows `sim:`; `model` that of the configuration; relative paths start at `folder`.  A rig that
+    drifts remembers how many shots it has fired, in a small file for each seed (`imperfections.state_file`, which
+    reads `environment`).  Raises ConfigurationError for an unknown name or setting, and for a model that has other
+    ports than the configuration's.
     """
     name, _, query = url.partition("?")
     settings = _settings(query)
-    simulated = model if not name else _named(name, folder)
+    document = _named(name, folder) if name else None
+    simulated = model if document is None else model_of(document)
     if not isinstance(simulated, OscillatorNetwork):
         raise ConfigurationError(f"sim: simulates oscillator networks, not {type(simulated).__name__}")
     if (simulated.size, simulated.inputs) != (model.size, model.inputs):
@@ -42,22 +52,28 @@ def open_rig(url: str, model: Model, folder: Path) -> SimulatedRig:
             f"sim:{name} has {simulated.size} oscillators and inputs {', '.join(simulated.inputs)}; "
             f"the configuration's model has {model.size} and {', '.join(model.inputs)}; they must agree"
         )
-    reversal = settings.get("reversal")
+    own = {key: settings.pop(key, None) for key in SETTINGS}
+    written = ImperfectionsSection() if document is None else document.config.imperfections
+    section = ImperfectionsSection.of_settings(settings, written)
+    errors = imperfections_of(section, simulated, capabilities_of(simulated, "sim"))
+    offers = own["reversal"]
     return SimulatedRig(
         simulated,
         f"sim:{url}",
-        threads=_threads(settings.get("threads")),
-        offers=None if reversal is None else frozenset({_reversal(reversal)}),
+        threads=_threads(own["threads"]),
+        offers=None if offers is None else frozenset({_reversal(offers)}),
+        imperfections=errors,
+        life=Life(None if errors.drift.is_off else state_file(section.seed, environment)),
     )
 
 
-def _named(name: str, folder: Path) -> Model:
+def _named(name: str, folder: Path) -> Document:
     known = examples()
     if name in known:
-        return model_of(load(known[name]))
+        return load(known[name])
     path = folder / name
     if path.suffix in (".yaml", ".yml") and path.is_file():
-        return model_of(load(path))
+        return load(path)
     if path.suffix in (".yaml", ".yml"):
         raise ConfigurationError(f"the rig sim:{name} needs the file {path}, which does not exist")
     raise ConfigurationError(f"there is no rig sim:{name}; {nearest(name, known)} (or name a YAML file: sim:PATH.yaml)")
@@ -69,9 +85,13 @@ def _settings(query: str) -> dict[str, str]:
     except ValueError:
         raise ConfigurationError(f"settings of a rig are written key=value&key=value, not {query!r}") from None
     settings = dict(pairs)
-    for key, _ in pairs:
-        if key not in SETTINGS:
-            raise ConfigurationError(f"the rig sim: has no setting {key!r}; known are: {', '.join(SETTINGS)}")
+    units = {"threads": "", "reversal": ""} | ImperfectionsSection.units()
+    for key in settings:
+        if key not in units and "." not in key:
+            near = get_close_matches(key, units, n=1)
+            listed = ", ".join(f"{name} [{unit}]" if unit else name for name, unit in units.items())
+            hint = f"did you mean {near[0]!r}?" if near else f"known are: {listed}, and such as f1.delay [s]"
+            raise ConfigurationError(f"the rig sim: has no setting {key!r}; {hint}")
     if len(settings) < len(pairs):
         raise ConfigurationError(f"a setting of the rig stands twice in {query!r}; keep one")
     return settings

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from labrhel.config.data import DataSection
 from labrhel.config.fields import Section
+from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.model import ModelSection
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, read
@@ -25,6 +26,9 @@ class Config(Section):
 
     model: ModelSection = Field(description="The nominal model of the rig.")
     rig: str = Field(default="sim:", description="URL of the rig; `labrhel rigs` lists the kinds.")
+    imperfections: ImperfectionsSection = Field(
+        default=ImperfectionsSection(), description="The device that the rig sim:THIS_FILE.yaml simulates."
+    )
     map: MapSection = Field(default=MapSection(), description="Wiring of ports and knobs; ideal where left out.")
     protocol: ProtocolSection = Field(default=ProtocolSection(), description="How a gradient is measured.")
     optimizer: OptimizerSection = Field(default=OptimizerSection(), description="How the parameters are moved.")

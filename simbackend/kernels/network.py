@@ -27,6 +27,7 @@ def run_passes(
     powers,  # (4, n) coefficients of q, q^2, q^3, q^4 in the force
     edges,  # (edges, 2)
     springs,  # (edges,)
+    one_sided,  # (n, n) N of an extra force N q that no energy has, or (0, 0) for none
     keep,  # (n, n) A^-1 B
     push,  # (n, n) A^-1
     friction_kind,  # one of the three above
@@ -46,6 +47,7 @@ def run_passes(
     half = 0.5 * step
     keep_q, keep_v = trace_q.shape[2] > 0, trace_v.shape[2] > 0
     accumulate = sum_powers.shape[2] > 0
+    pulls_one_sided = one_sided.shape[0] > 0
     kicked = np.empty(n)
     force = np.empty(n)
     for item in range(batch):
@@ -60,6 +62,10 @@ def run_passes(
                 pull = springs[e] * (x[j] - x[i])
                 force[i] += pull
                 force[j] -= pull
+            if pulls_one_sided:
+                for i in range(n):
+                    for j in range(n):
+                        force[i] += one_sided[i, j] * x[j]
             for port in range(ports):
                 value = drive[item, port, k]
                 if value != 0.0:

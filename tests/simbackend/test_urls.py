@@ -57,7 +57,7 @@ def test_settings_narrow_what_the_rig_offers(model: OscillatorNetwork, reversal:
         ("sim:silverbx", "did you mean 'silverbox'?"),
         ("sim:nothing.yaml", "does not exist"),
         ("sim:coupled_oscillators", "they must agree"),
-        ("sim:?seed=7", "no setting 'seed'; known are: threads, reversal"),
+        ("sim:?sed=7", "no setting 'sed'; did you mean 'seed'?"),
         ("sim:?threads=0", "whole number from 1"),
         ("sim:?threads=two", "whole number from 1"),
         ("sim:?threads", "key=value"),

@@ -1,0 +1,51 @@
+"""Friction that the nominal model does not know, added to the friction matrix of the rig.
+
+uniform    G = gamma M                                          every energy decays as exp(-gamma t)
+per mode   G = M^(1/2) Phi diag(gamma_j) Phi^T M^(1/2)          Phi: modes of M^(-1/2) V''(0) M^(-1/2), slowest first
+matrix     G as given
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.errors import ConfigurationError
+from labrhel.frozen import FrozenArray
+from simbackend.models.oscillator_network import OscillatorNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenFriction:
+    """`uniform` and `modes` (n,): decay rates of the energy [1/time]; `matrix` (n, n) [mass/time]; all off."""
+
+    uniform: float = 0.0
+    modes: tuple[float, ...] = ()
+    matrix: FrozenArray | None = None
+
+    @property
+    def is_off(self) -> bool:
+        """True if nothing is added."""
+        return not self.uniform and not any(self.modes) and self.matrix is None
+
+    def added(self, model: OscillatorNetwork) -> Array:
+        """The added friction matrix (n, n), from the nominal masses and springs.
+
+        Raises ConfigurationError for a wrong number of modes, and for a matrix that is not symmetric or that would
+        feed energy in.
+        """
+        mass = model.mass({})
+        total = self.uniform * np.diag(mass)
+        if self.modes:
+            if len(self.modes) != model.size:
+                raise ConfigurationError(f"the rig has {model.size} modes, not {len(self.modes)}: give a rate for each")
+            root = np.sqrt(mass)
+            shapes = np.linalg.eigh(model.hessian(np.zeros(model.size), {}) / root[:, None] / root)[1] * root[:, None]
+            total = total + shapes @ np.diag(self.modes) @ shapes.T
+        if self.matrix is not None:
+            total = total + model.shape_parameter("friction", self.matrix.values)
+        if np.linalg.eigvalsh(total)[0] < -1e-12 * np.abs(total).max():
+            raise ConfigurationError("friction must not be negative, in any mode: a passive rig does not gain energy")
+        return total

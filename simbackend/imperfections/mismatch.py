@@ -1,0 +1,45 @@
+"""Parameter mismatch: the parts of one rig are not the values that its knobs say.
+
+    theta_real = theta_knob * exp(spread * z),      G_real = D G D,  D = diag(exp(spread * z / 2)),
+
+z a standard normal number for each entry, drawn once from the seed of the device.  Masses and springs stay positive,
+the friction matrix stays symmetric and passive, and what is zero stays zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from simbackend.imperfections.draws import stream
+from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
+
+PARTS = ("mass", *POWERS, "coupling")
+"""Parameters that are parts of the rig; the input map and its offset belong to the ports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """`spread`: relative rms deviation of every part and of the friction [1]; 0: off."""
+
+    spread: float = 0.0
+
+    def factors(self, model: OscillatorNetwork, seed: int) -> dict[str, Array]:
+        """Real value over knob value, by parameter; for `friction` the diagonal of D (n,)."""
+        drawn = {
+            name: np.exp(self.spread * stream(seed, "mismatch", name).standard_normal(model.parameters[name].shape))
+            for name in PARTS
+        }
+        drawn["friction"] = np.exp(self.spread / 2 * stream(seed, "mismatch", "friction").standard_normal(model.size))
+        return drawn
+
+
+def scaled(theta: Arrays, factors: Arrays) -> dict[str, Array]:
+    """`theta` times the factors."""
+    changed = dict(theta)
+    for name, factor in factors.items():
+        value = theta[name]
+        changed[name] = factor[:, None] * value * factor if name == "friction" else value * factor
+    return changed

@@ -1,0 +1,49 @@
+"""From the motion of the rig to what a channel shows.
+
+    shows(k) = ADC{ ([high-passed] there((1 + clock skew) t_k - late) - offset) / gain + noise }
+
+Between kicks positions move in straight lines, which is what the leapfrog does; before the first and after the last
+kick the line goes on to the state half a step away, and stays there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labrhel.arrays import Array
+from labrhel.capabilities import Converter
+from simbackend.imperfections.converters import digitize
+from simbackend.imperfections.paths import Path, high_pass
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Values (...) [unit], and where there is a converter its codes and how many of them it clipped."""
+
+    values: Array
+    codes: NDArray[np.int32] | None = None
+    over_range: int = 0
+
+
+def sampled(motion: Array, ends: tuple[float, float], step: float, path: Path, late: float, skew: float) -> Array:
+    """What arrives at the instrument at its own sampling times.
+
+    `motion` (steps,) is the signal at the kicks, `ends` half a step before the first and after the last.
+    """
+    kicks = step * np.arange(len(motion))
+    times = np.concatenate([[-step / 2], kicks, [kicks[-1] + step / 2]])
+    line = np.concatenate([[ends[0]], motion, [ends[1]]])
+    arrived = np.interp((1 + skew) * kicks - late - path.delay, times, line)
+    return high_pass(arrived, step, path.corner) if path.corner else arrived
+
+
+def shown(arrived: Array, path: Path, noise: Array | float, converter: Converter | None) -> Reading:
+    """Amplifier, noise and converter."""
+    values = (arrived - path.offset) / path.gain + noise
+    if converter is None:
+        return Reading(values)
+    codes, clipped = digitize(values, converter)
+    return Reading(codes * converter.lsb + converter.low, codes, clipped)

@@ -1,0 +1,33 @@
+"""Weak non-reciprocity: each coupled pair pulls a little harder one way than the other.
+
+    force_i += sum_j N_ij q_j,     N_ij = spread * K_ij * z_ij = -N_ji
+
+so that the coupling between i and j is K_ij (1 + x) one way and K_ij (1 - x) back.  No energy function has such a
+force; the echo's adjoint is then that of the transposed rig, and no retrace error shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from simbackend.imperfections.draws import stream
+from simbackend.models.oscillator_network import OscillatorNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class NonReciprocity:
+    """`spread`: rms of x over the coupled pairs [1]; 0: off."""
+
+    spread: float = 0.0
+
+    def matrix(self, model: OscillatorNetwork, theta: Arrays, seed: int) -> Array:
+        """N (n, n); (0, 0) when off, which the kernel skips."""
+        if not self.spread:
+            return np.zeros((0, 0))
+        drawn = self.spread * stream(seed, "reciprocity").standard_normal(len(model.edges))
+        added = np.zeros((model.size, model.size))
+        added[model.edges[:, 0], model.edges[:, 1]] = drawn * model.value("coupling", theta)
+        return added - added.T
