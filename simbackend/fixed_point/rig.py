@@ -13,17 +13,18 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities, Converter, Kind, Limits
-from labrhel.capture import Capture, PassCapture, State, Trace
-from labrhel.compiled import CompiledPass, CompiledShot
+from labrhel.capture import PassCapture, State, Trace
+from labrhel.compiled import CompiledPass
 from labrhel.errors import ProgramError
-from labrhel.program import GivenState, Hold, Reversal
+from labrhel.program import GivenState, Reversal
 from labrhel.wire.fixed_point import Codes, Format
 from simbackend.fixed_point.network import FixedPointNetwork, FixedPointRun, FixedPointState
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rig import capabilities_of
+from simbackend.serial_rig import SerialRig, played
 
 
-class FixedPointRig:
+class FixedPointRig(SerialRig[FixedPointState]):
     """`labrhel.interfaces.Rig` of an oscillator network in integer words, for shots of one `step` [model time].
 
     `overflows` counts the words that did not fit since the rig was opened; results are then still reversible, but
@@ -33,19 +34,15 @@ class FixedPointRig:
     def __init__(
         self, model: OscillatorNetwork, step: float, state: Format, coefficient: Format, name: str = "fixed"
     ) -> None:
+        still = np.zeros(model.size, np.int64)
+        super().__init__(_capabilities(capabilities_of(model, name), step, state), FixedPointState(still, still))
         self.model, self.step = model, step
         self.overflows = 0
-        self.capabilities = _capabilities(capabilities_of(model, name), step, state)
         self._knobs: dict[str, Array] = {
             item.name: model.parameters[item.name].nominal for item in self.capabilities.knobs
         }
         self._network = FixedPointNetwork.of(model, self._knobs, step, state, coefficient)
         self._knobs |= self._network.parameters()
-        self._now = self._at_rest
-
-    @property
-    def _at_rest(self) -> FixedPointState:
-        return FixedPointState(np.zeros(self.model.size, np.int64), np.zeros(self.model.size, np.int64))
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
         """Set parameters [model units]; returns the values their codes stand for, which the rule then uses."""
@@ -62,76 +59,48 @@ class FixedPointRig:
         """Knob values, as the codes stand for them."""
         return {self.capabilities.knob(name).name: self._knobs[name] for name in names}
 
-    def make_safe(self) -> None:
-        """A board that does not run drives nothing; the state goes to rest."""
-        self._now = self._at_rest
+    def _given(self, start: GivenState) -> FixedPointState:
+        return self._network.state_of(start.position.values, start.momentum.values)
 
-    def close(self) -> None:
-        """The same as `make_safe`."""
-        self.make_safe()
+    def _flipped(self, state: FixedPointState) -> FixedPointState:
+        return self._network.flipped(state)
 
-    def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
-        """Run the shots one after the other."""
-        return [self._run_shot(shot) for shot in shots]
-
-    def _run_shot(self, shot: CompiledShot) -> Capture:
-        if shot.dt != self.step:
+    def _run_pass(self, item: CompiledPass, state: FixedPointState, step: float) -> tuple[PassCapture, FixedPointState]:
+        if step != self.step:
             raise ProgramError(
-                f"the coefficients of rig {self.capabilities.rig} are for a step of {self.step:g}, not {shot.dt:g}"
+                f"the coefficients of rig {self.capabilities.rig} are for a step of {self.step:g}, not {step:g}"
             )
-        state = self._prepared(shot)
-        captures = []
-        for item in shot.passes:
-            if item.reversal is not None:
-                state = self._network.flipped(state)
-            ran = self._network.run(state, *self._codes(item), trace=bool(item.acquire.channels))
-            state, self.overflows = ran.end, self.overflows + ran.overflows
-            captures.append(self._capture(item, ran, shot.repeats))
-        self._now = state
-        return Capture(shot, tuple(captures), len(shot.passes))
-
-    def _prepared(self, shot: CompiledShot) -> FixedPointState:
-        if isinstance(shot.prepare, GivenState):
-            return self._network.state_of(shot.prepare.position.values, shot.prepare.momentum.values)
-        return self._now if isinstance(shot.prepare, Hold) else self._at_rest
+        ran = self._network.run(state, *self._codes(item), trace=bool(item.acquire.channels))
+        self.overflows += ran.overflows
+        return self._capture(item, ran), ran.end
 
     def _codes(self, item: CompiledPass) -> tuple[Codes, Codes | None]:
         """Inputs with their offsets, and the forces as kicks, in codes."""
         form = self._network.state
-        silence = np.zeros(item.steps)
-
-        def values(name: str) -> Array:
-            return item.achieved[name].values if name in item.achieved else silence
-
         offsets = self.model.value("input_offset", self._knobs)[:, None]
-        drive = form.to_codes(np.stack([values(name) for name in self.model.inputs]) + offsets, "an input")
+        drive = form.to_codes(played(item, self.model.inputs) + offsets, "an input")
         forces = self.capabilities.ports_of(Kind.FORCE)
         if not any(name in item.achieved for name in forces):
             return drive, None
-        return drive, form.to_codes(self.step * np.stack([values(name) for name in forces]), "a kick")
+        return drive, form.to_codes(self.step * played(item, forces), "a kick")
 
-    def _capture(self, item: CompiledPass, ran: FixedPointRun, repeats: int) -> PassCapture:
+    def _capture(self, item: CompiledPass, ran: FixedPointRun) -> PassCapture:
         form, every = self._network.state, item.acquire.every
-        mass = self._knobs["mass"]
-
-        def again(values: Array) -> Array:
-            return np.broadcast_to(values, (repeats, *values.shape))  # integers repeat themselves exactly
-
         traces = {}
         for name in item.acquire.channels:
             channel, row = self.capabilities.channel(name), int(name[1:]) - 1
+            codes = None
             if channel.kind is Kind.POSITION:
                 codes = ran.position_codes[row, ::every]
-                values = again(form.to_values(codes))
-                traces[name] = Trace(
-                    values, channel.unit, 0.0, self.step * every, codes=again(codes), scale=form.resolution
-                )
+                values = form.to_values(codes)
             else:
                 momenta = form.to_values(ran.momentum_codes[row])
-                velocity = ((momenta[:-1] + momenta[1:]) / 2 / mass[row])[::every]
-                traces[name] = Trace(again(velocity), channel.unit, 0.0, self.step * every)
-        end = State(again(form.to_values(ran.end.q_codes)), again(form.to_values(ran.end.p_codes)))
-        return PassCapture(traces, {}, end if item.acquire.end_state else None)
+                values = ((momenta[:-1] + momenta[1:]) / 2 / self._knobs["mass"][row])[::every]
+            words = None if codes is None else codes[None]
+            scale = 1.0 if codes is None else form.resolution
+            traces[name] = Trace(values[None], channel.unit, 0.0, self.step * every, codes=words, scale=scale)
+        end = State(form.to_values(ran.end.q_codes)[None], form.to_values(ran.end.p_codes)[None])
+        return PassCapture(traces, end_state=end if item.acquire.end_state else None)
 
 
 def _capabilities(ideal: Capabilities, step: float, form: Format) -> Capabilities:

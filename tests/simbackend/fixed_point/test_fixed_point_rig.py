@@ -7,9 +7,10 @@ import pytest
 
 from labrhel.errors import ProgramError
 from labrhel.executor import execute
+from labrhel.frozen import FrozenArray
 from labrhel.learning.train import free_run
 from labrhel.operations import RunShots
-from labrhel.program import Acquire, Pass, Rest, ShotProgram
+from labrhel.program import Acquire, GivenState, Hold, Pass, Rest, ShotProgram
 from labrhel.wire.fixed_point import Format
 from protocols.rhel import RHEL
 from simbackend.fixed_point import FixedPointRig
@@ -65,6 +66,19 @@ def test_the_trace_is_the_codes_times_their_scale() -> None:
     assert trace.values.shape == (2, 9)
     assert trace.codes is not None
     assert np.array_equal(trace.codes * trace.scale, trace.values)
+
+
+def test_repeats_start_as_the_program_says_and_after_hold_where_the_one_before_ended() -> None:
+    reference = board(16)
+    start = GivenState(FrozenArray(np.full(6, 0.2)), FrozenArray(np.zeros(6)))
+    read = (Pass(9, acquire=Acquire(("q1",), end_state=True)),)
+    again, *_ = execute(iter_shots(ShotProgram(STEP, start, read, repeats=3)), reference.handler())
+    held, *_ = execute(iter_shots(ShotProgram(STEP, Hold(), read, repeats=3)), reference.handler())
+    same, going_on = (item.last.traces["q1"].values for item in (again, held))
+    assert np.array_equal(same[0], same[2])
+    assert not np.array_equal(going_on[0], going_on[1])
+    assert held.last.end_state is not None
+    assert held.last.end_state.position.shape == (3, 6)
 
 
 def iter_shots(*shots: ShotProgram):

@@ -1,0 +1,101 @@
+"""Simulated rigs that run one shot after the other: what they share, whatever integrates the motion."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.capabilities import Capabilities
+from labrhel.capture import Capture, PassCapture, State
+from labrhel.compiled import CompiledPass, CompiledShot
+from labrhel.program import GivenState, Hold
+
+S = TypeVar("S")
+
+
+class SerialRig(ABC, Generic[S]):
+    """A `labrhel.interfaces.Rig` whose state is an S; a kind of rig supplies the knobs, the flip and one pass."""
+
+    def __init__(self, capabilities: Capabilities, rest: S) -> None:
+        self.capabilities = capabilities
+        self._rest = self._now = rest
+
+    @abstractmethod
+    def configure(self, knobs: Arrays) -> dict[str, Array]:
+        """Set parameters [model units]; returns what they are now."""
+
+    @abstractmethod
+    def read(self, names: Sequence[str]) -> dict[str, Array]:
+        """Knob values by name."""
+
+    @abstractmethod
+    def _given(self, start: GivenState) -> S:
+        """The state that a program gives."""
+
+    @abstractmethod
+    def _flipped(self, state: S) -> S:
+        """The time-reversed state."""
+
+    @abstractmethod
+    def _run_pass(self, item: CompiledPass, state: S, step: float) -> tuple[PassCapture, S]:
+        """Run one pass; its readings, those of one repeat without observables, and the state after it."""
+
+    def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
+        """Run the shots in turn."""
+        return [self._run_shot(shot) for shot in shots]
+
+    def make_safe(self) -> None:
+        """A simulation that does not run drives nothing; the state goes to rest."""
+        self._now = self._rest
+
+    def close(self) -> None:
+        """The same as `make_safe`."""
+        self.make_safe()
+
+    def _run_shot(self, shot: CompiledShot) -> Capture:
+        # Each repeat starts as the program says; after `Hold` that is where the one before has ended.
+        repeats = [self._run_once(shot) for _ in range(shot.repeats)]
+        passes = tuple(_together(readings) for readings in zip(*repeats, strict=True))
+        return Capture(shot, passes, len(shot.passes))
+
+    def _run_once(self, shot: CompiledShot) -> list[PassCapture]:
+        state = self._now if isinstance(shot.prepare, Hold) else self._rest
+        if isinstance(shot.prepare, GivenState):
+            state = self._given(shot.prepare)
+        captures = []
+        for item in shot.passes:
+            if item.reversal is not None:
+                state = self._flipped(state)
+            capture, state = self._run_pass(item, state, shot.dt)
+            captures.append(capture)
+        self._now = state
+        return captures
+
+
+def played(item: CompiledPass, names: Sequence[str]) -> Array:
+    """What reaches the ports `names` in a pass (ports, steps), zero on those that are not driven."""
+    silence = np.zeros(item.steps)
+    rows = [item.achieved[name].values if name in item.achieved else silence for name in names]
+    return np.stack(rows) if rows else np.empty((0, item.steps))
+
+
+def _together(readings: Sequence[PassCapture]) -> PassCapture:
+    """The readings of one pass in each repeat, as one."""
+    first = readings[0]
+    if len(readings) == 1:
+        return first
+    traces = {}
+    for name, trace in first.traces.items():
+        values = np.concatenate([item.traces[name].values for item in readings])
+        words = [codes for item in readings if (codes := item.traces[name].codes) is not None]
+        traces[name] = replace(trace, values=values, codes=np.concatenate(words) if words else None)
+    ends = [item.end_state for item in readings if item.end_state is not None]
+    if not ends:
+        return PassCapture(traces)
+    end = State(np.concatenate([item.position for item in ends]), np.concatenate([item.momentum for item in ends]))
+    return PassCapture(traces, end_state=end)
