@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.errors import ConfigurationError, RecordError
 from labrhel.runstore import RunReader, ShotRecord
 from labrhel.units import with_prefix
 
@@ -49,21 +50,33 @@ class RecordedEcho:
 
 def draw(reader: RunReader) -> Figure:
     """The figure of a run, six panels."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 7), layout="constrained")
     panels: list[Callable[[Axes, RunReader], None]] = [
         _loss, _tests, _parameters, _health, _echo, _response
     ]  # fmt: skip
-    for axes, panel in zip(figure.subplots(2, 3).flat, panels, strict=True):
-        panel(axes, reader)
-    figure.suptitle(f"{reader.manifest['name']}   {reader.id}   ({reader.status})", fontsize=11)
+    with rc_context({"text.parse_math": False}):  # a $ in a name or unit is a $
+        figure = Figure(figsize=(13, 7), layout="constrained")
+        for axes, panel in zip(figure.subplots(2, 3).flat, panels, strict=True):
+            panel(axes, reader)
+        figure.suptitle(f"{reader.manifest['name']}   {reader.id}   ({reader.status})", fontsize=11)
     return figure
 
 
 def save(reader: RunReader, file: Path) -> Path:
-    """Draw and write a picture; the file's ending says which kind."""
-    draw(reader).savefig(file, dpi=110)
+    """Draw and write a picture; the file's ending says which kind.
+
+    Raises ConfigurationError for an ending that no kind of picture has, RecordError if the file cannot be written.
+    """
+    figure = draw(reader)
+    kinds = figure.canvas.get_supported_filetypes()
+    if file.suffix.lower().removeprefix(".") not in kinds:
+        raise ConfigurationError(f"{file} does not end like a picture; known endings are: {', '.join(sorted(kinds))}")
+    try:
+        figure.savefig(file, dpi=110)
+    except OSError as error:
+        raise RecordError(f"the picture {file} could not be written: {error.strerror}") from error
     return file
 
 

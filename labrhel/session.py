@@ -15,6 +15,7 @@ import numpy as np
 
 from labrhel import operations
 from labrhel.arrays import Array
+from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, DryBackend, Handler, Limiting, execute
 from labrhel.executor.dry import Cost
 from labrhel.experiment import Experiment, handler_for, load_experiment
@@ -107,18 +108,36 @@ def rehearse(experiment: Experiment) -> Cost:
 
 def start(experiment: Experiment, root: Path, watch: Watch) -> Outcome:
     """Run an experiment into a new folder under `root`."""
-    rehearse(experiment)
-    writer = create_run(root, experiment.name, experiment.manifest(), experiment.config_text, experiment.policy)
+    try:
+        rehearse(experiment)
+        writer = create_run(root, experiment.name, experiment.manifest(), experiment.config_text, experiment.policy)
+    except BaseException:
+        experiment.rig.close()
+        raise
     return _drive(experiment, writer, watch)
 
 
 def planned_steps(folder: Path, steps: int | None) -> int:
-    """Steps a resumed run will have taken in all when it ends."""
-    return int(RunReader(folder).manifest["steps"]) if steps is None else steps
+    """Steps a resumed run will have taken in all when it ends: `steps`, or what it was last asked for.
+
+    Raises ConfigurationError for fewer than it has taken.
+    """
+    reader = RunReader(folder)
+    checkpoint = reader.last_checkpoint()
+    reader.close()
+    taken, last = (0, None) if checkpoint is None else (checkpoint.step, checkpoint.state.get("planned_steps"))
+    if steps is None:
+        return int(reader.manifest["steps"] if last is None else last)
+    if 0 <= steps < taken:
+        raise ConfigurationError(f"the run has taken {taken} steps; it cannot go on to {steps}")
+    return steps
 
 
 def resume(folder: Path, watch: Watch, *, steps: int | None = None) -> Outcome:
-    """Go on with a run from its last checkpoint; the result is the same as if it had never stopped."""
+    """Go on with a run from its last checkpoint; the result is the same as if it had never stopped.
+
+    Raises ConfigurationError if the recording is not the one that the run began with.
+    """
     manifest = RunReader(folder).manifest
     experiment = load_experiment(
         folder / "config.yaml",
@@ -127,8 +146,15 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None) -> Outcome:
         steps=planned_steps(folder, steps),
         home=Path(manifest["home"]),
     )
-    rehearse(experiment)
-    return _drive(experiment, RunWriter.open_for_resume(folder), watch)
+    try:
+        if manifest.get("recording") not in (None, experiment.recording):
+            raise ConfigurationError(f"the data are not those that {folder} began with; bring them back, or start anew")
+        rehearse(experiment)
+        writer = RunWriter.open_for_resume(folder)
+    except BaseException:
+        experiment.rig.close()
+        raise
+    return _drive(experiment, writer, watch)
 
 
 def _drive(experiment: Experiment, writer: RunWriter, watch: Watch) -> Outcome:
@@ -158,7 +184,8 @@ def _protocol(experiment: Experiment, writer: RunWriter) -> operations.Protocol[
     best = optimizer.best()
     errors, results = yield from _tests(experiment, best)
     yield Publish(taken, errors)
-    yield Checkpoint(taken, checkpoint_state(problem.parameters, optimizer, nudge, best) | {"results": results})
+    state = checkpoint_state(problem.parameters, optimizer, nudge, best)
+    yield Checkpoint(taken, state | {"planned_steps": experiment.steps, "results": results})
 
 
 def _tests(

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from labrhel.errors import RecordError
-from labrhel.runstore import RunReader, consolidate, list_runs
+from labrhel.errors import ConfigurationError, RecordError
+from labrhel.runstore import RunReader, consolidate, run_folders
 from labrhel.session import outcome_of
 
 
 def list_all(root: Path) -> None:
     """One line a run, newest first."""
-    readers = list_runs(root)
-    if not readers:
+    folders = run_folders(root)
+    if not folders:
         print(f"{root} holds no runs; `labrhel run CONFIG` makes one")
         return
     table = Table("id", "name", "started", "status", "gradients", "loss", "rig")
-    for reader in readers:
-        losses = _losses(reader)
-        path = f"{losses[0]:.3g} -> {losses[-1]:.3g}" if losses.size else ""
-        started = datetime.fromisoformat(reader.manifest["created"]).astimezone()
-        name, short = reader.manifest["name"], reader.id.rsplit("-", 1)[-1]
-        when = f"{started:%Y-%m-%d %H:%M}"
-        table.add_row(short, name, when, reader.status, str(losses.size), path, reader.manifest["rig"])
-        reader.close()
+    damage = []
+    for folder in folders:
+        short = folder.name.rsplit("-", 1)[-1]
+        try:
+            table.add_row(short, *map(escape, _cells(RunReader(folder))))
+        except RecordError as error:
+            table.add_row(short, "", "", "damaged")
+            damage.append(str(error))
     Console().print(table)
+    for words in damage:
+        print(f"damaged: {words}")
+
+
+def _cells(reader: RunReader) -> tuple[str, ...]:
+    losses, status = _losses(reader), reader.status
+    reader.close()
+    path = f"{losses[0]:.3g} -> {losses[-1]:.3g}" if losses.size else ""
+    started = datetime.fromisoformat(reader.manifest["created"]).astimezone()
+    manifest = reader.manifest
+    return manifest["name"], f"{started:%Y-%m-%d %H:%M}", status, str(losses.size), path, manifest["rig"]
 
 
 def show(run: str, root: Path) -> None:
@@ -65,11 +76,9 @@ def export(run: str, root: Path, file: Path) -> None:
     """Write the consolidated file of a run to `file`."""
     reader = RunReader.find(run, root)
     if file.suffix != ".nc":
-        raise RecordError(f"{file} does not end in .nc; export writes netCDF, such as run.nc")
-    made = consolidate(reader.folder)
+        raise ConfigurationError(f"{file} does not end in .nc; export writes netCDF, such as run.nc")
     file.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(made, file)
-    print(file)
+    print(consolidate(reader.folder, file))
 
 
 def _losses(reader: RunReader) -> np.ndarray:

@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from labrhel import plugins
+from labrhel.errors import ConfigurationError
 from labrhel.experiment import handler_for, load_experiment
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
 
 
 def check(config: Path, rig: str | None, tolerance: float) -> bool:
     """Print the comparison of gradients; True if all are within the tolerance."""
+    if not tolerance > 0:
+        raise ConfigurationError(f"the tolerance must be positive, not {tolerance:g}")
     experiment = load_experiment(config, rig_url=rig)
     report = check_gradient(experiment.problem, handler_for(experiment), plugins.exact_gradient(experiment.model_kind))
     gradient = report.gradient

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
 from labrhel.experiment._parts import batch_of, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import parameter_map, port_map
+from labrhel.frozen import FrozenArray, digest_of
 from labrhel.interfaces import Rig
 from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
 from labrhel.learning.task import Task, TrialSequence
@@ -70,6 +72,14 @@ class Experiment:
         """Unit of targets and read-outs."""
         return self.document.config.model.units.position
 
+    @property
+    def recording(self) -> str | None:
+        """Digest of the data of a recording; None for a teacher's, whose last bits depend on the processor."""
+        data = self.document.config.data
+        if data is None or data.file is None:
+            return None
+        return digest_of([_content(item) for item in (*self.problem.train, *chain(*self.tests.values()))])
+
     def theta(self, x: Array) -> dict[str, Array]:
         """All parameters, at the trained coordinates x."""
         return self.problem.theta(x)
@@ -89,6 +99,7 @@ class Experiment:
             "home": str(self.home.absolute()),
             "rig": self.rig_url,
             "rig_capabilities": self.rig.capabilities.digest,
+            "recording": self.recording,
             "seed": self.problem.seed,
             "steps": self.steps,
             "units": units,
@@ -97,6 +108,10 @@ class Experiment:
             "configuration": self.document.config.model_dump(mode="json"),
             "provenance": provenance(self.home, seeds),
         }
+
+
+def _content(sequence: TrialSequence) -> tuple[Any, ...]:
+    return sequence.name, sequence.inputs, FrozenArray(sequence.target), FrozenArray(sequence.weight)
 
 
 def load_experiment(

@@ -75,7 +75,8 @@ def train(
         optimizer.tell(gradient.loss, slope)
         nudge = gradient.nudge
         yield Publish(step, scalars_of(gradient, slope), gradient.warnings)
-        yield Checkpoint(step + 1, checkpoint_state(problem.parameters, optimizer, nudge, x))
+        state = checkpoint_state(problem.parameters, optimizer, nudge, x)
+        yield Checkpoint(step + 1, state | {"planned_steps": steps})
     return max(start, steps), nudge
 
 

@@ -5,7 +5,7 @@ reads, also while the run goes on; `consolidate` makes the netCDF file.
 """
 
 from labrhel.runstore.consolidate import consolidate
-from labrhel.runstore.folder import find_run
+from labrhel.runstore.folder import find_run, run_folders
 from labrhel.runstore.policy import Policy
 from labrhel.runstore.reader import OperationRecord, RunReader, ShotRecord, list_runs
 from labrhel.runstore.writer import RunWriter, create_run
@@ -20,4 +20,5 @@ __all__ = [
     "create_run",
     "find_run",
     "list_runs",
+    "run_folders",
 ]

@@ -14,29 +14,26 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn errors of writing below `path` into RecordError."""
+def writing(path: Path, so: str = "the shot was not acknowledged") -> Iterator[None]:
+    """Turn errors of writing below `path` into RecordError; `so` says what follows from them."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise RecordError(_full(path)) from error
+            raise RecordError(_full(path, so)) from error
         if error.errno in _FORBIDDEN:
-            raise RecordError(_forbidden(path)) from error
-        raise RecordError(
-            f"the record could not be written, {path}: {error.strerror}; the shot was not acknowledged"
-        ) from error
+            raise RecordError(_forbidden(path, so)) from error
+        raise RecordError(f"the record could not be written, {path}: {error.strerror}; {so}") from error
 
 
-def _full(path: Path) -> str:
+def _full(path: Path, so: str) -> str:
     return (
-        f"the record could not be written, the disk that holds {path} is full; the shot was not acknowledged; "
-        "free some space and resume the run"
+        f"the record could not be written, the disk that holds {path} is full; {so}; free some space and resume the run"
     )
 
 
-def _forbidden(path: Path) -> str:
+def _forbidden(path: Path, so: str) -> str:
     return (
-        f"the record could not be written, {path} is not writable; the shot was not acknowledged; "
+        f"the record could not be written, {path} is not writable; {so}; "
         "change its permissions or choose another folder with --out"
     )

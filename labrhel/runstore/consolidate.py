@@ -38,7 +38,7 @@ def consolidate(folder: Path, to: Path | None = None) -> Path:
         dataset = as_dataset(reader)
     finally:
         reader.close()
-    with writing(path.parent):
+    with writing(path, "the record itself is complete"):
         hidden = path.with_name(f".{path.name}.making")
         try:
             dataset.to_netcdf(hidden, engine="h5netcdf", encoding=_compressed(dataset))

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from labrhel.errors import RecordError
+from labrhel.errors import ConfigurationError, RecordError
 from labrhel.runstore._index import event
 from labrhel.runstore._journal import create_journal, frame
 from labrhel.runstore._trouble import writing
@@ -70,7 +70,7 @@ def make_run_folder(
         "command_line": list(sys.argv),
     }
     folder, hidden = root / identity, root / f".{identity}.making"
-    with writing(root):
+    with writing(root, "nothing has run"):
         try:
             (hidden / "arrays").mkdir(parents=True)
             (hidden / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -105,13 +105,20 @@ def run_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     folders = [path for path in root.iterdir() if not path.name.startswith(".") and (path / MANIFEST).is_file()]
-    return sorted(folders, key=lambda path: (read_manifest(path).get("created", ""), path.name), reverse=True)
+    return sorted(folders, key=lambda path: (_created(path), path.name), reverse=True)
+
+
+def _created(folder: Path) -> str:
+    try:
+        return str(read_manifest(folder).get("created", ""))
+    except RecordError:
+        return ""  # one damaged run must not hide the others
 
 
 def find_run(text: str, root: Path) -> Path:
     """The run that `text` names: a folder, an id below `root`, or the beginning of an id or of its last part.
 
-    Raises RecordError, naming the candidates, unless exactly one run fits.
+    Raises ConfigurationError, naming the candidates, unless exactly one run fits.
     """
     if (Path(text) / MANIFEST).is_file():
         return Path(text)
@@ -121,12 +128,12 @@ def find_run(text: str, root: Path) -> Path:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise RecordError(f"{text!r} fits {len(fitting)} runs: {_some(fitting)}; give more of the id")
+        raise ConfigurationError(f"{text!r} fits {len(fitting)} runs: {_some(fitting)}; give more of the id")
     if text and Path(text).is_dir():
-        raise RecordError(_not_a_run(Path(text)))
+        raise ConfigurationError(_not_a_run(Path(text)))
     if not folders:
-        raise RecordError(f"no run {text!r}: {root} holds no runs; name the folder that does")
-    raise RecordError(f"no run {text!r} in {root}; there are: {_some(folders)}")
+        raise ConfigurationError(f"no run {text!r}: {root} holds no runs; name the folder that does")
+    raise ConfigurationError(f"no run {text!r} in {root}; there are: {_some(folders)}")
 
 
 def _not_a_run(folder: Path) -> str:

@@ -556,12 +556,12 @@ def test_a_run_that_is_not_there_or_not_alone_is_answered_with_those_that_are(
     tmp_path: Path, text: str, said: str
 ) -> None:
     _three_runs(tmp_path)
-    with pytest.raises(RecordError, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         find_run(text, tmp_path)
 
 
 def test_where_there_are_no_runs_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="holds no runs"):
+    with pytest.raises(ConfigurationError, match="holds no runs"):
         find_run("x", tmp_path)
 
 

@@ -13,7 +13,7 @@ import xarray
 from small import SMALL
 
 from labrhel import session
-from labrhel.errors import InstrumentError
+from labrhel.errors import ConfigurationError, InstrumentError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.operations import Publish
 from labrhel.runstore import RunReader, list_runs
@@ -87,6 +87,54 @@ def test_lbfgs_is_resumed_to_the_same_bits_too(tmp_path: Path) -> None:
     resumed = session.resume(half.folder, ignore, steps=12)
     np.testing.assert_array_equal(whole.losses, resumed.losses)
     assert whole.losses[-1] < 0.01 * whole.losses[0]
+
+
+def test_a_run_that_was_asked_for_more_steps_goes_on_to_them_when_it_is_resumed_again(
+    config: Path, tmp_path: Path
+) -> None:
+    begun = session.start(load_experiment(config, steps=4), tmp_path / "runs", ignore)
+
+    def stop(published: Publish) -> None:
+        if published.step == 6 and "loss" in published.scalars:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.resume(begun.folder, stop, steps=9)
+    assert len(session.resume(begun.folder, ignore).losses) == 9
+
+
+def test_a_run_cannot_go_on_to_fewer_steps_than_it_has_taken(config: Path, tmp_path: Path) -> None:
+    begun = session.start(load_experiment(config, steps=4), tmp_path / "runs", ignore)
+    with pytest.raises(ConfigurationError, match="has taken 4 steps; it cannot go on to 3"):
+        session.resume(begun.folder, ignore, steps=3)
+    assert RunReader(begun.folder).status == "done"
+
+
+def test_a_run_is_not_resumed_on_another_recording(tmp_path: Path) -> None:
+    u = np.sin(np.arange(100.0))
+    np.savez(tmp_path / "lab.npz", u=u, y=np.roll(u, 2))
+    file = tmp_path / "recorded.yaml"
+    data = "data: {file: lab.npz, input: u, target: y, rate: 3e3, train: {start: 0, stop: 60}, skip: 5}\n"
+    file.write_text(SMALL[: SMALL.index("data:")] + data)
+    begun = session.start(load_experiment(file, steps=2), tmp_path / "runs", ignore)
+    assert len(session.resume(begun.folder, ignore, steps=3).losses) == 3
+    np.savez(tmp_path / "lab.npz", u=u, y=np.roll(u, 3))
+    with pytest.raises(ConfigurationError, match=r"the data are not those that .* began with"):
+        session.resume(begun.folder, ignore, steps=4)
+
+
+def test_warnings_that_differ_in_their_numbers_are_said_once_with_their_count() -> None:
+    words = [
+        (0, "missed by 0.42 of 7: look"),
+        (1, "missed by 1.3e-05 of 8: look"),
+        (1, "zero"),
+        (4, "missed by 2 of 9: x"),
+    ]
+    assert session.said_once(words) == (
+        "missed by 0.42 of 7: look (at gradient 0, and 1 times more)",
+        "zero",
+        "missed by 2 of 9: x",
+    )
 
 
 def test_an_error_of_the_rig_leaves_the_rig_safe_and_the_record_closed(config: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, what it returns, and what bad input leaves behind (nothing)."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +164,61 @@ def from_file(folder: Path, fault: str) -> str:
         "data: {file: recording.npz, input: u, target: y, rate: fs, substeps: 4, skip: 5, "
         "train: {starts: [0], length: 50}, test: {rest: {start: 50, stop: 100}}}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("show", "zzz"), 2, "no run 'zzz' in runs"),
+        (("resume", "RUN", "--steps", "1"), 2, "it cannot go on to 1"),
+        (("plot", "RUN", "--to", "picture.foo"), 2, "does not end like a picture"),
+        (("plot", "RUN", "--to", "nowhere/picture.png"), 3, "picture.png could not be written"),
+        (("export", "RUN", "run.txt"), 2, "does not end in .nc"),
+        (("export", "RUN", "folder.nc"), 3, "Is a directory; the record itself is complete"),
+        (("export", "RUN", "small.yaml/run.nc"), 3, "small.yaml"),
+        (("run", "small.yaml", "--out", "small.yaml"), 3, "nothing has run"),
+        (("check", "small.yaml", "--tolerance", "nan"), 2, "tolerance must be positive"),
+    ],
+)
+def test_what_cannot_be_done_with_a_run_is_one_sentence(
+    shell: Shell, words: tuple[str, ...], status: int, said: str
+) -> None:
+    shell("run", shell.write(SMALL), "--steps", "2")
+    Path("folder.nc").mkdir()
+    run = next(Path("runs").iterdir()).name
+    found, out, err = shell(*(run if word == "RUN" else word for word in words))
+    assert (found, out) == (status, "")
+    assert said in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["folder.nc", "runs", "small.yaml"]
+
+
+def test_a_damaged_run_does_not_hide_the_others(shell: Shell) -> None:
+    for _ in range(2):
+        shell("run", shell.write(SMALL), "--steps", "1")
+    spoilt, sound = sorted(Path("runs").iterdir())
+    (spoilt / "manifest.json").write_text("{")
+    status, out, _ = shell("runs")
+    assert status == 0
+    assert "done" in out
+    assert f"damaged: {spoilt / 'manifest.json'}" in out
+    assert shell("show", sound.name)[0] == 0
+    assert shell("show", spoilt.name)[0] == 3
+
+
+def test_names_and_units_with_a_dollar_are_drawn_as_they_are(shell: Shell) -> None:
+    text = SMALL.replace("position: V", 'position: "$x^$"')
+    assert shell("run", shell.write(text, "a$b^$.yaml"), "--steps", "1")[0] == 0
+
+
+def test_a_terminal_that_shows_ascii_only_gets_question_marks(tmp_path: Path) -> None:
+    (tmp_path / "größe.yaml").write_text(SMALL.replace("kind: adam", "kind: ädäm"))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[3])}
+    words = [sys.executable, "-m", "labrhel", "run", "größe.yaml"]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, env=environment, check=False)
+    assert ended.returncode == 2
+    assert b"'?d?m'" in ended.stderr
 
 
 def test_an_unstable_rig_is_a_device_failure_and_its_record_says_so(shell: Shell) -> None:
