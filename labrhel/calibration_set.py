@@ -35,5 +35,5 @@ class CalibrationSet(Digested):
 
     def number(self, subject: str, quantity: str) -> float:
         """The value of `subject.quantity`, or that of the ideal rig."""
-        known = self.values.get(f"{subject}.{quantity}")
+        known = self.values.get(f"{subject}.{quantity}") if self.values else None
         return IDEAL[quantity] if known is None else known.value

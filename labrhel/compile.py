@@ -17,9 +17,11 @@ from labrhel.errors import ProgramError
 from labrhel.frozen import FrozenArray
 from labrhel.interfaces import ParameterMap, PortMap
 from labrhel.maps import IDEAL_PARAMETERS, IDEAL_PORTS
-from labrhel.program import Acquire, Drive, GivenState, Hold, Pass, Prepare, Reversal, ShotProgram
+from labrhel.program import Acquire, Drive, GivenState, Hold, Pass, Prepare, Rest, Reversal, ShotProgram
 
 IDEAL_CALIBRATION = CalibrationSet()
+
+_KIND_OF_START = {Rest: "rest", GivenState: "state", Hold: "hold"}
 
 # Cheapest first: a restored state costs one pass a shot, a flip needs the forward pass again.
 _PREFERENCE = (Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP, Reversal.CONJUGATION)
@@ -43,12 +45,13 @@ def compile(
     passes = []
     for item in program.passes:
         _check_acquire(item.acquire, capabilities)
-        ports = {drive.port: capabilities.port(drive.port) for drive in item.drives}
+        wanted: dict[str, list[Drive]] = {}
+        for drive in item.drives:
+            wanted.setdefault(drive.port, []).append(drive)
         played, achieved = {}, {}
-        for name, port in ports.items():
-            wanted = [drive for drive in item.drives if drive.port == name]
+        for name, drives in wanted.items():
             played[name], achieved[name] = _compile_port(
-                port, wanted, program.dt, item.steps, capabilities, port_map, calibration
+                capabilities.port(name), drives, program.dt, item.steps, capabilities, port_map, calibration
             )
         passes.append(
             CompiledPass(item.steps, played, achieved, item.acquire, _choose_reversal(item, capabilities), item.keep)
@@ -62,7 +65,7 @@ def compile(
 
 
 def _check_prepare(prepare: Prepare, capabilities: Capabilities) -> None:
-    kind = {GivenState: "state", Hold: "hold"}.get(type(prepare), "rest")
+    kind = _KIND_OF_START[type(prepare)]
     if kind not in capabilities.prepares:
         offered = ", ".join(sorted(capabilities.prepares))
         raise ProgramError(f"rig {capabilities.rig} cannot be prepared by {kind!r}; it offers: {offered}")
@@ -110,7 +113,7 @@ def _compile_port(
     port_map: PortMap,
     calibration: CalibrationSet,
 ) -> tuple[Played, FrozenArray]:
-    if any(drive.waveform.is_complex for drive in drives) and not port.iq:
+    if not port.iq and any(drive.waveform.is_complex for drive in drives):
         raise ProgramError(f"port {port.name} takes real waveforms; only I/Q ports take complex ones")
     unit = capabilities.time_unit
     delay = calibration.number(port.name, "delay") / unit

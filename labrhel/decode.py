@@ -7,6 +7,7 @@ t - delay.  The record keeps the readings as they came; protocols see them decod
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 
 from labrhel.calibration_set import CalibrationSet
@@ -18,15 +19,17 @@ from labrhel.interfaces import PortMap
 def decode(capture: Capture, capabilities: Capabilities, port_map: PortMap, calibration: CalibrationSet) -> Capture:
     """The capture in model units; traces of channels that are ideal are passed on unchanged."""
     unit = capabilities.time_unit
-    passes = tuple(
-        PassCapture(
-            {name: _decode_trace(name, trace, unit, port_map, calibration) for name, trace in item.traces.items()},
-            item.observables,
-            item.end_state,
-        )
-        for item in capture.passes
-    )
+    passes = tuple([_decode_pass(item, unit, port_map, calibration) for item in capture.passes])
+    if all(map(operator.is_, passes, capture.passes)):
+        return capture
     return replace(capture, passes=passes)
+
+
+def _decode_pass(item: PassCapture, time_unit: float, port_map: PortMap, calibration: CalibrationSet) -> PassCapture:
+    traces = {name: _decode_trace(name, trace, time_unit, port_map, calibration) for name, trace in item.traces.items()}
+    if all(map(operator.is_, traces.values(), item.traces.values())):
+        return item
+    return PassCapture(traces, item.observables, item.end_state)
 
 
 def _decode_trace(name: str, trace: Trace, time_unit: float, port_map: PortMap, calibration: CalibrationSet) -> Trace:

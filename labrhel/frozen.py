@@ -43,13 +43,13 @@ class Digested:
             return self._digest
 
     def _compute_digest(self) -> str:
-        return hash_text(_content_encoder(type(self))(self))
+        return _hash(_bytes(_content_encoder(type(self))(self)))
 
-    def content(self) -> str:
-        """The canonical text whose hash is the digest, which is then known as well."""
-        text = _content_encoder(type(self))(self)
+    def content(self) -> bytes:
+        """The canonical text (UTF-8) whose hash is the digest, which is then known as well."""
+        text = _bytes(_content_encoder(type(self))(self))
         if not hasattr(self, "_digest"):
-            object.__setattr__(self, "_digest", hash_text(text))
+            object.__setattr__(self, "_digest", _hash(text))
         return text
 
     def __eq__(self, other: object) -> bool:
@@ -137,6 +137,7 @@ def encode(value: Any) -> str:
     return _ENCODERS[type(value)](value)
 
 
+@lru_cache(maxsize=1024)  # steps and offsets are the same in every shot; values that are equal have equal text
 def _encode_float(value: float) -> str:
     text = repr(value + 0.0)  # + 0.0 makes -0.0 and 0.0 the same; repr is the shortest text that reads back
     return f'{{"$float":"{text}"}}' if text[-1] in "fn" else text  # inf and nan are no JSON
@@ -218,9 +219,15 @@ _ENCODERS = _Encoders({
 
 def digest_of(value: Any) -> str:
     """Content digest of any value that `encode` accepts."""
-    return hash_text(encode(value))
+    return _hash(_bytes(encode(value)))
 
 
-def hash_text(text: str) -> str:
-    """Digest of a text."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which file names may hold
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _hash(text: bytes) -> str:
+    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()

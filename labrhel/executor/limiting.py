@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from labrhel.capabilities import Capabilities, Limits
-from labrhel.compiled import Played
+from labrhel.capabilities import Capabilities, Limits, Port
+from labrhel.compiled import CompiledShot, Played
 from labrhel.errors import LimitError
 from labrhel.executor.handler import Handler
 from labrhel.operations import Configure, Operation, RunShots
@@ -25,22 +25,25 @@ class Limiting:
         """Check, then pass on."""
         if isinstance(operation, RunShots):
             for shot in operation.compiled:
-                for name in dict.fromkeys([name for item in shot.passes for name in item.played]):
-                    self._check_port(name, [item.played.get(name) for item in shot.passes])
+                self._check_shot(shot)
         elif isinstance(operation, Configure):
             for name, value in operation.knobs.items():
                 knob = self._capabilities.knob(name)
                 check_range(f"knob {name}", np.asarray(value), knob.limits, knob.unit)
         return self._inner.do(operation)
 
-    def _check_port(self, name: str, passes: list[Played | None]) -> None:
-        port = self._capabilities.port(name)
-        for played in passes:
-            if played is not None:
+    def _check_shot(self, shot: CompiledShot) -> None:
+        slewing: dict[str, Port] = {}
+        for item in shot.passes:
+            for name, played in item.played.items():
+                port = self._capabilities.port(name)
                 check_range(f"port {name}", played.samples.values, port.limits, port.unit)
-        if port.limits.slew is not None:
+                if port.limits.slew is not None:
+                    slewing[name] = port
+        for name, port in slewing.items():
+            passes = [item.played.get(name) for item in shot.passes]
             fastest = _fastest(passes, port.safe.value) / self._capabilities.time_unit
-            if not fastest <= port.limits.slew:
+            if port.limits.slew is not None and not fastest <= port.limits.slew:
                 raise LimitError(
                     f"port {name} would slew at {fastest:.4g} {port.unit}/s; the limit is {port.limits.slew:g}; "
                     "nothing was sent; lower the drive or smooth it"
@@ -65,10 +68,12 @@ def check_range(what: str, values: np.ndarray[Any, Any], limits: Limits, unit: s
     """Raise LimitError unless all values are finite and inside [low, high]."""
     if values.size == 0:
         return
+    if values.dtype.kind == "c":
+        check_range(what, values.real, limits, unit)
+        check_range(what, values.imag, limits, unit)
+        return
     # min and max scan once each without a temporary; a NaN comes through either and fails both comparisons.
-    extremes = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
-    low = min([float(np.minimum.reduce(part, axis=None)) for part in extremes])
-    high = max([float(np.maximum.reduce(part, axis=None)) for part in extremes])
+    low, high = float(np.minimum.reduce(values, axis=None)), float(np.maximum.reduce(values, axis=None))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise LimitError(f"{what} would get a value that is not a finite number; nothing was sent")
     if low < limits.low or high > limits.high:

@@ -7,10 +7,8 @@ converter scale.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,18 +65,18 @@ def pack_capture(capture: Capture) -> PackedCapture:
             put(f"{index}/position", (item.end_state.position,))
             put(f"{index}/momentum", (item.end_state.momentum,))
         note.append((tuple(rows), tuple(item.observables), item.end_state is not None))
-    return PackedCapture(pack(small, _text(tuple(note))), large)
+    return PackedCapture(pack(small, tuple(note)), large)
 
 
 def unpack_capture(blob: bytes, files: Mapping[str, str], load: Callable[[str], Array]) -> tuple[PassCapture, ...]:
     """The passes of a capture; arrays in `files` (name -> digest) come from `load`, mapped and not yet read."""
-    small, text = unpack(blob)
+    small, note = unpack(blob)
 
     def get(name: str) -> Array:
         return small[name] if name in small else load(files[name])
 
     passes = []
-    for index, (rows, observables, has_state) in enumerate(json.loads(text)):
+    for index, (rows, observables, has_state) in enumerate(note):
         traces = {}
         for name, group, row, unit, t0, dt, over_range, scale, offset in rows:
             codes = f"{index}/codes/{group}"
@@ -92,15 +90,3 @@ def unpack_capture(blob: bytes, files: Mapping[str, str], load: Callable[[str], 
         state = State(get(f"{index}/position")[0], get(f"{index}/momentum")[0]) if has_state else None
         passes.append(PassCapture(traces, sums, state))
     return tuple(passes)
-
-
-@lru_cache(maxsize=512)
-def _text(note: tuple[Any, ...]) -> str:
-    # Shots of a run differ in their data, hardly ever in their form; building this text takes 30 us, finding it 2.
-    return json.dumps(note, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()  # a driver's t0 may be a numpy scalar
-    raise TypeError(f"a record cannot hold a {type(value).__name__} beside a trace")

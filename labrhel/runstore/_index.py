@@ -15,6 +15,8 @@ from labrhel.runstore._journal import Place, damage, frames, load
 
 Head = dict[str, Any]
 
+_ARRAY, _PROGRAM = b'{"array":"', b'{"program":"'
+
 
 class Index:
     """The frames of a journal by kind; `refresh` adds what has been written since.
@@ -28,23 +30,25 @@ class Index:
         self.end = 0
         self.events: list[Head] = []
         self.operations: list[tuple[Head, Place]] = []
-        self.arrays: dict[str, tuple[Head, Place]] = {}
+        self.arrays: dict[str, tuple[bytes, Place]] = {}
         self.programs: dict[str, Place] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Read the heads of the frames that are new."""
         for text, place in frames(self._folder, self.end):
-            head = json.loads(text)
-            if "operation" in head:
-                self.operations.append((head, place))
-            elif "array" in head:
-                self.arrays[head["array"]] = head, place
-            elif "program" in head:
-                self.programs[head["program"]] = place
-            else:
-                self.events.append(head)
             self.end = place.offset + place.size
+            # Most frames are arrays and programs; finding their digest without reading JSON takes half the time.
+            if text.startswith(_ARRAY):
+                self.arrays[_digest(text, _ARRAY)] = text, place
+            elif text.startswith(_PROGRAM):
+                self.programs[_digest(text, _PROGRAM)] = place
+            else:
+                head = json.loads(text)
+                if "operation" in head:
+                    self.operations.append((head, place))
+                else:
+                    self.events.append(head)
 
     def of_kind(self, kind: str) -> list[tuple[Head, Place]]:
         """Operations of one kind."""
@@ -58,7 +62,8 @@ class Index:
         """The array of that digest, read-only; a large one is mapped from its file."""
         if digest not in self.arrays:
             return self._large.get(digest)
-        head, place = self.arrays[digest]
+        text, place = self.arrays[digest]
+        head = json.loads(text)
         return np.frombuffer(self.load(place), head["dtype"]).reshape(head["shape"])
 
     def damaged_arrays(self) -> list[str]:
@@ -79,3 +84,17 @@ class Index:
 def event(kind: str, wall: float, words: str = "") -> str:
     """Head of a frame that says how a run goes."""
     return json.dumps({"event": kind, "wall": wall, "words": words})
+
+
+def array_head(digest: str, values: Array) -> str:
+    """Head of a frame whose data are those of an array."""
+    return f'{{"array":"{digest}","dtype":"{values.dtype.str}","shape":{list(values.shape)}}}'
+
+
+def program_head(digest: str) -> str:
+    """Head of a frame whose data are the text of a program."""
+    return f'{{"program":"{digest}"}}'
+
+
+def _digest(head: bytes, begin: bytes) -> str:
+    return head[len(begin) : head.index(b'"', len(begin))].decode()

@@ -34,8 +34,8 @@ Buffer = bytes | memoryview
 
 
 def frame(head: str, *data: Buffer) -> list[Buffer]:
-    """The pieces of one frame, to be written in order."""
-    text = head.encode("utf-8", "surrogatepass") + b"\n"
+    """The pieces of one frame, to be written in order; `head` is ASCII, as json.dumps writes it."""
+    text = head.encode("ascii") + b"\n"
     total = len(text)
     for piece in data:
         total += len(piece)

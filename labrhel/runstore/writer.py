@@ -24,7 +24,7 @@ from labrhel.program import GivenState, ShotProgram
 from labrhel.runstore._arrays import ArrayStore, bytes_of
 from labrhel.runstore._captures import pack_capture
 from labrhel.runstore._checkpoints import Slots
-from labrhel.runstore._index import Index, event
+from labrhel.runstore._index import Index, array_head, event, program_head
 from labrhel.runstore._journal import Buffer, Journal, frame
 from labrhel.runstore._lock import WriterLock
 from labrhel.runstore._packing import pack
@@ -32,6 +32,8 @@ from labrhel.runstore._values import INLINE_BELOW, pack_value
 from labrhel.runstore._verifying import content_digest
 from labrhel.runstore.folder import make_run_folder, random_token, read_manifest, utc_now
 from labrhel.runstore.policy import Policy
+
+_COPIED_BELOW = 1 << 14  # bytes; copying so few is faster than making the view of them
 
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -129,10 +131,14 @@ class RunWriter:
                 self._keep_program(program, new)
                 kept, blob = self._keep_capture(capture)
                 blobs.append(blob)
-            over = sum([trace.over_range for item in capture.passes for trace in item.traces.values()])
+            over = 0
+            for item in capture.passes:
+                for trace in item.traces.values():
+                    over += trace.over_range
+            planned, actual = float(capture.planned_start), float(capture.actual_start)
             rows.append(
-                f'["{program.digest}","{capture.shot.digest}",{encode(float(capture.planned_start))},'
-                f"{encode(float(capture.actual_start))},{capture.passes_run:d},{over:d},{kept}]"
+                f'["{program.digest}","{capture.shot.digest}",{encode(planned)},{encode(actual)},'
+                f"{capture.passes_run:d},{over:d},{kept}]"
             )
         fields = f'"order":"{operation.order}","shots":[{",".join(rows)}]'
         before = [piece for pieces in new.values() for piece in pieces]
@@ -189,7 +195,7 @@ class RunWriter:
         # Put together by hand: a tenth of the time of a JSON encoder, and every part is a number, a digest or JSON.
         head = (
             f'{{"operation":{self._seq + 1},"kind":"{kind}","attempt":{self._attempt},"step":{step:d},'
-            f'"monotonic":{self._monotonic()!r},"wall":{self._wall()!r},{fields}}}'
+            f'"monotonic":{self._monotonic():.6f},"wall":{self._wall():.6f},{fields}}}'
         )
         self._journal.append([*before, *frame(head, *data)])
         self._seq += 1
@@ -211,7 +217,7 @@ class RunWriter:
                 self._arrays.put(array)
             elif array.digest not in self._known and array.digest not in new:
                 new[array.digest] = _array_frame(array)
-        new[digest] = frame(f'{{"program":"{digest}"}}', text.encode("utf-8", "surrogatepass"))
+        new[digest] = frame(program_head(digest), text)
 
     def _keep_capture(self, capture: Capture) -> tuple[str, bytes]:
         packed = pack_capture(capture)
@@ -233,5 +239,5 @@ def _arrays_of(program: ShotProgram) -> Iterator[FrozenArray]:
 
 def _array_frame(array: FrozenArray) -> list[Buffer]:
     values = array.values
-    head = f'{{"array":"{array.digest}","dtype":"{values.dtype.str}","shape":{list(values.shape)}}}'
-    return frame(head, bytes_of(values))
+    data = bytes_of(values) if values.nbytes > _COPIED_BELOW else values.tobytes()
+    return frame(array_head(array.digest, values), data)
