@@ -133,17 +133,18 @@ def _compile_port(
     if device is values and device_dt == dt and start == 0.0:
         return Played(samples, dt, 0.0, lsb), samples
     model = port_map.to_model(port.name, samples.values)
+    delivered = None if model is samples.values else FrozenArray(model)
     model = model if ideal else model * gain + offset
     begin = start - delay - device_dt / 2 if port.timing.rates else 0.0
     if device_dt == dt and start == 0.0:
-        return Played(samples, dt, begin, lsb), FrozenArray(model)
+        return Played(samples, dt, begin, lsb, delivered), FrozenArray(model)
     kicks = dt * np.arange(steps)
     arrival = start + device_dt * np.arange(count)  # when the middle of each device sample reaches the rig
     achieved = np.interp(kicks, arrival, model)
     early = kicks < arrival[0] - device_dt / 2 * (1 + 1e-9)  # before a delayed first sample the port still idles
     if early.any():
         achieved[early] = port_map.to_model(port.name, np.array([port.safe.value]))[0] * gain + offset
-    return Played(samples, device_dt, begin, lsb), FrozenArray(achieved)
+    return Played(samples, device_dt, begin, lsb, delivered), FrozenArray(achieved)
 
 
 def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float, int, float]:

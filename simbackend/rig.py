@@ -118,6 +118,15 @@ class SimulatedRig:
         number = self._life.shots if shot is None else shot
         return self._device.parameters(self._knobs.real(number), number)
 
+    def true_inputs(self, shot: CompiledShot, number: int | None = None) -> dict[str, Array]:
+        """What really reaches each input in the first pass of `shot` (steps,), fired as number `number` (the next one).
+
+        For tests against the truth, as `true_parameters`.
+        """
+        item = shot.passes[0]
+        moment = Moment(self._life.shots if number is None else number, 0, shot.dt)
+        return {name: self._device.arriving(name, item, moment) for name in self.model.inputs if name in item.played}
+
     def make_safe(self) -> None:
         """Outputs of a simulated rig are safe whenever no shot runs; the state goes to rest."""
         self._now = (np.zeros(self.model.size), np.zeros(self.model.size))

@@ -53,7 +53,7 @@ def test_settings_narrow_what_the_rig_offers(model: OscillatorNetwork, reversal:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("sim:nothing", "known are: coupled_oscillators"),
+        ("sim:nothing", "coupled_oscillators"),
         ("sim:silverbx", "did you mean 'silverbox'?"),
         ("sim:nothing.yaml", "does not exist"),
         ("sim:coupled_oscillators", "they must agree"),
