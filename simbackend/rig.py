@@ -256,7 +256,7 @@ class SimulatedRig:
             np.zeros((batch, n)),
         )
         kick = stock.kick(step)
-        before = q.copy(), p * stock.inverse_mass
+        before = (q.copy(), p * stock.inverse_mass) if device.reads_every_kick else None
 
         def run_rows(rows: slice) -> None:
             kernels.run_passes(
@@ -272,13 +272,13 @@ class SimulatedRig:
                 "lower the drive or the anharmonic terms, or take a shorter step"
             )
         after = q, p * stock.inverse_mass
+        sees = [(name, *self._sees(name)) for name in item.acquire.channels]
         captures = []
         for row, moment in enumerate(moments):
-            motions, ends = {}, {}
-            for name in item.acquire.channels:
-                what, oscillator = self._sees(name)
-                motions[name] = (trace_q, trace_v)[what][row, oscillator]
-                ends[name] = (float(before[what][row, oscillator]), float(after[what][row, oscillator]))
+            motions = {name: (trace_q, trace_v)[what][row, oscillator] for name, what, oscillator in sees}
+            ends = {}
+            if before is not None:
+                ends = {name: (before[what][row, i], after[what][row, i]) for name, what, i in sees}
             captures.append(
                 PassCapture(
                     traces=device.traces(motions, ends, item.acquire.every, moment),
@@ -289,7 +289,7 @@ class SimulatedRig:
         return captures
 
     def _sees(self, channel: str) -> tuple[int, int]:
-        """0 for a position, 1 for a velocity, and the oscillator from 0."""
+        """What a channel sees: 0 for positions, 1 for velocities, and of which oscillator, from 0."""
         return int(self.capabilities.channel(channel).kind is Kind.VELOCITY), int(channel[1:]) - 1
 
     def _spread(self, run: object, batch: int, work: int) -> None:

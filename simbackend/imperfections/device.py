@@ -90,19 +90,22 @@ class Device:
         self._reads_truly = (
             self._reads_in_time and _perfect(self._channels) and not errors.noise and errors.adc.bits is None
         )
+        self._steady = self._drifting is None and not errors.knobs.settling
+        self._repeats = self._steady and errors.force.is_off and not errors.noise and not errors.clock.jitter
+        self._offset = [name for name, path in self._ports.items() if path.offset]
         self.capabilities = self._declared(ideal)
+        self._units = {channel.name: channel.unit for channel in ideal.channels}
         self._held = {port.name for port in self.capabilities.ports if port.timing.rates}
 
     @property
     def is_steady(self) -> bool:
         """True if the parameters are those of the knobs at every shot, so that shots may run as one batch."""
-        return self._drifting is None and not self.errors.knobs.settling
+        return self._steady
 
     @property
     def repeats_itself(self) -> bool:
         """True if the same shot fired twice gives the same bits."""
-        errors = self.errors
-        return self.is_steady and errors.force.is_off and not errors.noise and not errors.clock.jitter
+        return self._repeats
 
     @property
     def reads_every_kick(self) -> bool:
@@ -124,7 +127,8 @@ class Device:
 
     def pushing(self, item: CompiledPass) -> list[str]:
         """Ports that push in a pass: those that play, and those whose offset is there all the time."""
-        return [name for name, path in self._ports.items() if name in item.achieved or path.offset]
+        pushing = {*item.achieved, *self._offset}
+        return [name for name in self._ports if name in pushing]
 
     def arriving(self, name: str, item: CompiledPass, moment: Moment) -> Array:
         """What reaches the kicks of a pass from a port (steps,)."""
@@ -163,7 +167,7 @@ class Device:
         and after.
         """
         errors, spacing = self.errors, moment.step * every
-        units = {name: self.capabilities.channel(name).unit for name in motions}
+        units = self._units
         if self._reads_truly:
             return {name: Trace(motion[None], units[name], 0.0, spacing) for name, motion in motions.items()}
         late = errors.clock.late("readings", errors.seed, moment.shot, moment.pass_index)
