@@ -11,13 +11,14 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from benchmarks.figure import Figure, print_table
 from labrhel.capabilities import Capabilities
 from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.compile import compile as compile_shot
@@ -33,18 +34,8 @@ from simbackend.rig import SimulatedRig
 ROUNDS, COUNT = 9, 300
 CHANNELS, SAMPLES = 8, 20_000
 WITH_RIG = ", with the rig"
-NO_TARGET = (WITH_RIG, "digests of a shot")  # more than the overhead, and a part of it
+NOT_JUDGED = (WITH_RIG, "made ahead", "digests of a shot")
 TARGET_US, TARGET_MB_S = 50.0, 150.0
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the table."""
-
-    what: str
-    value: float
-    unit: str
-    target: str
 
 
 class _Canned:
@@ -182,19 +173,19 @@ def _with_limits(capabilities: Capabilities) -> Capabilities:
 
 
 def targets() -> list[Figure]:
-    """All figures."""
+    """All figures; those that hold more than the overhead, or a part of it, are printed and not judged."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        rows = [
-            Figure(name, 1e6 * value, "us", "" if name.endswith(NO_TARGET) else f"<= {TARGET_US:g}")
-            for name, value in overheads(root).items()
-        ]
-        what = f"hash, limit scan, record: {CHANNELS} x {SAMPLES} float32"
+        rows = []
+        for name, value in overheads(root).items():
+            judged = not name.endswith(NOT_JUDGED)
+            met = 1e6 * value <= TARGET_US if judged else None
+            rows.append(Figure(f"{name}{f' <= {TARGET_US:g} us' if judged else ''}", f"{1e6 * value:.1f} us", met))
+        what = f"hash, limit scan, record {CHANNELS} x {SAMPLES} float32 >= {TARGET_MB_S:g} MB/s"
         recorded, plain = rate(root)
-        rows.append(Figure(what, recorded / 1e6, "MB/s", f">= {TARGET_MB_S:g}"))
-        return [*rows, Figure("the same bytes, only written", plain / 1e6, "MB/s", "")]
+        rows.append(Figure(what, f"{recorded / 1e6:.0f} MB/s", recorded / 1e6 >= TARGET_MB_S))
+        return [*rows, Figure("the same bytes, only written", f"{plain / 1e6:.0f} MB/s", None)]
 
 
 if __name__ == "__main__":
-    for figure in targets():
-        print(f"{figure.what:48} {figure.value:8.1f} {figure.unit:5} {figure.target}")
+    print_table(targets())
