@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.runstore import RunReader, consolidate, run_folders
 from labrhel.session import outcome_of
@@ -30,7 +30,7 @@ def list_all(root: Path) -> None:
         except RecordError as error:
             table.add_row(short, "", "", "damaged")
             damage.append(str(error))
-    Console().print(table)
+    print_table(table)
     for words in damage:
         print(f"damaged: {words}")
 
@@ -95,4 +95,4 @@ def _parameters(reader: RunReader) -> None:
     for name, column in values.items():
         unit = reader.manifest.get("units", {}).get(name.partition("[")[0], "")
         table.add_row(name, f"{column[0]:.6g}", f"{column[-1]:.6g}", unit)
-    Console().print(table)
+    print_table(table)

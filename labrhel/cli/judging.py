@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from labrhel import plugins
+from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import handler_for, load_experiment
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
@@ -36,7 +36,7 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
             f"{row.difference_error:.1e}",
             verdict,
         )
-    Console().print(table)
+    print_table(table)
     for words in gradient.warnings:
         print(f"warning: {words}")
     good = all(row.passes(tolerance) for row in report.rows)

@@ -149,7 +149,7 @@ def load_experiment(
     optimizer = document.config.optimizer
     try:
         experiment = Experiment(
-            name=file.stem,
+            name=os.fsencode(file.stem).decode("utf-8", "replace"),  # whatever the locale makes of it
             home=home,
             document=document,
             rig_url=url,

@@ -207,6 +207,13 @@ def test_a_damaged_run_does_not_hide_the_others(shell: Shell) -> None:
     assert shell("show", spoilt.name)[0] == 3
 
 
+def test_a_table_is_never_cut_to_the_width_of_the_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    shell("run", shell.write(SMALL, "a_rather_long_name_of_a_configuration.yaml"), "--steps", "1")
+    assert "a_rather_long_name_of_a_configuration" in shell("runs")[1]
+    assert "readout_offset" in shell("check", "a_rather_long_name_of_a_configuration.yaml")[1]
+
+
 def test_names_and_units_with_a_dollar_are_drawn_as_they_are(shell: Shell) -> None:
     text = SMALL.replace("position: V", 'position: "$x^$"')
     assert shell("run", shell.write(text, "a$b^$.yaml"), "--steps", "1")[0] == 0
@@ -219,6 +226,17 @@ def test_a_terminal_that_shows_ascii_only_gets_question_marks(tmp_path: Path) ->
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, env=environment, check=False)
     assert ended.returncode == 2
     assert b"'?d?m'" in ended.stderr
+
+
+def test_a_file_name_that_the_locale_cannot_spell_is_still_the_name_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "größe.yaml").write_text(SMALL)
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[3])
+    words = [sys.executable, "-m", "labrhel", "run", "größe.yaml", "--steps", "1"]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "manifest.json").read_text())["name"] == "größe"
 
 
 def test_an_unstable_rig_is_a_device_failure_and_its_record_says_so(shell: Shell) -> None:
