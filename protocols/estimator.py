@@ -1,39 +1,5 @@
-"""How echoes nudged at several strengths are combined into a derivative.
+"""How echoes nudged at several strengths are combined into a derivative: see `labrhel.estimator`."""
 
-one-sided    (X(eps) - X(0)) / eps                                error of order eps; for demonstrations
-symmetric    S(eps) = (X(eps) - X(-eps)) / (2 eps)                order eps^2; exact on linear rigs
-four-point   (4 S(eps) - S(2 eps)) / 3                            order eps^4, for twice the echoes
-"""
+from labrhel.estimator import Estimator
 
-from __future__ import annotations
-
-import enum
-from collections.abc import Mapping
-
-from labrhel.arrays import Array
-
-
-class Estimator(enum.StrEnum):
-    """Which echoes are run, and how they are combined; error in eps of order 1, 2 and 4."""
-
-    ONE_SIDED = "one_sided"
-    SYMMETRIC = "symmetric"
-    FOUR_POINT = "four_point"
-
-    @property
-    def weights(self) -> dict[int, float]:
-        """Nudge level (in units of eps) -> weight; the derivative by eps is sum of weight * value / eps."""
-        return {
-            Estimator.ONE_SIDED: {1: 1.0, 0: -1.0},
-            Estimator.SYMMETRIC: {1: 0.5, -1: -0.5},
-            Estimator.FOUR_POINT: {1: 2 / 3, -1: -2 / 3, 2: -1 / 12, -2: 1 / 12},
-        }[self]
-
-    def derivative(self, values: Mapping[int, Array], eps: float) -> Array:
-        """Derivative by eps from values by nudge level; opposite levels are subtracted first, to lose no digits."""
-        terms = [
-            (weight / eps) * (values[level] - values[-level if -level in self.weights else 0])
-            for level, weight in self.weights.items()
-            if level > 0
-        ]
-        return sum(terms[1:], start=terms[0])
+__all__ = ["Estimator"]

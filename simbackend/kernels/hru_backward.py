@@ -1,0 +1,91 @@
+"""Backward passes of harmonic recurrent units over whole sequences, latest stretch first.
+
+What runs in a stretch is `hru_echoes` if nudge levels are given and `hru_tangent` else; here the inputs are replayed,
+the cotangent becomes the nudge, and what comes out of a stretch is summed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simbackend.kernels.chunks import STRETCH, correlate, gather, pour, spread
+from simbackend.kernels.compiling import compiled
+from simbackend.kernels.hru_echoes import echo_stretch
+from simbackend.kernels.hru_tangent import tangent_stretch
+from simbackend.kernels.hru_watch import add_up, watch
+
+POUR_EVERY = 8
+"""Stretches between two emptyings of the sums into float64."""
+SUMS = 5
+"""Rows of `sums`, see `hru_echoes`."""
+
+
+@compiled
+def backward(
+    state,  # (rows, 4, row) in: flipped end state of the forward pass; out: where the pass ended.  q, p of either echo
+    inputs,  # (batch, steps, d_in)                                     or m, p and their scaled differences
+    cotangent,  # (batch, steps, d_out)
+    into,  # (d_in, size) input weights, transposed
+    bias,  # (1, size)
+    gain,  # (1, row), or None for the linear unit
+    units,  # (4, row) constants of the units, see `hru`
+    readout,  # (d_out, size)
+    back,  # (d_in, size) from g to the input gradient
+    back_across,  # its transpose, see `gather`
+    upper,  # nudge of one echo in units of the cotangent, or None: mean and scaled difference
+    lower,  # nudge of the other
+    eps,  # of the difference form, or None: its limit
+    tape,  # (rows, 2 steps, row), or None to run the path backwards
+    sums,  # (rows, 5, row) float64
+    sums_in,  # (rows, d_in, size) float64
+    sums_out,  # (rows, d_out, size) float64
+    input_gradient,  # (batch, steps, d_in), or no steps if it is not wanted
+    health,  # (rows, 4, row), see `hru_watch`
+):
+    """Run every row back over all steps; see the comments."""
+    row, size, steps = state.shape[2], into.shape[1], inputs.shape[1]
+    items, kind = row // size, state.dtype
+    drive, nudge = np.zeros((STRETCH, row), kind), np.zeros((STRETCH, row), kind)
+    slope, mean = np.empty((STRETCH, row), kind), np.empty((STRETCH, row), kind)
+    part, part_in = np.zeros(sums.shape[1:], kind), np.zeros(into.shape, kind)
+    part_out, now, feed = np.zeros(readout.shape, kind), np.empty((3, row), kind), np.zeros((2, row), kind)
+    nothing, weights, amounts = np.zeros((1, size), kind), np.abs(readout), np.empty((1, readout.shape[0]), kind)
+    stretches = (steps + STRETCH - 1) // STRETCH
+    for group in range(state.shape[0]):
+        here = state[group]
+        last = min(items, inputs.shape[0] - group * items)
+        feed[:] = 0.0
+        for stretch in range(stretches - 1, -1, -1):
+            first = stretch * STRETCH
+            count = min(STRETCH, steps - first)
+            for item in range(last):
+                index, column = group * items + item, item * size
+                spread(into, bias, inputs[index], first, 0, count, drive, column)
+                spread(readout, nothing, cotangent[index], first, 0, count, nudge, column)
+                add_up(cotangent[index], first, count, amounts)
+                spread(weights, nothing, amounts, 0, 0, 1, feed, column)
+            if upper is not None:
+                echo_stretch(here, gain, units, drive, nudge, count, upper, lower, part, slope, mean)
+            elif tape is None:
+                tangent_stretch(here, gain, units, drive, nudge, count, eps, None, first, part, slope, mean)
+            else:
+                tangent_stretch(here, gain, units, drive, nudge, count, eps, tape[group], first, part, slope, mean)
+            for item in range(last):
+                index, column = group * items + item, item * size
+                correlate(inputs[index], first, count, slope, column, part_in)
+                correlate(cotangent[index], first, count, mean, column, part_out)
+                if input_gradient.shape[1] > 0:
+                    gather(back, back_across, slope, column, count, input_gradient[index], first)
+            if stretch % POUR_EVERY == 0:
+                pour(part, sums[group])
+                pour(part_in, sums_in[group])
+                pour(part_out, sums_out[group])
+            if upper is not None:
+                for i in range(row):
+                    now[0, i], now[1, i] = here[0, i] - here[2, i], here[1, i] - here[3, i]
+                    now[2, i] = (here[0, i] + here[2, i]) * 0.5
+                watch(now, 1.0 / (upper - lower), units, feed, health[group])
+            else:
+                for i in range(row):
+                    now[0, i], now[1, i], now[2, i] = here[2, i], here[3, i], here[0, i]
+                watch(now, 1.0, units, feed, health[group])
