@@ -20,6 +20,8 @@ from typing import Any, get_type_hints
 from labrhel.config import examples
 from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.problems import nearest
+from labrhel.config.reader import read
+from labrhel.config.stack import KIND, kind_of
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model, Rig
 from labrhel.learning.checking import ExactGradient
@@ -77,7 +79,8 @@ def describe_rigs() -> list[str]:
         lines.append(f"{scheme + ':':8}{words[0] if words else point.value}")
     lines += ["", "settings of sim:, as in sim:?seed=7&noise=1mV: name, default (0 or nothing is off), meaning [unit]"]
     lines += [f"  {line}" for line in ImperfectionsSection.table()] + [""]
-    return [*lines, f"examples: {', '.join(examples())}"]
+    simulated = [name for name, file in examples().items() if kind_of(read(file)) != KIND]
+    return [*lines, f"examples: {', '.join(simulated)}"]
 
 
 def _points(group: str) -> dict[str, EntryPoint]:

@@ -18,19 +18,24 @@ from labrhel import session
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.operations import Publish
 from labrhel.plots import save
+from labrhel.runnable import Runnable, own_runner, own_runner_of_run
 from labrhel.runstore import RunReader, find_run
 from labrhel.units import with_prefix
 
 INTERRUPTED = 130
 
 
-def load(config: Path, *, rig: str | None, steps: int | None, seed: int | None) -> Experiment:
+def load(config: Path, *, rig: str | None, steps: int | None, seed: int | None) -> Experiment | Runnable:
     """Read and check a configuration; nothing moves."""
-    return load_experiment(config, rig_url=rig, steps=steps, seed=seed)
+    own = own_runner(config, rig=rig, steps=steps, seed=seed)
+    return load_experiment(config, rig_url=rig, steps=steps, seed=seed) if own is None else own
 
 
-def rehearse(experiment: Experiment) -> None:
+def rehearse(experiment: Experiment | Runnable) -> None:
     """Say what one gradient would cost, having compiled and checked it."""
+    if not isinstance(experiment, Experiment):
+        print("\n".join(experiment.rehearse()))
+        return
     cost = session.rehearse(experiment)
     print(f"{experiment.name}: everything compiles, and all values are inside their limits; nothing was moved")
     print(
@@ -43,33 +48,37 @@ def _duration(seconds: float) -> str:
     return with_prefix(seconds, "s") if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
-def run(experiment: Experiment, root: Path) -> None:
+def run(experiment: Experiment | Runnable, root: Path) -> None:
     """Train with a progress bar, then say where the results lie and how good they are."""
     with _progress(experiment.steps) as watch:
-        outcome = session.start(experiment, root, watch)
-    _report(outcome)
+        if isinstance(experiment, Experiment):
+            lines = _report(session.start(experiment, root, watch))
+        else:
+            lines = experiment.start(root, watch)
+    print("\n".join(lines))
 
 
 def resume(run_name: str, root: Path, steps: int | None) -> None:
     """Go on with a run; the same report as `run`."""
     folder = find_run(run_name, root)
+    own = own_runner_of_run(folder, steps)
     with _progress(session.planned_steps(folder, steps)) as watch:
-        outcome = session.resume(folder, watch, steps=steps)
-    _report(outcome)
+        lines = _report(session.resume(folder, watch, steps=steps)) if own is None else own.resume(folder, watch)
+    print("\n".join(lines))
 
 
-def _report(outcome: session.Outcome) -> None:
+def _report(outcome: session.Outcome) -> list[str]:
     save(RunReader(outcome.folder), outcome.folder / "plot.png")
     losses = outcome.losses
-    if len(losses):
-        print(f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {len(losses)} gradients")
-    print(f"run     {outcome.folder}")
-    print(f"plot    {outcome.folder / 'plot.png'}")
-    print(f"data    {outcome.folder / 'run.nc'}   (xarray.open_dataset)")
-    for words in outcome.warnings:
-        print(f"warning: {words}")
-    for metric in outcome.metrics:
-        print(metric)
+    first = [f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {len(losses)} gradients"] if len(losses) else []
+    return [
+        *first,
+        f"run     {outcome.folder}",
+        f"plot    {outcome.folder / 'plot.png'}",
+        f"data    {outcome.folder / 'run.nc'}   (xarray.open_dataset)",
+        *(f"warning: {words}" for words in outcome.warnings),
+        *(str(metric) for metric in outcome.metrics),
+    ]
 
 
 @contextmanager

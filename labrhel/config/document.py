@@ -16,6 +16,7 @@ from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.model import ModelSection
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, read
+from labrhel.config.stack import KIND, StackConfig, kind_of
 from labrhel.config.training import OptimizerSection, ProtocolSection
 from labrhel.config.wiring import MapSection
 from labrhel.errors import ConfigurationError
@@ -54,8 +55,10 @@ class Document:
 
 
 def load(file: Path) -> Document:
-    """Read and check a file; raises ConfigurationError with file, line and key."""
+    """Read and check a file that describes a rig; raises ConfigurationError with file, line and key."""
     source = read(file)
+    if kind_of(source) == KIND:
+        raise source.error(f"a model of kind {KIND} is not a rig's: only `labrhel run` takes it", "model", "kind")
     try:
         return Document(Config.model_validate(source.data), source)
     except ValidationError as error:
@@ -64,8 +67,17 @@ def load(file: Path) -> Document:
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema that editors use to complete and check configurations (docs/config.schema.json)."""
-    schema = _tidy(Config.model_json_schema(mode="validation"))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "labrhel configuration", **schema}
+    whole = {item.__name__: _tidy(item.model_json_schema(mode="validation")) for item in (Config, StackConfig)}
+    parts = {name: part for schema in whole.values() for name, part in schema.pop("$defs").items()}
+    is_stack = {"properties": {"model": {"properties": {"kind": {"const": KIND}}, "required": ["kind"]}}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "labrhel configuration",
+        "if": {**is_stack, "required": ["model"]},
+        "then": {"$ref": "#/$defs/StackConfig"},
+        "else": {"$ref": "#/$defs/Config"},
+        "$defs": {**parts, **whole},
+    }
 
 
 def _tidy(schema: Any) -> Any:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from labrhel.config import examples, find, json_schema, load
+from labrhel.config.reader import read
+from labrhel.config.stack import kind_of, load_stack
 from labrhel.errors import ConfigurationError
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "config.schema.json"
@@ -24,7 +26,16 @@ def problem(tmp_path: Path, text: str) -> ConfigurationError:
 
 @pytest.mark.parametrize("name", sorted(examples()))
 def test_every_example_is_valid(name: str) -> None:
-    assert load(examples()[name]).config.model.kind == "oscillator_network"
+    file = examples()[name]
+    if kind_of(read(file)) == "hssm":
+        assert load_stack(file).config.model.kind == "hssm"
+    else:
+        assert load(file).config.model.kind == "oscillator_network"
+
+
+def test_a_stack_is_no_configuration_of_a_rig() -> None:
+    with pytest.raises(ConfigurationError, match=r"model\.kind: a model of kind hssm is not a rig's"):
+        load(examples()["basic_motions"])
 
 
 def test_only_the_model_is_needed(tmp_path: Path) -> None:
@@ -183,7 +194,7 @@ def test_a_configuration_is_found_by_path_and_by_example_name(tmp_path: Path) ->
     file.write_text(SMALLEST)
     assert find(file) == file
     assert find("silverbox") == examples()["silverbox"]
-    with pytest.raises(ConfigurationError, match="the examples are: coupled_oscillators"):
+    with pytest.raises(ConfigurationError, match="the examples are: basic_motions, coupled_oscillators"):
         find("silverbx")
     with pytest.raises(ConfigurationError, match="is a folder"):
         find(tmp_path)
@@ -198,7 +209,7 @@ def test_the_published_schema_is_current() -> None:
 def test_the_schema_accepts_the_examples_and_refuses_an_unknown_key() -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator(json_schema())
     for file in examples().values():
-        data = load(file).source.data
+        data = read(file).data
         assert [error.message for error in validator.iter_errors(data)] == []
         assert not validator.is_valid({**data, "rigg": "sim:"})
 

@@ -11,10 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from labrhel.arrays import Array, Arrays
-from simbackend.engines.interface import BackwardRun, ForwardRun, UnitState
+from simbackend.engines.interface import BackwardRun, Engine, ForwardRun, UnitState
+from simbackend.stacks.engines import make_engine
 from simbackend.stacks.units import LinearUnit, NonlinearUnit
 
+torch.set_num_threads(1)  # two threads that wait for each other on a busy machine take ten times as long
+
 UNITS = {"linear": LinearUnit, "nonlinear": NonlinearUnit}
+ENGINES = ("numpy", "echoes", "difference", "adjoint", "bptt")
+
+
+def engine(kind: str, name: str) -> Engine:
+    """One of the project's engines, or the small one below."""
+    return TapeEngine(kind) if name == "numpy" else make_engine(kind, name)  # type: ignore[arg-type]
 
 
 def unrolled(theta: Mapping[str, Tensor], u: Tensor, q: Tensor | None = None, p: Tensor | None = None) -> Tensor:

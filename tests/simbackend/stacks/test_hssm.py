@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
-from plain_unit import UNITS, PlainUnit, TapeEngine, cosine  # noqa: E402
+from plain_unit import ENGINES, UNITS, PlainUnit, TapeEngine, cosine, engine  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.functional import nll_loss  # noqa: E402
 
@@ -15,9 +15,9 @@ from simbackend.stacks.units import Size  # noqa: E402
 KINDS = ("linear", "nonlinear")
 
 
-def stack(kind: str, blocks: int, head: nn.Module, *, dropout: float = 0.0) -> HSSM:
+def stack(kind: str, blocks: int, head: nn.Module, *, dropout: float = 0.0, by: str = "numpy") -> HSSM:
     def make_unit(size: Size) -> nn.Module:
-        return UNITS[kind](TapeEngine(kind), size)
+        return UNITS[kind](engine(kind, by), size)
 
     return HSSM(3, [Block(5, 4, make_unit, dropout) for _ in range(blocks)], head).double()
 
@@ -37,14 +37,17 @@ def gradients(model: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by", ENGINES)
 @pytest.mark.parametrize("head", ["classification", "regression"])
-def test_six_blocks_have_the_gradient_of_automatic_differentiation_in_every_parameter(kind: str, head: str) -> None:
+def test_six_blocks_have_the_gradient_of_automatic_differentiation_in_every_parameter(
+    kind: str, by: str, head: str
+) -> None:
     torch.manual_seed(0)
-    u = torch.randn(4, 30, 3, dtype=torch.float64)
+    u = torch.randn(4, 40, 3, dtype=torch.float64)
     if head == "classification":
-        model, target = stack(kind, 6, Classify(5, 3)), torch.tensor([0, 1, 2, 0])
+        model, target = stack(kind, 6, Classify(5, 3), by=by), torch.tensor([0, 1, 2, 0])
     else:
-        model, target = stack(kind, 6, Regress(5, 2, 10)), torch.randn(4, 3, 2, dtype=torch.float64)
+        model, target = stack(kind, 6, Regress(5, 2, 10), by=by), torch.randn(4, 4, 2, dtype=torch.float64)
     found, expected = (
         gradients(each, nll_loss(each(u), target) if head == "classification" else ((each(u) - target) ** 2).mean())
         for each in (model, plain(model))
@@ -55,13 +58,14 @@ def test_six_blocks_have_the_gradient_of_automatic_differentiation_in_every_para
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_chaining_goes_through_a_graph_of_parallel_units_a_merge_and_a_skip(kind: str) -> None:
+@pytest.mark.parametrize("by", ENGINES)
+def test_chaining_goes_through_a_graph_of_parallel_units_a_merge_and_a_skip(kind: str, by: str) -> None:
     class Graph(nn.Module):
         """u -> two units side by side -> merged by a product -> a third unit, with u and one branch skipping ahead."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.left, self.right, self.last = (UNITS[kind](TapeEngine(kind), Size(3, 4, 3)) for _ in range(3))
+            self.left, self.right, self.last = (UNITS[kind](engine(kind, by), Size(3, 4, 3)) for _ in range(3))
             self.mix = nn.Linear(3, 3)
 
         def forward(self, u: torch.Tensor) -> torch.Tensor:
@@ -73,7 +77,7 @@ def test_chaining_goes_through_a_graph_of_parallel_units_a_merge_and_a_skip(kind
     twin = copy.deepcopy(graph)
     for name in ("left", "right", "last"):
         setattr(twin, name, PlainUnit(getattr(twin, name)))
-    u = torch.randn(2, 25, 3, dtype=torch.float64)
+    u = torch.randn(2, 40, 3, dtype=torch.float64)
     found = list(gradients(graph, (graph(u) ** 2).sum()).values())
     expected = list(gradients(twin, (twin(u) ** 2).sum()).values())
     order = [name for name, _ in graph.named_parameters()]

@@ -1,0 +1,120 @@
+"""A stack, assembled from its configuration and checked before anything runs: what `labrhel run` is given."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from labrhel.config.stack import StackConfig, StackDocument, load_stack
+from labrhel.data import search_path
+from labrhel.data.archive import Archive, read_archive
+from labrhel.data.samples import random_split, with_time
+from labrhel.errors import ConfigurationError
+from labrhel.runnable import Watch
+from simbackend.stacks import recording
+from simbackend.stacks.engines import make_engine
+from simbackend.stacks.hssm import HSSM, Block, Classify
+from simbackend.stacks.layer import Unit
+from simbackend.stacks.training import CLASSIFICATION, Training, seeded
+from simbackend.stacks.units import LinearUnit, NonlinearUnit, Size
+
+_UNITS = {"linear": LinearUnit, "nonlinear": NonlinearUnit}
+_TYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def build_stack(config: StackConfig, channels: int, classes: int) -> HSSM:
+    """The stack of a configuration, with random initial values from torch's stream."""
+    model, protocol = config.model, config.protocol
+
+    def make_unit(size: Size) -> Unit:
+        return _UNITS[model.unit](make_engine(model.unit, protocol.engine, protocol.eps), size)
+
+    blocks = [Block(model.hidden, model.state, make_unit, model.dropout) for _ in range(model.blocks)]
+    return HSSM(channels, blocks, Classify(model.hidden, classes)).to(_TYPES[protocol.precision])
+
+
+@dataclass(frozen=True, slots=True)
+class StackExperiment:
+    """A checked configuration with its data; a `labrhel.runnable.Runnable`.
+
+    `asked_steps` and `asked_seed` are what the command line gave instead of the file's epochs and seeds.
+    """
+
+    name: str
+    home: Path
+    document: StackDocument
+    archive: Archive
+    asked_steps: int | None
+    asked_seed: int | None
+
+    @property
+    def config(self) -> StackConfig:
+        """The configuration."""
+        return self.document.config
+
+    @property
+    def epochs(self) -> int:
+        """Epochs for each seed."""
+        return self.config.optimizer.epochs if self.asked_steps is None else self.asked_steps
+
+    @property
+    def seeds(self) -> list[int]:
+        """Trained one after the other."""
+        return self.config.optimizer.seeds if self.asked_seed is None else [self.asked_seed]
+
+    @property
+    def steps(self) -> int:
+        """Epochs of all seeds."""
+        return len(self.seeds) * self.epochs
+
+    def replacing(self, config: StackConfig) -> StackExperiment:
+        """The same experiment with another configuration, such as another engine; the data stay."""
+        return replace(self, document=replace(self.document, config=config))
+
+    def training(self, seed: int) -> Training:
+        """A fresh training: split, initial values and all that is random by `seed`."""
+        samples, optimizer = self.archive.samples, self.config.optimizer
+        if self.config.model.time_channel:
+            samples = with_time(samples)
+        with seeded(seed):
+            model = build_stack(self.config, samples.inputs[0].shape[1], len(self.archive.labels))
+        split = random_split(samples, seed)
+        return Training(model, split, CLASSIFICATION, rate=optimizer.rate, batch=optimizer.batch, seed=seed)
+
+    def rehearse(self) -> list[str]:
+        """Build a stack and say what a run would do."""
+        training = self.training(self.seeds[0])
+        count = sum(parameter.numel() for parameter in training.model.parameters())
+        split = training.split
+        return [
+            f"{self.name}: {len(split.train)} sequences to learn from, {len(split.validation)} to stop by, "
+            f"{len(split.test)} to test on, {len(self.archive.labels)} classes",
+            f"{count} parameters, {self.epochs} epochs for each of {len(self.seeds)} seeds are planned",
+        ]
+
+    def start(self, root: Path, watch: Watch) -> list[str]:
+        """Train all seeds into a new run folder under `root`."""
+        return recording.start(self, root, watch)
+
+    def resume(self, folder: Path, watch: Watch) -> list[str]:
+        """Go on from the last checkpoint of the run in `folder`."""
+        return recording.resume(self, folder, watch)
+
+
+def load(file: Path, *, home: Path, steps: int | None, seed: int | None) -> StackExperiment:
+    """The experiment of a file; the runner that `labrhel.runnable` calls.  Raises ConfigurationError."""
+    document = load_stack(file)
+    if steps is not None and steps < 1:
+        raise ConfigurationError(f"steps are epochs for each seed, 1 or more, not {steps}")
+    if seed is not None and seed < 0:
+        raise ConfigurationError(f"seed must be 0 or more, not {seed}")
+    with document.at("data", "file"):
+        archive = read_archive(document.config.data.file, search_path(home, os.environ))
+        random_split(archive.samples, 0)  # so that too few samples are found now
+    with document.at("protocol"):
+        build_stack(document.config, archive.channels, len(archive.labels))
+    return StackExperiment(file.stem, home, document, archive, steps, seed)
