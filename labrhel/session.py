@@ -19,6 +19,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, DryBackend, Handler, Limiting, execute
 from labrhel.executor.dry import Cost
 from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.frozen import digest_of
 from labrhel.learning.train import batch_at, checkpoint_state, free_run, rms_error, take_up, train
 from labrhel.operations import Checkpoint, Operation, Publish
 from labrhel.runstore import RunReader, RunWriter, consolidate, create_run
@@ -136,11 +137,14 @@ def planned_steps(folder: Path, steps: int | None) -> int:
 def resume(folder: Path, watch: Watch, *, steps: int | None = None) -> Outcome:
     """Go on with a run from its last checkpoint; the result is the same as if it had never stopped.
 
-    Raises ConfigurationError if the recording is not the one that the run began with.
+    Raises ConfigurationError if configuration or recording are not those that the run began with.
     """
-    manifest = RunReader(folder).manifest
+    reader = RunReader(folder)
+    manifest, config = reader.manifest, folder / "config.yaml"
+    if manifest.get("configuration_digest") not in (None, digest_of(reader.config_text)):
+        raise ConfigurationError(f"{config} is not what the run began with; restore it, or start a new run with it")
     experiment = load_experiment(
-        folder / "config.yaml",
+        config,
         rig_url=manifest["rig"],
         seed=manifest["seed"],
         steps=planned_steps(folder, steps),

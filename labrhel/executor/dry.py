@@ -48,9 +48,10 @@ class DryBackend:
         steps = sum(item.steps for item in shot.passes[-shot.planned_passes :])
         cost.seconds += shot.repeats * (steps * shot.dt * capabilities.time_unit + capabilities.ring_down_time)
         passes = []
-        for item in shot.passes:
+        for index, item in enumerate(shot.passes):
             kept = -(-item.steps // item.acquire.every)
-            cost.samples_played += sum(len(played.samples) for played in item.played.values())
+            if index >= len(shot.passes) - shot.planned_passes:  # what a restored state makes needless is not played
+                cost.samples_played += sum(len(played.samples) for played in item.played.values()) * shot.repeats
             cost.samples_read += kept * len(item.acquire.channels) * shot.repeats
             shape = (shot.repeats, kept)
             traces = {

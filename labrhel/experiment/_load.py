@@ -105,6 +105,7 @@ class Experiment:
             "units": units,
             "target_unit": self.target_unit,
             "time_unit": self.document.config.model.units.time,
+            "configuration_digest": digest_of(self.config_text),
             "configuration": self.document.config.model_dump(mode="json"),
             "provenance": provenance(self.home, seeds),
         }

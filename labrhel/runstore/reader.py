@@ -95,7 +95,10 @@ class RunReader:
     @property
     def config_text(self) -> str:
         """The user's file, as it was."""
-        return (self.folder / CONFIG).read_bytes().decode()
+        try:
+            return (self.folder / CONFIG).read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecordError(f"{self.folder / CONFIG} cannot be read ({error}); restore it from a copy") from error
 
     @property
     def status(self) -> str:

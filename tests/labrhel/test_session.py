@@ -13,7 +13,7 @@ import xarray
 from small import SMALL
 
 from labrhel import session
-from labrhel.errors import ConfigurationError, InstrumentError
+from labrhel.errors import ConfigurationError, InstrumentError, RecordError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.operations import Publish
 from labrhel.runstore import RunReader, list_runs
@@ -121,6 +121,17 @@ def test_a_run_is_not_resumed_on_another_recording(tmp_path: Path) -> None:
     np.savez(tmp_path / "lab.npz", u=u, y=np.roll(u, 3))
     with pytest.raises(ConfigurationError, match=r"the data are not those that .* began with"):
         session.resume(begun.folder, ignore, steps=4)
+
+
+def test_a_run_is_not_resumed_with_another_configuration(config: Path, tmp_path: Path) -> None:
+    begun = session.start(load_experiment(config, steps=2), tmp_path / "runs", ignore)
+    kept = begun.folder / "config.yaml"
+    kept.write_text(kept.read_text().replace("rate: 0.05", "rate: 0.5"))
+    with pytest.raises(ConfigurationError, match="is not what the run began with"):
+        session.resume(begun.folder, ignore, steps=3)
+    kept.write_bytes(b"\xff")
+    with pytest.raises(RecordError, match="restore it from a copy"):
+        session.resume(begun.folder, ignore, steps=3)
 
 
 def test_warnings_that_differ_in_their_numbers_are_said_once_with_their_count() -> None:

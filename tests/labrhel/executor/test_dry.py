@@ -6,7 +6,7 @@ import pytest
 from labrhel.capabilities import Limits
 from labrhel.executor import Compiling, DryBackend, Limiting, RigBackend, execute
 from labrhel.operations import Configure, RunShots
-from labrhel.program import Acquire, Pass, Rest, ShotProgram
+from labrhel.program import Acquire, Pass, Rest, Reversal, ShotProgram
 from protocols.rhel import RHEL
 from simbackend.reference import lossy_rig, reference_rig
 
@@ -44,6 +44,18 @@ def test_a_dry_run_counts_the_shots_and_passes_that_the_real_one_takes() -> None
     assert (backend.cost.shots, backend.cost.passes) == (real.shots, real.passes)
     assert backend.cost.seconds == pytest.approx(3 * 1000 * 0.1)
     assert backend.cost.samples_read == 3 * 1000 * 12
+
+
+def test_samples_count_as_often_as_they_are_played() -> None:
+    reference = reference_rig()
+    drives = reference.task.inputs(reference.sequences[0])
+    first, echo = Pass(100, drives, keep=True), Pass(50, drives, Acquire(("q1",)), echo=True)
+    program = ShotProgram(0.1, Rest(), (first, echo), 3)
+    for reversal, played in ((Reversal.STATE_RESTORE, 3 * 50), (Reversal.MOMENTUM_FLIP, 3 * 150)):
+        capabilities = replace(reference.rig.capabilities, reversals=frozenset({reversal}))
+        backend = DryBackend(capabilities)
+        Compiling(backend, capabilities).do(RunShots((program,)))
+        assert backend.cost.samples_played == played
 
 
 def test_a_dry_run_of_the_rule_with_automatic_eps_does_not_hit_the_limits_by_itself() -> None:
