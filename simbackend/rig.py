@@ -269,7 +269,7 @@ class SimulatedRig:
         if not (np.isfinite(q).all() and np.isfinite(p).all()):
             raise InstrumentError(
                 f"the simulated rig {self.capabilities.rig} diverged in pass {index + 1}: "
-                "lower the drive or the anharmonic terms, or take a shorter step"
+                "lower the drive, eps, the optimizer's rate or the anharmonic terms, or take a shorter step"
             )
         after = q, p * stock.inverse_mass
         sees = [(name, *self._sees(name)) for name in item.acquire.channels]

@@ -111,12 +111,19 @@ def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end a run in the same way: outputs safe, record closed, one sentence, status 130."""
+    """Ctrl-C and SIGTERM end a run in the same way: outputs safe, record closed, one sentence, status 130.
+
+    A second one changes nothing: an impatient finger must not leave outputs half safe.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        for ending in before:
+            signal.signal(ending, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {ending: signal.getsignal(ending) for ending in (signal.SIGINT, signal.SIGTERM)}
+    for ending in before:
+        signal.signal(ending, interrupt)
     try:
         yield
     except KeyboardInterrupt:
@@ -126,4 +133,5 @@ def _terminable() -> Iterator[None]:
         )
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for ending, handler in before.items():
+            signal.signal(ending, handler)

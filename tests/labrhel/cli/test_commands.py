@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from small import SMALL
 
 from labrhel.cli import main
+from simbackend.rig import SimulatedRig
 
 
 class Shell:
@@ -147,6 +149,12 @@ def test_bad_input_gets_one_sentence_status_2_and_leaves_nothing_behind(shell: S
     assert not Path("runs").exists()
 
 
+RECORDED = (
+    "data: {file: recording.npz, input: u, target: y, rate: 1000, substeps: 4, skip: 5, "
+    "train: {starts: [0], length: 50}, test: {rest: {start: 50, stop: 100}}}\n"
+)
+
+
 def from_file(folder: Path, fault: str) -> str:
     """The small configuration on recorded data with one fault."""
     u = np.sin(np.arange(100.0))
@@ -253,9 +261,32 @@ def test_sigterm_ends_a_run_like_ctrl_c_does(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "labrhel", "run", "small.yaml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    while not list(tmp_path.glob("runs/*/journal.log")) and child.poll() is None:
+    while not list(tmp_path.glob("runs/*/checkpoint.*")) and child.poll() is None:
         pass
     child.terminate()
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "outputs are safe" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_second_ctrl_c_does_not_keep_the_outputs_from_being_made_safe(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def make_safe(rig: SimulatedRig) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        done.append("safe")
+
+    monkeypatch.setattr(SimulatedRig, "make_safe", make_safe)
+    monkeypatch.setattr(SimulatedRig, "configure", lambda rig, knobs: signal.raise_signal(signal.SIGINT))
+    shell.write(SMALL[: SMALL.index("data:")] + RECORDED)
+    u = np.sin(np.arange(100.0))
+    np.savez("recording.npz", u=u, y=np.roll(u, 2))
+    status, _, err = shell("run", "small.yaml")
+    assert status == 130
+    assert "outputs are safe" in err
+    assert "safe" in done
+    assert "interrupted" in shell("runs")[1]
