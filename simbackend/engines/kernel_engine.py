@@ -133,7 +133,8 @@ class KernelEngine:
             ends=np.stack([layout.unfold(state[:, row]) for row in range(4)]),
             apart=1 / scale,
             response=_mean_square(layout, health[:, hru_watch.RESPONSE]),
-            position=_mean_square(layout, health[:, hru_watch.POSITION]),
+            # The kernel looks after each stretch: a short pass only where it began, at rest; so here it ends as well.
+            position=_mean_square(layout, health[:, hru_watch.POSITION]) + float(np.mean(run.end.q**2.0)),
             growth=float(layout.unfold(health[:, hru_watch.PEAK]).max(initial=1.0)),
         )
 

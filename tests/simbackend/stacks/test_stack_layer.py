@@ -44,9 +44,10 @@ def test_gradcheck_passes_for_parameters_inputs_and_start(kind: str, by: str) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("by", ENGINES)
-def test_outputs_and_gradients_are_those_of_the_unrolled_unit(kind: str, by: str) -> None:
-    made, u = unit(kind, by), inputs()
-    weight = torch.randn(2, 40, 3, dtype=torch.float64)
+@pytest.mark.parametrize("steps", [1, 6, 40])
+def test_outputs_and_gradients_are_those_of_the_unrolled_unit(kind: str, by: str, steps: int) -> None:
+    made, u = unit(kind, by), inputs(2, steps)
+    weight = torch.randn(2, steps, 3, dtype=torch.float64)
     found = torch.autograd.grad((made(u) * weight).sum(), list(made.parameters()))
     expected = torch.autograd.grad((unrolled(made.theta(), u) * weight).sum(), list(made.parameters()))
     torch.testing.assert_close(made(u), unrolled(made.theta(), u))
