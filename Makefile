@@ -33,13 +33,11 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# PyTorch is an extra.  The CPU build (+cpu sorts above the plain one) is a tenth of the size of the one with CUDA;
-# where neither its index nor this version can be had, any PyTorch that pip finds will do.
+# PyTorch is an extra; the version is one that was run, and where it cannot be had, any that pip finds will do.
 TORCH ?= torch==2.13.0
 $(VENV)/.torch: pyproject.toml | $(VENV)/.dev
 	@$(BIN)/python -c 'import torch' 2>/dev/null || \
-	  $(BIN)/python -m pip install --quiet --retries 0 "$(TORCH)" || \
-	  $(BIN)/python -m pip install --quiet torch
+	  $(BIN)/python -m pip install --quiet "$(TORCH)" || $(BIN)/python -m pip install --quiet torch
 	$(BIN)/python -m pip install --quiet --editable ".[dev,torch]"
 	@touch $@
 
