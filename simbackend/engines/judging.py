@@ -6,7 +6,7 @@ exponentially, and rounding grows with it.  Measured on random units (steps 0.02
 
     growth * u * sqrt(steps)/2        growth <= 1e3; u: unit round-off, of which echoes see u/r, since they subtract
 
-and 20 to 400 times the retrace error of the path that was run backwards.
+and 3 to 20 times the retrace error of the path that was run backwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from labrhel.arrays import Array
 from simbackend.models.recurrent_unit import RecurrentUnit
 
 _RUINED = 1e-2  # relative error from which a gradient is called ruined
-_RETRACE = 3e-4  # retrace error that goes with it
+_RETRACE = 3e-3  # retrace error that goes with it
 _RESPONSE = 0.1  # nudged further, a nonlinear unit leaves the linear response: an error of order r^2
 
 

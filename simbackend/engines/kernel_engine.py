@@ -17,6 +17,7 @@ from simbackend.engines.checks import checked, checked_cotangent
 from simbackend.engines.interface import ForwardRun, UnitState
 from simbackend.engines.layout import Layout, Tables
 from simbackend.kernels import hru, hru_backward, hru_watch
+from simbackend.kernels.chunks import STRETCH
 from simbackend.models.recurrent_unit import RecurrentUnit, UnitSums
 
 _WORTH_A_THREAD = 500_000  # oscillator-steps, about 1 ms; below it starting a thread costs more than it saves
@@ -125,6 +126,7 @@ class KernelEngine:
             )  # fmt: skip
 
         self._spread(back, layout, steps)
+        stretches = -(-steps // STRETCH)
         theta = {name: np.asarray(value, float) for name, value in run.theta.items()}
         by_unit = UnitSums(*(scale * layout.total(sums)), slope_input=scale * sums_in.sum(axis=0).T[: layout.n])
         return Backward(
@@ -132,9 +134,9 @@ class KernelEngine:
             inputs=inputs,
             ends=np.stack([layout.unfold(state[:, row]) for row in range(4)]),
             apart=1 / scale,
-            response=_mean_square(layout, health[:, hru_watch.RESPONSE]),
-            # The kernel looks after each stretch: a short pass only where it began, at rest; so here it ends as well.
-            position=_mean_square(layout, health[:, hru_watch.POSITION]) + float(np.mean(run.end.q**2.0)),
+            # The kernels look at the beginning of each stretch; the end is added, for short passes from rest.
+            response=_average(layout, health[:, hru_watch.RESPONSE]) / stretches,
+            position=(_average(layout, health[:, hru_watch.POSITION]) + _mean_square(run.end.q)) / (stretches + 1),
             growth=float(layout.unfold(health[:, hru_watch.PEAK]).max(initial=1.0)),
         )
 
@@ -153,6 +155,10 @@ class KernelEngine:
             list(pool.map(lambda part: run(*part), parts))
 
 
-def _mean_square(layout: Layout, sums: Array) -> float:
+def _average(layout: Layout, sums: Array) -> float:
     values = layout.unfold(sums).astype(float)
     return float(values.mean()) if values.size else 0.0
+
+
+def _mean_square(values: Array) -> float:
+    return float(np.mean(np.square(values, dtype=float))) if values.size else 0.0

@@ -56,6 +56,7 @@ def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tap
     drive, seen = np.zeros((STRETCH, row), q.dtype), np.empty((STRETCH, row), q.dtype)
     for group in range(q.shape[0]):
         last = min(items, inputs.shape[0] - group * items)
+        drive[:] = 0.0  # places that no sequence takes stay at rest
         for first in range(0, steps, STRETCH):
             count = min(STRETCH, steps - first)
             for item in range(last):

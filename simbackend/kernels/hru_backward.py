@@ -54,7 +54,8 @@ def backward(
     for group in range(state.shape[0]):
         here = state[group]
         last = min(items, inputs.shape[0] - group * items)
-        feed[:] = 0.0
+        # Places that no sequence takes stay at rest, and add nothing to the sums.
+        drive[:], nudge[:], feed[:] = 0.0, 0.0, 0.0
         for stretch in range(stretches - 1, -1, -1):
             first = stretch * STRETCH
             count = min(STRETCH, steps - first)
