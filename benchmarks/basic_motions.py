@@ -1,27 +1,35 @@
 """How well a stack learns BasicMotions when its gradients come from echoes, and when they come from BPTT.
 
-    python -m benchmarks.basic_motions [ENGINE ...]        default: echoes bptt
+    python -m benchmarks.basic_motions
 
 Same splits, initial values and order of the samples: only the gradients differ.  Data through LABRHEL_DATA; needs
 labrhel[torch].
 """
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 
+from benchmarks.figure import Figure, print_table
+from labrhel.arrays import Array
 from labrhel.config import find
-from simbackend.stacks.experiment import load
+from labrhel.errors import ConfigurationError
 
-EXAMPLE = "basic_motions"
 SMALLEST = 0.95
 LARGEST_GAP = 0.025
 
 
-def trained(unit: str, engine: str) -> np.ndarray:
-    """Test accuracy of every seed."""
-    file = find(EXAMPLE)
+def accuracies(unit: str, engine: str) -> Array:
+    """Test accuracy of every seed of the example (seeds,), with this unit and engine."""
+    import torch
+
+    from simbackend.stacks.experiment import load
+
+    torch.set_num_threads(1)  # the maps between the units are small: threads cost more than they save
+    file = find("basic_motions")
     experiment = load(file, home=file.parent, steps=None, seed=None)
     config = experiment.config
     changes = {
@@ -38,23 +46,18 @@ def trained(unit: str, engine: str) -> np.ndarray:
     return np.array(scores)
 
 
-def main(engines: list[str]) -> bool:
-    torch.set_num_threads(1)  # the maps between the units are small: threads cost more than they save
-    good = True
-    print(f"{'unit':12}{'engine':12}{'accuracy':>10}   seeds")
+def targets() -> Iterator[Figure]:
+    """Both units, echoes against BPTT."""
     for unit in ("linear", "nonlinear"):
-        means = {}
-        for engine in engines:
-            scores = trained(unit, engine)
-            means[engine] = scores.mean()
-            print(
-                f"{unit:12}{engine:12}{scores.mean():10.3f}   {' '.join(f'{score:.3f}' for score in scores)}",
-                flush=True,
-            )
-        good &= min(means.values()) >= SMALLEST and max(means.values()) - min(means.values()) <= LARGEST_GAP
-    print(f"all means >= {SMALLEST} and within {100 * LARGEST_GAP} points: {'yes' if good else 'NO'}")
-    return good
+        target = f"BasicMotions, {unit} units: accuracy by echoes within 2.5 points of BPTT's, both >= 0.95"
+        try:
+            echoes, bptt = (accuracies(unit, engine) for engine in ("echoes", "bptt"))
+        except (ImportError, ConfigurationError) as error:
+            yield Figure(target, f"skipped: {error}", None)
+            continue
+        met = min(echoes.mean(), bptt.mean()) >= SMALLEST and abs(echoes.mean() - bptt.mean()) <= LARGEST_GAP
+        yield Figure(target, f"{echoes.mean():.3f}, BPTT {bptt.mean():.3f} ({len(echoes)} seeds)", bool(met))
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main(sys.argv[1:] or ["echoes", "bptt"]) else 1)
+    sys.exit(0 if print_table(targets()) else 1)

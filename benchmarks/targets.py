@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks import executor_overhead, gradient_accuracy
+from benchmarks import basic_motions, executor_overhead, gradient_accuracy
 from benchmarks.figure import Figure, print_table
 from labrhel import session
 from labrhel.errors import ConfigurationError
@@ -78,6 +78,7 @@ def all_figures(rigs: int, count: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))
+    yield from basic_motions.targets()
     yield from start_up()
     yield from executor_overhead.targets()
     yield from kills(count)
