@@ -8,7 +8,9 @@ from labrhel.siblings import require_sibling
 
 def test_a_package_beside_labrhel_is_accepted() -> None:
     home = Path(labrhel.__file__).parent.parent
-    require_sibling("drivers", str(home / "drivers" / "__init__.py"))
+    file = home / "drivers" / "__init__.py"
+    assert file.exists()
+    require_sibling("drivers", str(file))  # raises if it is refused
 
 
 @pytest.mark.parametrize("file", ["/elsewhere/drivers/__init__.py", None])

@@ -65,7 +65,8 @@ def test_a_dry_run_of_the_rule_with_automatic_eps_does_not_hit_the_limits_by_its
     capabilities = limited.task.capabilities
     rule = RHEL()
     handler = Compiling(Limiting(DryBackend(capabilities), capabilities), capabilities)
-    execute(rule.gradient(limited.task, limited.sequences, limited.theta, ("stiffness",)), handler)
+    gradient = execute(rule.gradient(limited.task, limited.sequences, limited.theta, ("stiffness",)), handler)
+    assert gradient.response_ratio == 0.0  # nothing answered, and nothing was nudged harder for it
 
 
 def test_knobs_are_reported_as_asked() -> None:
