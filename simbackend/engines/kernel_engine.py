@@ -21,6 +21,7 @@ from simbackend.kernels.chunks import STRETCH
 from simbackend.models.recurrent_unit import RecurrentUnit, UnitSums
 
 _WORTH_A_THREAD = 500_000  # oscillator-steps, about 1 ms; below it starting a thread costs more than it saves
+_PIECES = 4  # for each thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,13 @@ class Backward:
 class KernelEngine:
     """Base of the compiled engines of one model, float32 or float64 as the inputs are.
 
-    `threads` 0 means as many as there are cores; the result does not depend on it.  `input_gradient` False leaves
-    dL/du away (`BackwardRun.inputs` has no steps), for first layers: it is the only array that grows with the length.
+    `threads` 0 means as many as there are cores to use; the result does not depend on it.  `input_gradient` False
+    leaves dL/du away (`BackwardRun.inputs` has no steps), for first layers, which have nobody to hand it to.
     """
 
     def __init__(self, model: RecurrentUnit, *, threads: int = 0, input_gradient: bool = True) -> None:
         self.model = model
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or _cores()
         self._input_gradient = input_gradient
 
     def forward(self, theta: Arrays, inputs: Array, start: UnitState | None = None) -> ForwardRun:
@@ -143,7 +144,9 @@ class KernelEngine:
     def _spread(self, run: Callable[[slice, slice], None], layout: Layout, steps: int) -> None:
         work = layout.rows * layout.row * steps
         workers = min(self._threads, layout.rows, max(1, work // _WORTH_A_THREAD))
-        bounds = np.linspace(0, layout.rows, workers + 1).astype(int)
+        # More parts than threads: one that is held up by another process leaves its share to the others.
+        pieces = min(layout.rows, workers * (_PIECES if workers > 1 else 1))
+        bounds = np.linspace(0, layout.rows, pieces + 1).astype(int)
         parts = [
             (slice(low, high), slice(low * layout.items, min(high * layout.items, layout.batch)))
             for low, high in pairwise(bounds)
@@ -153,6 +156,12 @@ class KernelEngine:
             return
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(lambda part: run(*part), parts))
+
+
+def _cores() -> int:
+    """Cores that this process may use, which may be fewer than there are."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _average(layout: Layout, sums: Array) -> float:
