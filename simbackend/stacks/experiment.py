@@ -1,4 +1,4 @@
-"""A stack, assembled from its configuration and checked before anything runs: what `labrhel run` is given."""
+"""A stack, assembled from its configuration and checked before anything runs."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from labrhel.data import search_path
 from labrhel.data.archive import Archive, read_archive
 from labrhel.data.samples import random_split, with_time
 from labrhel.errors import ConfigurationError
-from labrhel.runnable import Watch
-from simbackend.stacks import recording
 from simbackend.stacks.engines import make_engine
 from simbackend.stacks.hssm import HSSM, Block, Classify
 from simbackend.stacks.layer import Unit
@@ -39,7 +37,7 @@ def build_stack(config: StackConfig, channels: int, classes: int) -> HSSM:
 
 @dataclass(frozen=True, slots=True)
 class StackExperiment:
-    """A checked configuration with its data; a `labrhel.runnable.Runnable`.
+    """A checked configuration with its data.
 
     `asked_steps` and `asked_seed` are what the command line gave instead of the file's epochs and seeds.
     """
@@ -96,17 +94,9 @@ class StackExperiment:
             f"{count} parameters, {self.epochs} epochs for each of {len(self.seeds)} seeds are planned",
         ]
 
-    def start(self, root: Path, watch: Watch) -> list[str]:
-        """Train all seeds into a new run folder under `root`."""
-        return recording.start(self, root, watch)
-
-    def resume(self, folder: Path, watch: Watch) -> list[str]:
-        """Go on from the last checkpoint of the run in `folder`."""
-        return recording.resume(self, folder, watch)
-
 
 def load(file: Path, *, home: Path, steps: int | None, seed: int | None) -> StackExperiment:
-    """The experiment of a file; the runner that `labrhel.runnable` calls.  Raises ConfigurationError."""
+    """The experiment of a file.  Raises ConfigurationError."""
     document = load_stack(file)
     if steps is not None and steps < 1:
         raise ConfigurationError(f"steps are epochs for each seed, 1 or more, not {steps}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +22,9 @@ from labrhel.provenance import provenance
 from labrhel.runnable import Watch
 from labrhel.runstore import RunReader, RunWriter, consolidate, create_run
 from labrhel.runstore.policy import Policy
+from simbackend.stacks.experiment import StackExperiment
 from simbackend.stacks.layer import GradientWarning, Unit
 from simbackend.stacks.training import Training
-
-if TYPE_CHECKING:
-    from simbackend.stacks.experiment import StackExperiment
 
 SCORE = "accuracy"
 
