@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -255,14 +256,22 @@ def test_an_unstable_rig_is_a_device_failure_and_its_record_says_so(shell: Shell
     assert "failed" in shell("runs")[1]
 
 
+def has_checkpoint(runs: Path) -> bool:
+    """True once a run has written a checkpoint; its folder is renamed into place while we look."""
+    try:
+        return any(runs.glob("*/checkpoint.*"))
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_sigterm_ends_a_run_like_ctrl_c_does(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL.replace("steps: 12", "steps: 100000"))
     child = subprocess.Popen(
         [sys.executable, "-m", "labrhel", "run", "small.yaml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    while not list(tmp_path.glob("runs/*/checkpoint.*")) and child.poll() is None:
-        pass
+    while not has_checkpoint(tmp_path / "runs") and child.poll() is None:
+        time.sleep(0.01)
     child.terminate()
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
