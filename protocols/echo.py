@@ -10,10 +10,10 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError
+from labrhel.estimator import Estimator
 from labrhel.learning.task import Task
 from labrhel.program import Acquire, Drive, Pass, Role, ShotProgram
 from labrhel.waveform import Waveform
-from protocols.estimator import Estimator
 from protocols.forward import ForwardPass
 from protocols.geometry import Geometry
 

@@ -27,11 +27,11 @@ import numpy as np
 
 from labrhel.arrays import Arrays
 from labrhel.errors import ConfigurationError
+from labrhel.estimator import Estimator
 from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Configure, Protocol, RunShots
 from protocols.echo import EchoPlan, EchoReading, Wanted
-from protocols.estimator import Estimator
 from protocols.forward import ForwardBatch, read_forward
 from protocols.geometry import Geometry
 

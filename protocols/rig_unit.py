@@ -23,13 +23,13 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError
+from labrhel.estimator import Estimator
 from labrhel.learning.readout import Readout
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Configure, Protocol, RunShots
 from labrhel.program import Pass, ShotProgram
 from labrhel.waveform import Waveform
 from protocols.echo import EchoPlan, EchoReading, Wanted
-from protocols.estimator import Estimator
 from protocols.forward import ForwardPass
 from protocols.geometry import Geometry
 from simbackend.engines.interface import BackwardRun, ForwardRun, UnitState

@@ -4,7 +4,7 @@ import pytest
 
 from labrhel import plugins
 from labrhel.errors import ConfigurationError
-from protocols.estimator import Estimator
+from labrhel.estimator import Estimator
 from protocols.rhel import RHEL
 
 
