@@ -42,6 +42,7 @@ class EchoEngine(KernelEngine):
     """Physical echoes of a simulated unit; `eps` multiplies the cotangent; None: it is chosen from the response."""
 
     name = "echoes"
+    quick = True
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from labrhel.errors import ConfigurationError
 from simbackend.engines.checks import checked, checked_cotangent
 from simbackend.engines.interface import ForwardRun, UnitState
 from simbackend.engines.layout import Layout, Tables
-from simbackend.kernels import hru, hru_backward, hru_watch
+from simbackend.kernels import hru, hru_backward, hru_echoes, hru_tangent, hru_watch
 from simbackend.kernels.chunks import STRETCH
 from simbackend.models.recurrent_unit import RecurrentUnit, UnitSums
 
@@ -54,6 +54,9 @@ class KernelEngine:
     leaves dL/du away (`BackwardRun.inputs` has no steps), for first layers, which have nobody to hand it to.
     """
 
+    quick: bool | None = None
+    """Whether the forward pass takes the quick tanh, as echoes do; None: the one that keeps 1 - tanh^2."""
+
     def __init__(self, model: RecurrentUnit, *, threads: int = 0, input_gradient: bool = True) -> None:
         self.model = model
         self._threads = threads or _cores()
@@ -79,6 +82,7 @@ class KernelEngine:
             hru.forward(
                 q[rows], p[rows], inputs[items], tables.into, tables.bias, tables.gain, tables.units, tables.readout,
                 tables.readout_across, outputs[items], None if tape is None else tape[rows],
+                self.quick,
             )  # fmt: skip
 
         self._spread(run, layout, steps)
@@ -129,9 +133,13 @@ class KernelEngine:
         self._spread(back, layout, steps)
         stretches = -(-steps // STRETCH)
         theta = {name: np.asarray(value, float) for name, value in run.theta.items()}
-        by_unit = UnitSums(*(scale * layout.total(sums)), slope_input=scale * sums_in.sum(axis=0).T[: layout.n])
+        shares, mean_share = (hru_tangent.SHARES, 1.0) if levels is None else (hru_echoes.SHARES, hru_echoes.MEAN_SHARE)
+        by_unit = UnitSums(
+            *(scale * np.array(shares)[:, None] * layout.total(sums)),
+            slope_input=scale * sums_in.sum(axis=0).T[: layout.n],
+        )
         return Backward(
-            parameters={**self.model.gradients(theta, by_unit), "C": sums_out.sum(axis=0)[:, : layout.n]},
+            parameters={**self.model.gradients(theta, by_unit), "C": mean_share * sums_out.sum(axis=0)[:, : layout.n]},
             inputs=inputs,
             ends=np.stack([layout.unfold(state[:, row]) for row in range(4)]),
             apart=1 / scale,

@@ -11,22 +11,26 @@ likewise.  The equations and parameters: `simbackend.models.linear_hru` and `non
 
 from __future__ import annotations
 
-import numpy as np
-
 from simbackend.kernels.chunks import STRETCH, gather, spread
 from simbackend.kernels.compiling import compiled
-from simbackend.kernels.hyperbolic import tanh_parts
+from simbackend.kernels.hyperbolic import quick_tanh_parts, tanh_parts
 from simbackend.kernels.lanes import REGISTER_BYTES, load, store
+from simbackend.kernels.workspace import tables
 
 WIDE = 4
 """Registers in a vector here: four independent chains hide the latency of tanh.  A row is a multiple of it."""
+PAIRED = 2
+"""Registers where two paths run side by side: with more, what a step needs would not fit the registers there are."""
 STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW, FREQUENCY_ROW = 0, 1, 2, 3
 """Rows of `units`: d, k, w, and the frequency that makes positions and momenta comparable in `growth`."""
 
 
 @compiled
-def _advance(q, p, gain, units, drive, count, seen, tape, first):
-    """A stretch of steps of one row; q after each step goes into `seen`, q_h and p before the kick onto the tape."""
+def _advance(q, p, gain, units, drive, count, seen, tape, first, quick):
+    """A stretch of steps of one row; q after each step goes into `seen`, q_h and p before the kick onto the tape.
+
+    `quick` (True, or None) takes the tanh of the echoes: a path can only be retraced with the tanh it was made with.
+    """
     width = WIDE * REGISTER_BYTES // q.itemsize
     for i in range(0, q.shape[1], width):
         x, y = load(q, 0, i, WIDE), load(p, 0, i, WIDE)
@@ -40,7 +44,11 @@ def _advance(q, p, gain, units, drive, count, seen, tape, first):
             if gain is None:
                 y = y - pull * middle + push * load(drive, step, i, WIDE)
             else:
-                above, below, _ = tanh_parts(load(gain, 0, i, WIDE) * middle + load(drive, step, i, WIDE))
+                inside = load(gain, 0, i, WIDE) * middle + load(drive, step, i, WIDE)
+                if quick is None:
+                    above, below, _ = tanh_parts(inside)
+                else:
+                    above, below = quick_tanh_parts(inside)
                 y = y - pull * middle - push * above / below
             x = middle + half * y
             store(seen, step, i, x)
@@ -49,11 +57,12 @@ def _advance(q, p, gain, units, drive, count, seen, tape, first):
 
 
 @compiled
-def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tape):
+def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tape, quick):
     """Run every sequence; q, p (rows, 1, row) in: start, out: end; tape (rows, 2 steps, row) or None."""
     row, size, steps = q.shape[2], into.shape[1], inputs.shape[1]
     items = row // size
-    drive, seen = np.zeros((STRETCH, row), q.dtype), np.empty((STRETCH, row), q.dtype)
+    work = tables(2, STRETCH, row, q)
+    drive, seen = work[0], work[1]
     for group in range(q.shape[0]):
         last = min(items, inputs.shape[0] - group * items)
         drive[:] = 0.0  # places that no sequence takes stay at rest
@@ -62,8 +71,8 @@ def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tap
             for item in range(last):
                 spread(into, bias, inputs[group * items + item], first, 0, count, drive, item * size)
             if tape is None:
-                _advance(q[group], p[group], gain, units, drive, count, seen, None, first)
+                _advance(q[group], p[group], gain, units, drive, count, seen, None, first, quick)
             else:
-                _advance(q[group], p[group], gain, units, drive, count, seen, tape[group], first)
+                _advance(q[group], p[group], gain, units, drive, count, seen, tape[group], first, None)
             for item in range(last):
                 gather(readout, across, seen, item * size, count, outputs[group * items + item], first)

@@ -13,6 +13,7 @@ from simbackend.kernels.compiling import compiled
 from simbackend.kernels.hru_echoes import echo_stretch
 from simbackend.kernels.hru_tangent import tangent_stretch
 from simbackend.kernels.hru_watch import add_up, watch
+from simbackend.kernels.workspace import tables
 
 POUR_EVERY = 8
 """Stretches between two emptyings of the sums into float64."""
@@ -45,8 +46,8 @@ def backward(
     """Run every row back over all steps; see the comments."""
     row, size, steps = state.shape[2], into.shape[1], inputs.shape[1]
     items, kind = row // size, state.dtype
-    drive, nudge = np.zeros((STRETCH, row), kind), np.zeros((STRETCH, row), kind)
-    slope, mean = np.empty((STRETCH, row), kind), np.empty((STRETCH, row), kind)
+    work = tables(4, STRETCH, row, state)
+    drive, nudge, slope, mean = work[0], work[1], work[2], work[3]
     part, part_in = np.zeros(sums.shape[1:], kind), np.zeros(into.shape, kind)
     part_out, now, feed = np.zeros(readout.shape, kind), np.empty((3, row), kind), np.zeros((2, row), kind)
     nothing, weights, amounts = np.zeros((1, size), kind), np.abs(readout), np.empty((1, readout.shape[0]), kind)

@@ -6,6 +6,9 @@ Both forms are free of cancellation: near 0 because m is computed as such, far o
 n = round(y log2 e) and r = y - n log 2, exp(y) - 1 = 2^n expm1(r) + (2^n - 1).  float32: polynomial and split of
 log 2 from Cephes (Moshier, expf), 1.5e-7 relative error of tanh; float64: Taylor to r^13, |r| <= 0.35, and the split
 of log 2 of fdlibm (Sun), 4e-16.  Beyond |x| = 20 both types have reached 1; arguments are held there.
+
+`quick_tanh_parts` gives tanh alone, for those who do not need 1 - tanh(x)^2 of saturated units: in float32 a rational
+function x N(x^2)/D(x^2) of degrees 13 and 6 (coefficients as in Eigen), 5e-7, which takes 13 instructions instead of 24.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from numba.core import types
 from numba.extending import overload
 
 from simbackend.kernels.compiling import inlined
-from simbackend.kernels.lane_functions import least, magnitude, power_of_two, signed
+from simbackend.kernels.lane_functions import least, magnitude, most, power_of_two, signed
 from simbackend.kernels.lanes import Lanes
 
 _LARGEST = 20.0
@@ -76,3 +79,35 @@ def tanh_parts(x):
     """(numerator, denominator, e): tanh x = numerator / denominator, and 4 e / denominator^2 = 1 - tanh(x)^2."""
     m, e = exponentials(least(magnitude(x), _LARGEST) * -2.0)
     return signed(m, x), m + 2.0, e
+
+
+def quick_tanh_parts(x: Any) -> tuple[Any, Any]:
+    """(numerator, denominator) of tanh x."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(quick_tanh_parts, jit_options={"forceinline": True})
+def _quick_tanh_parts(x):
+    if not isinstance(x, Lanes):
+        return None
+    return _rational if x.dtype == types.float32 else _by_exponential
+
+
+def _rational(x):
+    x = most(least(x, 7.9053111), -7.9053111)
+    s = x * x
+    above = s * -2.76076847742355e-16 + 2.00018790482477e-13
+    above = above * s - 8.60467152213735e-11
+    above = above * s + 5.12229709037114e-08
+    above = above * s + 1.48572235717979e-05
+    above = above * s + 6.37261928875436e-04
+    above = above * s + 4.89352455891786e-03
+    below = s * 1.19825839466702e-06 + 1.18534705686654e-04
+    below = below * s + 2.26843463243900e-03
+    below = below * s + 4.89352518554385e-03
+    return x * above, below
+
+
+def _by_exponential(x):
+    above, below, _ = tanh_parts(x)
+    return above, below

@@ -69,5 +69,9 @@ class LinearHRU:
         )
 
     def gradients(self, theta: Arrays, sums: UnitSums) -> dict[str, Array]:
-        d = theta["d"]
-        return {"d": -sums.step, "A": -d * sums.stiffness, "B": -d[:, None] * sums.slope_input}
+        d, driven = theta["d"], np.sum(theta["B"] * sums.slope_input, axis=1)  # driven: -sum D (B u)
+        return {
+            "d": -(theta["A"] * sums.stiffness + driven + sums.kinetic),
+            "A": -d * sums.stiffness,
+            "B": -d[:, None] * sums.slope_input,
+        }

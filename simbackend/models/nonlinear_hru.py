@@ -105,7 +105,7 @@ class NonlinearHRU:
     def gradients(self, theta: Arrays, sums: UnitSums) -> dict[str, Array]:
         d, s = theta["d"], _scale(theta)
         return {
-            "d": -sums.step,
+            "d": -(theta["alpha"] * sums.stiffness + s * sums.scale + sums.kinetic),
             "A": -d * s * sums.gain,
             "B": -(d * s)[:, None] * sums.slope_input,
             "b": -d * s * sums.bias,

@@ -51,13 +51,13 @@ class UnitSums:
     """What the kernels summed over steps and batch, per unit (n,); `slope_input` (n, d_in) is sum g u^T.
 
     With D = (q+ - q-)/(2 eps) at the kick, m the mean position and g = D dt/dx:  gain: g m;  stiffness: D m;
-    scale: t D;  step: -F D + (p Dp + p' Dp')/2;  bias: g.
+    scale: t D;  kinetic: (p Dp + p' Dp')/2;  bias: g.
     """
 
     gain: Array
     stiffness: Array
     scale: Array
-    step: Array
+    kinetic: Array
     bias: Array
     slope_input: Array
 
