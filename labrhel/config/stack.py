@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from labrhel.config.fields import AutoOrPositive, Count, Positive, Section
 from labrhel.config.problems import sentence
@@ -26,7 +26,7 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class StackModelSection(Section):
-    """Encoder, blocks of one recurrent unit each, and a read-out of the mean over time."""
+    """Encoder, blocks of one recurrent unit each, and the read-out that the data ask for."""
 
     kind: Literal["hssm"] = Field(description="Hamiltonian state-space model.")
     unit: Literal["linear", "nonlinear"] = Field(default="linear", description="The recurrent unit of every block.")
@@ -57,10 +57,31 @@ class StackOptimizerSection(Section):
     seeds: Seeds = Field(default=[0, 1, 2, 3, 4], description="Trained one after the other; the mean is reported.")
 
 
-class StackDataSection(Section):
-    """A problem of the UEA archive; training and test set are merged, then split 70/15/15 at random."""
+class WindowsSection(Section):
+    """How a subject's record is cut, in readings of the heart rate (2 s each)."""
 
-    file: str = Field(description="NAME.npz or NAME_TRAIN.ts, beside this file or in the folder LABRHEL_DATA.")
+    length: Count = Field(description="Readings in each window.")
+    every: Count = Field(description="Readings from the start of one window to the start of the next.")
+
+
+class StackDataSection(Section):
+    """Either `file`, classes of the UEA archive, or `folder`, the heart rate of PPG-DaLiA; split 70/15/15 at random."""
+
+    file: str | None = Field(
+        default=None, description="NAME.npz or NAME_TRAIN.ts, beside this file or in the folder LABRHEL_DATA."
+    )
+    folder: str | None = Field(
+        default=None, description="Folder of S1/S1.pkl and so on, beside this file or in the folder LABRHEL_DATA."
+    )
+    windows: WindowsSection | None = Field(default=None, description="Windows of a folder; left out: the paper's.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> StackDataSection:
+        if (self.file is None) == (self.folder is None):
+            raise ValueError("data comes either from a file or from a folder; give one of the two")
+        if self.file is not None and self.windows is not None:
+            raise ValueError("'windows' belongs to a folder, not to a file")
+        return self
 
 
 class StackConfig(Section):

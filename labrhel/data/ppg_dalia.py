@@ -27,7 +27,11 @@ from labrhel.errors import ConfigurationError
 READING = 128
 """Samples per reading of the heart rate."""
 
+SOURCE = "archive.ics.uci.edu, dataset 495"
+"""Where the data can be had."""
+
 _HELD = {"ACC": 2, "BVP": 1, "EDA": 16, "TEMP": 16}  # repeats to reach 64 Hz
+_CHANNELS = 6
 _EARLIER = 3  # readings that end before the first window of 8 s does: at 2, 4 and 6 s
 
 
@@ -39,25 +43,32 @@ class Windows:
     every: int = 39
 
 
-def read_ppg_dalia(folder: Path, seed: int, windows: Windows | None = None) -> Split:
-    """The three sets, from a folder with `S<i>/S<i>.pkl` for one subject or more; inputs are views, not copies.
+def read_ppg_dalia(folder: Path) -> Samples:
+    """One sample a subject, its whole record, from a folder with `S<i>/S<i>.pkl` for one subject or more.
 
-    Raises ConfigurationError for a folder without subjects, a damaged file, and records too short for a window.
+    Raises ConfigurationError for a folder without subjects and for a damaged file.
     """
     files = sorted(folder.glob("S*/S*.pkl"), key=lambda file: (len(file.stem), file.stem))
     if not files:
-        raise ConfigurationError(
-            f"there is no S1/S1.pkl or other subject in {folder}; get PPG-DaLiA from archive.ics.uci.edu, dataset 495"
-        )
-    windows, generator = windows or Windows(), np.random.default_rng(seed)
+        raise ConfigurationError(f"there is no S1/S1.pkl or other subject in {folder}; get PPG-DaLiA from {SOURCE}")
+    inputs, targets = zip(*map(read_subject, files), strict=True)
+    return Samples(inputs, targets)
+
+
+def split_windows(subjects: Samples, windows: Windows, seed: int) -> Split:
+    """The three sets of windows; inputs are views of the subjects', not copies.
+
+    Raises ConfigurationError for a record that is too short for the windows.
+    """
+    generator = np.random.default_rng(seed)
     parts = [Samples((), ()) for _ in SHARES]
-    for file in files:
-        inputs, targets = read_subject(file)
+    for inputs, targets in zip(subjects.inputs, subjects.targets, strict=True):
         for index, first, last in _stretches(len(targets), generator.permutation(len(SHARES))):
             found = _cut(inputs[first * READING : last * READING], targets[first:last], windows)
             if not len(found):
                 raise ConfigurationError(
-                    f"{file.name}: a stretch of {last - first} readings is shorter than a window of {windows.length}"
+                    f"a record of {len(targets)} readings has a stretch of {last - first}, which is shorter than a "
+                    f"window of {windows.length}; shorten the windows"
                 )
             parts[index] += found
     return Split(*parts)
@@ -67,16 +78,20 @@ def read_subject(file: Path) -> tuple[Array, Array]:
     """Inputs (samples, 6) and targets (readings, 1) of a subject, float32, scaled to [-1, 1], from the same start."""
     try:
         with file.open("rb") as stream:
-            content = _ArraysOnly(stream, encoding="latin1").load()
-        wrist, rate = content["signal"]["wrist"], np.asarray(content["label"], np.float32)
-        signals = [np.repeat(_scaled(wrist[name]), times, axis=0) for name, times in _HELD.items()]
-    except (OSError, EOFError, KeyError, TypeError, ValueError, IndexError, pickle.UnpicklingError) as error:
-        raise ConfigurationError(
-            f"{file} is not a subject of PPG-DaLiA ({type(error).__name__}: {error}); unpack it again"
-        ) from None
+            return _aligned(_ArraysOnly(stream, encoding="latin1").load())
+    except Exception as error:  # damaged bytes make pickle and numpy raise nearly anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigurationError(f"{file} is not a subject of PPG-DaLiA ({reason}); unpack it again") from None
+
+
+def _aligned(content: Any) -> tuple[Array, Array]:
+    wrist, rate = content["signal"]["wrist"], np.asarray(content["label"], np.float32)
+    signals = [np.repeat(_scaled(wrist[name]), times, axis=0) for name, times in _HELD.items()]
     readings = np.concatenate([np.repeat(rate[:1], _EARLIER), rate])
     count = min(len(readings), min(len(signal) for signal in signals) // READING)
     inputs = np.concatenate([signal[: count * READING] for signal in signals], axis=1)
+    if inputs.shape[1] != _CHANNELS:
+        raise ValueError(f"it has {inputs.shape[1]} channels instead of {_CHANNELS}")
     return inputs, _scaled(readings[:count, None])
 
 

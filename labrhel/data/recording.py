@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -27,13 +27,22 @@ def find_recording(name: str, folders: Sequence[Path], source: str) -> Path:
 
     Raises ConfigurationError that says where was looked and, from `source`, where the file can be had.
     """
+    return _find("file", name, folders, source, Path.is_file)
+
+
+def find_folder(name: str, folders: Sequence[Path], source: str) -> Path:
+    """The same for a data set that is a folder of files."""
+    return _find("folder", name, folders, source, Path.is_dir)
+
+
+def _find(kind: str, name: str, folders: Sequence[Path], source: str, there: Callable[[Path], bool]) -> Path:
     for folder in folders:
-        if (folder / name).is_file():
+        if there(folder / name):
             return folder / name
     looked = ", ".join(str(folder.absolute()) for folder in folders)
     get = f"get it from {source}; " if source else ""
     raise ConfigurationError(
-        f"there is no data file {name} in {looked}; {get}"
+        f"there is no data {kind} {name} in {looked}; {get}"
         f"put it beside the configuration, or name its folder in {VARIABLE}"
     )
 

@@ -11,33 +11,33 @@ import torch
 
 from labrhel.config.stack import StackConfig, StackDocument, load_stack
 from labrhel.data import search_path
-from labrhel.data.archive import Archive, read_archive
-from labrhel.data.samples import random_split, with_time
 from labrhel.errors import ConfigurationError
 from simbackend.stacks.engines import make_engine
-from simbackend.stacks.hssm import HSSM, Block, Classify
+from simbackend.stacks.hssm import HSSM, Block
 from simbackend.stacks.layer import Unit
-from simbackend.stacks.training import CLASSIFICATION, Training, seeded
+from simbackend.stacks.problem import Problem, problem_of
+from simbackend.stacks.training import Training, seeded
 from simbackend.stacks.units import LinearUnit, NonlinearUnit, Size
 
 _UNITS = {"linear": LinearUnit, "nonlinear": NonlinearUnit}
 _TYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def build_stack(config: StackConfig, channels: int, classes: int) -> HSSM:
-    """The stack of a configuration, with random initial values from torch's stream."""
+def build_stack(config: StackConfig, problem: Problem) -> HSSM:
+    """The stack of a configuration for its problem, with random initial values from torch's stream."""
     model, protocol = config.model, config.protocol
 
     def make_unit(size: Size) -> Unit:
         return _UNITS[model.unit](make_engine(model.unit, protocol.engine, protocol.eps), size)
 
     blocks = [Block(model.hidden, model.state, make_unit, model.dropout) for _ in range(model.blocks)]
-    return HSSM(channels, blocks, Classify(model.hidden, classes)).to(_TYPES[protocol.precision])
+    stack = HSSM(problem.channels, blocks, problem.head(model.hidden), time_channel=model.time_channel)
+    return stack.to(_TYPES[protocol.precision])
 
 
 @dataclass(frozen=True, slots=True)
 class StackExperiment:
-    """A checked configuration with its data.
+    """A checked configuration with the problem it learns.
 
     `asked_steps` and `asked_seed` are what the command line gave instead of the file's epochs and seeds.
     """
@@ -45,7 +45,7 @@ class StackExperiment:
     name: str
     home: Path
     document: StackDocument
-    archive: Archive
+    problem: Problem
     asked_steps: int | None
     asked_seed: int | None
 
@@ -70,18 +70,16 @@ class StackExperiment:
         return len(self.seeds) * self.epochs
 
     def replacing(self, config: StackConfig) -> StackExperiment:
-        """The same experiment with another configuration, such as another engine; the data stay."""
+        """The same experiment with another configuration, such as another engine; the problem stays."""
         return replace(self, document=replace(self.document, config=config))
 
     def training(self, seed: int) -> Training:
         """A fresh training: split, initial values and all that is random by `seed`."""
-        samples, optimizer = self.archive.samples, self.config.optimizer
-        if self.config.model.time_channel:
-            samples = with_time(samples)
+        problem, optimizer = self.problem, self.config.optimizer
         with seeded(seed):
-            model = build_stack(self.config, samples.inputs[0].shape[1], len(self.archive.labels))
-        split = random_split(samples, seed)
-        return Training(model, split, CLASSIFICATION, rate=optimizer.rate, batch=optimizer.batch, seed=seed)
+            model = build_stack(self.config, problem)
+        split, objective = problem.split(seed), problem.objective
+        return Training(model, split, objective, rate=optimizer.rate, batch=optimizer.batch, seed=seed)
 
     def rehearse(self) -> list[str]:
         """Build a stack and say what a run would do."""
@@ -90,7 +88,7 @@ class StackExperiment:
         split = training.split
         return [
             f"{self.name}: {len(split.train)} sequences to learn from, {len(split.validation)} to stop by, "
-            f"{len(split.test)} to test on, {len(self.archive.labels)} classes",
+            f"{len(split.test)} to test on, {self.problem.targets}",
             f"{count} parameters, {self.epochs} epochs for each of {len(self.seeds)} seeds are planned",
         ]
 
@@ -102,9 +100,11 @@ def load(file: Path, *, home: Path, steps: int | None, seed: int | None) -> Stac
         raise ConfigurationError(f"steps are epochs for each seed, 1 or more, not {steps}")
     if seed is not None and seed < 0:
         raise ConfigurationError(f"seed must be 0 or more, not {seed}")
-    with document.at("data", "file"):
-        archive = read_archive(document.config.data.file, search_path(home, os.environ))
-        random_split(archive.samples, 0)  # so that too few samples are found now
+    problem = problem_of(document, search_path(home, os.environ))
+    experiment = StackExperiment(file.stem, home, document, problem, steps, seed)
+    with document.at("data"):
+        for each in experiment.seeds:  # so that too little data is found now
+            problem.split(each)
     with document.at("protocol"):
-        build_stack(document.config, archive.channels, len(archive.labels))
-    return StackExperiment(file.stem, home, document, archive, steps, seed)
+        build_stack(document.config, problem)
+    return experiment

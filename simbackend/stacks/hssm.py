@@ -66,16 +66,23 @@ class Regress(nn.Module):
 
 
 class HSSM(nn.Module):
-    """Encoder, blocks, and a head (`Classify` or `Regress`); inputs (batch, steps, d_in)."""
+    """Encoder, blocks, and a head (`Classify` or `Regress`); inputs (batch, steps, d_in).
 
-    def __init__(self, d_in: int, blocks: list[Block], head: nn.Module) -> None:
+    With `time_channel` the encoder also reads time, 0 to 1 over the sequence, as a first channel.
+    """
+
+    def __init__(self, d_in: int, blocks: list[Block], head: nn.Module, *, time_channel: bool = False) -> None:
         super().__init__()
-        self.encoder = nn.Linear(d_in, blocks[0].direct.numel())
+        self.time_channel = time_channel
+        self.encoder = nn.Linear(d_in + time_channel, blocks[0].direct.numel())
         self.blocks = nn.ModuleList(blocks)
         self.head = head
 
     def forward(self, u: Tensor) -> Tensor:
         """What the head makes of the last block."""
+        if self.time_channel:
+            time = torch.linspace(0, 1, u.shape[1], dtype=u.dtype)
+            u = torch.cat([time.expand(len(u), -1)[..., None], u], dim=-1)
         x = self.encoder(u)
         for block in self.blocks:
             x = block(x)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from labrhel.data.ppg_dalia import READING
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -37,7 +39,7 @@ PAPER: Mapping[str, Configuration] = MappingProxyType(
         "EthanolConcentration": Configuration(4, 16, 256, 1e-5, 32, time_channel=False),
         "Heartbeat": Configuration(2, 64, 16, 1e-5, 32, time_channel=True),
         "MotorImagery": Configuration(2, 128, 16, 1e-5, 32, time_channel=True),
-        "PPG-DaLiA": Configuration(6, 64, 16, 1e-4, 4, time_channel=True, output_step=128),
+        "PPG-DaLiA": Configuration(6, 64, 16, 1e-4, 4, time_channel=True, output_step=READING),
     }
 )
 """By name of the data set (the archive's own)."""

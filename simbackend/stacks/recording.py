@@ -1,8 +1,8 @@
 """The record of a stack's training: several seeds in one run folder, one step an epoch, the seeds one after the other.
 
-Published per epoch: mean training loss, validation accuracy, and the worst response ratio, retrace error and growth
-of all units at the last gradient; at the end of each seed the test `accuracy`.  A checkpoint after every epoch makes a
-resumed run the same, bit for bit.
+Published per epoch: mean training loss, the score on the validation set, and the worst response ratio, retrace error
+and growth of all units at the last gradient; at the end of each seed the score on the test set, by the name that its
+objective has.  A checkpoint after every epoch makes a resumed run the same, bit for bit.
 """
 # pyright: reportMissingImports=false
 
@@ -25,8 +25,6 @@ from labrhel.runstore.policy import Policy
 from simbackend.stacks.experiment import StackExperiment
 from simbackend.stacks.layer import GradientWarning, Unit
 from simbackend.stacks.training import Training
-
-SCORE = "accuracy"
 
 
 def start(experiment: StackExperiment, root: Path, watch: Watch) -> list[str]:
@@ -57,7 +55,7 @@ def _drive(experiment: StackExperiment, writer: RunWriter, watch: Watch) -> list
                 writer.checkpoint(Checkpoint(done, {"seed": seed, "training": _packed(training.state())}))
                 watch(published)
     consolidate(writer.folder)
-    return _report(writer.folder)
+    return _report(writer.folder, experiment.problem.objective.name)
 
 
 def _epoch(training: Training, step: int, epochs: int) -> Publish:
@@ -65,11 +63,12 @@ def _epoch(training: Training, step: int, epochs: int) -> Publish:
         warnings.simplefilter("always", GradientWarning)
         epoch = training.epoch()
     units = [module for module in training.model.modules() if isinstance(module, Unit)]
-    scalars = {"loss": epoch.loss, "validation_accuracy": epoch.validation, **_worst(units)}
+    score = training.objective.name
+    scalars = {"loss": epoch.loss, f"validation_{score}": epoch.validation, **_worst(units)}
     scalars |= {"seed": float(training.seed), "shots": 0.0, "passes": 0.0}  # no rig: nothing is fired
     if training.done == epochs:
         state = training.state()
-        scalars[SCORE] = training.test()
+        scalars[score] = training.test()
         training.restore(state)
     words = []
     for item in caught:
@@ -104,18 +103,18 @@ def _manifest(experiment: StackExperiment) -> dict[str, Any]:
     }
 
 
-def _report(folder: Path) -> list[str]:
+def _report(folder: Path, score: str) -> list[str]:
     reader = RunReader(folder)
-    scores = reader.scalars()[SCORE]
+    scores = reader.scalars()[score]
     scores = scores[np.isfinite(scores)]
     words = dict.fromkeys(text for _, text in reader.words())
     reader.close()
-    listed = ", ".join(f"{score:.3f}" for score in scores)
+    listed = ", ".join(f"{value:#.4g}" for value in scores)
     return [
         f"run     {folder}",
         f"data    {folder / 'run.nc'}   (xarray.open_dataset)",
         *(f"warning: {text}" for text in words),
-        f"test accuracy {scores.mean():.3f} (mean of {len(scores)} seeds: {listed})",
+        f"test {score.replace('_', ' ')} {scores.mean():#.4g} (mean of {len(scores)} seeds: {listed})",
     ]
 
 

@@ -27,9 +27,10 @@ from labrhel.data.samples import Samples, Split
 class Objective:
     """What is minimised, and the score that is reported: both from (prediction, target) of a batch.
 
-    `better` is +1 where a high score is good, -1 where a low one is.
+    `name` is the score's in the record; `better` is +1 where a high score is good, -1 where a low one is.
     """
 
+    name: str
     loss: Callable[[Tensor, Tensor], Tensor]
     score: Callable[[Tensor, Tensor], Tensor]
     better: int
@@ -39,10 +40,10 @@ def _accuracy(log_probability: Tensor, target: Tensor) -> Tensor:
     return (log_probability.argmax(dim=1) == target).double().mean()
 
 
-CLASSIFICATION = Objective(nll_loss, _accuracy, +1)
+CLASSIFICATION = Objective("accuracy", nll_loss, _accuracy, +1)
 """Cross entropy; the score is the accuracy."""
 
-REGRESSION = Objective(mse_loss, mse_loss, -1)
+REGRESSION = Objective("mean_square_error", mse_loss, mse_loss, -1)
 """Mean square error, which is the score too."""
 
 

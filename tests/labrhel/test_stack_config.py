@@ -31,6 +31,20 @@ def test_what_is_left_out_takes_the_paper_s_habits(tmp_path: Path) -> None:
         (SMALLEST + "protocol: {eps: 0}\n", "stack.yaml:3: protocol.eps: must be > 0, not 0"),
         (SMALLEST + "optimizer: {seeds: []}\n", "stack.yaml:3: optimizer.seeds:"),
         (SMALLEST + "rig: 'sim:'\n", "stack.yaml:3: rig: unknown key"),
+        (SMALLEST.replace("file: toy.npz", ""), "stack.yaml:2: data: data comes either from a file or from a folder"),
+        (SMALLEST.replace("toy.npz", "toy.npz, folder: ppg"), "stack.yaml:2: data: data comes either from a file or"),
+        (
+            SMALLEST.replace("toy.npz", "toy.npz, windows: {length: 4, every: 2}"),
+            "stack.yaml:2: data: 'windows' belongs to a folder, not to a file",
+        ),
+        (
+            SMALLEST.replace("file: toy.npz", "folder: ppg, windows: {length: 4}"),
+            "stack.yaml:2: data.windows: the key 'every' is missing",
+        ),
+        (
+            SMALLEST.replace("file: toy.npz", "folder: ppg, windows: {length: 4, every: 0}"),
+            "stack.yaml:2: data.windows.every: must be >= 1, not 0",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_with_file_line_and_key(tmp_path: Path, text: str, words: str) -> None:

@@ -112,6 +112,18 @@ def test_dropout_acts_in_training_only() -> None:
     torch.testing.assert_close(model(u), model(u))
 
 
+def test_the_time_channel_is_0_to_1_over_the_sequence_and_comes_first() -> None:
+    def model(channels: int, *, time_channel: bool) -> HSSM:
+        torch.manual_seed(0)
+        blocks = [Block(5, 4, lambda size: UNITS["linear"](TapeEngine("linear"), size))]
+        return HSSM(channels, blocks, Classify(5, 2), time_channel=time_channel)
+
+    u = torch.randn(2, 5, 3)
+    time = torch.tensor([0, 0.25, 0.5, 0.75, 1]).expand(2, 5)[..., None]
+    expected = model(4, time_channel=False).eval()(torch.cat([time, u], dim=-1))
+    torch.testing.assert_close(model(3, time_channel=True).eval()(u), expected)
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_every_configuration_of_the_paper_can_be_built(name: str) -> None:
     row = PAPER[name]
@@ -120,6 +132,6 @@ def test_every_configuration_of_the_paper_can_be_built(name: str) -> None:
         return UNITS["linear"](TapeEngine("linear"), size)
 
     head = Regress(row.hidden, 1, row.output_step) if row.output_step else Classify(row.hidden, 2)
-    model = HSSM(6 + row.time_channel, [Block(row.hidden, row.state, make_unit) for _ in range(row.blocks)], head)
-    steps = row.output_step or 3
-    assert model(torch.randn(2, steps, 6 + row.time_channel)).shape[0] == 2
+    blocks = [Block(row.hidden, row.state, make_unit) for _ in range(row.blocks)]
+    model = HSSM(6, blocks, head, time_channel=row.time_channel)
+    assert model(torch.randn(2, row.output_step or 3, 6)).shape[0] == 2

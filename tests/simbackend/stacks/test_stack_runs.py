@@ -13,10 +13,13 @@ from plain_unit import UNITS  # noqa: E402
 from labrhel.cli import main  # noqa: E402
 from labrhel.config import examples  # noqa: E402
 from labrhel.config.stack import load_stack  # noqa: E402
+from labrhel.data.archive import Archive  # noqa: E402
+from labrhel.data.samples import Samples  # noqa: E402
 from labrhel.operations import Publish  # noqa: E402
 from labrhel.runnable import own_runner, own_runner_of_run  # noqa: E402
 from labrhel.runstore import RunReader  # noqa: E402
 from simbackend.stacks.experiment import build_stack  # noqa: E402
+from simbackend.stacks.problem import classification  # noqa: E402
 
 CONFIG = """
 model: {kind: hssm, unit: nonlinear, blocks: 1, hidden: 4, state: 4}
@@ -136,7 +139,9 @@ def test_what_is_for_rigs_is_refused_in_one_sentence(tmp_path: Path, capsys: pyt
 
 def test_the_example_builds_the_stack_it_describes() -> None:
     config = load_stack(examples()["basic_motions"]).config
-    model = build_stack(config, 6, 4)
+    samples = Samples((np.zeros((100, 6), np.float32),), (np.array(0),))
+    model = build_stack(config, classification(Archive(samples, ("a", "b", "c", "d"))))
+    assert model(torch.zeros(1, 100, 6, dtype=torch.float64)).shape == (1, 4)
     assert len(model.blocks) == config.model.blocks
     assert isinstance(model.blocks[0].unit, UNITS[config.model.unit])
     assert next(model.parameters()).dtype == torch.float64
