@@ -1,8 +1,8 @@
-"""A simulated rig: an oscillator network behind the same interface as a bench.
+"""A simulated rig: a model behind the same interface as a bench.
 
-It runs shots that can share one kernel call as a batch, on as many threads as pay.  End states of passes marked
-`keep` are stored under a key that digests all that determines them, so an echo restores its forward pass instead of
-running it again; turning a knob forgets them.
+It runs shots that can share one call of its propagator as a batch.  End states of passes marked `keep` are stored
+under a key that digests all that determines them, so an echo restores its forward pass instead of running it again;
+turning a knob forgets them.
 """
 
 from __future__ import annotations
@@ -10,30 +10,29 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities, Channel, Kind, Knob, Limits, Port
 from labrhel.capture import Capture, PassCapture, State, Trace
-from labrhel.compiled import CompiledPass, CompiledShot
+from labrhel.compiled import CompiledShot
 from labrhel.errors import InstrumentError
 from labrhel.frozen import FrozenArray
 from labrhel.program import GivenState, Hold, Reversal
-from simbackend._stock import Stock
+from simbackend._compiled import CompiledNetwork
+from simbackend._readable import ReadableLeapfrog
 from simbackend.imperfections import IDEAL, Device, Imperfections, Knobs, Life, Moment
-from simbackend.kernels import network as kernels
-from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
+from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.propagator import Propagator, Push
+from simbackend.simulable import Simulable
 
 _POSITIVE = Limits(low=np.finfo(float).tiny)
 _STORED_STATES = 4096  # 2 n floats each
-_WORTH_A_THREAD = 200_000  # oscillator-steps; below it starting a thread costs more than it saves
 
 
-def capabilities_of(model: OscillatorNetwork, name: str) -> Capabilities:
+def capabilities_of(model: Simulable, name: str) -> Capabilities:
     """What an ideal simulated rig of `model` declares: a force port and two channels on every oscillator."""
     n = model.size
     ports = tuple(Port(item, Kind.INPUT, model.input_unit) for item in model.inputs)
@@ -67,22 +66,27 @@ class SimulatedRig:
     """A rig (labrhel.interfaces.Rig) that computes what a bench would do; ideal unless `imperfections` are given.
 
     `offers` narrows the reversals it declares, to run what a poorer rig would run.  `life` counts the shots of the
-    device, which noise and drift are functions of.
+    device, which noise and drift are functions of.  `propagator`: left out, the compiled kernels of an oscillator
+    network, on `threads` of them (0: as many as pay), and the readable leapfrog of any other model, on one.
     """
 
     def __init__(
         self,
-        model: OscillatorNetwork,
+        model: Simulable,
         name: str = "sim",
         *,
         offers: frozenset[Reversal] | None = None,
         threads: int = 0,
         imperfections: Imperfections = IDEAL,
         life: Life | None = None,
+        propagator: type[Propagator] | None = None,
     ) -> None:
         self.model = model
+        usual = CompiledNetwork if isinstance(model, OscillatorNetwork) else ReadableLeapfrog
+        self._propagates: type[Propagator] = usual if propagator is None else propagator
         declared = capabilities_of(model, name)
         declared = declared if offers is None else replace(declared, reversals=offers)
+        declared = declared if self._propagates.accumulates else replace(declared, accumulates=frozenset())
         self._device = Device(imperfections, model, declared)
         self._life = Life() if life is None else life
         self.capabilities: Capabilities = self._device.capabilities
@@ -91,7 +95,7 @@ class SimulatedRig:
             imperfections.knobs, {item.name: model.parameters[item.name].nominal for item in declared.knobs}
         )
         self._port_names = tuple(port.name for port in declared.ports)
-        self._stock: Stock | None = None
+        self._propagator: Propagator | None = None
         self._states: OrderedDict[str, tuple[Array, Array]] = OrderedDict()
         self._now = (np.zeros(model.size), np.zeros(model.size))
 
@@ -102,7 +106,7 @@ class SimulatedRig:
             self.capabilities.knob(name)
             checked[name] = self.model.shape_parameter(name, value)
         self._knobs.turn(checked, self._life.shots)
-        self._stock = None
+        self._propagator = None
         self._states.clear()
         return checked
 
@@ -217,73 +221,51 @@ class SimulatedRig:
         while len(self._states) > _STORED_STATES:
             self._states.popitem(last=False)
 
-    def _stock_for(self, shot: int) -> Stock:
-        """The parameters that shot number `shot` finds; made once where every shot finds the same."""
-        if self._stock is not None and self._device.is_steady:
-            return self._stock
-        theta = self.true_parameters(shot)
+    def _propagator_for(self, shot: int) -> Propagator:
+        """Of the parameters that shot number `shot` finds; made once where every shot finds the same."""
+        if self._propagator is not None and self._device.is_steady:
+            return self._propagator
+        theta, drive_matrix = self.true_parameters(shot), self.capabilities.drive_matrix.values
         one_sided = self._device.one_sided_pull(theta)
-        self._stock = Stock.of(self.model, theta, self.capabilities.drive_matrix.values, one_sided)
-        return self._stock
+        self._propagator = self._propagates(
+            self.model, theta, self._knobs.settings, drive_matrix, one_sided, self._threads
+        )
+        return self._propagator
 
     def _run_pass(self, runs: list[_Run], index: int, q: Array, p: Array) -> list[PassCapture]:
         device, item, step = self._device, runs[0].shot.passes[index], runs[0].shot.dt
-        stock = self._stock_for(runs[0].number)
-        batch, n = q.shape
+        propagator = self._propagator_for(runs[0].number)
         moments = [Moment(run.number, index, step) for run in runs]
         used = device.pushing(item)
-        columns = [self._port_names.index(name) for name in used]
-        shaken = device.shaking(stock.friction, item.steps, moments)
-        drive = np.empty((batch, len(used) + (0 if shaken is None else n), item.steps))
+        drive = np.empty((len(runs), len(used), item.steps))
         for row, run in enumerate(runs):
             for column, name in enumerate(used):
                 drive[row, column] = device.arriving(name, run.shot.passes[index], moments[row])
-        weights = np.ascontiguousarray(stock.ports_to_force[:, columns])
-        if shaken is not None:
-            drive[:, len(used) :] = shaken
-            weights = np.hstack([weights, np.eye(n)])
+        columns = [self._port_names.index(name) for name in used]
+        push = Push(columns, drive, device.shaking(propagator.friction, item.steps, moments))
         every = 1 if device.reads_every_kick else item.acquire.every
-        kept = -(-item.steps // every)
         kinds = {self.capabilities.channel(name).kind for name in item.acquire.channels}
-        trace_q = np.empty((batch, n, kept if Kind.POSITION in kinds else 0))
-        trace_v = np.empty((batch, n, kept if Kind.VELOCITY in kinds else 0))
-        summed = bool(item.acquire.observables)
-        sums = (
-            np.zeros((batch, 4, n if summed else 0)),
-            np.zeros((batch, len(stock.springs))),
-            np.zeros((batch, n)),
-            np.zeros((batch, n, drive.shape[1])),
-            np.zeros((batch, n)),
-        )
-        kick = stock.kick(step)
-        before = (q.copy(), p * stock.inverse_mass) if device.reads_every_kick else None
-
-        def run_rows(rows: slice) -> None:
-            kernels.run_passes(
-                q[rows], p[rows], drive[rows], weights, stock.bias, stock.inverse_mass, stock.powers, self.model.edges,
-                stock.springs, stock.one_sided, kick.keep, kick.push, stock.friction_kind, step, every, trace_q[rows],
-                trace_v[rows], *(total[rows] for total in sums),
-            )  # fmt: skip
-
-        self._spread(run_rows, batch, batch * n * item.steps)
+        wants = Kind.POSITION in kinds, Kind.VELOCITY in kinds
+        before = (q.copy(), p * propagator.inverse_mass) if device.reads_every_kick else None
+        motion = propagator.run(q, p, push, item, step, every, wants)
         if not (np.isfinite(q).all() and np.isfinite(p).all()):
             raise InstrumentError(
                 f"the simulated rig {self.capabilities.rig} diverged in pass {index + 1}: "
                 "lower the drive, eps, the optimizer's rate or the anharmonic terms, or take a shorter step"
             )
-        after = q, p * stock.inverse_mass
+        after = q, p * propagator.inverse_mass
         sees = [(name, *self._sees(name)) for name in item.acquire.channels]
         captures = []
         for row, moment in enumerate(moments):
-            motions = {name: (trace_q, trace_v)[what][row, oscillator] for name, what, oscillator in sees}
+            motions = {name: (motion.q, motion.v)[what][row, oscillator] for name, what, oscillator in sees}
             ends = {}
             if before is not None:
                 ends = {name: (before[what][row, i], after[what][row, i]) for name, what, i in sees}
             captures.append(
                 PassCapture(
                     traces=device.traces(motions, ends, item.acquire.every, moment),
-                    observables=self._observables(item, stock, step, used, [total[row] for total in sums]),
-                    end_state=device.state(q[row], p[row], stock.mass, moment) if item.acquire.end_state else None,
+                    observables=motion.observables[row],
+                    end_state=device.state(q[row], p[row], propagator.mass, moment) if item.acquire.end_state else None,
                 )
             )
         return captures
@@ -291,37 +273,6 @@ class SimulatedRig:
     def _sees(self, channel: str) -> tuple[int, int]:
         """What a channel sees: 0 for positions, 1 for velocities, and of which oscillator, from 0."""
         return int(self.capabilities.channel(channel).kind is Kind.VELOCITY), int(channel[1:]) - 1
-
-    def _spread(self, run: object, batch: int, work: int) -> None:
-        assert callable(run)
-        workers = min(self._threads, batch, max(1, work // _WORTH_A_THREAD))
-        if workers == 1:
-            run(slice(0, batch))
-            return
-        bounds = np.linspace(0, batch, workers + 1).astype(int)
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(run, [slice(low, high) for low, high in pairwise(bounds)]))
-
-    def _observables(
-        self, item: CompiledPass, stock: Stock, step: float, used: list[str], sums: list[Array]
-    ) -> dict[str, Array]:
-        by_power, by_edge, p2, qw, q = sums
-        mass, weights = stock.mass, self._knobs.settings["input"]
-        offset = self._knobs.settings["input_offset"]
-        values: dict[str, Array] = {}
-        for name in item.acquire.observables:
-            if name in POWERS:
-                values[name] = step * by_power[POWERS[name] - 1] / (POWERS[name] + 1)
-            elif name == "coupling":
-                values[name] = step * by_edge / 2
-            elif name == "mass":
-                values[name] = -step * p2 / (2 * mass**2)
-            elif name == "input_offset":
-                values[name] = -step * weights.T @ q
-            else:
-                products = [qw[:, used.index(port)] if port in used else np.zeros(len(q)) for port in self.model.inputs]
-                values[name] = -step * (np.stack(products, axis=1) + q[:, None] * offset)
-        return {name: value[None] for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,10 @@ from labrhel.arrays import Array
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """One pass: positions q_h (n, steps) at the kicks, velocities before and after each kick, and the end state."""
+    """One pass: positions q_h (n, steps) at the kicks, velocities before and after each kick, and the end state (n,).
+
+    Of a batch of passes side by side (n, batch, steps) and (n, batch).
+    """
 
     q: Array
     v_before: Array
@@ -34,7 +37,7 @@ class Trajectory:
 
     @property
     def v(self) -> Array:
-        """Velocity at the kick, the mean of the values before and after it (n, steps)."""
+        """Velocity at the kick, the mean of the values before and after it."""
         return (self.v_before + self.v_after) / 2
 
 
@@ -62,21 +65,23 @@ def leapfrog(
     step: float,
     position: Array,
     momentum: Array,
+    kick: KickMatrices | None = None,
 ) -> Trajectory:
-    """Run one pass of `drive.shape[1]` kicks.
+    """Run one pass of `drive.shape[-1]` kicks, or a batch of them side by side.
 
     `force(q)` is -dV/dq (n,) -> (n,); `drive` (n, steps) the forces at the kicks; `position`, `momentum` (n,) the
-    state half a step before the first kick.  All in model units.
+    state half a step before the first kick; for a batch (n, batch) -> (n, batch), (n, batch, steps) and (n, batch).
+    All in model units.  `kick`: the matrices of this mass, friction and step, where they are at hand.
     """
-    size, steps = drive.shape
-    kick = KickMatrices.of(mass, friction, step)
+    kick = KickMatrices.of(mass, friction, step) if kick is None else kick
+    weight = mass.reshape(-1, *[1] * (position.ndim - 1))
     q, p = position.astype(float), momentum.astype(float)
-    at_kick, before, after = (np.empty((size, steps)) for _ in range(3))
-    for k in range(steps):
-        before[:, k] = p / mass
-        q = q + step / 2 * before[:, k]
-        at_kick[:, k] = q
-        p = kick.keep @ p + kick.push @ (step * (drive[:, k] + force(q)))
-        after[:, k] = p / mass
-        q = q + step / 2 * after[:, k]
+    at_kick, before, after = (np.empty(drive.shape) for _ in range(3))
+    for k in range(drive.shape[-1]):
+        before[..., k] = p / weight
+        q = q + step / 2 * before[..., k]
+        at_kick[..., k] = q
+        p = kick.keep @ p + kick.push @ (step * (drive[..., k] + force(q)))
+        after[..., k] = p / weight
+        q = q + step / 2 * after[..., k]
     return Trajectory(at_kick, before, after, q, p)

@@ -19,9 +19,8 @@ from numpy.typing import ArrayLike
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import ParameterSpec
+from simbackend.derivatives import jacobian
 from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
-
-_TINY = 1e-5  # of a position; central differences of the force are then good to 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,10 @@ class SeparableModel(ABC):
         """W (u + o) for inputs (inputs, steps)."""
         return self._common.input_force(u, self._shared(theta))
 
+    def hessian(self, q: Array, theta: Arrays) -> Array:
+        """d2V/dq2 (n, n) at positions (n,), from the force."""
+        return -jacobian(lambda x: self.force(x, theta), q)
+
     def observables(
         self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays
     ) -> dict[str, Array]:
@@ -117,10 +120,9 @@ class SeparableModel(ABC):
         return False
 
     def largest_step(self, theta: Arrays) -> float:
-        """2/omega_max of the force, linearised at the origin by central differences."""
-        ends = [self.force(sign * _TINY * np.eye(self.size), theta) for sign in (1, -1)]
+        """2/omega_max of the force, linearised at the origin."""
         root = 1 / np.sqrt(self.mass(theta))
-        fastest = float(np.linalg.eigvalsh(-(ends[0] - ends[1]) / (2 * _TINY) * root[:, None] * root)[-1])
+        fastest = float(np.linalg.eigvalsh(self.hessian(np.zeros(self.size), theta) * root[:, None] * root)[-1])
         return np.inf if fastest <= 0 else 2 / np.sqrt(fastest)
 
     def _fitted(self, name: str, value: ArrayLike) -> Array:

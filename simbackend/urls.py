@@ -26,9 +26,10 @@ from simbackend.imperfections import Life, state_file
 from simbackend.imperfections.settings import imperfections_of
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rig import SimulatedRig, capabilities_of
+from simbackend.simulable import Simulable
 
 SETTINGS = ("threads", "reversal")
-"""threads: how many the kernels may use; reversal: the only one the rig offers."""
+"""threads: how many the compiled kernels may use; reversal: the only one the rig offers."""
 
 _REVERSALS = (Reversal.MOMENTUM_FLIP, Reversal.STATE_RESTORE)
 
@@ -38,19 +39,27 @@ def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str
 
     `url` is what follows `sim:`; `model` that of the configuration; relative paths start at `folder`.  A rig that
     drifts remembers how many shots it has fired, in a small file for each seed (`imperfections.state_file`, which
-    reads `environment`).  Raises ConfigurationError for an unknown name or setting, and for a model that has other
-    ports than the configuration's.
+    reads `environment`).  Raises ConfigurationError for an unknown name or setting, for one that cannot act on the
+    model, and for a model that has other ports or parameters than the configuration's.
     """
     name, _, query = url.partition("?")
     settings = _settings(query)
     document = _named(name, folder) if name else None
     simulated = model if document is None else model_of(document)
-    if not isinstance(simulated, OscillatorNetwork):
-        raise ConfigurationError(f"sim: simulates oscillator networks, not {type(simulated).__name__}")
+    if not isinstance(simulated, Simulable):
+        raise ConfigurationError(
+            f"sim: simulates separable Hamiltonians, not {type(simulated).__name__}: make the model a "
+            "simbackend.separable_model.SeparableModel (docs/adding-a-model.md), or give it a rig of its own"
+        )
     if (simulated.size, simulated.inputs) != (model.size, model.inputs):
         raise ConfigurationError(
             f"sim:{name} has {simulated.size} oscillators and inputs {', '.join(simulated.inputs)}; "
             f"the configuration's model has {model.size} and {', '.join(model.inputs)}; they must agree"
+        )
+    if set(simulated.parameters) != set(model.parameters):
+        raise ConfigurationError(
+            f"sim:{name} simulates a {type(simulated).__name__}, and the configuration's model is a "
+            f"{type(model).__name__}: they have other parameters; model.kind must agree"
         )
     own = {key: settings.pop(key, None) for key in SETTINGS}
     written = ImperfectionsSection() if document is None else document.config.imperfections
@@ -60,7 +69,7 @@ def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str
     return SimulatedRig(
         simulated,
         f"sim:{url}",
-        threads=_threads(own["threads"]),
+        threads=_threads(own["threads"], simulated),
         offers=None if offers is None else frozenset({_reversal(offers)}),
         imperfections=errors,
         life=Life(None if errors.drift.is_off else state_file(section.seed, environment)),
@@ -97,11 +106,16 @@ def _settings(query: str) -> dict[str, str]:
     return settings
 
 
-def _threads(text: str | None) -> int:
+def _threads(text: str | None, model: Simulable) -> int:
     if text is None:
         return 0
     if not text.isdecimal() or int(text) < 1:
         raise ConfigurationError(f"threads is a whole number from 1, not {text!r}")
+    if int(text) > 1 and not isinstance(model, OscillatorNetwork):
+        raise ConfigurationError(
+            f"threads={text}: only the compiled kernels of oscillator networks run on several threads, and "
+            f"{type(model).__name__} has none; leave it out"
+        )
     return int(text)
 
 

@@ -29,7 +29,7 @@ from simbackend.imperfections.ports import arriving
 from simbackend.imperfections.readings import sampled, shown
 from simbackend.imperfections.reciprocity import NonReciprocity
 from simbackend.imperfections.timing import ClockErrors, ReplayErrors
-from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.simulable import Simulable
 
 _PERFECT = Path()
 
@@ -74,9 +74,10 @@ class Moment:
 class Device:
     """The device of one seed.  `capabilities` is what its data sheet says; hidden errors are not in it."""
 
-    def __init__(self, errors: Imperfections, model: OscillatorNetwork, ideal: Capabilities) -> None:
+    def __init__(self, errors: Imperfections, model: Simulable, ideal: Capabilities) -> None:
         self.errors = errors
         self._model, seed = model, errors.seed
+        errors.reciprocity.check(model)
         self._factors = errors.mismatch.factors(model, seed) if errors.mismatch.spread else {}
         self._rubbed = None if errors.friction.is_off else errors.friction.added(model)
         self._drifting = None if errors.drift.is_off else DriftingParts(errors.drift, model, seed)

@@ -16,8 +16,8 @@ import numpy as np
 
 from labrhel.arrays import Array
 from simbackend.imperfections.draws import stream
-from simbackend.imperfections.mismatch import PARTS
-from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.imperfections.mismatch import parts_of
+from simbackend.simulable import Simulable
 
 _SPAN = 2**40  # shots in a device's life; at one a microsecond, twelve days
 _REMEMBERED = 128  # mid-points; two neighbouring shots share all but a few of their 40
@@ -39,9 +39,9 @@ class Drift:
 class DriftingParts:
     """The drift of one device."""
 
-    def __init__(self, drift: Drift, model: OscillatorNetwork, seed: int) -> None:
+    def __init__(self, drift: Drift, model: Simulable, seed: int) -> None:
         self._drift, self._seed = drift, seed
-        self._shapes = {name: model.parameters[name].shape for name in PARTS}
+        self._shapes = {name: model.parameters[name].shape for name in parts_of(model)}
         self._count = sum(int(np.prod(shape)) for shape in self._shapes.values())
         self._direction = np.where(stream(seed, "drift", "direction").standard_normal(self._count) < 0, -1.0, 1.0)
         self._known: OrderedDict[tuple[int, int], Array] = OrderedDict()

@@ -14,7 +14,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
-from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class HiddenFriction:
         """True if nothing is added."""
         return not self.uniform and not any(self.modes) and self.matrix is None
 
-    def added(self, model: OscillatorNetwork) -> Array:
+    def added(self, model: Simulable) -> Array:
         """The added friction matrix (n, n), from the nominal masses and springs.
 
         Raises ConfigurationError for a wrong number of modes, and for a matrix that is not symmetric or that would

@@ -14,10 +14,7 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from simbackend.imperfections.draws import stream
-from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
-
-PARTS = ("mass", *POWERS, "coupling")
-"""Parameters that are parts of the rig; the input map and its offset belong to the ports."""
+from simbackend.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +23,11 @@ class Mismatch:
 
     spread: float = 0.0
 
-    def factors(self, model: OscillatorNetwork, seed: int) -> dict[str, Array]:
+    def factors(self, model: Simulable, seed: int) -> dict[str, Array]:
         """Real value over knob value, by parameter; for `friction` the diagonal of D (n,)."""
         drawn = {
             name: np.exp(self.spread * stream(seed, "mismatch", name).standard_normal(model.parameters[name].shape))
-            for name in PARTS
+            for name in parts_of(model)
         }
         drawn["friction"] = np.exp(self.spread / 2 * stream(seed, "mismatch", "friction").standard_normal(model.size))
         return drawn
@@ -43,3 +40,8 @@ def scaled(theta: Arrays, factors: Arrays) -> dict[str, Array]:
         value = theta[name]
         changed[name] = factor[:, None] * value * factor if name == "friction" else value * factor
     return changed
+
+
+def parts_of(model: Simulable) -> tuple[str, ...]:
+    """Parameters that are parts of the rig: masses and those of V; the input map and its offset belong to the ports."""
+    return tuple(name for name, spec in model.parameters.items() if spec.kind in ("kinetic", "potential"))

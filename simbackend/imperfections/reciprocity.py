@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.errors import ConfigurationError
 from simbackend.imperfections.draws import stream
 from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,17 @@ class NonReciprocity:
 
     spread: float = 0.0
 
-    def matrix(self, model: OscillatorNetwork, theta: Arrays, seed: int) -> Array:
-        """N (n, n); (0, 0) when off, which the kernel skips."""
-        if not self.spread:
+    def check(self, model: Simulable) -> None:
+        """Raises ConfigurationError if it is on, and the model does not say which pairs are coupled by which spring."""
+        if self.spread and not isinstance(model, OscillatorNetwork):
+            raise ConfigurationError(
+                f"nonreciprocity acts on the springs of an oscillator network, which {type(model).__name__} does not "
+                "have; leave it out"
+            )
+
+    def matrix(self, model: Simulable, theta: Arrays, seed: int) -> Array:
+        """N (n, n); (0, 0) when off, which propagators skip."""
+        if not self.spread or not isinstance(model, OscillatorNetwork):
             return np.zeros((0, 0))
         drawn = self.spread * stream(seed, "reciprocity").standard_normal(len(model.edges))
         added = np.zeros((model.size, model.size))

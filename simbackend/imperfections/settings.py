@@ -21,10 +21,10 @@ from simbackend.imperfections.noise import ForceNoise
 from simbackend.imperfections.paths import PathErrors
 from simbackend.imperfections.reciprocity import NonReciprocity
 from simbackend.imperfections.timing import ClockErrors, ReplayErrors
-from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.simulable import Simulable
 
 
-def imperfections_of(section: ImperfectionsSection, model: OscillatorNetwork, ideal: Capabilities) -> Imperfections:
+def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Capabilities) -> Imperfections:
     """All parts, with times in model time and readings in the model's unit of position.
 
     `ideal`: what the rig without them declares.  Raises ConfigurationError for a unit that is not the rig's, and for

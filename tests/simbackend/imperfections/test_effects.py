@@ -31,6 +31,7 @@ from simbackend.imperfections import (
     PathErrors,
     ReplayErrors,
 )
+from simbackend.model_rig import ModelRig
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.reference import reference_rig
 from simbackend.rig import SimulatedRig
@@ -43,6 +44,13 @@ MODEL = reference_rig().model
 START = GivenState(FrozenArray(np.linspace(-0.5, 0.5, 6)), FrozenArray(np.linspace(0.3, -0.3, 6)))
 Q = tuple(f"q{i + 1}" for i in range(6))
 V = tuple(f"v{i + 1}" for i in range(6))
+
+PARTS: dict[str, Any] = {
+    "mismatch": Mismatch(0.01), "friction": HiddenFriction(0.01), "reciprocity": NonReciprocity(0.01),
+    "drift": Drift(1e-4), "knobs": KnobErrors(hysteresis=0.01), "force": ForceNoise(1e-3), "flip": FlipErrors(0.01),
+    "replay": ReplayErrors(0.01), "clock": ClockErrors(1e-3), "ports": PathErrors(0.01), "channels": PathErrors(0.01),
+    "dac": ConverterErrors(8), "adc": ConverterErrors(8), "noise": 1e-3,
+}  # fmt: skip
 
 
 def rig(model: OscillatorNetwork = MODEL, seed: int = 7, life: Life | None = None, **errors: Any) -> SimulatedRig:
@@ -105,15 +113,25 @@ def test_every_part_alone_changes_something_when_it_is_on() -> None:
         return np.concatenate([second.passes[0].stack(Q), second.passes[1].stack(Q), first.passes[1].stack(Q)], axis=1)
 
     reference = motion()
-    parts: dict[str, Any] = {
-        "mismatch": Mismatch(0.01), "friction": HiddenFriction(0.01), "reciprocity": NonReciprocity(0.01),
-        "drift": Drift(1e-4), "knobs": KnobErrors(hysteresis=0.01), "force": ForceNoise(1e-3),
-        "flip": FlipErrors(0.01), "replay": ReplayErrors(0.01), "clock": ClockErrors(1e-3), "ports": PathErrors(0.01),
-        "channels": PathErrors(0.01), "dac": ConverterErrors(8), "adc": ConverterErrors(8), "noise": 1e-3,
-    }  # fmt: skip
-    assert set(parts) == set(Imperfections.__dataclass_fields__) - {"seed"}
-    for name, part in parts.items():
+    assert set(PARTS) == set(Imperfections.__dataclass_fields__) - {"seed"}
+    for name, part in PARTS.items():
         assert not np.array_equal(motion(**{name: part}), reference), name
+
+
+@pytest.mark.parametrize("part", [*PARTS, "all"])
+def test_every_part_acts_on_the_readable_leapfrog_as_on_the_kernels(part: str) -> None:
+    on = PARTS if part == "all" else {part: PARTS[part]}
+    devices = [kind(MODEL, imperfections=Imperfections(seed=7, **on)) for kind in (SimulatedRig, ModelRig)]
+    echo = Pass(STEPS, (Drive("u1", Waveform.of(WAVE[::-1], STEP), Role.INPUT),), Acquire(Q + V), echo=True)
+    whole = ShotProgram(STEP, START, (forward(every=2).passes[0], echo), repeats=2)
+    for device in devices:
+        device.configure({"stiffness": np.asarray(MODEL.parameters["stiffness"].nominal) * 0.8})
+    for one, other in zip(*(fired(device, whole, forward("f3")) for device in devices), strict=True):
+        for first, second in zip(one.passes, other.passes, strict=True):
+            for name, trace in first.traces.items():
+                assert np.abs(trace.values - second.traces[name].values).max() < 1e-11
+            if first.end_state is not None and second.end_state is not None:
+                assert np.abs(first.end_state.momentum - second.end_state.momentum).max() < 1e-11
 
 
 def test_mismatch_moves_every_part_by_its_share_and_the_motion_is_that_of_the_true_parts() -> None:
