@@ -5,7 +5,8 @@ Values are checked against the model's own table one by one, so that each mistak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -31,19 +32,19 @@ def model_of(document: Document, changes: Mapping[str, Any] | None = None, *plac
     Raises ConfigurationError for an unknown kind or parameter, a wrong shape, and values no rig can have.
     """
     section, units = document.config.model, document.config.model.units
+    common = {
+        "inputs": section.inputs,
+        "coupling": section.coupling,
+        "time_unit": units.seconds,
+        "position_unit": units.position,
+        "input_unit": units.input,
+    }
     with document.at("model", "kind"):
         factory = plugins.model_factory(section.kind)
+        _check_call(factory, common)
 
     def build(nominal: Mapping[str, Any]) -> Model:
-        return factory(
-            section.oscillators,
-            inputs=section.inputs,
-            coupling=section.coupling,
-            nominal=nominal,
-            time_unit=units.seconds,
-            position_unit=units.position,
-            input_unit=units.input,
-        )
+        return factory(section.oscillators, nominal=nominal, **common)
 
     with document.at("model", "coupling"):
         known = build({}).parameters
@@ -57,6 +58,15 @@ def model_of(document: Document, changes: Mapping[str, Any] | None = None, *plac
                 _check_shape(known[name], value)
                 _check_friction(build({name: value}))
     return build({**values, **dict(changes or {})})
+
+
+def _check_call(factory: Callable[..., Model], common: Mapping[str, Any]) -> None:
+    # Someone else's model: what is wrong with its signature is said in words, what is wrong inside it by a traceback.
+    try:
+        signature(factory).bind(1, nominal={}, **common)
+    except TypeError as error:
+        words = ", ".join(["size", *(f"{name}=" for name in (*common, "nominal"))])
+        raise ConfigurationError(f"a model must be made by a call with ({words}): {error}") from None
 
 
 def _check_shape(spec: ParameterSpec, value: Any) -> None:

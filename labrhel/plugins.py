@@ -5,7 +5,7 @@ Groups and what their entries are:
                                          input_unit) -> Model
     labrhel.rigs             URL scheme  open(rest_of_url, model, folder) -> Rig
     labrhel.rules            name        dataclass that is a labrhel.learning.rules.Rule; its fields are the options
-    labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient
+    labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model, Rig
 from labrhel.learning.checking import ExactGradient
 from labrhel.learning.rules import Rule
+
+_DEFAULT = "default"
 
 
 def model_factory(kind: str) -> Callable[..., Model]:
@@ -67,8 +69,10 @@ def open_rig(url: str, model: Model, folder: Path) -> Rig:
 
 
 def exact_gradient(kind: str) -> ExactGradient:
-    """What `labrhel check` compares a rule's gradient with, for a kind of model."""
-    return _load("exact_gradients", kind, "exact gradient for the model")
+    """What `labrhel check` compares a rule's gradient with, for a kind of model: its own, or the default."""
+    known = _points("exact_gradients")
+    name = kind if kind in known or _DEFAULT not in known else _DEFAULT
+    return _load("exact_gradients", name, "exact gradient for the model")
 
 
 def describe_rigs() -> list[str]:
@@ -97,7 +101,7 @@ def _load(group: str, name: str, what: str) -> Any:
         raise ConfigurationError(f"there is no {what} {name!r}; {_listed(group)}")
     try:
         return points[name].load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"the {what} {name!r} ({points[name].value}) cannot be imported: {error}") from error
 
 

@@ -1,17 +1,20 @@
 """The exact gradient of a task by reverse-mode differentiation of the discrete model: what echoes are checked against.
 
-It runs the readable leapfrog forward, keeps the tape, and goes back over it (`kernels.network.backpropagate`).
+Of an oscillator network, compiled; `simbackend.separable_adjoint` is that of any model.  It runs the leapfrog forward,
+keeps the tape, and goes back over it (`kernels.network.backpropagate`).
 With mu_k from there, F = f - dV/dq and v_k the mean velocity at kick k:
     dL/dtheta = d sum_k mu_k . dF/dtheta,      dL/dG = -d sum_k mu_k v_k^T (symmetrised),      dL/dm = -dL/d(1/m)/m^2
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.interfaces import Model
 from labrhel.learning.task import Task, TrialSequence
 from simbackend.kernels import network as kernels
 from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
@@ -22,6 +25,24 @@ def exact_gradient(task: Task, sequences: Sequence[TrialSequence], theta: Arrays
     """Loss of the batch and its gradient for every parameter of model and read-out."""
     model = task.model
     assert isinstance(model, OscillatorNetwork)
+    return summed(model, task, sequences, theta, tape, backpropagate)
+
+
+M = TypeVar("M", bound=Model)
+
+
+def summed(
+    model: M,
+    task: Task,
+    sequences: Sequence[TrialSequence],
+    theta: Arrays,
+    tape: Callable[[M, Arrays, Array, float], tuple[Array, Array]],
+    backpropagate: Callable[[M, Arrays, Array, Array, Array, Array, float], dict[str, Array]],
+) -> tuple[float, dict[str, Array]]:
+    """Loss and gradient over the sequences of a batch, read-out included.
+
+    `tape` and `backpropagate` as below, for this kind of model.
+    """
     readout, loss = task.readout(theta), task.loss(sequences)
     total_loss, total = 0.0, dict[str, Array]()
     for sequence in sequences:

@@ -30,8 +30,8 @@ def test_a_wrong_option_is_named(options: dict[str, object], words: str) -> None
 def test_what_is_not_registered_is_named_with_what_is() -> None:
     with pytest.raises(ConfigurationError, match="learning rule 'ep'; known are: rhel"):
         plugins.make_rule("ep", {})
-    with pytest.raises(ConfigurationError, match="known are: oscillator_network"):
-        plugins.exact_gradient("pendulum")
+    with pytest.raises(ConfigurationError, match=r"kind of model 'pendulum'; known are: .*oscillator_network"):
+        plugins.model_factory("pendulum")
 
 
 def test_without_an_installation_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
