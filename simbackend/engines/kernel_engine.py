@@ -77,12 +77,13 @@ class KernelEngine:
         q, p = layout.fold(start.q)[:, None], layout.fold(start.p)[:, None]
         outputs = np.empty((batch, steps, len(tables.readout)), inputs.dtype)
         tape = np.empty((layout.rows, 2 * steps, layout.row), inputs.dtype) if taped else None
+        lost = None if self.quick else _lost(layout)
 
         def run(rows: slice, items: slice) -> None:
             hru.forward(
                 q[rows], p[rows], inputs[items], tables.into, tables.bias, tables.gain, tables.units, tables.readout,
                 tables.readout_across, outputs[items], None if tape is None else tape[rows],
-                self.quick,
+                self.quick, None if lost is None else lost[rows],
             )  # fmt: skip
 
         self._spread(run, layout, steps)
@@ -108,7 +109,8 @@ class KernelEngine:
         layout = Layout(batch, run.end.q.shape[1], run.inputs.dtype)
         number, tape = layout.dtype.type, run.tape
         upper, lower = (None, None) if levels is None else (number(levels[0]), number(levels[1]))
-        small = None if eps is None else number(eps)
+        inverse = None if eps is None else number(1 / eps)
+        lost = None if self.quick or tape is not None else _lost(layout)
         # The levels as the kernel has them: rounded to float32 they are others.
         scale = 1.0 if upper is None else 1 / (float(upper) - float(lower))  # pyright: ignore[reportArgumentType]
         tables = Tables.of(self.model, run.theta, layout).scaled(scale)
@@ -125,9 +127,10 @@ class KernelEngine:
         def back(rows: slice, items: slice) -> None:
             hru_backward.backward(
                 state[rows], run.inputs[items], cotangent[items], tables.into, tables.bias, tables.gain, tables.units,
-                tables.readout, tables.back, tables.back_across, upper, lower, small,
+                tables.readout, tables.back, tables.back_across, upper, lower, inverse,
                 None if tape is None else tape[rows],  # pyright: ignore[reportIndexIssue]
-                sums[rows], sums_in[rows], sums_out[rows], inputs[items], health[rows],
+                None if lost is None else lost[rows], sums[rows], sums_in[rows], sums_out[rows], inputs[items],
+                health[rows],
             )  # fmt: skip
 
         self._spread(back, layout, steps)
@@ -170,6 +173,11 @@ def _cores() -> int:
     """Cores that this process may use, which may be fewer than there are."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _lost(layout: Layout) -> Array | None:
+    """What rounding leaves out of a path in float32; float64 has digits enough."""
+    return np.zeros((layout.rows, 2, layout.row), layout.dtype) if layout.dtype == np.float32 else None
 
 
 def _average(layout: Layout, sums: Array) -> float:

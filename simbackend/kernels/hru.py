@@ -12,10 +12,10 @@ likewise.  The equations and parameters: `simbackend.models.linear_hru` and `non
 from __future__ import annotations
 
 from simbackend.kernels.chunks import STRETCH, gather, spread
-from simbackend.kernels.compiling import compiled
+from simbackend.kernels.compiling import compiled, inlined
 from simbackend.kernels.hyperbolic import quick_tanh_parts, tanh_parts
 from simbackend.kernels.lanes import REGISTER_BYTES, load, store
-from simbackend.kernels.workspace import tables
+from simbackend.kernels.workspace import part_of, tables
 
 WIDE = 4
 """Registers in a vector here: four independent chains hide the latency of tanh.  A row is a multiple of it."""
@@ -25,39 +25,65 @@ STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW, FREQUENCY_ROW = 0, 1, 2, 3
 """Rows of `units`: d, k, w, and the frequency that makes positions and momenta comparable in `growth`."""
 
 
+@inlined
+def advanced(value, lost, change):
+    """Value + change as (rounded sum, what rounding left out of it), with what was left out before.
+
+    Neumaier's compensated sum with the sizes known: changes are small, since the step is.
+    """
+    change = change + lost
+    new = value + change
+    return new, change - (new - value)
+
+
 @compiled
-def _advance(q, p, gain, units, drive, count, seen, tape, first, quick):
+def _advance(q, p, gain, units, drive, count, seen, tape, first, quick, lost):
     """A stretch of steps of one row; q after each step goes into `seen`, q_h and p before the kick onto the tape.
 
     `quick` (True, or None) takes the tanh of the echoes: a path can only be retraced with the tanh it was made with.
+    `lost` (2, row) is what rounding left out of q and p: float32 then retraces over any number of steps; or None.
     """
     width = WIDE * REGISTER_BYTES // q.itemsize
     for i in range(0, q.shape[1], width):
         x, y = load(q, 0, i, WIDE), load(p, 0, i, WIDE)
         d, k, w = load(units, STEP_ROW, i, WIDE), load(units, STIFFNESS_ROW, i, WIDE), load(units, WEIGHT_ROW, i, WIDE)
-        half, pull, push = d * 0.5, d * k, d * w
+        half = d * 0.5
+        middle = x + half * y
+        if lost is not None:
+            lost_q, lost_p = load(lost, 0, i, WIDE), load(lost, 1, i, WIDE)
+            middle, lost_q = advanced(x, lost_q, half * y)
         for step in range(count):
-            middle = x + half * y
             if tape is not None:
                 store(tape, 2 * (first + step), i, middle)
                 store(tape, 2 * (first + step) + 1, i, y)
             if gain is None:
-                y = y - pull * middle + push * load(drive, step, i, WIDE)
+                force = w * load(drive, step, i, WIDE) - k * middle
             else:
                 inside = load(gain, 0, i, WIDE) * middle + load(drive, step, i, WIDE)
                 if quick is None:
                     above, below, _ = tanh_parts(inside)
                 else:
                     above, below = quick_tanh_parts(inside)
-                y = y - pull * middle - push * above / below
-            x = middle + half * y
+                force = -(k * middle) - w * (above / below)
+            if lost is None:
+                y = y + d * force
+                x = middle + half * y
+                middle = x + half * y
+            else:
+                y, lost_p = advanced(y, lost_p, d * force)
+                x = middle + half * y
+                middle, lost_q = advanced(middle, lost_q, d * y)
             store(seen, step, i, x)
+        if lost is not None:
+            x, lost_q = advanced(middle, lost_q, -(half * y))
+            store(lost, 0, i, lost_q)
+            store(lost, 1, i, lost_p)
         store(q, 0, i, x)
         store(p, 0, i, y)
 
 
 @compiled
-def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tape, quick):
+def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tape, quick, lost):
     """Run every sequence; q, p (rows, 1, row) in: start, out: end; tape (rows, 2 steps, row) or None."""
     row, size, steps = q.shape[2], into.shape[1], inputs.shape[1]
     items = row // size
@@ -70,9 +96,9 @@ def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tap
             count = min(STRETCH, steps - first)
             for item in range(last):
                 spread(into, bias, inputs[group * items + item], first, 0, count, drive, item * size)
-            if tape is None:
-                _advance(q[group], p[group], gain, units, drive, count, seen, None, first, quick)
-            else:
-                _advance(q[group], p[group], gain, units, drive, count, seen, tape[group], first, None)
+            _advance(
+                q[group], p[group], gain, units, drive, count, seen, part_of(tape, group), first, quick,
+                part_of(lost, group),
+            )  # fmt: skip
             for item in range(last):
                 gather(readout, across, seen, item * size, count, outputs[group * items + item], first)

@@ -13,7 +13,7 @@ from simbackend.kernels.compiling import compiled
 from simbackend.kernels.hru_echoes import echo_stretch
 from simbackend.kernels.hru_tangent import tangent_stretch
 from simbackend.kernels.hru_watch import add_up, watch
-from simbackend.kernels.workspace import tables
+from simbackend.kernels.workspace import part_of, tables
 
 POUR_EVERY = 8
 """Stretches between two emptyings of the sums into float64."""
@@ -35,8 +35,9 @@ def backward(
     back_across,  # its transpose, see `gather`
     upper,  # nudge of one echo in units of the cotangent, or None: mean and scaled difference
     lower,  # nudge of the other
-    eps,  # of the difference form, or None: its limit
+    inverse_eps,  # 1/eps of the difference form, or None: its limit
     tape,  # (rows, 2 steps, row), or None to run the path backwards
+    lost,  # (rows, 2, row) of the path that runs backwards, see `hru`, or None
     sums,  # (rows, 5, row) float64
     sums_in,  # (rows, d_in, size) float64
     sums_out,  # (rows, d_out, size) float64
@@ -68,10 +69,11 @@ def backward(
                 spread(weights, nothing, amounts, 0, 0, 1, feed, column)
             if upper is not None:
                 echo_stretch(here, gain, units, drive, nudge, count, upper, lower, part, slope, mean)
-            elif tape is None:
-                tangent_stretch(here, gain, units, drive, nudge, count, eps, None, first, part, slope, mean)
             else:
-                tangent_stretch(here, gain, units, drive, nudge, count, eps, tape[group], first, part, slope, mean)
+                tangent_stretch(
+                    here, gain, units, drive, nudge, count, inverse_eps, part_of(tape, group), first, part, slope, mean,
+                    part_of(lost, group),
+                )  # fmt: skip
             for item in range(last):
                 index, column = group * items + item, item * size
                 correlate(inputs[index], first, count, slope, column, part_in)

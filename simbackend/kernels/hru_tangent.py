@@ -1,15 +1,15 @@
 """Harmonic recurrent units: backward passes that carry a path and the scaled difference of two echoes around it.
 
 With q+- = m +- h, h = eps D, the two echoes are carried as m and D (positions) and as P and their difference E
-(momenta), and nothing small is ever the difference of two large numbers.  With x = a m_h + b + B u, e = exp(-2|x|) and
-f = exp(-2|eps a D_h|), both in (0, 1]:
+(momenta), and nothing small is ever the difference of two large numbers.  With x = a m_h + b + B u, tm = tanh x and
+th = tanh(eps a D_h), and with tm = T/U, 1 - tm^2 = 4 e/U^2 th = X/Y (`hyperbolic`), N = U^2 Y^2 - T^2 X^2:
 
-    mean of tanh         sign(x) (1 - e^2) f / ((e + f)(1 + e f))             = tm (1 - th^2)/(1 - tm^2 th^2)
-    difference / 2 eps   sign(D) (1 - f^2) e / ((e + f)(1 + e f)) / eps       = (th/eps) (1 - tm^2)/(1 - tm^2 th^2)
-    g                    4 e f D / ((e + f)(1 + e f))                         -> (1 - tanh(x)^2) D as eps -> 0
+    mean of tanh         tm (1 - th^2)/(1 - tm^2 th^2)          = T U (Y^2 - X^2)/N
+    difference / 2 eps   (th/eps) (1 - tm^2)/(1 - tm^2 th^2)    = 4 e X Y/(N eps)
+    g                    (1 - tm^2) (1 - th^2)/(1 - tm^2 th^2) D = 4 e (Y^2 - X^2) D/N     -> (1 - tm^2) D as eps -> 0
 
-tm = tanh x, th = tanh(eps a D_h); no form loses digits where units saturate.  Without eps the limit itself is taken:
-the reversible adjoint.  With a tape m_h and p are read instead of being run backwards: reverse-mode BPTT.
+No form loses digits where units saturate.  Without eps the limit itself is taken: the reversible adjoint.  With a tape
+q_h and p are read instead of being run backwards: reverse-mode BPTT.
 The sums are those of `simbackend.kernels.hru_echoes` with D = (q+ - q-)/(2 eps), none of them doubled but the kinetic
 one.
 """
@@ -17,9 +17,8 @@ one.
 from __future__ import annotations
 
 from simbackend.kernels.compiling import compiled
-from simbackend.kernels.hru import PAIRED, STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW
-from simbackend.kernels.hyperbolic import exponentials, tanh_parts
-from simbackend.kernels.lane_functions import least, magnitude, signed
+from simbackend.kernels.hru import PAIRED, STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW, advanced
+from simbackend.kernels.hyperbolic import quick_tanh_parts, tanh_parts
 from simbackend.kernels.lanes import REGISTER_BYTES, load, store
 
 SHARES = (1.0, 1.0, 1.0, 0.5, 1.0)
@@ -27,65 +26,74 @@ SHARES = (1.0, 1.0, 1.0, 0.5, 1.0)
 
 
 @compiled
-def tangent_stretch(state, gain, units, drive, nudge, count, eps, tape, first, sums, slope, mean):
-    """A stretch of one row, latest step first; `state` holds m, P, D, E."""
+def tangent_stretch(state, gain, units, drive, nudge, count, inverse_eps, tape, first, sums, slope, mean, lost):
+    """A stretch of one row, latest step first; `state` holds m, P, D, E; `lost` as in `hru`."""
     width = PAIRED * REGISTER_BYTES // state.itemsize
     for i in range(0, state.shape[1], width):
         m, p = load(state, 0, i, PAIRED), load(state, 1, i, PAIRED)
         dq, dp = load(state, 2, i, PAIRED), load(state, 3, i, PAIRED)
         by_gain, by_stiffness, by_scale = load(sums, 0, i, PAIRED), load(sums, 1, i, PAIRED), load(sums, 2, i, PAIRED)
         kinetic, by_bias = load(sums, 3, i, PAIRED), load(sums, 4, i, PAIRED)
-        d, k, w = (
-            load(units, STEP_ROW, i, PAIRED),
-            load(units, STIFFNESS_ROW, i, PAIRED),
-            load(units, WEIGHT_ROW, i, PAIRED),
-        )
+        d, k = load(units, STEP_ROW, i, PAIRED), load(units, STIFFNESS_ROW, i, PAIRED)
+        w = load(units, WEIGHT_ROW, i, PAIRED)
         half = d * 0.5
+        middle = m + half * p
+        if lost is not None:
+            lost_q, lost_p = load(lost, 0, i, PAIRED), load(lost, 1, i, PAIRED)
+            middle, lost_q = advanced(m, lost_q, half * p)
         for step in range(count - 1, -1, -1):
             store(mean, step, i, m)
             x = load(drive, step, i, PAIRED)
             dp = dp + load(nudge, step, i, PAIRED)
             dq = dq + half * dp
-            if tape is None:  # noqa: SIM108  (numba drops the dead branch of a statement only)
-                m = m + half * p
-            else:
-                m = load(tape, 2 * (first + step), i, PAIRED)
+            if tape is not None:
+                middle = load(tape, 2 * (first + step), i, PAIRED)
             if gain is None:
-                force, pull = w * x - k * m, -(k * dq)
+                force, pull = w * x - k * middle, -(k * dq)
                 g = -dq
             else:
                 a = load(gain, 0, i, PAIRED)
-                x = a * m + x
-                if eps is None:
-                    above, below, e = tanh_parts(x)
+                above, below, e = tanh_parts(a * middle + x)
+                if inverse_eps is None:
                     share = 1.0 / below
                     t = above * share
                     g = 4.0 * e * (share * share) * dq
                     bend = a * g
                 else:
-                    y = a * dq * eps
-                    em, e = exponentials(least(magnitude(x), 20.0) * -2.0)
-                    fm, f = exponentials(least(magnitude(y), 20.0) * -2.0)
-                    share = 1.0 / ((e + f) * (1.0 + e * f))
-                    t = signed(em * (em + 2.0) * f * share, x)
-                    bend = signed(fm * (fm + 2.0) * e * share, y) / eps
-                    g = 4.0 * e * f * share * dq
-                force, pull = -(k * m) - w * t, -(k * dq) - w * bend
+                    up, down = quick_tanh_parts(a * dq * (1.0 / inverse_eps))
+                    both, rest = up * above, down * down - up * up
+                    share = below * down
+                    share = 1.0 / (share * share - both * both)
+                    t = above * below * rest * share
+                    e = 4.0 * e * share
+                    g = e * rest * dq
+                    bend = e * (up * down) * inverse_eps
+                force, pull = -(k * middle) - w * t, -(k * dq) - w * bend
                 by_scale = by_scale + t * dq
-                by_gain = by_gain + g * m
+                by_gain = by_gain + g * middle
                 by_bias = by_bias + g
             store(slope, step, i, g)
-            if tape is None:
-                r = p + d * force
-            else:
-                r = -load(tape, 2 * (first + step) + 1, i, PAIRED)
-                p = r - d * force
-            dr = dp + d * pull
-            by_stiffness = by_stiffness + dq * m
+            by_stiffness = by_stiffness + dq * middle
             kinetic = kinetic + p * dp
-            kinetic = kinetic + r * dr
-            p, dp = r, dr
-            m, dq = m + half * p, dq + half * dp
+            if tape is not None:
+                p = -load(tape, 2 * (first + step) + 1, i, PAIRED)
+                # p before the kick of this step, flipped, is what it is after the kick of the echo.
+            elif lost is None:
+                p = p + d * force
+            else:
+                p, lost_p = advanced(p, lost_p, d * force)
+            dp = dp + d * pull
+            kinetic = kinetic + p * dp
+            dq = dq + half * dp
+            m = middle + half * p
+            if lost is None:
+                middle = m + half * p
+            else:
+                middle, lost_q = advanced(middle, lost_q, d * p)
+        if lost is not None:
+            m, lost_q = advanced(middle, lost_q, -(half * p))
+            store(lost, 0, i, lost_q)
+            store(lost, 1, i, lost_p)
         store(state, 0, i, m)
         store(state, 1, i, p)
         store(state, 2, i, dq)

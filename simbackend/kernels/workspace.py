@@ -8,7 +8,11 @@ take 4.0 to 4.4 (128 units, batch 32, float32, one core).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numba.core import types
+from numba.extending import overload
 
 from simbackend.kernels.compiling import compiled
 from simbackend.kernels.lanes import REGISTER_BYTES
@@ -21,3 +25,15 @@ def tables(count, rows, columns, like):
     whole = np.zeros(size + REGISTER_BYTES // like.itemsize, like.dtype)
     first = (-whole.ctypes.data) % REGISTER_BYTES // like.itemsize
     return whole[first : first + size].reshape(count, rows + 1, columns)
+
+
+def part_of(table: Any, index: int) -> Any:
+    """table[index] of a table that may be None."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(part_of, jit_options={"forceinline": True})
+def _part_of(table, index):
+    if isinstance(table, types.NoneType):
+        return lambda table, index: None
+    return lambda table, index: table[index]
