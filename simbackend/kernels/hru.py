@@ -9,6 +9,9 @@ a step is q_h = q + (d/2) p, p' = p + d F, q' = q_h + (d/2) p'.  A row holds sev
 likewise.  The equations and parameters: `simbackend.models.linear_hru` and `nonlinear_hru`.
 """
 
+# Branches on None are taken when a kernel is compiled, which pyright cannot know.
+# pyright: reportPossiblyUnboundVariable=false
+
 from __future__ import annotations
 
 from simbackend.kernels.chunks import STRETCH, gather, spread

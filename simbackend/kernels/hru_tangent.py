@@ -14,6 +14,9 @@ The sums are those of `simbackend.kernels.hru_echoes` with D = (q+ - q-)/(2 eps)
 one.
 """
 
+# Branches on None are taken when a kernel is compiled, which pyright cannot know.
+# pyright: reportPossiblyUnboundVariable=false
+
 from __future__ import annotations
 
 from simbackend.kernels.compiling import compiled
