@@ -16,7 +16,7 @@ from labrhel.errors import ConfigurationError
 from simbackend.engines.checks import checked, checked_cotangent
 from simbackend.engines.interface import ForwardRun, UnitState
 from simbackend.engines.layout import Layout, Tables
-from simbackend.kernels import hru, hru_backward, hru_echoes, hru_tangent, hru_watch
+from simbackend.kernels import hru_backward, hru_echoes, hru_forward, hru_tangent, hru_watch
 from simbackend.kernels.chunks import STRETCH
 from simbackend.models.recurrent_unit import RecurrentUnit, UnitSums
 
@@ -72,7 +72,7 @@ class KernelEngine:
     def _run(self, theta: Arrays, inputs: Array, start: UnitState | None, *, taped: bool) -> ForwardRun:
         inputs, start = checked(self.model, theta, inputs, start)
         batch, steps, _ = inputs.shape
-        layout = Layout(batch, start.q.shape[1], inputs.dtype)
+        layout = Layout(batch, start.q.shape[1], inputs.dtype, coupled=self.model.coupled)
         tables = Tables.of(self.model, theta, layout)
         q, p = layout.fold(start.q)[:, None], layout.fold(start.p)[:, None]
         outputs = np.empty((batch, steps, len(tables.readout)), inputs.dtype)
@@ -80,9 +80,9 @@ class KernelEngine:
         lost = None if self.quick else _lost(layout)
 
         def run(rows: slice, items: slice) -> None:
-            hru.forward(
-                q[rows], p[rows], inputs[items], tables.into, tables.bias, tables.gain, tables.units, tables.readout,
-                tables.readout_across, outputs[items], None if tape is None else tape[rows],
+            hru_forward.forward(
+                q[rows], p[rows], inputs[items], tables.into, tables.bias, tables.gain, tables.coupling, tables.units,
+                tables.readout, tables.readout_across, outputs[items], None if tape is None else tape[rows],
                 self.quick, None if lost is None else lost[rows],
             )  # fmt: skip
 
@@ -106,7 +106,7 @@ class KernelEngine:
         """Two echoes at these nudge levels, or mean and scaled difference of echoes at +-eps, or at the limit."""
         cotangent = checked_cotangent(run, cotangent)
         batch, steps, d_in = run.inputs.shape
-        layout = Layout(batch, run.end.q.shape[1], run.inputs.dtype)
+        layout = Layout(batch, run.end.q.shape[1], run.inputs.dtype, coupled=self.model.coupled)
         number, tape = layout.dtype.type, run.tape
         upper, lower = (None, None) if levels is None else (number(levels[0]), number(levels[1]))
         inverse = None if eps is None else number(1 / eps)
@@ -120,17 +120,18 @@ class KernelEngine:
         sums = np.zeros((layout.rows, hru_backward.SUMS, layout.row))
         sums_in = np.zeros((layout.rows, d_in, layout.size))
         sums_out = np.zeros((layout.rows, cotangent.shape[2], layout.size))
+        products = np.zeros((layout.rows, layout.n, layout.size)) if self.model.coupled else None
         inputs = np.empty((batch, steps if self._input_gradient else 0, d_in), layout.dtype)
         health = np.zeros((layout.rows, 4, layout.row), layout.dtype)
         health[:, [hru_watch.GROWN, hru_watch.PEAK]] = 1.0
 
         def back(rows: slice, items: slice) -> None:
             hru_backward.backward(
-                state[rows], run.inputs[items], cotangent[items], tables.into, tables.bias, tables.gain, tables.units,
-                tables.readout, tables.back, tables.back_across, upper, lower, inverse,
+                state[rows], run.inputs[items], cotangent[items], tables.into, tables.bias, tables.gain,
+                tables.coupling, tables.units, tables.readout, tables.back, tables.back_across, upper, lower, inverse,
                 None if tape is None else tape[rows],  # pyright: ignore[reportIndexIssue]
-                None if lost is None else lost[rows], sums[rows], sums_in[rows], sums_out[rows], inputs[items],
-                health[rows],
+                None if lost is None else lost[rows], sums[rows], sums_in[rows], sums_out[rows],
+                None if products is None else products[rows], inputs[items], health[rows],
             )  # fmt: skip
 
         self._spread(back, layout, steps)
@@ -140,6 +141,8 @@ class KernelEngine:
         by_unit = UnitSums(
             *(scale * np.array(shares)[:, None] * layout.total(sums)),
             slope_input=scale * sums_in.sum(axis=0).T[: layout.n],
+            # They hold -D m^T, the positions doubled where the mean is.
+            coupling=None if products is None else -scale * mean_share * products.sum(axis=0)[:, : layout.n],
         )
         return Backward(
             parameters={**self.model.gradients(theta, by_unit), "C": mean_share * sums_out.sum(axis=0)[:, : layout.n]},

@@ -8,7 +8,7 @@ itself, and rows are added in their order: the same bits come out whatever the n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,25 +17,33 @@ from simbackend.kernels import chunks, hru
 from simbackend.kernels.lanes import REGISTER_BYTES
 from simbackend.models.recurrent_unit import RecurrentUnit
 
+_TILE = 4  # sequences in a tile of `kernels.dense.couple`
 _ACROSS_FROM = 32  # columns from which the transposed product is the faster one, see `chunks.gather`
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`batch` sequences of n units of one floating type in rows of `items` times `size`."""
+    """`batch` sequences of n units of one floating type in rows of `items` times `size`.
+
+    `coupled` units share each load of their coupling matrix with the other sequences of the row.
+    """
 
     batch: int
     n: int
     dtype: np.dtype
+    coupled: bool = field(default=False, kw_only=True)
 
     @property
     def size(self) -> int:
         """Units rounded up to whole vectors of the matrix products."""
-        return _up(self.n, chunks.NARROW * REGISTER_BYTES // self.dtype.itemsize)
+        registers = hru.WIDE if self.coupled else chunks.NARROW
+        return _up(self.n, registers * REGISTER_BYTES // self.dtype.itemsize)
 
     @property
     def items(self) -> int:
-        """Sequences in a row: as few as fill whole vectors of the recurrence."""
+        """Sequences in a row: as few as fill whole vectors of the recurrence, or one tile of coupled ones."""
+        if self.coupled:
+            return max(1, min(_TILE, 2 ** (self.batch.bit_length() - 1)))
         wide = hru.WIDE * REGISTER_BYTES // self.dtype.itemsize
         return wide // math.gcd(self.size, wide)
 
@@ -83,6 +91,7 @@ class Tables:
     into: Array
     bias: Array
     gain: Array | None
+    coupling: Array | None
     units: Array
     readout: Array
     readout_across: Array
@@ -94,16 +103,19 @@ class Tables:
         """Padded, repeated and in the type of the inputs."""
         form = model.kernel_form({name: np.asarray(value, float) for name, value in theta.items()})
         weights, readout = np.asarray(theta["B"]).T, np.asarray(theta["C"])
-        units = np.zeros((4, layout.row), layout.dtype)
+        units = np.zeros((5, layout.row), layout.dtype)
         units[hru.STEP_ROW] = layout.repeat(form.step)
         units[hru.STIFFNESS_ROW] = layout.repeat(form.stiffness)
         units[hru.WEIGHT_ROW] = layout.repeat(form.weight)
         units[hru.FREQUENCY_ROW] = layout.repeat(form.frequency)
+        if form.cubic is not None:
+            units[hru.CUBIC_ROW] = layout.repeat(form.cubic)
         back = layout.pad(-(form.step * form.weight) * weights)
         return cls(
             into=layout.pad(weights),
             bias=layout.pad(form.bias[None]),
             gain=None if form.gain is None else layout.repeat(form.gain[None]),
+            coupling=None if form.coupling is None else layout.pad(form.coupling),
             units=units,
             readout=layout.pad(readout),
             readout_across=_across(layout.pad(readout)),

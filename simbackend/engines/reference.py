@@ -127,7 +127,7 @@ class ReferenceEngine:
             force, pull = self.model.force_pair(theta, m, dq, self._eps, u)
             after, dafter = p + d * force, dp + d * pull
             parts, _, inputs[:, k] = self.model.pull_back(theta, m, u, d * dq)
-            parts["d"] = np.sum(force * dq - (p * dp + after * dafter) / 2, axis=0)
+            parts["d"] = _summed(force * dq - (p * dp + after * dafter) / 2, d)
             for name, value in parts.items():
                 gradients[name] += value
             moved, size = moved + float(np.mean(dq**2)), size + float(np.mean(m**2))
@@ -154,9 +154,9 @@ class ReferenceEngine:
             by_q = by_q + e @ theta["C"]
             by_p = by_p + half * by_q
             parts, back, inputs[:, k] = self.model.pull_back(theta, middle, u, d * by_p)
-            parts["d"] = np.sum(by_q * p / 2 + by_p * self.model.force(theta, middle, u), axis=0)
+            parts["d"] = _summed(by_q * p / 2 + by_p * self.model.force(theta, middle, u), d)
             by_q = by_q + back
-            parts["d"] -= np.sum(by_q * flipped / 2, axis=0)
+            parts["d"] = parts["d"] - _summed(by_q * flipped / 2, d)
             by_p = by_p + half * by_q
             for name, value in parts.items():
                 gradients[name] += value
@@ -175,6 +175,11 @@ class ReferenceEngine:
         kind, steps = run.inputs.dtype, run.inputs.shape[1]
         warnings = judge(self.model, gradients, kind, steps, growth=1.0, retrace=missed, response=response, noise=0.0)
         return BackwardRun(gradients, inputs, start, response, 1.0, missed, warnings)
+
+
+def _summed(values: Array, step: Array) -> Array:
+    """Sums over the batch (n,), and over the units too where they share one step ()."""
+    return np.sum(values, axis=0 if np.ndim(step) else None)
 
 
 def _distance(run: ForwardRun, q: Array, p: Array) -> float:

@@ -89,8 +89,8 @@ def gather(coefficients, across, values, column, count, sequence, first):
 
 
 @compiled
-def correlate(sequence, first, count, values, column, sums):
-    """Sums[j, i] += sum_k sequence[first + k, j] values[k, column + i], k < count."""
+def correlate(sequence, first, source, count, values, column, sums):
+    """Sums[j, i] += sum_k sequence[first + k, source + j] values[k, column + i], k < count."""
     terms, size = sums.shape
     width = NARROW * REGISTER_BYTES // sums.itemsize
     for i in range(0, size, width):
@@ -101,9 +101,9 @@ def correlate(sequence, first, count, values, column, sums):
                 load(sums, j + 3, i, NARROW),
             )  # fmt: skip
             for k in range(count):
-                x, t = load(values, k, column + i, NARROW), first + k
-                a, b = a + x * entry(sequence, t, j), b + x * entry(sequence, t, j + 1)
-                c, d = c + x * entry(sequence, t, j + 2), d + x * entry(sequence, t, j + 3)
+                x, t, s = load(values, k, column + i, NARROW), first + k, source + j
+                a, b = a + x * entry(sequence, t, s), b + x * entry(sequence, t, s + 1)
+                c, d = c + x * entry(sequence, t, s + 2), d + x * entry(sequence, t, s + 3)
             store(sums, j, i, a)
             store(sums, j + 1, i, b)
             store(sums, j + 2, i, c)
@@ -112,7 +112,7 @@ def correlate(sequence, first, count, values, column, sums):
         while j < terms:
             a = load(sums, j, i, NARROW)
             for k in range(count):
-                a = a + load(values, k, column + i, NARROW) * entry(sequence, first + k, j)
+                a = a + load(values, k, column + i, NARROW) * entry(sequence, first + k, source + j)
             store(sums, j, i, a)
             j += 1
 

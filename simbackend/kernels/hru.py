@@ -1,4 +1,4 @@
-"""Harmonic recurrent units: their constants as the kernels take them, and the forward pass.
+"""Harmonic recurrent units: their constants as the kernels take them, and a stretch of the forward pass.
 
 One kernel serves both models.  With the force of unit i
 
@@ -14,18 +14,16 @@ likewise.  The equations and parameters: `simbackend.models.linear_hru` and `non
 
 from __future__ import annotations
 
-from simbackend.kernels.chunks import STRETCH, gather, spread
 from simbackend.kernels.compiling import compiled, inlined
 from simbackend.kernels.hyperbolic import quick_tanh_parts, tanh_parts
 from simbackend.kernels.lanes import REGISTER_BYTES, load, store
-from simbackend.kernels.workspace import part_of, tables
 
 WIDE = 4
 """Registers in a vector here: four independent chains hide the latency of tanh.  A row is a multiple of it."""
 PAIRED = 2
 """Registers where two paths run side by side: with more, what a step needs would not fit the registers there are."""
-STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW, FREQUENCY_ROW = 0, 1, 2, 3
-"""Rows of `units`: d, k, w, and the frequency that makes positions and momenta comparable in `growth`."""
+STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW, FREQUENCY_ROW, CUBIC_ROW = 0, 1, 2, 3, 4
+"""Rows of `units`: d, k, w, the frequency that makes positions and momenta comparable in `growth`, and b of b q^3."""
 
 
 @inlined
@@ -40,7 +38,7 @@ def advanced(value, lost, change):
 
 
 @compiled
-def _advance(q, p, gain, units, drive, count, seen, tape, first, quick, lost):
+def advance(q, p, gain, units, drive, count, seen, tape, first, quick, lost):
     """A stretch of steps of one row; q after each step goes into `seen`, q_h and p before the kick onto the tape.
 
     `quick` (True, or None) takes the tanh of the echoes: a path can only be retraced with the tanh it was made with.
@@ -83,25 +81,3 @@ def _advance(q, p, gain, units, drive, count, seen, tape, first, quick, lost):
             store(lost, 1, i, lost_p)
         store(q, 0, i, x)
         store(p, 0, i, y)
-
-
-@compiled
-def forward(q, p, inputs, into, bias, gain, units, readout, across, outputs, tape, quick, lost):
-    """Run every sequence; q, p (rows, 1, row) in: start, out: end; tape (rows, 2 steps, row) or None."""
-    row, size, steps = q.shape[2], into.shape[1], inputs.shape[1]
-    items = row // size
-    work = tables(2, STRETCH, row, q)
-    drive, seen = work[0], work[1]
-    for group in range(q.shape[0]):
-        last = min(items, inputs.shape[0] - group * items)
-        drive[:] = 0.0  # places that no sequence takes stay at rest
-        for first in range(0, steps, STRETCH):
-            count = min(STRETCH, steps - first)
-            for item in range(last):
-                spread(into, bias, inputs[group * items + item], first, 0, count, drive, item * size)
-            _advance(
-                q[group], p[group], gain, units, drive, count, seen, part_of(tape, group), first, quick,
-                part_of(lost, group),
-            )  # fmt: skip
-            for item in range(last):
-                gather(readout, across, seen, item * size, count, outputs[group * items + item], first)

@@ -27,6 +27,7 @@ class LinearHRU:
     """The unit as a `RecurrentUnit`."""
 
     name = "linear HRU"
+    coupled = False
     linear = True
     parameters: Mapping[str, UnitParameter] = MappingProxyType(
         {

@@ -36,6 +36,7 @@ class NonlinearHRU:
     """The unit as a `RecurrentUnit`."""
 
     name = "nonlinear HRU"
+    coupled = False
     linear = False
     parameters: Mapping[str, UnitParameter] = MappingProxyType(
         {

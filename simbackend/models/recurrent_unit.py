@@ -1,7 +1,7 @@
 """What the gradient engines ask of the model of a recurrent unit, and what its models share.
 
-A unit is n oscillators of mass 1 that do not couple to each other, driven by d_in inputs and read out as y = C q, each
-with a time step d_i of its own, which may be trained (Rusch & Rus, LinOSS, 2024):
+A unit is n oscillators of mass 1, driven by d_in inputs and read out as y = C q.  Where they do not couple, each has a
+time step d_i of its own, which may be trained (Rusch & Rus, LinOSS, 2024):
 
     q_h = q + (d/2) p;   p' = p + d F(q_h, u_k);   q' = q_h + (d/2) p';   y_k = C q'
 
@@ -35,7 +35,8 @@ class UnitParameter:
 class KernelForm:
     """A unit as the kernels take it: F = -stiffness q - weight t, t = tanh(gain q + x) or -x, x = B u + bias.
 
-    `gain` is None for linear units.  `frequency` (n,) is that of small oscillations, to weigh positions and momenta.
+    `gain` is None for linear units.  Coupled units, which have none, add -cubic q^3 + coupling q, the matrix (n, n)
+    symmetric without a diagonal.  `frequency` (n,), of small oscillations, weighs positions and momenta.
     """
 
     step: Array
@@ -44,6 +45,8 @@ class KernelForm:
     frequency: Array
     bias: Array
     gain: Array | None
+    cubic: Array | None = None
+    coupling: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class UnitSums:
     """What the kernels summed over steps and batch, per unit (n,); `slope_input` (n, d_in) is sum g u^T.
 
     With D = (q+ - q-)/(2 eps) at the kick, m the mean position and g = D dt/dx:  gain: g m;  stiffness: D m;
-    scale: t D;  kinetic: (p Dp + p' Dp')/2;  bias: g.
+    scale: t D;  kinetic: (p Dp + p' Dp')/2;  bias: g.  In coupled units gain is m D (m^2 + h^2), h = eps D, and
+    `coupling` (n, n) is D m^T.
     """
 
     gain: Array
@@ -60,6 +64,7 @@ class UnitSums:
     kinetic: Array
     bias: Array
     slope_input: Array
+    coupling: Array | None = None
 
 
 class RecurrentUnit(Protocol):
@@ -67,6 +72,7 @@ class RecurrentUnit(Protocol):
 
     name: str
     linear: bool
+    coupled: bool
     parameters: Mapping[str, UnitParameter]
 
     def force(self, theta: Arrays, q: Array, u: Array) -> Array:

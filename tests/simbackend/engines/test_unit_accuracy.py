@@ -67,7 +67,7 @@ def test_the_difference_form_holds_where_units_saturate() -> None:
             assert np.linalg.norm(bias - expected) < tolerance * np.linalg.norm(expected), engine.name
 
 
-@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
+@pytest.mark.parametrize("kind", ["linear", "nonlinear", "dense"])
 @pytest.mark.parametrize("name", ["echoes", "difference", "adjoint"])
 def test_the_path_run_backwards_returns_to_its_start(name: str, kind: str) -> None:
     unit = case(kind, steps=1000, step=0.05, amplitude=0.3)
@@ -76,13 +76,13 @@ def test_the_path_run_backwards_returns_to_its_start(name: str, kind: str) -> No
     assert found.retrace_error < 1e-12
 
 
-@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
+@pytest.mark.parametrize("kind", ["linear", "nonlinear", "dense"])
 def test_in_float32_too_since_it_carries_what_rounding_left_out(kind: str) -> None:
     unit = case(kind, n=64, batch=2, steps=5000, step=0.02, amplitude=0.3, at_rest=True).as_type(np.float32)
     assert unit.gradient(AdjointEngine(unit.model)).retrace_error < 1e-6  # 2e-5 with plain sums
 
 
-@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
+@pytest.mark.parametrize("kind", ["linear", "nonlinear", "dense"])
 @pytest.mark.parametrize("name", ENGINES)
 def test_threads_change_no_bit(name: str, kind: str) -> None:
     unit = case(kind, n=40, batch=7, steps=4000)

@@ -30,7 +30,7 @@ def moved(unit: Case, name: str, shift: np.ndarray) -> Case:
     return replace(unit, theta={**unit.theta, name: unit.theta[name] + shift})
 
 
-@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
+@pytest.mark.parametrize("kind", ["linear", "nonlinear", "dense"])
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_gradient_is_the_slope_of_the_loss(name: str, kind: str) -> None:
     unit = case(kind, n=4, steps=40)

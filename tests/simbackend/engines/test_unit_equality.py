@@ -13,7 +13,7 @@ from simbackend.engines.echoes import EchoEngine
 from simbackend.engines.interface import UnitState
 from simbackend.engines.reference import ReferenceEngine
 
-KINDS = ("linear", "nonlinear")
+KINDS = ("linear", "nonlinear", "dense")
 # A unit alone, a batch that does not fill its rows, more units than a vector, and enough outputs for the other product.
 SHAPES: list[dict[str, int]] = [
     {},
@@ -83,12 +83,15 @@ def test_single_precision_is_the_same_to_its_rounding(name: str, kind: str) -> N
     found = unit.gradient(ENGINES[name](unit.model))
     assert {value.dtype for value in everything(found).values()} == {np.dtype(np.float32)}
     worst = errors(found, unit.as_type(np.float64).gradient(ReferenceEngine(unit.model)))
-    # Nonlinear echoes subtract: 1e-7 / r with r = 3e-3.
-    assert max(worst.values()) < (2e-3 if (name, kind) == ("echoes", "nonlinear") else 1e-5), worst
+    # Nonlinear echoes subtract: 1e-7 / r with r = 3e-3; a step that all units share adds up differences of one sign
+    # and the other (their energy is conserved), ten times smaller than their parts.
+    subtracts = name == "echoes" and kind != "linear"
+    assert worst.pop("d") < (2e-2 if subtracts and kind == "dense" else 2e-3 if subtracts else 1e-5)
+    assert max(worst.values()) < (2e-3 if subtracts else 1e-5), worst
 
 
 @pytest.mark.parametrize("name", [*ENGINES, "reference"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
 def test_outputs_and_gradients_are_those_of_the_vectors(kind: str, name: str) -> None:
     vectors = read_vectors(f"hru_{kind}_full.npz")
     model, n = MODELS[kind], len(vectors["param_d"])

@@ -96,7 +96,7 @@ def test_matrix_products_are_those_of_numpy(terms: int, kind: type) -> None:
         assert not out[first + count :].any()
 
     sums = np.ones((terms, size), kind)
-    chunks.correlate(sequence, first, count, values, size, sums)
+    chunks.correlate(sequence, first, 0, count, values, size, sums)
     expected = 1 + sequence[stretch].T @ values[:count, size:]
     assert np.allclose(sums, expected, rtol=tolerance, atol=tolerance)
 
