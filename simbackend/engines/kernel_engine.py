@@ -160,7 +160,7 @@ class KernelEngine:
         workers = min(self._threads, layout.rows, max(1, work // _WORTH_A_THREAD))
         # More parts than threads: one that is held up by another process leaves its share to the others.
         pieces = min(layout.rows, workers * (_PIECES if workers > 1 else 1))
-        bounds = np.linspace(0, layout.rows, pieces + 1).astype(int)
+        bounds = [layout.rows * piece // pieces for piece in range(pieces + 1)]
         parts = [
             (slice(low, high), slice(low * layout.items, min(high * layout.items, layout.batch)))
             for low, high in pairwise(bounds)

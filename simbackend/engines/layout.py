@@ -33,19 +33,20 @@ class Layout:
     dtype: np.dtype
     coupled: bool = field(default=False, kw_only=True)
 
-    @property
-    def size(self) -> int:
-        """Units rounded up to whole vectors of the matrix products."""
-        registers = hru.WIDE if self.coupled else chunks.NARROW
-        return _up(self.n, registers * REGISTER_BYTES // self.dtype.itemsize)
+    size: int = field(init=False)
+    """Units rounded up to whole vectors of the matrix products."""
+    items: int = field(init=False)
+    """Sequences in a row: as few as fill whole vectors of the recurrence, or one tile of coupled ones."""
 
-    @property
-    def items(self) -> int:
-        """Sequences in a row: as few as fill whole vectors of the recurrence, or one tile of coupled ones."""
+    def __post_init__(self) -> None:
+        numbers = REGISTER_BYTES // self.dtype.itemsize
+        size = _up(self.n, numbers * (hru.WIDE if self.coupled else chunks.NARROW))
         if self.coupled:
-            return max(1, min(_TILE, 2 ** (self.batch.bit_length() - 1)))
-        wide = hru.WIDE * REGISTER_BYTES // self.dtype.itemsize
-        return wide // math.gcd(self.size, wide)
+            items = max(1, min(_TILE, 2 ** (self.batch.bit_length() - 1)))
+        else:
+            items = hru.WIDE * numbers // math.gcd(size, hru.WIDE * numbers)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "items", items)
 
     @property
     def rows(self) -> int:

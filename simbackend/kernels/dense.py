@@ -12,51 +12,98 @@ registers times 4 sequences keep the multiply-adds busy; no BLAS call, whose thr
 
 from __future__ import annotations
 
-from simbackend.kernels.compiling import compiled
+from simbackend.kernels.compiling import compiled, inlined
 from simbackend.kernels.hru import CUBIC_ROW, STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW, WIDE, advanced
 from simbackend.kernels.lanes import REGISTER_BYTES, entry, load, store
 from simbackend.kernels.workspace import tables
+
+WIDER, WIDEST = 8, 16
+"""Registers of a tile for two vectors, and for one."""
 
 
 @compiled
 def couple(coupling, values, into, vectors):
     """Into[v, i] = sum_j coupling[j, i] values[v, j], v < vectors.
 
-    `coupling` is (n, size), the tables hold one vector of `size` after another.
+    `coupling` is (n, size), the tables hold one vector of `size` after another.  Sixteen registers of sums whatever the
+    number of vectors: few vectors take wide tiles, so that the matrix is read along its rows, as caches like it.
     """
-    n, size = coupling.shape
-    width = WIDE * REGISTER_BYTES // coupling.itemsize
+    size = coupling.shape[1]
     flat, out = values.reshape(values.size // size, size), into.reshape(into.size // size, size)
-    for i in range(0, size, width):
-        v = 0
-        while v + 4 <= vectors:
-            row = load(coupling, 0, i, WIDE)
-            a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
-            c, d = row * entry(flat, v + 2, 0), row * entry(flat, v + 3, 0)
-            for j in range(1, n):
-                row = load(coupling, j, i, WIDE)
-                a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
-                c, d = c + row * entry(flat, v + 2, j), d + row * entry(flat, v + 3, j)
-            store(out, v, i, a)
-            store(out, v + 1, i, b)
-            store(out, v + 2, i, c)
-            store(out, v + 3, i, d)
-            v += 4
-        while v + 2 <= vectors:
-            row = load(coupling, 0, i, WIDE)
-            a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
-            for j in range(1, n):
-                row = load(coupling, j, i, WIDE)
-                a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
-            store(out, v, i, a)
-            store(out, v + 1, i, b)
-            v += 2
-        while v < vectors:
-            a = load(coupling, 0, i, WIDE) * entry(flat, v, 0)
-            for j in range(1, n):
-                a = a + load(coupling, j, i, WIDE) * entry(flat, v, j)
-            store(out, v, i, a)
-            v += 1
+    v = 0
+    while v + 4 <= vectors:
+        _four(coupling, flat, out, v)
+        v += 4
+    while v + 2 <= vectors:
+        _two(coupling, flat, out, v)
+        v += 2
+    while v < vectors:
+        _one(coupling, flat, out, v)
+        v += 1
+
+
+@inlined
+def _four(coupling, flat, out, v):
+    n, size = coupling.shape
+    for i in range(0, size, WIDE * REGISTER_BYTES // coupling.itemsize):
+        row = load(coupling, 0, i, WIDE)
+        a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
+        c, d = row * entry(flat, v + 2, 0), row * entry(flat, v + 3, 0)
+        for j in range(1, n):
+            row = load(coupling, j, i, WIDE)
+            a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
+            c, d = c + row * entry(flat, v + 2, j), d + row * entry(flat, v + 3, j)
+        store(out, v, i, a)
+        store(out, v + 1, i, b)
+        store(out, v + 2, i, c)
+        store(out, v + 3, i, d)
+
+
+@inlined
+def _two(coupling, flat, out, v):
+    n, size = coupling.shape
+    width, i = REGISTER_BYTES // coupling.itemsize, 0
+    while i + WIDER * width <= size:
+        row = load(coupling, 0, i, WIDER)
+        a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
+        for j in range(1, n):
+            row = load(coupling, j, i, WIDER)
+            a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
+        store(out, v, i, a)
+        store(out, v + 1, i, b)
+        i += WIDER * width
+    while i < size:
+        row = load(coupling, 0, i, WIDE)
+        a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
+        for j in range(1, n):
+            row = load(coupling, j, i, WIDE)
+            a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
+        store(out, v, i, a)
+        store(out, v + 1, i, b)
+        i += WIDE * width
+
+
+@inlined
+def _one(coupling, flat, out, v):
+    n, size = coupling.shape
+    width, i = REGISTER_BYTES // coupling.itemsize, 0
+    while i + WIDEST * width <= size:
+        a = load(coupling, 0, i, WIDEST) * entry(flat, v, 0)
+        for j in range(1, n):
+            a = a + load(coupling, j, i, WIDEST) * entry(flat, v, j)
+        store(out, v, i, a)
+        i += WIDEST * width
+    while i < size:
+        # Even and odd terms: four chains of sums alone would wait for each other.
+        a = load(coupling, 0, i, WIDE) * entry(flat, v, 0)
+        b = a - a
+        for j in range(1, n - 1, 2):
+            a = a + load(coupling, j, i, WIDE) * entry(flat, v, j)
+            b = b + load(coupling, j + 1, i, WIDE) * entry(flat, v, j + 1)
+        if n % 2 == 0:
+            a = a + load(coupling, n - 1, i, WIDE) * entry(flat, v, n - 1)
+        store(out, v, i, a + b)
+        i += WIDE * width
 
 
 @compiled
