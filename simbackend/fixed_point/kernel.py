@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import numba
-
-_compile = numba.njit(cache=True, nogil=True)
+from simbackend.kernels.compiling import compiled
 
 
-@_compile
+@compiled
 def _near(x, shift):
     return (x + ((1 << shift) >> 1)) >> shift  # >> of an int64 is arithmetic
 
 
-@_compile
+@compiled
 def _odd(x, shift):
     return _near(x, shift) if x >= 0 else -_near(-x, shift)
 
 
-@_compile
+@compiled
 def _wrap(x, half):
     return ((x + half) & (2 * half - 1)) - half
 
 
-@_compile
+@compiled
 def _lost(x, half):
     return 1 if x >= half or x <= -half else 0
 
 
-@_compile
+@compiled
 def run_steps(
     q,  # (n,) int64 codes, in: start, out: end
     p,  # (n,) likewise

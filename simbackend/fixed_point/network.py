@@ -1,10 +1,6 @@
-"""An oscillator network in the registers of an FPGA board: coefficients as codes, and runs on codes.
+"""An oscillator network in the registers of an FPGA board: runs on codes.
 
-    H = sum p_i^2/(2 m_i) + sum [k_i q_i^2/2 + b_i q_i^4/4] + sum_(i,j) K_ij (q_j - q_i)^2/2 - q . W u
-
-The integer map is defined in `simbackend.fixed_point.reference`.  Two formats: the state's, for positions, momenta,
-inputs and nudges, and the coefficients', for d/(2m), d k, d b, d K and d W, with d the step.  The host adds the input
-offset to the input, since both are codes of the same port.
+The integer map is defined in `simbackend.fixed_point.reference`, the codes in `labrhel.wire.network_codes`.
 """
 
 from __future__ import annotations
@@ -13,13 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labrhel.arrays import Array, Arrays
+from labrhel.arrays import Array
 from labrhel.errors import ProgramError
-from labrhel.wire.fixed_point import Codes, Format
+from labrhel.wire.fixed_point import Codes
+from labrhel.wire.network_codes import NetworkCodes
 from simbackend.fixed_point.kernel import run_steps
-from simbackend.models.oscillator_network import OscillatorNetwork
-
-_ABSENT = ("quadratic", "quartic", "friction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,65 +38,10 @@ class FixedPointRun:
     momentum_codes: Array
 
 
-@dataclass(frozen=True, slots=True)
-class FixedPointNetwork:
-    """Coefficient codes of a network for one step d [model time].
+class FixedPointNetwork(NetworkCodes):
+    """The coefficient codes of a network, and what a board does with them."""
 
-    `drift_codes`, `stiffness_codes`, `cubic_codes` (n,), `edges` (edges, 2), `coupling_codes` (edges,),
-    `input_codes` (n, inputs).
-    """
-
-    state: Format
-    coefficient: Format
-    step: float
-    drift_codes: Codes
-    stiffness_codes: Codes
-    cubic_codes: Codes
-    edges: Codes
-    coupling_codes: Codes
-    input_codes: Codes
-
-    @classmethod
-    def of(
-        cls, model: OscillatorNetwork, theta: Arrays, step: float, state: Format, coefficient: Format
-    ) -> FixedPointNetwork:
-        """The nearest codes of a network's parameters; the inverse, on codes, of `parameters`.
-
-        Raises ProgramError for terms the integer core does not have (quadratic, quartic, friction), LimitError for
-        a coefficient beyond its format.
-        """
-        for name in _ABSENT:
-            if np.any(model.value(name, theta)):
-                raise ProgramError(
-                    f"the integer leapfrog has no {name} term: set it to zero, or run the network in floating point"
-                )
-
-        def scaled(name: str) -> Codes:
-            return coefficient.to_codes(step * model.value(name, theta), f"step times {name}")
-
-        return cls(
-            state=state,
-            coefficient=coefficient,
-            step=step,
-            drift_codes=coefficient.to_codes(step / (2 * model.mass(theta)), "half the step over a mass"),
-            stiffness_codes=scaled("stiffness"),
-            cubic_codes=scaled("cubic"),
-            edges=model.edges,
-            coupling_codes=scaled("coupling"),
-            input_codes=scaled("input"),
-        )
-
-    def parameters(self) -> dict[str, Array]:
-        """The parameters [model units] that the codes stand for: what the board really runs.
-
-        Raises ProgramError if a mass was so large that its drift code is zero.
-        """
-        if not self.drift_codes.all():
-            raise ProgramError("a drift code is zero, so its mass is infinite: keep more bits below the point")
-        names = ("stiffness", "cubic", "coupling", "input")
-        codes = (self.stiffness_codes, self.cubic_codes, self.coupling_codes, self.input_codes)
-        found = {name: self.coefficient.to_values(item) / self.step for name, item in zip(names, codes, strict=True)}
-        return found | {"mass": self.step / (2 * self.coefficient.to_values(self.drift_codes))}
+    __slots__ = ()
 
     def state_of(self, position: Array, momentum: Array) -> FixedPointState:
         """The nearest codes of positions and momenta (n,) [model units]; LimitError if one does not fit."""

@@ -17,11 +17,12 @@ from labrhel.capture import PassCapture, State, Trace
 from labrhel.compiled import CompiledPass
 from labrhel.errors import ProgramError
 from labrhel.program import GivenState, Reversal
+from labrhel.readings import played
 from labrhel.wire.fixed_point import Codes, Format
 from simbackend.fixed_point.network import FixedPointNetwork, FixedPointRun, FixedPointState
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rig import capabilities_of
-from simbackend.serial_rig import SerialRig, played
+from simbackend.serial_rig import SerialRig
 
 
 class FixedPointRig(SerialRig[FixedPointState]):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-_compile = numba.njit(cache=True, nogil=True)
+from simbackend.kernels.compiling import compiled
 
 
-@_compile
+@compiled
 def _local(a, half, frequency, kerr, sum_frequency, sum_kerr):
     for i in range(len(a)):
         power = a[i].real ** 2 + a[i].imag ** 2
@@ -17,7 +16,7 @@ def _local(a, half, frequency, kerr, sum_frequency, sum_kerr):
         a[i] *= np.exp(-1j * half * (frequency[i] + kerr[i] * power))
 
 
-@_compile
+@compiled
 def _hop(a, half, i, j, hopping):
     """Couple one pair for the time `half`; returns the time integral of 2 Re(a_i* a_j), which stays constant."""
     cosine, sine = np.cos(half * hopping), np.sin(half * hopping)
@@ -27,7 +26,7 @@ def _hop(a, half, i, j, hopping):
     return 2 * half * (left.real * right.real + left.imag * right.imag)
 
 
-@_compile
+@compiled
 def propagate(
     a,  # (n,) complex amplitudes, in: start, out: end
     kicks,  # (n, steps) complex, added to the amplitudes

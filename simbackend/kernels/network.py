@@ -7,16 +7,14 @@ machine give the same bits, and the echo retraces to rounding.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from simbackend.kernels.compiling import compiled
 
 NO_FRICTION, DIAGONAL_FRICTION, DENSE_FRICTION = 0, 1, 2
 
-# One signature each, compiled at first use and cached; "no toolchain needed" holds since numba carries LLVM.
-_compile = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-
-@_compile
+@compiled
 def run_passes(
     q,  # (batch, n) positions, in: start, out: end
     p,  # (batch, n) momenta, likewise
@@ -109,7 +107,7 @@ def run_passes(
                 x[i] += half * inverse_mass[i] * y[i]
 
 
-@_compile
+@compiled
 def record_tape(q, momenta, positions, drive, inverse_mass, powers, edges, springs, keep, push, step):
     """One forward pass that keeps positions at the kicks and all momenta; written apart from `run_passes` on purpose.
 
@@ -138,7 +136,7 @@ def record_tape(q, momenta, positions, drive, inverse_mass, powers, edges, sprin
             q[i] += 0.5 * step * inverse_mass[i] * total
 
 
-@_compile
+@compiled
 def backpropagate(
     q,  # (n, steps) positions at the kicks of the forward pass: the tape
     p_before,  # (n, steps) momenta before each kick
