@@ -18,7 +18,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks import basic_motions, executor_overhead, gradient_accuracy
+from benchmarks import (
+    basic_motions,
+    deep_layer,
+    dense_speed,
+    executor_overhead,
+    gradient_accuracy,
+    hru_accuracy,
+    hru_memory,
+    hru_speed,
+)
 from benchmarks.figure import Figure, print_table
 from labrhel import session
 from labrhel.errors import ConfigurationError
@@ -78,7 +87,8 @@ def all_figures(rigs: int, count: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))
-    yield from basic_motions.targets()
+    for module in (hru_accuracy, hru_memory, hru_speed, deep_layer, dense_speed, basic_motions):
+        yield from module.targets()
     yield from start_up()
     yield from executor_overhead.targets()
     yield from kills(count)
