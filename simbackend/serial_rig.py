@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
-
-import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities
-from labrhel.capture import Capture, PassCapture, State
+from labrhel.capture import Capture, PassCapture
 from labrhel.compiled import CompiledPass, CompiledShot
 from labrhel.program import GivenState, Hold
+from labrhel.readings import together
 
 S = TypeVar("S")
 
@@ -60,7 +58,7 @@ class SerialRig(ABC, Generic[S]):
     def _run_shot(self, shot: CompiledShot) -> Capture:
         # Each repeat starts as the program says; after `Hold` that is where the one before has ended.
         repeats = [self._run_once(shot) for _ in range(shot.repeats)]
-        passes = tuple(_together(readings) for readings in zip(*repeats, strict=True))
+        passes = tuple(together(readings) for readings in zip(*repeats, strict=True))
         return Capture(shot, passes, len(shot.passes))
 
     def _run_once(self, shot: CompiledShot) -> list[PassCapture]:
@@ -75,27 +73,3 @@ class SerialRig(ABC, Generic[S]):
             captures.append(capture)
         self._now = state
         return captures
-
-
-def played(item: CompiledPass, names: Sequence[str]) -> Array:
-    """What reaches the ports `names` in a pass (ports, steps), zero on those that are not driven."""
-    silence = np.zeros(item.steps)
-    rows = [item.achieved[name].values if name in item.achieved else silence for name in names]
-    return np.stack(rows) if rows else np.empty((0, item.steps))
-
-
-def _together(readings: Sequence[PassCapture]) -> PassCapture:
-    """The readings of one pass in each repeat, as one."""
-    first = readings[0]
-    if len(readings) == 1:
-        return first
-    traces = {}
-    for name, trace in first.traces.items():
-        values = np.concatenate([item.traces[name].values for item in readings])
-        words = [codes for item in readings if (codes := item.traces[name].codes) is not None]
-        traces[name] = replace(trace, values=values, codes=np.concatenate(words) if words else None)
-    ends = [item.end_state for item in readings if item.end_state is not None]
-    if not ends:
-        return PassCapture(traces)
-    end = State(np.concatenate([item.position for item in ends]), np.concatenate([item.momentum for item in ends]))
-    return PassCapture(traces, end_state=end)
