@@ -23,8 +23,8 @@ IDEAL_CALIBRATION = CalibrationSet()
 
 _KIND_OF_START = {Rest: "rest", GivenState: "state", Hold: "hold"}
 
-# Cheapest first: a restored state costs one pass a shot, a flip needs the forward pass again.
-_PREFERENCE = (Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP, Reversal.CONJUGATION)
+# Cheapest first: a restored state costs one pass a shot, a flip needs the forward pass again, a preparation drive.
+_PREFERENCE = (Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP, Reversal.CONJUGATION, Reversal.BY_DRIVE)
 
 
 def compile(
@@ -64,6 +64,17 @@ def compile(
     )
 
 
+def reversal_of(capabilities: Capabilities) -> Reversal:
+    """The cheapest way to reverse a state among those that the rig offers; ProgramError if it offers none.
+
+    `BY_DRIVE` is for the rule to do: it knows the state that was reached, and plays a preparation from rest.
+    """
+    for reversal in _PREFERENCE:
+        if reversal in capabilities.reversals:
+            return reversal
+    raise ProgramError(f"rig {capabilities.rig} offers no way to reverse its state; use a rule that needs no echo")
+
+
 def _check_prepare(prepare: Prepare, capabilities: Capabilities) -> None:
     kind = _KIND_OF_START[type(prepare)]
     if kind not in capabilities.prepares:
@@ -95,13 +106,13 @@ def _check_acquire(acquire: Acquire, capabilities: Capabilities) -> None:
 def _choose_reversal(item: Pass, capabilities: Capabilities) -> Reversal | None:
     if not item.echo:
         return None
-    for reversal in _PREFERENCE:
-        if reversal in capabilities.reversals:
-            return reversal
-    raise ProgramError(
-        f"rig {capabilities.rig} cannot reverse its state during a shot; "
-        "prepare the reversed state from rest by drive, with a rule that offers it"
-    )
+    reversal = reversal_of(capabilities)
+    if reversal is Reversal.BY_DRIVE:
+        raise ProgramError(
+            f"rig {capabilities.rig} cannot reverse its state during a shot; "
+            "prepare the reversed state from rest by drive, with a rule that offers it"
+        )
+    return reversal
 
 
 def _compile_port(

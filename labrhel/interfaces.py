@@ -104,6 +104,10 @@ class Model(Protocol):
         """-dV/dq at positions (n, ...), without inputs."""
         ...
 
+    def input_force(self, u: Array, theta: Arrays) -> Array:
+        """W (u + o) (n, steps) for inputs (inputs, steps)."""
+        ...
+
     def observables(
         self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays
     ) -> dict[str, Array]:

@@ -12,10 +12,11 @@ from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError
 from labrhel.estimator import Estimator
 from labrhel.learning.task import Task
-from labrhel.program import Acquire, Drive, Pass, Role, ShotProgram
+from labrhel.program import Acquire, Drive, GivenState, Pass, Rest, Reversal, Role, ShotProgram
 from labrhel.waveform import Waveform
 from protocols.forward import ForwardPass
 from protocols.geometry import Geometry
+from protocols.preparation import affordable_preparation, end_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class EchoPlan:
     """All that building and reading the echoes of one gradient has in common.
 
     `friction` is G if the echo is driven, else zero: compensation and end corrections belong to the driven echo.
+    `reversal` is how the rig reverses its state; by drive, every echo has a preparation in place of the forward pass.
     """
 
     task: Task
@@ -76,6 +78,7 @@ class EchoPlan:
     theta: Arrays
     friction: Array
     repeats: int
+    reversal: Reversal
 
     def programs(self, passes: Sequence[ForwardPass], eps: float) -> tuple[ShotProgram, ...]:
         """All levels of all sequences; + and - next to each other, so that a drifting rig drifts least between."""
@@ -93,8 +96,23 @@ class EchoPlan:
                 drives.append(Drive(port, Waveform.of(values, step), role))
         ends = bool(self.wanted.state) or self.wanted.drags_mass
         acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
+        if self.reversal is Reversal.BY_DRIVE:
+            echo = Pass(forward.steps, tuple(drives), acquire)
+            return ShotProgram(step, Rest(), (self._preparation(forward), echo), self.repeats)
         echo = Pass(forward.steps, tuple(drives), acquire, echo=True)
         return ShotProgram(step, forward.program.prepare, (first, echo), self.repeats)
+
+    def _preparation(self, forward: ForwardPass) -> Pass:
+        """A pass from rest to the reversed end of the forward pass."""
+        model, theta, step = self.task.model, self.theta, forward.program.dt
+        started = forward.program.prepare
+        momentum = started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
+        q, p = end_state(model, theta, forward.q, forward.u, step, momentum)
+        peak = float(np.abs(model.input_force(forward.u, theta)).max())
+        force = affordable_preparation(model, theta, q, -p, step, forward.steps, peak)
+        ports = self.geometry.to_ports(force)
+        drives = [Drive(port, Waveform.of(values, step), Role.PREPARATION) for port, values in ports.items()]
+        return Pass(force.shape[1], tuple(drives))
 
     def by_level(self, captures: Sequence[Capture]) -> list[dict[int, Capture]]:
         """Captures in the order of `programs`, as nudge level -> capture for each sequence."""

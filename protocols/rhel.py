@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Arrays
+from labrhel.compile import reversal_of
 from labrhel.errors import ConfigurationError
 from labrhel.estimator import Estimator
 from labrhel.gradient import Gradient, NudgeRecord
@@ -135,6 +136,7 @@ class RHEL:
             theta=theta,
             friction=friction if driven else np.zeros_like(friction),
             repeats=self.repeats,
+            reversal=reversal_of(task.capabilities),
         )
 
     def _target_response(self, task: Task, theta: Arrays) -> float:

@@ -22,6 +22,7 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture
+from labrhel.compile import reversal_of
 from labrhel.errors import ConfigurationError
 from labrhel.estimator import Estimator
 from labrhel.learning.readout import Readout
@@ -115,6 +116,7 @@ class RigUnit:
             theta=run.theta,
             friction=friction,
             repeats=1,
+            reversal=reversal_of(task.capabilities),
         )
         return self._execute(self._echoes(plan, passes, direct, run))
 

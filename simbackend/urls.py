@@ -31,7 +31,7 @@ from simbackend.simulable import Simulable
 SETTINGS = ("threads", "reversal")
 """threads: how many the compiled kernels may use; reversal: the only one the rig offers."""
 
-_REVERSALS = (Reversal.MOMENTUM_FLIP, Reversal.STATE_RESTORE)
+_REVERSALS = (Reversal.MOMENTUM_FLIP, Reversal.STATE_RESTORE, Reversal.BY_DRIVE)
 
 
 def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str] = os.environ) -> SimulatedRig:
@@ -123,4 +123,4 @@ def _reversal(text: str) -> Reversal:
     for reversal in _REVERSALS:
         if text == reversal.value:
             return reversal
-    raise ConfigurationError(f"a simulated rig reverses by {' or '.join(_REVERSALS)}, not {text!r}")
+    raise ConfigurationError(f"a simulated rig reverses by {', '.join(_REVERSALS)}, not {text!r}")

@@ -200,7 +200,7 @@ def test_the_cheapest_reversal_on_offer_is_taken(offered: set[Reversal], chosen:
 
 @pytest.mark.parametrize("offered", [frozenset(), frozenset({Reversal.BY_DRIVE})])
 def test_a_rig_that_cannot_reverse_within_a_shot_is_refused(offered: frozenset[Reversal]) -> None:
-    with pytest.raises(ProgramError, match="cannot reverse its state"):
+    with pytest.raises(ProgramError, match="reverse its state"):
         compile(program(passes=ECHO), rig(reversals=offered))
 
 

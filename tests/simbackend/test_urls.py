@@ -68,7 +68,7 @@ def test_settings_narrow_what_the_rig_offers(model: OscillatorNetwork, reversal:
         ("sim:?threads=two", "whole number from 1"),
         ("sim:?threads", "key=value"),
         ("sim:?threads=1&threads=2", "stands twice"),
-        ("sim:?reversal=by_drive", "momentum_flip or state_restore"),
+        ("sim:?reversal=conjugation", "momentum_flip, state_restore, by_drive"),
         ("bench:x", "there is no kind of rig 'bench'"),
         ("silverbox", "named by a URL"),
     ],
