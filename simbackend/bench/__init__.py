@@ -1,0 +1,10 @@
+"""The virtual bench: instruments in real dialects on real sockets and serial lines around one simulated physics.
+
+No instrument here has a command that its real counterpart lacks.  Faults come through a side channel.
+"""
+
+from simbackend.bench.bench import Bench, Host, virtual_bench
+from simbackend.bench.faults import Fault
+from simbackend.bench.spec import stations
+
+__all__ = ["Bench", "Fault", "Host", "stations", "virtual_bench"]

@@ -1,0 +1,169 @@
+"""A virtual bench: instruments on real wires around one physics, started and stopped as one."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from labrhel.config import Document, find
+from labrhel.config import load as load_configuration
+from labrhel.errors import ConfigurationError
+from labrhel.nominal import model_of
+from simbackend.bench.catalog import Entry, entry_of, made
+from simbackend.bench.clock import Clock
+from simbackend.bench.faults import Fault
+from simbackend.bench.motion import Oscillators
+from simbackend.bench.scpi import Scpi
+from simbackend.bench.spec import BenchSpec, InstrumentSection, load
+from simbackend.bench.wires.exchange import Station
+from simbackend.bench.wires.tcp import HOST, Server, serve_scpi
+from simbackend.bench.wiring import wired
+from simbackend.bench.world import World
+from simbackend.imperfections.settings import imperfections_of
+from simbackend.rig import capabilities_of
+from simbackend.simulable import Simulable
+
+
+class Wire(Protocol):
+    """What reaches an instrument."""
+
+    def start(self) -> None:
+        """Be reachable, at the same address as before."""
+        ...
+
+    def stop(self) -> None:
+        """Be reachable no more."""
+        ...
+
+
+class Host:
+    """One instrument of a bench with its wires and faults."""
+
+    def __init__(self, name: str, device: Scpi, entry: Entry, world: World) -> None:
+        self.name, self.device = name, device
+        self._inputs, self._world, self._clock = entry.inputs, world, world.clock
+        self.addresses: dict[str, str] = {}
+        self._wires: list[Wire] = []
+        self._closing = threading.Event()
+        self._restarting: threading.Thread | None = None
+        self.station = Station(
+            device, world.clock, entry.terminator, restart=self._begin_restart, pause=self._closing.wait
+        )
+
+    def add(self, kind: str, wire: Wire, address: str) -> None:
+        """Reach it by one more wire."""
+        self._wires.append(wire)
+        self.addresses[kind] = address
+
+    def order(self, fault: Fault, after: int = 0) -> None:
+        """Order a fault; a clipped input begins at once."""
+        if fault.kind != "clip":
+            self.station.faults.order(fault, after)
+            return
+        with self._clock.lock:
+            for terminal in self._inputs:
+                self._world.overdrive[f"{self.name}.{terminal}"] = fault.amount
+
+    def stop(self) -> None:
+        """Close every wire."""
+        self._closing.set()
+        if self._restarting is not None:
+            self._restarting.join()
+        for wire in self._wires:
+            wire.stop()
+
+    def _begin_restart(self, seconds: float) -> None:
+        if self._restarting is None or not self._restarting.is_alive():
+            self._restarting = threading.Thread(target=self._restart, args=(seconds,), name=f"restart {self.name}")
+            self._restarting.start()
+
+    def _restart(self, seconds: float) -> None:
+        for wire in self._wires:
+            wire.stop()
+        with self._clock.lock:
+            self.device.errors.clear()
+            self.device.event_status = 0
+            self.device.restore()
+        if not self._closing.wait(seconds):
+            for wire in self._wires:
+                wire.start()
+
+
+class Bench:
+    """All hosts by name, the clock and the world; a context manager that closes them."""
+
+    def __init__(self, spec: BenchSpec, hosts: dict[str, Host], clock: Clock, world: World, model: Simulable) -> None:
+        self.spec, self.hosts, self.clock, self.world, self.model = spec, hosts, clock, world, model
+
+    @property
+    def addresses(self) -> dict[str, dict[str, str]]:
+        """VISA addresses by instrument and wire."""
+        return {name: dict(host.addresses) for name, host in self.hosts.items()}
+
+    def close(self) -> None:
+        """Stop all threads, close all sockets and lines."""
+        self.clock.close()
+        for host in self.hosts.values():
+            host.stop()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
+    """Start a bench: a station that comes with labrhel, or a file; `speed`: see `simbackend.bench.clock`.
+
+    Raises ConfigurationError for what cannot be built, TransportError for a port that somebody else has.
+    """
+    spec, source = load(name)
+    document = _document(spec.model, source.file.parent)
+    model = model_of(document)
+    if not isinstance(model, Simulable):
+        raise ConfigurationError(f"a virtual bench simulates separable Hamiltonians, not {type(model).__name__}")
+    section = document.config.imperfections if spec.imperfections is None else spec.imperfections
+    errors = imperfections_of(section, model, capabilities_of(model, "bench"))
+    entries = {key: entry_of(item.kind) for key, item in spec.instruments.items()}
+    clock = Clock(speed)
+    wiring = wired(spec.leads, entries, model, errors, source)
+    oscillators = Oscillators(model, errors, wiring.drives, wiring.turns, spec.step)
+    world = World(oscillators, wiring.senses, clock, spec.ring_down)
+    for line, into, delay in wiring.triggers:
+        world.listen(line, delay, _relay(world, into))
+    bench = Bench(spec, {}, clock, world, model)
+    try:
+        for key, item in spec.instruments.items():
+            bench.hosts[key] = _host(key, item, world, errors.seed)
+    except BaseException:
+        bench.close()
+        raise
+    return bench
+
+
+def _document(name: str, folder: Path) -> Document:
+    beside = folder / name
+    return load_configuration(beside if beside.is_file() else find(name))
+
+
+def _relay(world: World, into: str) -> Callable[[float], None]:
+    return lambda moment: world.pulse(into, moment)
+
+
+def _host(name: str, item: InstrumentSection, world: World, seed: int) -> Host:
+    entry, options = entry_of(item.kind), item.options()
+    if "seed" in entry.options:
+        options["seed"] = seed
+    with world.clock.lock:
+        device = made(item.kind, item.model, world, name, options)
+    host = Host(name, device, entry, world)
+    for wire in item.wires:
+        if wire == "socket":
+            server = Server(serve_scpi(host.station), item.port)
+            host.add(wire, server, f"TCPIP::{HOST}::{server.port}::SOCKET")
+    return host

@@ -1,0 +1,80 @@
+"""Which virtual instruments there are, by the name of their dialect, and what each says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from labrhel.config.problems import nearest
+from labrhel.errors import ConfigurationError
+from simbackend.bench.instruments.keysight_33600 import Keysight33600
+from simbackend.bench.instruments.qdac2 import QDac2
+from simbackend.bench.instruments.rigol_ds1000z import RigolDS1000Z
+from simbackend.bench.scpi import Scpi
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`make(world, name, identity, **options)`; the models it can be, the first one usual; terminals and options."""
+
+    make: Callable[..., Scpi]
+    maker: str
+    models: tuple[str, ...]
+    firmware: str
+    outputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    terminator: bytes = b"\n"
+
+    def identity(self, model: str, serial: str) -> tuple[str, str, str, str]:
+        """What *IDN? answers."""
+        return self.maker, model, serial, self.firmware
+
+
+def _channels(count: int) -> tuple[str, ...]:
+    return tuple(f"ch{number}" for number in range(1, count + 1))
+
+
+CATALOG: dict[str, Entry] = {
+    "keysight_33600": Entry(
+        Keysight33600,
+        "Agilent Technologies",
+        ("33622A", "33522B"),
+        "A.02.03-3.15-03-64-02",
+        (*_channels(2), "sync", "trigger_out"),
+        ("trigger_in",),
+        ("latency",),
+    ),
+    "rigol_ds1000z": Entry(
+        RigolDS1000Z,
+        "RIGOL TECHNOLOGIES",
+        ("DS1104Z", "DS1074Z"),
+        "00.04.04.SP3",
+        (),
+        _channels(4),
+        ("noise", "jitter", "seed"),
+    ),
+    "qdac2": Entry(QDac2, "QDevil", ("QDAC-II",), "13-1.57", _channels(24)),
+}
+
+
+def entry_of(kind: str) -> Entry:
+    """The entry of a dialect; raises ConfigurationError for one that does not exist."""
+    if kind not in CATALOG:
+        raise ConfigurationError(f"there is no virtual instrument {kind!r}; {nearest(kind, CATALOG)}")
+    return CATALOG[kind]
+
+
+def made(kind: str, model: str, world: Any, name: str, options: dict[str, Any]) -> Scpi:
+    """An instrument; raises ConfigurationError for a model or option that its dialect does not have."""
+    entry = entry_of(kind)
+    chosen = model or entry.models[0]
+    if chosen not in entry.models:
+        raise ConfigurationError(f"a {kind} is a {' or '.join(entry.models)}, not {chosen!r}")
+    for option in options:
+        if option not in entry.options:
+            words = ", ".join(entry.options) or "none"
+            raise ConfigurationError(f"a {kind} has no option {option!r}; it has: {words}")
+    serial = f"VB{abs(sum(ord(letter) * 31**place for place, letter in enumerate(name))) % 10**8:08d}"
+    return entry.make(world, name, entry.identity(chosen, serial), **options)

@@ -1,0 +1,51 @@
+"""The time of the virtual bench, and the one lock under which it moves.
+
+At speed 1 the bench is as slow as a real one, at speed 10 all its waits take a tenth of their time.  At infinite
+speed it keeps the pace of the host, but whoever would wait for an acquisition, a burst or the ring-down skips it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from labrhel.errors import ConfigurationError
+
+_LONGEST_NAP = 0.05  # s; a bench that is being closed is noticed after this
+
+
+class Clock:
+    """Seconds since the bench was switched on.  `lock` guards everything that belongs to the bench."""
+
+    def __init__(self, speed: float = math.inf, source: Callable[[], float] = time.monotonic) -> None:
+        if not speed > 0:
+            raise ConfigurationError(f"the speed of a bench is a positive number, not {speed}")
+        self.lock = threading.Condition(threading.RLock())
+        self.skips = math.isinf(speed)
+        self._pace = 1.0 if self.skips else speed
+        self._source, self._start, self._skipped = source, source(), 0.0
+        self._closed = False
+
+    def now(self) -> float:
+        """The time [s]."""
+        return (self._source() - self._start) * self._pace + self._skipped
+
+    def skip_to(self, moment: float) -> None:
+        """At infinite speed: let it be `moment`, if that is not past."""
+        if self.skips:
+            self._skipped += max(0.0, moment - self.now())
+
+    def wait_until(self, moment: float) -> None:
+        """Wait, with the lock given back meanwhile; returns early when the bench closes."""
+        with self.lock:
+            self.skip_to(moment)
+            while not self._closed and (left := moment - self.now()) > 0:
+                self.lock.wait(min(left / self._pace, _LONGEST_NAP))
+
+    def close(self) -> None:
+        """Wake up whoever waits."""
+        with self.lock:
+            self._closed = True
+            self.lock.notify_all()
