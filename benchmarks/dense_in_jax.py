@@ -7,7 +7,7 @@
                           added to each step instead
     RHEL scan             two echoes side by side in one lax.scan, symmetric, no reverse mode over time
 
-Each was the fastest somewhere but the first, which is what comes to mind.
+Those of reverse mode are the ways that were ever the fastest, and the plain one, which comes to mind first.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from benchmarks.figure import Figure
 
 ABSENT = "skipped: JAX is not installed (docs/recurrent-units.md says how)"
 
+PAUSE = 0.1  # seconds before each run: JAX gives back gigabytes in the background, and its threads linger
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -72,6 +74,7 @@ def interleaved(contenders: Mapping[str, Contender], rounds: int) -> Rounds:
     shuffled = np.random.default_rng(0)
     for _ in range(rounds):
         for name in shuffled.permutation(list(contenders)):
+            time.sleep(PAUSE)
             begin = time.perf_counter()
             contenders[name].run()
             seconds[name].append((time.perf_counter() - begin) / contenders[name].steps)
