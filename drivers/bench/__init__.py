@@ -1,0 +1,1 @@
+"""Rigs put together from instruments on a bench: a station file in, a `labrhel.interfaces.Rig` out."""

@@ -1,0 +1,179 @@
+"""What a bench declares as a rig: its station file, its instruments' own limits, and the model's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from drivers.bench.readings import FIT_NOISE
+from drivers.roles import Digitizer, Generator, InputSpec, Instrument, LevelSource, OutputSpec
+from labrhel.capabilities import (
+    Capabilities,
+    Channel,
+    ClockDomain,
+    Converter,
+    Kind,
+    Knob,
+    Limits,
+    Port,
+    SafeState,
+    Timing,
+    TriggerDomain,
+)
+from labrhel.config.problems import nearest
+from labrhel.config.station import ChannelSection, KnobSection, PortSection, StationDocument
+from labrhel.errors import ConfigurationError
+from labrhel.frozen import FrozenArray
+from labrhel.interfaces import Model
+from labrhel.program import Reversal
+
+T = TypeVar("T")
+
+
+def capabilities_of(
+    document: StationDocument, instruments: Mapping[str, Instrument], model: Model, step: float, name: str
+) -> Capabilities:
+    """The bench as a rig, for kicks every `step` [model time].
+
+    An output holds each sample over the interval of its kick, so ports have one sample rate, 1/step.  Raises
+    ConfigurationError, with the line of the station file, for what the model or an instrument does not have.
+    """
+    station, n = document.station.rig, model.size
+    forces, seen = [f"f{i + 1}" for i in range(n)], [f"q{i + 1}" for i in range(n)]
+    rate = 1 / (step * model.time_unit)
+    ports, channels, knobs = [], [], []
+    for port, section in station.ports.items():
+        with document.at("rig", "ports", port):
+            kind = Kind.INPUT if port in model.inputs else Kind.FORCE
+            _known(port, (*model.inputs, *forces), "port")
+            ports.append(_port(port, kind, section, outputs_of(instruments, section.terminal), rate))
+    for channel, section in station.channels.items():
+        with document.at("rig", "channels", channel):
+            _known(channel, seen, "channel")
+            channels.append(_channel(channel, section, inputs_of(instruments, section.terminal), station.oversampling))
+    for knob, section in station.knobs.items():
+        with document.at("rig", "knobs", knob):
+            _known(knob, tuple(model.parameters), "parameter")
+            knobs.append(_knob(knob, section, model, instruments, station.settle))
+    driven = [int(port.name[1:]) - 1 for port in ports if port.kind is Kind.FORCE]
+    watched = [int(channel.name[1:]) - 1 for channel in channels]
+    return Capabilities(
+        rig=name,
+        size=n,
+        ports=tuple(ports),
+        channels=tuple(channels),
+        knobs=tuple(knobs),
+        drive_matrix=FrozenArray(np.eye(n)[:, driven]),
+        position_matrix=FrozenArray(np.eye(n)[watched]),
+        velocity_matrix=FrozenArray(np.zeros((0, n))),
+        clocks=(ClockDomain(station.trigger.fired_by),),
+        triggers=(TriggerDomain(station.trigger.fired_by),),
+        prepares=frozenset({"rest"}),
+        reversals=frozenset({Reversal.BY_DRIVE}),
+        settle_time=station.settle,
+        ring_down_time=station.ring_down,
+        time_unit=model.time_unit,
+        firmware="; ".join(f"{key}: {item.identity}" for key, item in instruments.items()),
+    )
+
+
+def _port(name: str, kind: Kind, section: PortSection, spec: OutputSpec, rate: float) -> Port:
+    gain = _gain(section.gain)
+    if not spec.rates[0] <= rate <= spec.rates[1]:
+        raise ConfigurationError(
+            f"{section.terminal} plays {spec.rates[0]:g} to {spec.rates[1]:g} samples a second, the kicks come at "
+            f"{rate:g}; choose another data.spacing or substeps"
+        )
+    low, high = section.limits
+    if not spec.low <= low < high <= spec.high:
+        raise ConfigurationError(
+            f"limits [{low:g}, {high:g}] V must be in order and within what {section.terminal} reaches, "
+            f"[{spec.low:g}, {spec.high:g}] V"
+        )
+    if not low <= section.safe <= high:
+        raise ConfigurationError(f"the safe voltage {section.safe:g} V lies outside the limits [{low:g}, {high:g}] V")
+    ends = sorted((gain * low, gain * high))
+    return Port(
+        name,
+        kind,
+        timing=Timing("bench", "bench", rates=(rate,), memory=spec.memory, skew=section.delay),
+        converter=Converter(spec.bits, *ends),
+        limits=Limits(*ends),
+        safe=SafeState(gain * section.safe),
+    )
+
+
+def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: float) -> Channel:
+    gain = _gain(section.gain)
+    low, high = section.range
+    if not low < high:
+        raise ConfigurationError(f"the range [{low:g}, {high:g}] V must be in order")
+    ends = sorted(gain * (end - section.offset) for end in (low, high))
+    converter = Converter(spec.bits, *ends)
+    single = float(np.hypot(gain * section.noise, converter.lsb / np.sqrt(12)))
+    noise = single * FIT_NOISE / np.sqrt(oversampling)
+    return Channel(name, Kind.POSITION, timing=Timing("bench", "bench"), converter=converter, noise=noise)
+
+
+def _knob(name: str, section: KnobSection, model: Model, instruments: Mapping[str, Instrument], settle: float) -> Knob:
+    spec = model.parameters[name]
+    if int(np.prod(spec.shape)) != len(section.terminals):
+        raise ConfigurationError(
+            f"{name} has {int(np.prod(spec.shape))} entries, and {len(section.terminals)} terminals are named"
+        )
+    low, high = section.limits
+    for terminal in section.terminals:
+        reach = levels_of(instruments, terminal)
+        if not reach[0] <= low < high <= reach[1]:
+            raise ConfigurationError(
+                f"limits [{low:g}, {high:g}] V must be in order and within what {terminal} reaches, "
+                f"[{reach[0]:g}, {reach[1]:g}] V"
+            )
+    ends = sorted(section.at_zero + _gain(section.per_volt) * end for end in (low, high))
+    return Knob(name, spec.shape, spec.unit, Limits(*ends), settle=settle, reads_back=True)
+
+
+def outputs_of(instruments: Mapping[str, Instrument], terminal: str) -> OutputSpec:
+    """The output INSTRUMENT.TERMINAL; raises ConfigurationError if there is none of that name."""
+    box, own = _box(instruments, terminal, Generator, "a generator")
+    return _terminal(box.outputs, own, terminal)
+
+
+def inputs_of(instruments: Mapping[str, Instrument], terminal: str) -> InputSpec:
+    """The input INSTRUMENT.TERMINAL."""
+    box, own = _box(instruments, terminal, Digitizer, "a digitizer")
+    return _terminal(box.inputs, own, terminal)
+
+
+def levels_of(instruments: Mapping[str, Instrument], terminal: str) -> tuple[float, float]:
+    """The range of the level INSTRUMENT.TERMINAL [V]."""
+    box, own = _box(instruments, terminal, LevelSource, "a source of levels")
+    return _terminal(box.levels, own, terminal)
+
+
+def _box(instruments: Mapping[str, Instrument], terminal: str, role: type[T], words: str) -> tuple[T, str]:
+    name, _, own = terminal.partition(".")
+    _known(name, tuple(instruments), "instrument")
+    box = instruments[name]
+    if not isinstance(box, role):
+        raise ConfigurationError(f"{name} is not {words}: {terminal} cannot be used here")
+    return box, own
+
+
+def _terminal(known: Mapping[str, T], own: str, terminal: str) -> T:
+    if own not in known:
+        raise ConfigurationError(f"there is no terminal {terminal}; {nearest(own, tuple(known))}")
+    return known[own]
+
+
+def _known(name: str, known: Sequence[str], what: str) -> None:
+    if name not in known:
+        raise ConfigurationError(f"there is no {what} {name!r}; {nearest(name, known)}")
+
+
+def _gain(value: float) -> float:
+    if value == 0:
+        raise ConfigurationError("a gain must not be 0")
+    return value

@@ -1,0 +1,219 @@
+"""A bench as a rig: shots become bursts, triggers and records.
+
+A shot plays all of its passes as one burst on every output, started by one trigger; the state is reversed by drive, so
+nothing has to happen in between.  Outputs idle at their safe level before and after.  A shot begins when the
+oscillators have come to rest: `ring_down` after the last burst has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
+
+from drivers.bench.capabilities import capabilities_of
+from drivers.bench.readings import at_kicks
+from drivers.roles import Burst, Digitizer, Generator, Instrument, LevelSource, Record, Window
+from labrhel.arrays import Array, Arrays
+from labrhel.capture import Capture, PassCapture, Trace
+from labrhel.compiled import CompiledShot
+from labrhel.config.station import StationDocument
+from labrhel.errors import LabrhelError, LimitError, ProgramError
+from labrhel.interfaces import Model
+from labrhel.program import Rest
+from labrhel.readings import together
+
+_PATIENCE = 5.0  # s beyond its length that a shot may take
+_MARGIN = 2.0  # steps that are recorded before the first and after the last kick
+
+
+class BenchRig:
+    """`labrhel.interfaces.Rig` of the instruments of a station, for kicks every `step` [model time].
+
+    `clock` [s] and `sleep` are those of the host.  After a shot that failed the bench is safe.
+    """
+
+    def __init__(
+        self,
+        document: StationDocument,
+        instruments: Mapping[str, Instrument],
+        model: Model,
+        step: float,
+        name: str = "bench",
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.capabilities = capabilities_of(document, instruments, model, step, name)
+        self._station, self._instruments = document.station.rig, instruments
+        self._step, self._clock, self._sleep = step * model.time_unit, clock, sleep
+        self._generators = {key: item for key, item in instruments.items() if isinstance(item, Generator)}
+        self._digitizers = {key: item for key, item in instruments.items() if isinstance(item, Digitizer)}
+        self._moved = clock()  # when an output moved last
+
+    def configure(self, knobs: Arrays) -> dict[str, Array]:
+        """Set levels; returns the parameters that they read back as [model units]."""
+        wanted: dict[str, dict[str, float]] = {}
+        for name, value in knobs.items():
+            knob, section = self.capabilities.knob(name), self._station.knobs[name]
+            volts = (np.broadcast_to(value, knob.shape).ravel() - section.at_zero) / section.per_volt
+            for terminal, level in zip(section.terminals, volts, strict=True):
+                if not section.limits[0] <= level <= section.limits[1]:
+                    raise LimitError(
+                        f"{terminal} would get {level:.4g} V for {name}; allowed is [{section.limits[0]:g}, "
+                        f"{section.limits[1]:g}] V; nothing was sent"
+                    )
+                box, _, own = terminal.partition(".")
+                wanted.setdefault(box, {})[own] = float(level)
+        got = {}
+        for box, levels in wanted.items():
+            source = self._instruments[box]
+            assert isinstance(source, LevelSource)
+            got |= {f"{box}.{own}": level for own, level in source.set_levels(levels).items()}
+        if wanted:
+            self._sleep(self._station.settle)
+        return {name: self._parameter(name, got) for name in knobs}
+
+    def read(self, names: Sequence[str]) -> dict[str, Array]:
+        """Knobs, as their levels read back."""
+        found = {}
+        for name in names:
+            self.capabilities.knob(name)
+            got = {}
+            for terminal in self._station.knobs[name].terminals:
+                box, _, own = terminal.partition(".")
+                source = self._instruments[box]
+                assert isinstance(source, LevelSource)
+                got[terminal] = source.get_levels([own])[own]
+            found[name] = self._parameter(name, got)
+        return found
+
+    def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
+        """Run the shots in turn."""
+        return [self._run_shot(shot) for shot in shots]
+
+    def make_safe(self) -> None:
+        """Every output to its safe level: generators first, then levels; all are tried, the first failure is raised."""
+        ranked = sorted(self._instruments.values(), key=lambda item: isinstance(item, LevelSource))
+        _all(item.make_safe for item in ranked)
+
+    def close(self) -> None:
+        """Make safe and give the instruments back."""
+        _all([self.make_safe, *(item.close for item in self._instruments.values())])
+
+    def _parameter(self, name: str, got: Mapping[str, float]) -> Array:
+        section = self._station.knobs[name]
+        volts = np.array([got[terminal] for terminal in section.terminals])
+        return (section.at_zero + section.per_volt * volts).reshape(self.capabilities.knob(name).shape)
+
+    def _run_shot(self, shot: CompiledShot) -> Capture:
+        if not isinstance(shot.prepare, Rest):
+            raise ProgramError("a bench starts its shots from rest")
+        if abs(shot.dt * self.capabilities.time_unit - self._step) > 1e-9 * self._step:
+            raise ProgramError(f"the bench was opened for another step than {shot.dt:g}: open it with that")
+        try:
+            self._load(shot)
+            repeats = [self._run_once(shot, shot.prepare) for _ in range(shot.repeats)]
+        except BaseException:
+            with suppress(LabrhelError):  # the first failure is what matters
+                self.make_safe()
+            raise
+        passes = tuple(together(readings) for readings in zip(*repeats, strict=True))
+        return Capture(shot, passes, len(shot.passes))
+
+    def _load(self, shot: CompiledShot) -> None:
+        """Upload what every output plays; outputs that play nothing idle."""
+        bursts: dict[str, dict[str, Burst]] = {name: {} for name in self._generators}
+        for name, section in self._station.ports.items():
+            parts = []
+            for item in shot.passes:
+                played = item.played.get(name)
+                silence = np.full(item.steps, section.safe)
+                parts.append(silence if played is None else played.samples.values / section.gain)
+            box, _, own = section.terminal.partition(".")
+            samples = np.concatenate([*parts, [section.safe]])
+            bursts[box][own] = Burst(samples, 1 / self._step, section.safe)
+        for box, item in bursts.items():
+            if item:
+                self._generators[box].load(item)
+
+    def _run_once(self, shot: CompiledShot, prepare: Rest) -> list[PassCapture]:
+        station, fired_by = self._station, self._station.trigger.fired_by
+        rest = max(station.ring_down, prepare.wait * self.capabilities.time_unit)
+        length = self._step * sum(item.steps for item in shot.passes)
+        read = [name for name in station.channels if any(name in item.acquire.channels for item in shot.passes)]
+        boxes = self._watching(read)
+        for box, terminals in boxes.items():
+            seen = station.trigger.seen_by[box]
+            self._digitizers[box].prepare(self._window(box, terminals, length), seen.terminal, seen.level)
+        self._sleep(max(0.0, self._moved + rest - self._clock()))
+        for box, generator in self._generators.items():
+            if box != fired_by:
+                generator.arm(source="external")
+        self._generators[fired_by].arm(source="software")
+        for box in boxes:
+            self._digitizers[box].arm()
+        self._generators[fired_by].fire()
+        self._generators[fired_by].wait(length + _PATIENCE)
+        self._moved = self._clock()
+        records: dict[str, Record] = {}
+        for box, terminals in boxes.items():
+            self._digitizers[box].wait(length + _PATIENCE)
+            records |= {f"{box}.{own}": item for own, item in self._digitizers[box].read(terminals).items()}
+        return self._read(shot, records)
+
+    def _watching(self, channels: Sequence[str]) -> dict[str, list[str]]:
+        boxes: dict[str, list[str]] = {}
+        for name in channels:
+            box, _, own = self._station.channels[name].terminal.partition(".")
+            boxes.setdefault(box, []).append(own)
+        return boxes
+
+    def _window(self, box: str, terminals: Sequence[str], length: float) -> Window:
+        inputs = self._digitizers[box].inputs
+        sections = {item.terminal: item for item in self._station.channels.values()}
+        wanted, duration = self._station.oversampling / self._step, length + 2 * _MARGIN * self._step
+        memory = min(inputs[own].memory for own in terminals)
+        possible = sorted(rate for rate in inputs[terminals[0]].rates if rate * duration <= memory)
+        if not possible or possible[-1] < 2.5 / self._step:
+            raise ProgramError(
+                f"{box} cannot record {duration:.3g} s at {2.5 / self._step:.3g} samples a second in its memory of "
+                f"{memory} samples; shorten the pass"
+            )
+        rate = next((rate for rate in possible if rate >= wanted), possible[-1])
+        ranges = {own: (sections[f"{box}.{own}"].range[0], sections[f"{box}.{own}"].range[1]) for own in terminals}
+        return Window(self._begin(box) - _MARGIN * self._step, duration, rate, ranges)
+
+    def _begin(self, box: str) -> float:
+        """When the first interval of a shot begins, seconds after `box` has seen the trigger."""
+        slowest = max(section.delay for section in self._station.ports.values())
+        return slowest - self._station.trigger.seen_by[box].delay
+
+    def _read(self, shot: CompiledShot, records: Mapping[str, Record]) -> list[PassCapture]:
+        found, begin = [], 0.0
+        for item in shot.passes:
+            traces, every = {}, item.acquire.every
+            for name in item.acquire.channels:
+                section = self._station.channels[name]
+                record, box = records[section.terminal], section.terminal.partition(".")[0]
+                kicks = begin + self._step * (np.arange(0, item.steps, every) + 0.5)
+                volts = at_kicks(record, self._begin(box) + section.delay + kicks, self._step)
+                values = section.gain * (volts - section.offset)
+                traces[name] = Trace(values[None], "", 0.0, shot.dt * every, record.over_range)
+            found.append(PassCapture(traces))
+            begin += self._step * item.steps
+        return found
+
+
+def _all(actions: Iterable[Callable[[], None]]) -> None:
+    """Do all, whatever fails; then raise the first failure."""
+    first: LabrhelError | None = None
+    for action in actions:
+        try:
+            action()
+        except LabrhelError as error:
+            first = first or error
+    if first is not None:
+        raise first
