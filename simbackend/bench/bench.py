@@ -15,11 +15,14 @@ from labrhel.errors import ConfigurationError
 from labrhel.nominal import model_of
 from simbackend.bench.catalog import Entry, entry_of, made
 from simbackend.bench.clock import Clock
+from simbackend.bench.control import serve_control
 from simbackend.bench.faults import Fault
 from simbackend.bench.motion import Oscillators
 from simbackend.bench.scpi import Scpi
 from simbackend.bench.spec import BenchSpec, InstrumentSection, load
 from simbackend.bench.wires.exchange import Station
+from simbackend.bench.wires.hislip import HislipServer
+from simbackend.bench.wires.serial_line import SerialLine
 from simbackend.bench.wires.tcp import HOST, Server, serve_scpi
 from simbackend.bench.wiring import wired
 from simbackend.bench.world import World
@@ -36,7 +39,11 @@ class Wire(Protocol):
         ...
 
     def stop(self) -> None:
-        """Be reachable no more."""
+        """Be reachable no more, for now."""
+        ...
+
+    def close(self) -> None:
+        """Stop for ever, and leave nothing open."""
         ...
 
 
@@ -74,7 +81,7 @@ class Host:
         if self._restarting is not None:
             self._restarting.join()
         for wire in self._wires:
-            wire.stop()
+            wire.close()
 
     def _begin_restart(self, seconds: float) -> None:
         if self._restarting is None or not self._restarting.is_alive():
@@ -98,6 +105,12 @@ class Bench:
 
     def __init__(self, spec: BenchSpec, hosts: dict[str, Host], clock: Clock, world: World, model: Simulable) -> None:
         self.spec, self.hosts, self.clock, self.world, self.model = spec, hosts, clock, world, model
+        self._control = Server(serve_control(self))
+
+    @property
+    def control(self) -> tuple[str, int]:
+        """Host and port of the side channel (`simbackend.bench.control`)."""
+        return HOST, self._control.port
 
     @property
     def addresses(self) -> dict[str, dict[str, str]]:
@@ -109,6 +122,7 @@ class Bench:
         self.clock.close()
         for host in self.hosts.values():
             host.stop()
+        self._control.close()
 
     def __enter__(self) -> Bench:
         return self
@@ -166,4 +180,10 @@ def _host(name: str, item: InstrumentSection, world: World, seed: int) -> Host:
         if wire == "socket":
             server = Server(serve_scpi(host.station), item.port)
             host.add(wire, server, f"TCPIP::{HOST}::{server.port}::SOCKET")
+        elif wire == "hislip":
+            hislip = HislipServer(host.station)
+            host.add(wire, hislip, f"TCPIP::{HOST}::hislip0,{hislip.port}::INSTR")
+        else:
+            line = SerialLine(host.station)
+            host.add(wire, line, f"ASRL{line.path}::INSTR")
     return host

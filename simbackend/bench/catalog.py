@@ -8,8 +8,11 @@ from typing import Any
 
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
+from simbackend.bench.instruments.e36300 import E36300
+from simbackend.bench.instruments.infiniivision import InfiniiVision
 from simbackend.bench.instruments.keysight_33600 import Keysight33600
 from simbackend.bench.instruments.qdac2 import QDac2
+from simbackend.bench.instruments.red_pitaya import RedPitaya
 from simbackend.bench.instruments.rigol_ds1000z import RigolDS1000Z
 from simbackend.bench.scpi import Scpi
 
@@ -54,6 +57,26 @@ CATALOG: dict[str, Entry] = {
         (),
         _channels(4),
         ("noise", "jitter", "seed"),
+    ),
+    "infiniivision": Entry(
+        InfiniiVision,
+        "KEYSIGHT TECHNOLOGIES",
+        ("DSO-X 3024A",),
+        "02.65.2021030741",
+        (),
+        (*_channels(4), "trigger_in"),
+        ("noise", "jitter", "seed"),
+    ),
+    "e36300": Entry(E36300, "Keysight Technologies", ("E36312A",), "2.1.3-1.0.4-1.12", _channels(3)),
+    "red_pitaya": Entry(
+        RedPitaya,
+        "REDPITAYA",
+        ("INSTR2023",),
+        "01-02",
+        _channels(2),
+        ("in1", "in2", "trigger_in"),
+        ("noise", "seed"),
+        b"\r\n",
     ),
     "qdac2": Entry(QDac2, "QDevil", ("QDAC-II",), "13-1.57", _channels(24)),
 }

@@ -37,12 +37,16 @@ class Clock:
         if self.skips:
             self._skipped += max(0.0, moment - self.now())
 
-    def wait_until(self, moment: float) -> None:
-        """Wait, with the lock given back meanwhile; returns early when the bench closes."""
+    def wait_until(self, moment: float, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Wait, with the lock given back meanwhile; returns early if cancelled, and when the bench closes."""
+        self.skip_to(moment)
+        self.wait_for(lambda: self.now() >= moment or cancelled(), lambda: (moment - self.now()) / self._pace)
+
+    def wait_for(self, happened: Callable[[], bool], left: Callable[[], float] = lambda: _LONGEST_NAP) -> None:
+        """Wait until something has happened, of which the lock is notified or which is `left` seconds away."""
         with self.lock:
-            self.skip_to(moment)
-            while not self._closed and (left := moment - self.now()) > 0:
-                self.lock.wait(min(left / self._pace, _LONGEST_NAP))
+            while not self._closed and not happened():
+                self.lock.wait(min(max(left(), 1e-4), _LONGEST_NAP))
 
     def close(self) -> None:
         """Wake up whoever waits."""

@@ -27,7 +27,6 @@ _USUAL = {
 }  # fmt: skip
 KINDS = tuple(_USUAL)
 ON_ANSWERS = ("late", "lost", "terminator", "garbage")
-ON_MESSAGES = ("reset", "restart", "busy", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +62,18 @@ class Faults:
         with self._lock:
             self._coming.clear()
 
-    def next(self, kinds: tuple[str, ...]) -> Fault | None:
-        """The fault of this exchange, if there is one of these kinds; messages count exchanges, answers do not."""
+    def due(self) -> Fault | None:
+        """At the start of an exchange: the fault that may happen in it."""
         with self._lock:
             if not self._coming:
                 return None
             left, fault = self._coming[0]
-            if left > 0:
-                if kinds == ON_MESSAGES:
-                    self._coming[0] = (left - 1, fault)
-                return None
-            if fault.kind not in kinds:
-                return None
+            self._coming[0] = (max(left - 1, 0), fault)
+            return fault if left == 0 else None
+
+    def take(self, fault: Fault) -> Fault:
+        """It happens now."""
+        with self._lock:
             self._coming.popleft()
             self.happened.append(fault)
             return fault

@@ -91,9 +91,9 @@ def split_parameters(parameters: bytes) -> list[bytes]:
     return [item.lstrip() if item.lstrip().startswith(b"#") else item.strip() for item in items]
 
 
-def block_of(data: bytes) -> bytes:
-    """`data` as a definite-length block."""
-    length = str(len(data)).encode()
+def block_of(data: bytes, digits: int = 1) -> bytes:
+    """`data` as a definite-length block, its length written with at least so many digits."""
+    length = str(len(data)).zfill(digits).encode()
     return b"#" + str(len(length)).encode() + length + data
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,13 +113,9 @@ class Recorder:
         self.stop()
         return State.STOPPED
 
-    def complete(self) -> None:
-        """Wait until the record of a trigger that came is there."""
-        while self.poll() is State.TRIGGERED and self._trigger is not None and self._setup is not None:
-            before = self._world.clock.now()
-            self._world.clock.wait_until(self._trigger + self._setup.after)
-            if self._world.clock.now() == before:
-                return  # the bench is closing
+    def complete(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the trigger and the end of the record."""
+        self._world.clock.wait_for(lambda: self.poll() is State.STOPPED or cancelled())
 
     def _search(self, setup: Setup, ready: float, now: float) -> float | None:
         if setup.source in self._inputs:

@@ -82,6 +82,8 @@ class Scpi:
         self.values: dict[tuple[str, int], Any] = {}
         self.errors: deque[tuple[int, str]] = deque()
         self.event_status = 0
+        self.cancelled = False
+        """Set by a device clear, which ends what a command waits for."""
         self.restore()
 
     def restore(self) -> None:
@@ -98,6 +100,7 @@ class Scpi:
     def execute(self, message: bytes) -> bytes | None:
         """Run one message; the answers of its queries, joined by semicolons, or None if it asks nothing."""
         answers: list[bytes] = []
+        self.cancelled = False
         path = ""
         for unit in units(message):
             header = unit.header if unit.header.startswith("*") else path + unit.header

@@ -99,6 +99,7 @@ class World:
                 end = max([moment, *(time for time in done if math.isfinite(time))])
                 span = max((watcher.span for watcher in self._watchers), default=0.0)
                 self.clock.skip_to(end + span + self.ring_down)
+            self.clock.lock.notify_all()
 
     def at_rest(self, moment: float) -> bool:
         """True if no output has moved for the ring-down time."""

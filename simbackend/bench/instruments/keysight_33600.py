@@ -88,7 +88,7 @@ class Keysight33600(Scpi):
 
     def complete(self) -> None:
         """Wait for the end of bursts."""
-        self._world.clock.wait_until(self._busy_until)
+        self._world.clock.wait_until(self._busy_until, lambda: self.cancelled)
 
     def changed(self, key: str, place: int) -> None:
         """Refuse what the limits or the amplifier do not allow; bring what is allowed to the output."""

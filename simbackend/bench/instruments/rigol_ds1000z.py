@@ -20,7 +20,7 @@ from simbackend.bench.scpi import Answer, Scpi, ScpiError, command
 from simbackend.bench.settings import Flag, Real, Setting, Whole, Word
 from simbackend.bench.world import World
 
-CHANNELS = (1, 2, 3, 4)
+CHANNELS: tuple[int, ...] = (1, 2, 3, 4)
 _SCREEN, _DIVISIONS, _CODES_PER_DIVISION, _MIDDLE = 1200, 12, 25, 127
 _MOST_AT_ONCE = 250_000
 _FASTEST, _DEPTH = 250e6, 6_000_000  # Sa/s and samples with four channels on

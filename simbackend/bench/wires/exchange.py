@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from labrhel.errors import InstrumentError
 from simbackend.bench.clock import Clock
-from simbackend.bench.faults import ON_ANSWERS, ON_MESSAGES, Faults
+from simbackend.bench.faults import ON_ANSWERS, Fault, Faults
 from simbackend.bench.scpi import Scpi
 
 
@@ -28,8 +28,11 @@ class Station:
 
     def obey(self, message: bytes) -> bytes | None:
         """Run a message; the bytes that go out, with their terminator.  Raises LineBroke."""
-        fault = self.faults.next(ON_MESSAGES)
-        if fault is not None:
+        if not message.strip():
+            return None
+        fault = self.faults.due()
+        if fault is not None and fault.kind not in ON_ANSWERS:
+            self.faults.take(fault)
             if fault.kind == "restart":
                 self.restart(fault.amount)
             if fault.kind in ("reset", "restart"):
@@ -45,12 +48,12 @@ class Station:
             except InstrumentError as error:
                 self.device.report(-310, str(error))
                 answer = None
-        return None if answer is None else self._sent(answer)
+        return None if answer is None else self._sent(answer, fault)
 
-    def _sent(self, answer: bytes) -> bytes:
-        fault = self.faults.next(ON_ANSWERS)
-        if fault is None:
+    def _sent(self, answer: bytes, fault: Fault | None) -> bytes:
+        if fault is None or fault.kind not in ON_ANSWERS:
             return answer + self.terminator
+        self.faults.take(fault)
         if fault.kind == "late":
             self.pause(fault.amount)
         if fault.kind == "lost":

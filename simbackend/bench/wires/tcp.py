@@ -58,6 +58,10 @@ class Server:
             if thread is not threading.current_thread():
                 thread.join(_PATIENCE)
 
+    def close(self) -> None:
+        """The same as `stop`: a port that is not listened on is nobody's."""
+        self.stop()
+
     def drop(self) -> None:
         """Break every connection."""
         with self._lock:

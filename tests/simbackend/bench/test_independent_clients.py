@@ -1,5 +1,7 @@
 """Drivers that others wrote, as they stand, talk to the virtual instruments."""
 
+import time
+
 import numpy as np
 import pytest
 from plain_client import arm, clients, station, upload
@@ -102,3 +104,91 @@ def test_pymeasure_uploads_its_ascii_arb_and_it_is_played(bench, form):
         assert track.at(start + 2.5e-3) == pytest.approx(1.5, rel=1e-3)
     finally:
         awg.adapter.close()
+
+
+@pytest.fixture
+def hislip_bench(tmp_path):
+    file = station(tmp_path)
+    text = file.read_text(encoding="utf-8").replace("model: 33522B", "model: 33522B, wires: [socket, hislip]")
+    text = text.replace("kind: rigol_ds1000z", "kind: infiniivision, wires: [socket, hislip]")
+    text = text.replace("{wire: awg.sync, to: scope.ch4}", "{wire: awg.trigger_out, to: scope.trigger_in}")
+    file.write_text(text, encoding="utf-8")
+    with virtual_bench(file) as opened:
+        yield opened
+
+
+@pytest.mark.filterwarnings("ignore:It is not known whether this device support SCPI")
+def test_pymeasure_reads_a_keysight_oscilloscope(hislip_bench):
+    from pymeasure.instruments.keysight import KeysightDSOX1102G
+
+    with clients(hislip_bench, "awg", "scope") as (awg, scope):
+        upload(awg, 1, np.hanning(400), rate=1e5, amplitude=4.0)
+        awg.ask("OUTP:TRIG ON;*OPC?")
+        driver = KeysightDSOX1102G(hislip_bench.addresses["scope"]["hislip"], visa_library="@py")
+        try:
+            driver.reset()
+            driver.timebase_mode = "main"
+            driver.timebase_range = 0.01
+            driver.timebase_offset = 0.004
+            driver.ch1.scale = 0.6
+            driver.ch1.offset = 0.1
+            driver.ch1.coupling = "dc"
+            assert driver.timebase_range == pytest.approx(0.01) and driver.ch1.range == pytest.approx(4.8)
+            driver.write(":TRIG:SOUR EXT")
+            driver.single()
+            assert driver.ask(":OPER:COND?").strip() == "+8"
+            awg.ask("*TRG;*OPC?")
+            assert scope.ask(":OPER:COND?;:TER?") == "+0;+1"
+            volts, preamble = driver.download_data("channel1", 1000)
+        finally:
+            driver.adapter.close()
+    assert preamble["points"] == 1000 == len(volts) and preamble["format"] == "BYTE"
+    times = preamble["xorigin"] + preamble["xincrement"] * np.arange(1000)
+    assert times[0] == pytest.approx(-0.001)
+    assert np.abs(volts[times < 0]).max() < 0.024 and 1.0 < np.abs(volts).max() < 3.0
+
+
+def test_pyvisa_speaks_hislip_with_blocks_status_and_device_clear(hislip_bench):
+    import pyvisa
+
+    manager = pyvisa.ResourceManager("@py")
+    addresses = hislip_bench.addresses
+    awg = manager.open_resource(addresses["awg"]["hislip"], read_termination="\n", write_termination="\n")
+    scope = manager.open_resource(addresses["scope"]["hislip"], read_termination="\n", write_termination="\n")
+    try:
+        assert awg.query("*IDN?").startswith("Agilent Technologies,33522B")
+        samples = np.random.default_rng(0).uniform(-1, 1, 1_000_000).astype("f4")  # some megabytes: many fragments
+        awg.write_binary_values("DATA:ARB big,", samples, is_big_endian=True)
+        awg.write("FUNC:ARB big")
+        assert awg.query("FUNC:ARB:POIN?;:SYST:ERR?") == '+1000000;+0,"No error"'
+        awg.write("NONSENSE")
+        awg.query("*OPC?")
+        assert awg.read_stb() == 4 + 32
+        assert awg.query("SYST:ERR?").startswith("-113")
+        scope.query(":TRIG:SOUR EXT;:WAV:FORM WORD;:WAV:POIN 60000;:TIM:RANG 0.1;*OPC?")
+        scope.write(":DIG")
+        scope.write("*IDN?")  # waits for a trigger that does not come
+        time.sleep(0.1)
+        scope.clear()
+        assert scope.query(":SYST:ERR?") == '+0,"No error"'
+        scope.write(":RUN")
+        codes = scope.query_binary_values(":WAV:DATA?", datatype="H", is_big_endian=True, container=np.array)
+        assert len(codes) == 60000 and (codes == 32768).all()
+    finally:
+        awg.close()
+        scope.close()
+        manager.close()
+
+
+def test_a_source_answers_over_a_serial_line_and_sets_a_coupling():
+    import serial
+
+    with virtual_bench("coupled_oscillators") as bench:
+        path = bench.addresses["bias"]["serial"].removeprefix("ASRL").removesuffix("::INSTR")
+        with serial.Serial(path, timeout=5) as line:
+            line.write(b"*IDN?\n")
+            assert line.readline().startswith(b"QDevil,QDAC-II,")
+            line.write(b"sour2:rang low;:sour2:volt 1.5;:sour2:volt?;:sour2:volt 3;:syst:err?\n")
+            assert line.readline() == b'1.5;-222, "Data out of range"\n'
+        coupling = bench.world._oscillators.parameters(bench.clock.now())["coupling"]
+        assert coupling[1] == pytest.approx(0.3) and coupling[0] == 0.0

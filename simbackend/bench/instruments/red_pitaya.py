@@ -1,0 +1,276 @@
+"""The SCPI server of a Red Pitaya STEMlab 125-14: two generators, two inputs of 14 bits, and its deep memory.
+
+Follows: the command table of its own source (RedPitaya/RedPitaya, scpi-server, OS 2.00) and its documentation.  A
+generator plays at most 16384 samples over one period of FREQ:FIX, +-1 V into 50 Ohm (twice that into an open lead).
+The usual memory holds 16384 samples with the trigger in the middle, later by ACQ:TRIG:DLY samples; the deep memory
+(ACQ:AXI) is a ring of SET:Buffer bytes in which Trig:Dly samples follow the trigger.  Binary data
+are big-endian, floats for VOLTS and 16-bit words for RAW.  A trigger is taken at once: nobody
+waits for what lies before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from labrhel.arrays import Array
+from simbackend.bench.instruments.red_pitaya_generator import CHANNELS, GENERATOR, Generators
+from simbackend.bench.messages import block_of
+from simbackend.bench.recorder import Record, Recorder, Setup, State, codes_of
+from simbackend.bench.scpi import Answer, Scpi, ScpiError, command
+from simbackend.bench.settings import Flag, Real, Setting, Whole, Word, whole
+from simbackend.bench.world import World
+
+_CLOCK, _BUFFER = 125e6, 16384  # Hz, samples
+_HALF = _BUFFER // 2
+_DEEP_START, _DEEP_BYTES = 16_777_216, 2_097_152
+_FULL_CODE = 8191
+_GAINS = {"LV": 1.0, "HV": 20.0}
+_TRIGGERS = ("DISABLED", "NOW", "CH1_PE", "CH1_NE", "CH2_PE", "CH2_NE", "EXT_PE", "EXT_NE", "AWG_PE", "AWG_NE")
+
+
+class RedPitaya(Scpi):
+    """See the module.  `noise`: of both inputs [V rms]."""
+
+    settings: ClassVar[Sequence[Setting]] = (
+        *GENERATOR,
+        Whole("ACQ:DEC", "decimation", 1.0, (0,), 1.0, 65536.0),
+        Flag("ACQ:AVG", "average", True),
+        Whole("ACQ:TRIG:DLY", "delay", 0.0, (0,), -float(_HALF), 2.0**31),
+        Real("ACQ:TRIG:LEV", "level", 0.0, (0,), -20.0, 20.0),
+        Real("ACQ:TRIG:HYST", "hysteresis", 0.005, (0,), 0.0, 1.0),
+        Word("ACQ:SOUR#:GAIN", "gain", "LV", CHANNELS, "LV HV"),
+        Word("ACQ:DATA:UNITS", "units", "VOLTS", (0,), "VOLTS RAW"),
+        Word("ACQ:DATA:FORMAT", "format", "ASCII", (0,), "ASCII BIN"),
+        Whole("ACQ:AXI:DEC", "deep_decimation", 1.0, (0,), 1.0, 65536.0),
+        Word("ACQ:AXI:DATA:UNITS", "deep_units", "VOLTS", (0,), "VOLTS RAW"),
+        Whole("ACQ:AXI:SOUR#:Trig:Dly", "deep_delay", 0.0, CHANNELS, 0.0, float(_DEEP_BYTES)),
+        Flag("ACQ:AXI:SOUR#:ENable", "deep", False, CHANNELS),
+    )
+
+    def __init__(self, world: World, name: str, identity: Sequence[str], *, noise: float = 0.0, seed: int = 0) -> None:
+        self._world, self._name, self._noise, self._seed = world, name, noise, seed
+        self._recorder = Recorder(world, [f"{name}.in{channel}" for channel in CHANNELS], seed)
+        self._generators = Generators(world, name, {})
+        super().__init__(identity)
+        world.listen(f"{name}.trigger_in", 0.0, self._generators.external)
+
+    def restore(self) -> None:
+        """*RST of the real server leaves generators and inputs as they are; only power-on comes here."""
+        super().restore()
+        self._started = False
+        self._trigger = "DISABLED"
+        self._deep_bytes = dict.fromkeys(CHANNELS, 0)
+        self._recorder.stop()
+        self._generators.restore(self.values)
+
+    @command("*RST")
+    def _soft_reset(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return None
+
+    def real(self, value: float) -> str:
+        """As the server prints floats."""
+        return f"{value:g}"
+
+    def error_line(self, code: int, words: str) -> str:
+        """Without a plus sign."""
+        return f'{code},"{words}"'
+
+    def changed(self, key: str, place: int) -> None:
+        """What is said of a generator reaches its output."""
+        if any(item.key == key for item in GENERATOR):
+            self._generators.update(place)
+
+    # ----- generators
+
+    @command("SOUR#:TRAC:DATA:DATA")
+    def _samples(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self._generators.upload(suffixes[0], words)
+        return None
+
+    @command("SOUR#:TRIG:INT")
+    def _fire(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self._generators.fire([suffixes[0]], self._world.clock.now())
+        return None
+
+    @command("SOUR:TRIG:INT")
+    def _fire_both(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self._generators.fire(CHANNELS, self._world.clock.now())
+        return None
+
+    @command("OUTPUT:STATE")
+    def _both_outputs(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        for channel in CHANNELS:
+            self.execute(b"OUTPUT%d:STATE " % channel + b",".join(words))
+        return None
+
+    @command("GEN:RST")
+    def _generator_reset(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self.values.update({(item.key, place): item.default for item in GENERATOR for place in item.places})
+        self._generators.restore(self.values)
+        return None
+
+    @command("PHAS:ALIGN")
+    def _align(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return None
+
+    # ----- acquisition
+
+    def _is_deep(self) -> bool:
+        return any(self.values["deep", channel] for channel in CHANNELS)
+
+    def _spacing(self, *, deep: bool) -> float:
+        return self.values["deep_decimation" if deep else "decimation", 0] / _CLOCK
+
+    @command("ACQ:START")
+    def _start(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self._started, self._trigger = True, "DISABLED"
+        self._recorder.stop()
+        self._recorder.record = None
+        return None
+
+    @command("ACQ:STOP")
+    def _stop(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self._started = False
+        self._recorder.stop()
+        return None
+
+    @command("ACQ:RST")
+    def _acquire_reset(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        for item in self.settings:
+            if item.pattern.startswith("ACQ"):
+                self.values.update({(item.key, place): item.default for place in item.places})
+        return self._start(suffixes, words)
+
+    @command("ACQ:TRIG")
+    def _arm(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        chosen = words[0].decode("ascii", "replace").upper() if words else ""
+        if chosen not in _TRIGGERS:
+            raise ScpiError(-224 if words else -109)
+        self._trigger = chosen
+        if chosen == "DISABLED" or not self._started:
+            return None
+        after = max(_HALF + self.values["delay", 0], 0) * self._spacing(deep=False)
+        if self._is_deep():
+            after = max(self.values["deep_delay", channel] for channel in CHANNELS) * self._spacing(deep=True)
+        sources = {"EXT": "trigger_in", "AWG": "generator", "CH1": "in1", "CH2": "in2", "NOW": ""}
+        source, _, edge = chosen.partition("_")
+        line = f"{self._name}.{sources[source]}"
+        self._recorder.arm(Setup(line, self.values["level", 0], rising=edge != "NE", before=0.0, after=after))
+        if chosen == "NOW":
+            self._recorder.force()
+        return None
+
+    @command("ACQ:TRIG:STAT?")
+    def _status(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return "WAIT" if self._recorder.poll() in (State.WAITING, State.FILLING) else "TD"
+
+    @command("ACQ:TRIG:FILL?", "ACQ:AXI:SOUR#:TRIG:FILL?")
+    def _is_full(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self._recorder.poll()
+        return str(int(self._recorder.record is not None))
+
+    @command("ACQ:TPOS?")
+    def _trigger_place(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(self._place_of_trigger())
+
+    @command("ACQ:WPOS?")
+    def _write_place(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(_BUFFER - 1)
+
+    @command("ACQ:BUF:SIZE?")
+    def _size(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(_BUFFER)
+
+    @command("ACQ:SRATe?")
+    def _rate(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return self.real(1 / self._spacing(deep=False))
+
+    def _place_of_trigger(self) -> int:
+        return int(_HALF - self.values["delay", 0]) % _BUFFER
+
+    def _record(self) -> Record:
+        self._recorder.poll()
+        if self._recorder.record is None:
+            raise ScpiError(-230)
+        return self._recorder.record
+
+    def _codes(self, channel: int, first: int, count: int, *, deep: bool) -> Array:
+        """Codes from sample `first` [after the trigger] on."""
+        if channel not in CHANNELS:
+            raise ScpiError(-114)
+        times = (first + np.arange(count)) * self._spacing(deep=deep)
+        volts = self._record().volts(f"{self._name}.in{channel}", times, self._noise, self._seed)
+        return codes_of(volts, _GAINS[self.values["gain", channel]] / _FULL_CODE, 0, -_FULL_CODE - 1, _FULL_CODE)
+
+    def _sent(self, codes: Array, channel: int, units: str) -> Answer:
+        volts = codes * _GAINS[self.values["gain", channel]] / _FULL_CODE
+        if self.values["format", 0] == "BIN":
+            return block_of(volts.astype(">f4").tobytes() if units == "VOLTS" else codes.astype(">i2").tobytes())
+        if units == "RAW":
+            return "{" + ",".join(f"{int(code)}" for code in codes) + "}"
+        return "{" + ",".join(f"{value:.6f}" for value in volts) + "}"
+
+    def _usual(self, channel: int, start: int, count: int) -> Answer:
+        """Samples from place `start` of the buffer, of which place 0 is the oldest."""
+        delay = int(self.values["delay", 0])
+        codes = self._codes(channel, delay - _HALF, _BUFFER, deep=False)
+        return self._sent(np.roll(codes, -start)[:count], channel, self.values["units", 0])
+
+    @command("ACQ:SOUR#:DATA?")
+    def _all(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return self._usual(suffixes[0], 0, _BUFFER)
+
+    @command("ACQ:SOUR#:DATA:OLD:N?")
+    def _oldest(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return self._usual(suffixes[0], 0, whole(words, 0, 1, _BUFFER))
+
+    @command("ACQ:SOUR#:DATA:LAT:N?")
+    def _latest(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        count = whole(words, 0, 1, _BUFFER)
+        return self._usual(suffixes[0], _BUFFER - count, count)
+
+    @command("ACQ:SOUR#:DATA:STArt:N?")
+    def _from(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return self._usual(suffixes[0], whole(words, 0, 0, _BUFFER - 1), whole(words, 1, 1, _BUFFER))
+
+    # ----- deep memory
+
+    @command("ACQ:AXI:START?")
+    def _deep_start(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(_DEEP_START)
+
+    @command("ACQ:AXI:SIZE?")
+    def _deep_size(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(_DEEP_BYTES)
+
+    @command("ACQ:AXI:SOUR#:SET:Buffer")
+    def _deep_buffer(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        start = whole(words, 0, _DEEP_START, _DEEP_START + _DEEP_BYTES)
+        self._deep_bytes[suffixes[0]] = whole(words, 1, 2, _DEEP_START + _DEEP_BYTES - start)
+        return None
+
+    def _deep_place(self, channel: int) -> tuple[int, int]:
+        """Samples of the ring, and the place of the trigger in it."""
+        size = self._deep_bytes.get(channel, 0) // 2
+        if not size:
+            raise ScpiError(-221)
+        return size, int(size - self.values["deep_delay", channel]) % size
+
+    @command("ACQ:AXI:SOUR#:Trig:Pos?")
+    def _deep_trigger(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(self._deep_place(suffixes[0])[1])
+
+    @command("ACQ:AXI:SOUR#:Write:Pos?")
+    def _deep_write(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(self._deep_place(suffixes[0])[0] - 1)
+
+    @command("ACQ:AXI:SOUR#:DATA:Start:N?")
+    def _deep_data(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        channel = suffixes[0]
+        size, trigger = self._deep_place(channel)
+        start, count = whole(words, 0, 0, size - 1), whole(words, 1, 1, size)
+        codes = np.roll(self._codes(channel, -trigger, size, deep=True), -start)[:count]
+        return self._sent(codes, channel, self.values["deep_units", 0])

@@ -1,0 +1,123 @@
+"""Faults happen when they are ordered, once, and leave the instrument as a real one would be."""
+
+import json
+import socket
+import time
+
+import pytest
+from plain_client import Client, clients, station
+
+from labrhel.errors import ConfigurationError
+from simbackend.bench import Fault, virtual_bench
+from simbackend.bench.faults import KINDS
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with virtual_bench(station(tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def awg(bench):
+    with clients(bench, "awg") as (client,):
+        yield client
+
+
+def order(bench, **words):
+    with socket.create_connection(bench.control, 5) as control, control.makefile("rwb") as lines:
+        lines.write(json.dumps(words).encode() + b"\n")
+        lines.flush()
+        return json.loads(lines.readline())
+
+
+def test_a_late_answer_comes_late_and_the_next_one_in_time(bench, awg):
+    assert order(bench, instrument="awg", fault="late", amount=0.3, after=1) == {"ordered": "late"}
+    spans = []
+    for _ in range(3):
+        begun = time.monotonic()
+        assert awg.ask("*OPC?") == "1"
+        spans.append(time.monotonic() - begun)
+    assert spans[1] > 0.29 and spans[0] < 0.2 and spans[2] < 0.2
+    assert order(bench, instrument="awg", happened=True) == {"happened": ["late"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("garbage", b"\xfe\xfe\xfe\xfe1\n"), ("terminator", b"1\x001\n"), ("lost", b"1\n")]
+)
+def test_answers_are_spoiled_as_ordered(bench, awg, kind, answer):
+    order(bench, instrument="awg", fault=kind)
+    awg.write("*OPC?")
+    awg.write("*OPC?")
+    assert awg.read() == answer
+
+
+def test_a_reset_breaks_one_connection_and_a_new_one_finds_the_settings(bench, awg):
+    awg.write("SOUR1:VOLT 2.5")
+    awg.ask("*OPC?")
+    order(bench, instrument="awg", fault="reset")
+    with pytest.raises(OSError):
+        awg.ask("*OPC?")
+    with clients(bench, "awg") as (again,):
+        assert float(again.ask("SOUR1:VOLT?")) == 2.5
+
+
+def test_a_restart_is_away_for_a_while_and_forgets_everything_but_its_address(bench, awg):
+    awg.write("SOUR1:VOLT 2.5;:OUTP1 ON")
+    awg.ask("*OPC?")
+    order(bench, instrument="awg", fault="restart", amount=0.3)
+    with pytest.raises(OSError):
+        awg.ask("*OPC?")
+    refused, deadline = 0, time.monotonic() + 5
+    while True:
+        try:
+            again = Client(bench.addresses["awg"]["socket"])
+            break
+        except OSError:
+            refused += 1
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert refused > 0
+    assert float(again.ask("SOUR1:VOLT?")) == 0.1 and again.ask("OUTP1?") == "0"
+    again.close()
+
+
+def test_a_stuck_instrument_holds_up_nobody_else(bench, awg):
+    order(bench, instrument="awg", fault="busy", amount=0.5)
+    awg.write("*OPC?")
+    begun = time.monotonic()
+    with clients(bench, "scope") as (scope,):
+        assert scope.ask("*IDN?").startswith("RIGOL")
+    assert time.monotonic() - begun < 0.3
+    assert awg.read() == b"1\n" and time.monotonic() - begun > 0.4
+
+
+def test_an_error_enters_the_queue(bench, awg):
+    order(bench, instrument="awg", fault="error", amount=-221)
+    assert awg.ask("SYST:ERR?") == '-221,"Settings conflict; ordered"'
+
+
+def test_a_closing_bench_does_not_wait_for_faults(tmp_path):
+    bench = virtual_bench(station(tmp_path))
+    with clients(bench, "awg") as (client,):
+        order(bench, instrument="awg", fault="busy", amount=60)
+        client.write("*OPC?")
+        time.sleep(0.05)
+        begun = time.monotonic()
+        bench.close()
+        assert time.monotonic() - begun < 2
+
+
+def test_orders_that_make_no_sense_are_answered_in_words(bench):
+    assert "did you mean 'late'" in order(bench, instrument="awg", fault="lat")["error"]
+    assert "did you mean 'awg'" in order(bench, instrument="agw", fault="late")["error"]
+    assert order(bench, volts="awg.ch1") == {"volts": 0.0} and order(bench, now=True)["now"] > 0
+    with pytest.raises(ConfigurationError):
+        Fault.of("nonsense")
+    assert len(KINDS) == 9
+
+
+def test_no_instrument_has_a_command_for_faults(bench, awg):
+    for kind in KINDS:
+        awg.write(f"SYST:{kind.upper()} 1")
+        assert awg.ask("SYST:ERR?").startswith("-113")
