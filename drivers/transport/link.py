@@ -1,0 +1,261 @@
+"""A link to an instrument that speaks in messages (SCPI): whole exchanges, and no answer but to the question asked.
+
+After any failure the link is out of step.  The next exchange first proves it again: it clears the device where the wire
+can, drains, and asks a question whose answer it knows (the marker) until that answer comes; failing that, it closes the
+wire, opens it again and proves that.  Then the hooks of `on_reopen` send the settings again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from drivers.transport._visa import OpenPort
+from drivers.transport.block import DamageError, encode_block, read_block
+from drivers.transport.commands import is_repeatable
+from drivers.transport.deadline import Deadline
+from drivers.transport.lease import Lease
+from drivers.transport.owner import LinkError, Owner
+from drivers.transport.port import Port
+from drivers.transport.traffic import TrafficLog
+from labrhel.errors import ProgramError
+
+_T = TypeVar("_T")
+_QUIET = 0.02
+"""Silence after which a wire counts as drained [s]; more than the latency timer of a USB serial converter, 16 ms."""
+_SILENCE = 4.0
+"""Time-outs of silence after which a marker's answer counts as lost, on wires where reopening does not drop it."""
+
+
+class Link(Owner):
+    """One instrument behind one wire; every method may be called from any thread.
+
+    `timeout` [s] is for a whole exchange; `terminator` ends messages both ways; `marker` is a harmless query that
+    always has the same answer (None: prove by reopening alone).  A query that only reads (`is_repeatable`, or as
+    `repeat` says) is tried up to 1 + `retries` times; a set or a trigger never again.
+
+    A byte changed within an answer's text leaves no trace in the wire: give `query_as` a strict parser.
+    """
+
+    def __init__(
+        self,
+        open_port: OpenPort,
+        name: str,
+        *,
+        timeout: float = 2.0,
+        terminator: str = "\n",
+        marker: str | None = "*IDN?",
+        retries: int = 2,
+        patience: float = 5.0,
+        log: TrafficLog | None = None,
+        lease: Lease | None = None,
+    ) -> None:
+        super().__init__(open_port, name, patience=patience, log=log, lease=lease)
+        self.timeout, self.retries = timeout, retries
+        self._terminator = terminator.encode()
+        self._marker = marker
+        self._identity = b""
+        self._markers_due = 0
+        self._terminates = True
+        self._in_step = False
+        try:
+            with self._lock:
+                self._ready()
+        except OSError as problem:
+            self.close()
+            raise LinkError(
+                f"{name} cannot be opened: {problem}: is it on, is the address right, does somebody else hold it?",
+                raw=getattr(problem, "raw", b""),
+            ) from problem
+
+    @property
+    def identity(self) -> str:
+        """The answer to the marker, as it was when the link was opened."""
+        return self._identity.decode("ascii", "replace")
+
+    @property
+    def in_step(self) -> bool:
+        """False after a failure, until the next exchange has mended the link."""
+        return self._in_step and not self._lost
+
+    def write(self, text: str, *, timeout: float | None = None) -> None:
+        """Send a message that has no answer.  Raises LinkError; it is never sent twice."""
+        self._exchange(text, self._message(text), lambda port, deadline: None, repeat=False, timeout=timeout)
+
+    def write_block(self, text: str, data: bytes, *, timeout: float | None = None) -> None:
+        """Send a message that ends in a block of bytes, `text` up to the block (with its comma)."""
+        message = self._message(text).removesuffix(self._terminator) + encode_block(data) + self._terminator
+        self._exchange(text, message, lambda port, deadline: None, repeat=False, timeout=timeout)
+
+    def query(self, text: str, *, repeat: bool | None = None, timeout: float | None = None) -> str:
+        """Ask; return the answer without its terminator.  Raises LinkError, with what was read."""
+        return self.query_as(text, str, repeat=repeat, timeout=timeout)
+
+    def query_as(
+        self, text: str, parse: Callable[[str], _T], *, repeat: bool | None = None, timeout: float | None = None
+    ) -> _T:
+        """Ask, and convert the answer; a ValueError of `parse` (float, say) is a damaged answer, and asked again."""
+
+        def receive(port: Port, deadline: Deadline) -> _T:
+            line = port.receive_line(self._terminator, deadline)
+            self._check_end(port, line)
+            if not line or not line.isascii() or not (answer := line.decode()).isprintable():
+                raise DamageError(f"the answer {line[:60]!r} is no text", line)
+            try:
+                return parse(answer)
+            except ValueError as error:
+                raise DamageError(f"the answer {answer[:60]!r} is not what it should be ({error})", line) from error
+
+        return self._exchange(text, self._message(text), receive, repeat=repeat, timeout=timeout)
+
+    def query_block(
+        self, text: str, *, length: int | None = None, repeat: bool | None = None, timeout: float | None = None
+    ) -> bytes:
+        """Ask for a block; return its bytes, all of them.  `length` [bytes] is what it must have, if that is known."""
+
+        def receive(port: Port, deadline: Deadline) -> bytes:
+            data = read_block(port, self._terminator, length, deadline)
+            self._check_end(port, data[-1:])
+            return data
+
+        return self._exchange(text, self._message(text), receive, repeat=repeat, timeout=timeout)
+
+    def _check_end(self, port: Port, answer: bytes) -> None:
+        """One answer and its terminator, no more and no less: a block that lost a byte swallows its terminator."""
+        if port.held:
+            raise DamageError("more than one answer came", answer + self._terminator + port.held)
+        if self._terminates and not port.terminated:
+            raise DamageError("the answer ended without its terminator", answer)
+
+    def _message(self, text: str) -> bytes:
+        if not text.isascii() or not text.isprintable():
+            raise ProgramError(f"{text!r} is no message: use printable ASCII on one line, and write_block for bytes")
+        return text.encode() + self._terminator
+
+    def _exchange(
+        self,
+        text: str,
+        message: bytes,
+        receive: Callable[[Port, Deadline], _T],
+        *,
+        repeat: bool | None,
+        timeout: float | None,
+    ) -> _T:
+        """One message and its answer, under the lock; `timeout` is for each try, without the mending before it."""
+        repeat = is_repeatable(text) if repeat is None else repeat
+        is_marker = text == self._marker
+        with self._lock:
+            self._begin()
+            for left in range(self.retries if repeat and not self._mending else 0, -1, -1):
+                sent = False
+                try:
+                    port = self._ready()
+                    deadline = Deadline(self.timeout if timeout is None else timeout)
+                    sent = True
+                    self._markers_due += is_marker
+                    port.send(message, deadline)
+                    answer = receive(port, deadline)
+                    self._markers_due -= is_marker
+                    return answer
+                except BaseException as problem:  # Ctrl-C, too, leaves an answer on its way
+                    self._in_step = False
+                    if not isinstance(problem, OSError):
+                        raise
+                    if not sent or not left or self._interrupted.is_set():
+                        raise self._error(text, problem, sent=sent, repeat=repeat) from problem
+        raise AssertionError("unreachable")
+
+    def _error(self, text: str, problem: OSError, *, sent: bool, repeat: bool) -> LinkError:
+        if self._interrupted.is_set():
+            self._lost = True
+            problem = ConnectionAbortedError("interrupted")
+        if not sent:
+            after = "it was not sent, since the link could not be mended: look at the device and its cable"
+        elif repeat:
+            after = f"it only reads, and failed up to {1 + self.retries} times: look at the device and its cable"
+        else:
+            after = "the device may have acted on it, so it was not sent again: read back before going on"
+        raw = getattr(problem, "raw", b"") or (self._port.held if self._port else b"")
+        return LinkError(f"{self.name}: {text!r}: {problem}; {after}", raw=raw, may_have_acted=sent and not repeat)
+
+    def _ready(self) -> Port:
+        """The port, in step, mended first if need be; raises OSError."""
+        port = self._port
+        if port and (self._mending or (self._in_step and not self._lost and not port.has_arrived())):
+            return port
+        if self._mending:
+            raise ConnectionError("the link was lost while it was mended")
+        self._in_step = False
+        self._mending = True
+        try:
+            self._mend()
+        finally:
+            self._mending = False
+        self._in_step = True
+        assert self._port
+        return self._port
+
+    def _mend(self) -> None:
+        deadline = Deadline(self.patience)
+        may_go_on = self._port is not None and not self._lost and self._marker is not None
+        while True:
+            self._check_interrupt()
+            port = self._port if may_go_on and self._port else self._reopen(deadline)
+            self._markers_due *= not port.forgets or may_go_on
+            try:
+                self._prove(port, live=may_go_on)
+                for hook in self._hooks:
+                    hook()
+                return
+            except (OSError, LinkError) as problem:
+                if not may_go_on and not deadline.remaining:
+                    raise ConnectionError(str(problem)) from problem
+            if not may_go_on:
+                self._interrupted.wait(_QUIET)
+            may_go_on = False
+
+    def _prove(self, port: Port, *, live: bool) -> None:
+        """Ask the marker until its known answer comes, and those that were due before have come or are lost."""
+        deadline = Deadline(self.timeout)
+        if live:
+            port.clear(deadline)
+        port.drain(_QUIET if live or not port.forgets else 0.0, self.timeout)
+        if self._marker is None:
+            return
+        if not self._identity:
+            self._learn(port, self._marker, deadline)
+            return
+        self._markers_due += 1
+        port.send(self._message(self._marker), deadline)
+        self._await_identity(port, deadline)
+        while self._markers_due:
+            try:
+                self._await_identity(port, Deadline(_SILENCE * self.timeout))
+            except TimeoutError:
+                self._markers_due = 0
+        if port.has_arrived():
+            raise DamageError("the device sends more than it is asked for", port.held)
+
+    def _await_identity(self, port: Port, deadline: Deadline) -> None:
+        line = b""
+        try:
+            while not line.endswith(self._identity):
+                line = port.receive_line(self._terminator, deadline)
+        except TimeoutError as error:
+            if not line:
+                raise
+            raise DamageError(
+                f"it answers {line[:60]!r} to {self._marker}, not {self.identity!r}: is it another device?", line
+            ) from error
+        self._markers_due -= 1
+
+    def _learn(self, port: Port, marker: str, deadline: Deadline) -> None:
+        """Ask the marker until two answers agree: what an earlier program has left in the device may come first."""
+        before, identity = b"", b" "
+        while identity != before or not identity:
+            before = identity
+            port.send(self._message(marker), deadline)
+            identity = port.receive_line(self._terminator, deadline)
+        if port.has_arrived():
+            raise DamageError("the device sends more than it is asked for", port.held)
+        self._identity, self._terminates = identity, port.terminated

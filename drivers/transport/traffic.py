@@ -1,0 +1,106 @@
+"""The traffic of links: every byte with its direction and time, in memory and in a file, to be read or replayed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from base64 import b64decode, b64encode
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from labrhel.errors import RecordError
+
+
+class Direction(StrEnum):
+    """Which way bytes went; an event (opened, closed, interrupted ...) has its name as data."""
+
+    SENT = ">"
+    RECEIVED = "<"
+    EVENT = "!"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes of one link: `monotonic` orders them [s, since an arbitrary moment], `wall` dates them [s, Unix time]."""
+
+    link: str
+    direction: Direction
+    data: bytes
+    monotonic: float
+    wall: float
+
+
+class TrafficLog:
+    """Keeps the newest traffic, up to `keep_bytes` of data, and writes all of it to `file` if there is one.
+
+    The file is append-only, one line of JSON for each piece, each written by one call: what was written before a crash
+    stands, and `read_traffic` skips a last line that is not complete.  Links without a log pay nothing.
+    """
+
+    def __init__(
+        self,
+        file: Path | None = None,
+        *,
+        keep_bytes: int = 1 << 20,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._keep_bytes = keep_bytes
+        self._monotonic, self._wall = monotonic, wall
+        self._ring: deque[Traffic] = deque()
+        self._ring_bytes = 0
+        self._lock = threading.Lock()
+        self._file = None if file is None else os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def record(self, link: str, direction: Direction, data: bytes) -> None:
+        """Take what a link has just sent or received; any thread may call it."""
+        with self._lock:
+            piece = Traffic(link, direction, bytes(data), self._monotonic(), self._wall())
+            self._ring.append(piece)
+            self._ring_bytes += len(piece.data)
+            while self._ring_bytes > self._keep_bytes and len(self._ring) > 1:
+                self._ring_bytes -= len(self._ring.popleft().data)
+            if self._file is not None:
+                os.write(self._file, _to_line(piece))
+
+    def newest(self) -> list[Traffic]:
+        """What is kept in memory, in order."""
+        with self._lock:
+            return list(self._ring)
+
+    def close(self) -> None:
+        """Close the file; what is kept in memory stays."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+            self._file = None
+
+
+def read_traffic(file: Path) -> Iterator[Traffic]:
+    """The traffic in a file, in order; raises RecordError for a line that is damaged, unless it is the last."""
+    lines = file.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        if number == len(lines) and not line.endswith(b"\n"):
+            return  # the writer was killed while it wrote this
+        try:
+            yield _from_line(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordError(
+                f"{file}:{number}: this line is no traffic of a link: remove it to read the rest"
+            ) from error
+
+
+def _to_line(piece: Traffic) -> bytes:
+    text = {"t": piece.monotonic, "wall": piece.wall, "link": piece.link, "dir": piece.direction.value}
+    return json.dumps(text | {"data": b64encode(piece.data).decode()}).encode() + b"\n"
+
+
+def _from_line(line: bytes) -> Traffic:
+    text = json.loads(line)
+    data = b64decode(text["data"], validate=True)
+    return Traffic(text["link"], Direction(text["dir"]), data, text["t"], text["wall"])
