@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labrhel import operations
+from labrhel import estop, operations
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, DryBackend, Handler, Limiting, execute
@@ -163,14 +163,15 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None) -> Outcome:
 
 def _drive(experiment: Experiment, writer: RunWriter, watch: Watch) -> Outcome:
     """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
+    rig = experiment.rig
     try:
-        with writer:
+        with writer, estop.listening(experiment.rig_url, rig.make_safe):
             try:
                 execute(_protocol(experiment, writer), _Watched(handler_for(experiment, writer), watch))
             finally:
-                experiment.rig.make_safe()
+                rig.make_safe()
     finally:
-        experiment.rig.close()
+        rig.close()
     consolidate(writer.folder)
     return outcome_of(writer.folder, experiment.target_unit)
 

@@ -120,6 +120,26 @@ def export(
     inspecting.export(run, root, file)
 
 
+@app.command("estop")
+def emergency_stop() -> None:
+    """Bring every rig of this machine to its safe state, now, and keep it there until `labrhel reset`.
+
+    Interrupts shots that are running.  Exit status 3 if a rig did not say that it is safe.
+    """
+    from labrhel.cli import stopping
+
+    if not stopping.press():
+        raise typer.Exit(3)
+
+
+@app.command()
+def reset() -> None:
+    """Release the emergency stop, once the bench has been looked at."""
+    from labrhel.cli import stopping
+
+    stopping.reset()
+
+
 @app.command()
 def rigs() -> None:
     """List the kinds of rig URL and the examples."""

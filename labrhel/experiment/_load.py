@@ -13,12 +13,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from labrhel import plugins
+from labrhel import estop, plugins
 from labrhel.arrays import Array
 from labrhel.config import Document, find, load
 from labrhel.data import dataset_of, search_path
 from labrhel.errors import ConfigurationError
-from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
+from labrhel.executor import Compiling, Condition, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
 from labrhel.experiment._parts import batch_of, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import parameter_map, port_map
 from labrhel.frozen import FrozenArray, digest_of
@@ -183,5 +183,6 @@ def handler_for(experiment: Experiment, recording: Recording | None = None) -> H
     handler: Handler = Retry(RigBackend(rig))
     if recording is not None:
         handler = Recorder(handler, recording)
-    handler = Interlock(Limiting(handler, capabilities), (), rig.make_safe)
+    conditions = (Condition("emergency stop", estop.latched),)
+    handler = Interlock(Limiting(handler, capabilities), conditions, rig.make_safe)
     return Compiling(handler, capabilities, experiment.port_map, experiment.parameter_map)
