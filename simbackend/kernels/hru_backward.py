@@ -18,7 +18,7 @@ from simbackend.kernels.dense_echoes import dense_echo_stretch
 from simbackend.kernels.dense_tangent import dense_tangent_stretch
 from simbackend.kernels.hru_echoes import echo_stretch
 from simbackend.kernels.hru_tangent import tangent_stretch
-from simbackend.kernels.hru_watch import add_up, watch
+from simbackend.kernels.hru_watch import add_up, watch, watch_together
 from simbackend.kernels.workspace import part_of, tables
 
 POUR_EVERY = 8
@@ -62,7 +62,7 @@ def backward(
     if coupling is not None:
         part_coupling = np.zeros(coupling.shape, kind)
     nothing, weights, amounts = np.zeros((1, size), kind), np.abs(readout), np.empty((1, readout.shape[0]), kind)
-    stretches = (steps + STRETCH - 1) // STRETCH
+    stretches, one = (steps + STRETCH - 1) // STRETCH, kind.type(1.0)
     for group in range(state.shape[0]):
         here = state[group]
         last = min(items, inputs.shape[0] - group * items)
@@ -112,8 +112,12 @@ def backward(
                 for i in range(row):
                     now[0, i], now[1, i] = here[0, i] - here[2, i], here[1, i] - here[3, i]
                     now[2, i] = (here[0, i] + here[2, i]) * 0.5
-                watch(now, 1.0 / (upper - lower), units, feed, health[group])
+                scale = 1.0 / (upper - lower)
             else:
                 for i in range(row):
                     now[0, i], now[1, i], now[2, i] = here[2, i], here[3, i], here[0, i]
-                watch(now, 1.0, units, feed, health[group])
+                scale = 1.0 / one
+            if coupling is None:
+                watch(now, scale, units, feed, health[group])
+            else:
+                watch_together(now, scale, units, feed, health[group], items)

@@ -7,6 +7,8 @@ fed in; the peak is the largest ratio by which the adjoint grew from where it wa
 
 from __future__ import annotations
 
+import numpy as np
+
 from simbackend.kernels.compiling import compiled
 from simbackend.kernels.hru import FREQUENCY_ROW, WIDE
 from simbackend.kernels.lane_functions import most, root
@@ -44,3 +46,26 @@ def watch(now, scale, units, feed, health):
         store(health, GROWN, i, grown)
         store(health, PEAK, i, most(load(health, PEAK, i, WIDE), grown))
         store(feed, 1, i, size)
+
+
+@compiled
+def watch_together(now, scale, units, feed, health, items):
+    """The same where units are coupled: what is fed into one of them answers in all, so each sequence is one whole.
+
+    Sizes are root sums of squares over the units of a sequence.
+    """
+    size = health.shape[1] // items
+    for item in range(items):
+        whole, fed = 0.0, 0.0
+        for i in range(item * size, (item + 1) * size):
+            a, b = now[0, i] * scale, now[1, i] * scale
+            answer = (units[FREQUENCY_ROW, i] * a) ** 2 + b**2
+            whole += answer
+            fed += (feed[0, i] + feed[1, i]) ** 2
+            feed[1, i] = np.sqrt(answer)
+            health[RESPONSE, i] += a * a
+            health[POSITION, i] += now[2, i] * now[2, i]
+        ratio = np.sqrt(whole / fed) if fed > 0 else 1.0
+        for i in range(item * size, (item + 1) * size):
+            health[GROWN, i] = max(health[GROWN, i] * ratio, 1.0)
+            health[PEAK, i] = max(health[PEAK, i], health[GROWN, i])

@@ -154,3 +154,10 @@ def test_the_input_gradient_can_be_left_away() -> None:
     found = unit.gradient(AdjointEngine(unit.model, input_gradient=False))
     assert found.inputs.shape == (3, 0, 3)
     assert overall(found, unit.gradient(AdjointEngine(unit.model))) == 0
+
+
+def test_a_coupled_unit_that_nothing_is_fed_into_does_not_count_as_growth() -> None:
+    unit = case("dense", n=12, d_out=1, steps=400, step=0.05, amplitude=0.3, at_rest=True)
+    unit.theta["C"][:, 1:] = 0  # only the first is read out; the others answer through their springs
+    for name, options in (("adjoint", {}), ("echoes", {"eps": 1e-6})):
+        assert unit.gradient(ENGINES[name](unit.model, **options)).growth < 3
