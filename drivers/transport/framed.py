@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from drivers.transport._visa import OpenPort
 from drivers.transport.deadline import Deadline
@@ -57,11 +58,11 @@ class FramedLink(Owner):
         with self._lock:
             self._begin()
             for left in range(self.retries if repeat and not self._mending else 0, -1, -1):
-                self._sequence = (self._sequence + 1) & 0xFFFF
-                request = encode(Frame(kind, self._sequence, payload))
                 sent = False
                 try:
                     port = self._ready()
+                    self._sequence = (self._sequence + 1) & 0xFFFF
+                    request = encode(Frame(kind, self._sequence, payload))
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
                     port.send(request, deadline)
@@ -94,29 +95,34 @@ class FramedLink(Owner):
             raise
 
     def _ready(self) -> Port:
+        """The port, without old bytes, mended first if need be; raises OSError."""
         port = self._port
-        if self._mending and port:
+        if port and self._mending:
             return port
-        if self._lost or not port:
-            self.decoder.reset()
-            self.decoder.foreign_version = None
-            self._mending = True
-            try:
-                port = self._reopen(Deadline(self.patience))
+        if port and not self._lost:
+            if not (self._failures or self.decoder.pending or port.has_arrived()):
+                return port
+            with suppress(OSError):
+                self.decoder.reset()
                 port.drain(0.0, self.timeout)
-                for hook in self._hooks:
-                    hook()
-            except BaseException as problem:
-                self._lost = True
-                if isinstance(problem, LinkError):
-                    raise ConnectionError(str(problem)) from problem
-                raise
-            finally:
-                self._mending = False
-            self._failures = 0
-        elif self._failures or port.has_arrived() or self.decoder.pending:
-            self.decoder.reset()
-            port.drain(0.0, self.timeout)
+                return port
+        self._lost = self._mending = True
+        try:
+            return self._mend()
+        except LinkError as problem:  # of a hook
+            raise ConnectionError(str(problem)) from problem
+        finally:
+            self._mending = False
+
+    def _mend(self) -> Port:
+        port = self._reopen(Deadline(self.patience))
+        self._lost = True  # until the hooks have done their work
+        self.decoder.reset()
+        self.decoder.foreign_version = None
+        port.drain(0.0, self.timeout)
+        for hook in self._hooks:
+            hook()
+        self._lost, self._failures = self._interrupted.is_set(), 0
         return port
 
     def _error(self, kind: int, problem: OSError, *, sent: bool, repeat: bool) -> LinkError:

@@ -94,7 +94,7 @@ def _lock(file: int) -> bool:
 
 
 def _write_holder(file: int) -> None:
-    text = {"pid": os.getpid(), "command": " ".join(sys.orig_argv), "since": time.time()}
+    text = {"pid": os.getpid(), "command": " ".join(" ".join(sys.orig_argv).split()), "since": time.time()}
     os.ftruncate(file, 0)
     os.lseek(file, 0, os.SEEK_SET)
     os.write(file, json.dumps(text).encode())
