@@ -74,12 +74,3 @@ def random_split(samples: Samples, seed: int, shares: tuple[float, float, float]
     if not min(len(train), len(validation), len(test)):
         raise ConfigurationError(f"{len(samples)} samples are too few for a split by {shares}; each part needs one")
     return Split(samples.pick(train), samples.pick(validation), samples.pick(test))
-
-
-def with_time(samples: Samples) -> Samples:
-    """The same samples with time, 0 to 1 over the sequence, as a first channel."""
-
-    def added(values: Array) -> Array:
-        return np.column_stack([np.linspace(0, 1, len(values), dtype=values.dtype), values])
-
-    return Samples(tuple(added(values) for values in samples.inputs), samples.targets)

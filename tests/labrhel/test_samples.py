@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from labrhel.data.samples import Samples, random_split, with_time, without_duplicates
+from labrhel.data.samples import Samples, random_split, without_duplicates
 from labrhel.errors import ConfigurationError
 
 
@@ -52,10 +52,3 @@ def test_batches_hold_every_sample_once_in_an_order_that_the_generator_decides()
     order = [float(row[0, 0]) for x, _ in batches for row in x]
     assert sorted(order) == list(range(10))
     assert order != list(range(10))
-
-
-def test_time_becomes_the_first_channel_and_keeps_the_type() -> None:
-    values = with_time(numbered(1)).inputs[0]
-    assert values.dtype == np.float32
-    np.testing.assert_allclose(values[:, 0], [0, 1 / 3, 2 / 3, 1], rtol=1e-6)
-    assert values.shape == (4, 3)
