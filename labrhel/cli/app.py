@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from labrhel import __version__
+from labrhel.cli import bench
 
 app = typer.Typer(
     name="labrhel",
@@ -16,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(bench.app, name="bench")
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, or the name of an example.", show_default=False)

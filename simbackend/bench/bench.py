@@ -24,7 +24,7 @@ from simbackend.bench.wires.exchange import Station
 from simbackend.bench.wires.hislip import HislipServer
 from simbackend.bench.wires.serial_line import SerialLine
 from simbackend.bench.wires.tcp import HOST, Server, serve_scpi
-from simbackend.bench.wiring import wired
+from simbackend.bench.wiring import Wiring, wired
 from simbackend.bench.world import World
 from simbackend.imperfections.settings import imperfections_of
 from simbackend.rig import capabilities_of
@@ -56,10 +56,8 @@ class Host:
         self.addresses: dict[str, str] = {}
         self._wires: list[Wire] = []
         self._closing = threading.Event()
-        self._restarting: threading.Thread | None = None
-        self.station = Station(
-            device, world.clock, entry.terminator, restart=self._begin_restart, pause=self._closing.wait
-        )
+        self._returning: threading.Thread | None = None
+        self.station = Station(device, world.clock, entry.terminator, restart=self._restart, pause=self._closing.wait)
 
     def add(self, kind: str, wire: Wire, address: str) -> None:
         """Reach it by one more wire."""
@@ -78,23 +76,24 @@ class Host:
     def stop(self) -> None:
         """Close every wire."""
         self._closing.set()
-        if self._restarting is not None:
-            self._restarting.join()
+        if self._returning is not None:
+            self._returning.join()
         for wire in self._wires:
             wire.close()
 
-    def _begin_restart(self, seconds: float) -> None:
-        if self._restarting is None or not self._restarting.is_alive():
-            self._restarting = threading.Thread(target=self._restart, args=(seconds,), name=f"restart {self.name}")
-            self._restarting.start()
-
     def _restart(self, seconds: float) -> None:
+        """Go away at once, and come back by and by."""
         for wire in self._wires:
             wire.stop()
         with self._clock.lock:
             self.device.errors.clear()
             self.device.event_status = 0
             self.device.restore()
+        if self._returning is None or not self._returning.is_alive():
+            self._returning = threading.Thread(target=self._return, args=(seconds,), name=f"restart {self.name}")
+            self._returning.start()
+
+    def _return(self, seconds: float) -> None:
         if not self._closing.wait(seconds):
             for wire in self._wires:
                 wire.start()
@@ -103,8 +102,10 @@ class Host:
 class Bench:
     """All hosts by name, the clock and the world; a context manager that closes them."""
 
-    def __init__(self, spec: BenchSpec, hosts: dict[str, Host], clock: Clock, world: World, model: Simulable) -> None:
-        self.spec, self.hosts, self.clock, self.world, self.model = spec, hosts, clock, world, model
+    def __init__(self, spec: BenchSpec, wiring: Wiring, world: World, model: Simulable, speed: float) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.clock, self.world = world.clock, world
+        self.spec, self.wiring, self.model, self.speed = spec, wiring, model, speed
         self._control = Server(serve_control(self))
 
     @property
@@ -116,6 +117,15 @@ class Bench:
     def addresses(self) -> dict[str, dict[str, str]]:
         """VISA addresses by instrument and wire."""
         return {name: dict(host.addresses) for name, host in self.hosts.items()}
+
+    def describe(self) -> list[str]:
+        """One line for each way to reach an instrument, and the control port."""
+        lines = [
+            f"{name:10}{wire:8}{address:44}{','.join(host.device.identity[:2])}"
+            for name, host in self.hosts.items()
+            for wire, address in host.addresses.items()
+        ]
+        return [*lines, f"{'control':10}{'tcp':8}{HOST}:{self._control.port}"]
 
     def close(self) -> None:
         """Stop all threads, close all sockets and lines."""
@@ -150,7 +160,7 @@ def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
     world = World(oscillators, wiring.senses, clock, spec.ring_down)
     for line, into, delay in wiring.triggers:
         world.listen(line, delay, _relay(world, into))
-    bench = Bench(spec, {}, clock, world, model)
+    bench = Bench(spec, wiring, world, model, speed)
     try:
         for key, item in spec.instruments.items():
             bench.hosts[key] = _host(key, item, world, errors.seed)

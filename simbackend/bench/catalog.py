@@ -19,7 +19,11 @@ from simbackend.bench.scpi import Scpi
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`make(world, name, identity, **options)`; the models it can be, the first one usual; terminals and options."""
+    """`make(world, name, identity, **options)`; the models it can be, the first one usual; terminals and options.
+
+    `driver`: the class that speaks to it, in drivers.instruments; `reach`: the largest voltage of its outputs without
+    load [V]; `plays`: it is a generator; `unipolar`: its outputs are never negative.
+    """
 
     make: Callable[..., Scpi]
     maker: str
@@ -29,6 +33,10 @@ class Entry:
     inputs: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     terminator: bytes = b"\n"
+    driver: str = ""
+    reach: float = 10.0
+    plays: bool = False
+    unipolar: bool = False
 
     def identity(self, model: str, serial: str) -> tuple[str, str, str, str]:
         """What *IDN? answers."""
@@ -48,6 +56,8 @@ CATALOG: dict[str, Entry] = {
         (*_channels(2), "sync", "trigger_out"),
         ("trigger_in",),
         ("latency",),
+        driver="Keysight33600",
+        plays=True,
     ),
     "rigol_ds1000z": Entry(
         RigolDS1000Z,
@@ -57,6 +67,7 @@ CATALOG: dict[str, Entry] = {
         (),
         _channels(4),
         ("noise", "jitter", "seed"),
+        driver="RigolDS1000Z",
     ),
     "infiniivision": Entry(
         InfiniiVision,
@@ -66,8 +77,18 @@ CATALOG: dict[str, Entry] = {
         (),
         (*_channels(4), "trigger_in"),
         ("noise", "jitter", "seed"),
+        driver="InfiniiVision",
     ),
-    "e36300": Entry(E36300, "Keysight Technologies", ("E36312A",), "2.1.3-1.0.4-1.12", _channels(3)),
+    "e36300": Entry(
+        E36300,
+        "Keysight Technologies",
+        ("E36312A",),
+        "2.1.3-1.0.4-1.12",
+        _channels(3),
+        driver="E36300",
+        reach=6.0,
+        unipolar=True,
+    ),
     "red_pitaya": Entry(
         RedPitaya,
         "REDPITAYA",
@@ -77,8 +98,11 @@ CATALOG: dict[str, Entry] = {
         ("in1", "in2", "trigger_in"),
         ("noise", "seed"),
         b"\r\n",
+        driver="RedPitaya",
+        reach=2.0,
+        plays=True,
     ),
-    "qdac2": Entry(QDac2, "QDevil", ("QDAC-II",), "13-1.57", _channels(24)),
+    "qdac2": Entry(QDac2, "QDevil", ("QDAC-II",), "13-1.57", _channels(24), driver="QDac2"),
 }
 
 

@@ -33,7 +33,9 @@ class InstrumentSection(Section):
 
     kind: str = Field(description="Dialect: keysight_33600, rigol_ds1000z, infiniivision, qdac2, e36300, red_pitaya.")
     model: str = Field(default="", description="Model it says it is; left out, the usual one of its dialect.")
-    wires: Annotated[list[Wire], Field(min_length=1)] = Field(default=["socket"], description="Ways to reach it.")
+    wires: Annotated[list[Wire], Field(min_length=1)] = Field(
+        default=["socket"], description="Ways to reach it, the best first."
+    )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=0, description="TCP port of its socket; 0: any.")
     noise: Reading | None = Field(default=None, description="Of every input, V rms.")
     jitter: Seconds | None = Field(default=None, description="Of the trigger, s rms.")
@@ -55,13 +57,14 @@ class LeadSection(Section):
     offset: Finite | None = Field(default=None, description="Added at the end of the lead.")
     delay: Seconds | None = Field(default=None, description="Seconds on the way.")
     load: Positive | None = Field(default=None, description="Load of an output, Ohm; 1e6 where left out.")
+    reach: Positive = Field(default=2.0, description="Largest voltage an input expects, for the station file.")
     high: Finite | None = Field(default=None, description="Voltage of a logic line that is up.")
     at_zero: Finite | None = Field(default=None, description="Parameter at 0 V.")
     per_volt: Finite | None = Field(default=None, description="Change of the parameter for each volt.")
 
     def numbers(self, *names: str) -> dict[str, float]:
         """The numbers that were given; raises ConfigurationError for one that this kind of lead has not."""
-        given = {name: getattr(self, name) for name in type(self).model_fields if name not in ("wire", "to")}
+        given = {name: getattr(self, name) for name in type(self).model_fields if name not in ("wire", "to", "reach")}
         for name, value in given.items():
             if value is not None and name not in names:
                 words = ", ".join(names)
@@ -83,7 +86,7 @@ class BenchSpec(Section):
 
 
 def stations() -> dict[str, Path]:
-    """The benches that come with labrhel."""
+    """The benches that come with labrhel, by name."""
     return {file.stem: file for file in sorted(STATIONS.glob("*.yaml"))}
 
 

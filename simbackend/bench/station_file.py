@@ -1,108 +1,128 @@
-"""The station file of a virtual bench: what a person would write who had wired a real one like it.
+"""The station file of a virtual bench, as `bench:FILE` reads it (labrhel.config.station): what its owner would write.
 
-It holds addresses, nominal wiring and nominal noise; what the device's seed has drawn is not in it, and has to be
-found by calibration as on any bench.
+It holds what one knows of a bench: addresses, nominal gains and delays, ranges; never what a device's seed has drawn.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections import defaultdict
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
+import numpy as np
 
-from simbackend.bench.bench import Bench
-from simbackend.bench.spec import LeadSection
+from simbackend.bench.catalog import entry_of
+from simbackend.bench.leads import Drive, Line, Turn
+from simbackend.bench.spec import BenchSpec
+from simbackend.bench.wiring import Wiring
 from simbackend.simulable import Simulable
 
-_DRIVERS = {
-    "keysight_33600": "drivers.instruments.keysight_33600.Keysight33600",
-    "rigol_ds1000z": "drivers.instruments.rigol_ds1000z.RigolDS1000Z",
-    "infiniivision": "drivers.instruments.infiniivision.InfiniiVision",
-    "qdac2": "drivers.instruments.qdac2.QDac2",
-    "e36300": "drivers.instruments.e36300.E36300",
-    "red_pitaya": "drivers.instruments.red_pitaya.RedPitaya",
-}
-_SPAN = 5.0  # V: limits of outputs and levels, and what oscilloscopes must show is a part of it
-_SHOWN = 2.0
-_LEVEL = 1.0  # V: half of what a logic line rises to
+if TYPE_CHECKING:
+    from simbackend.bench.bench import Bench
+
+_TRIGGER_LEVEL = 1.5  # V
+_SPAN = 5.0  # V that outputs may reach, where they could reach more
 
 
 def station_of(bench: Bench) -> dict[str, Any]:
-    """The station as data, as `labrhel.config.station` reads it."""
-    spec, model = bench.spec, bench.model
-    ports: dict[str, Any] = {}
-    channels: dict[str, Any] = {}
-    seen: dict[str, Any] = {}
-    entries: defaultdict[str, dict[int, tuple[LeadSection, str]]] = defaultdict(dict)
-    trigger = ""
-    for lead in spec.leads:
-        box, _, own = lead.to.partition(".")
-        if lead.to in _ports(model):
-            ports[lead.to] = _port(lead)
-        elif re.fullmatch(r"q\d+", lead.wire):
-            channels[lead.wire] = _channel(lead, spec.instruments[box].options().get("noise", 0.0))
-        elif lead.wire.endswith(".sync"):
-            seen[box] = {"terminal": own, "level": f"{_LEVEL} V", "delay": f"{lead.delay or 0.0} s"}
-            trigger = lead.wire.partition(".")[0]
-        elif lead.wire.endswith(".trigger_out"):
-            trigger = trigger or lead.wire.partition(".")[0]
-        elif "[" in lead.to:
-            name, _, index = lead.to.rstrip("]").partition("[")
-            entries[name][int(index)] = (lead, lead.wire)
+    """The station as data.  Outputs are meant to be declared open: a load that is there counts in the gain.
+
+    Waiting times are those of the host's clock: shorter at a higher speed of the bench, none at infinite speed.
+    """
+    spec, wiring = bench.spec, bench.wiring
+    knobs = _knobs(spec, wiring, bench.model)
     return {
         "instruments": {
-            name: {"type": _DRIVERS[spec.instruments[name].kind], "address": next(iter(addresses.values()))}
-            for name, addresses in bench.addresses.items()
+            name: {"type": _driver(spec.instruments[name].kind), "address": next(iter(reached.values()))}
+            for name, reached in bench.addresses.items()
         },
         "rig": {
-            "trigger": {"fired_by": trigger, "seen_by": seen},
-            "ring_down": f"{spec.ring_down} s",
-            "settle": "0 s",
-            "ports": ports,
-            "channels": channels,
-            "knobs": {name: _knob(leads) for name, leads in entries.items()},
+            "trigger": _trigger(spec, wiring),
+            "ring_down": 0.0 if math.isinf(bench.speed) else spec.ring_down / bench.speed,
+            "ports": {item.port: _port(spec, wiring, item) for item in wiring.drives},
+            "channels": _channels(spec),
+            **({"knobs": knobs} if knobs else {}),
         },
     }
 
 
 def station_text(bench: Bench) -> str:
     """The station as YAML."""
-    yaml, text = YAML(), StringIO()
-    yaml.default_flow_style = None
-    yaml.width = 120
-    yaml.dump(station_of(bench), text)
-    return text.getvalue()
+    from ruamel.yaml import YAML
+
+    text, writer = StringIO(), YAML(typ="safe", pure=True)
+    writer.default_flow_style, writer.width = None, 120
+    writer.representer.sort_base_mapping_type_on_output = False
+    writer.dump(station_of(bench), text)
+    return f"# Written by labrhel bench up, for as long as that bench is up.\n{text.getvalue()}"
 
 
-def _ports(model: Simulable) -> tuple[str, ...]:
-    return (*model.inputs, *(f"f{number}" for number in range(1, model.size + 1)))
+def _driver(kind: str) -> str:
+    return f"drivers.instruments.{kind}.{entry_of(kind).driver}"
 
 
-def _port(lead: LeadSection) -> dict[str, Any]:
-    load = lead.load or 1e6
-    gain = (1.0 if lead.gain is None else lead.gain) * load / (load + 50.0)
-    return {"terminal": lead.wire, "gain": gain, "limits": [f"{-_SPAN} V", f"{_SPAN} V"], "delay": _seconds(lead)}
+def _trigger(spec: BenchSpec, wiring: Wiring) -> dict[str, Any]:
+    lines = [item.line for item in wiring.senses.values() if isinstance(item, Line)]
+    lines += [line for line, _, _ in wiring.triggers]
+    seen: dict[str, Any] = {}
+    for terminal, item in wiring.senses.items():
+        if isinstance(item, Line):
+            box, _, own = terminal.partition(".")
+            seen[box] = {"terminal": own, "level": _TRIGGER_LEVEL, "delay": item.delay}
+    for _, into, delay in wiring.triggers:
+        box = into.partition(".")[0]
+        if not entry_of(spec.instruments[box].kind).plays:
+            seen[box] = {"terminal": "external", "level": _TRIGGER_LEVEL, "delay": delay}
+    boxes = [line.partition(".")[0] for line in lines] or [item.terminal.partition(".")[0] for item in wiring.drives]
+    return {"fired_by": boxes[0] if boxes else "", "seen_by": seen}
 
 
-def _channel(lead: LeadSection, noise: float) -> dict[str, Any]:
-    shown = [f"{-_SHOWN} V", f"{_SHOWN} V"]
-    gain = 1.0 if lead.gain is None else 1.0 / lead.gain
-    found = {"terminal": lead.to, "gain": gain, "range": shown, "delay": _seconds(lead), "noise": f"{noise} V"}
-    return found | ({} if lead.offset is None else {"offset": f"{lead.offset} V"})
-
-
-def _knob(leads: dict[int, tuple[LeadSection, str]]) -> dict[str, Any]:
-    first = leads[min(leads)][0]
+def _port(spec: BenchSpec, wiring: Wiring, item: Drive) -> dict[str, Any]:
+    box = item.terminal.partition(".")[0]
+    triggered = next((delay for _, into, delay in wiring.triggers if into.startswith(f"{box}.")), 0.0)
+    reach = min(entry_of(spec.instruments[box].kind).reach, _SPAN)
     return {
-        "terminals": [leads[index][1] for index in sorted(leads)],
-        "per_volt": 1.0 if first.per_volt is None else first.per_volt,
-        "at_zero": first.at_zero or 0.0,
-        "limits": ["0.0 V", f"{_SPAN} V"],
+        "terminal": item.terminal,
+        "gain": item.factor,
+        "limits": [-reach, reach],
+        "delay": item.delay + triggered + (spec.instruments[box].latency or 0.0),
     }
 
 
-def _seconds(lead: LeadSection) -> str:
-    return f"{lead.delay or 0.0} s"
+def _channels(spec: BenchSpec) -> dict[str, Any]:
+    channels = {}
+    for lead in spec.leads:
+        if lead.wire[:1] == "q" and lead.wire[1:].isdigit():
+            gain, offset = 1.0 if lead.gain is None else lead.gain, lead.offset or 0.0
+            noise = spec.instruments[lead.to.partition(".")[0]].options().get("noise", 0.0)
+            channels[lead.wire] = {
+                "terminal": lead.to,
+                "gain": 1 / gain,
+                "offset": offset,
+                "range": [offset - lead.reach, offset + lead.reach],
+                "delay": lead.delay or 0.0,
+                "noise": noise,
+            }
+    return channels
+
+
+def _knobs(spec: BenchSpec, wiring: Wiring, model: Simulable) -> dict[str, Any]:
+    """Parameters all of whose entries have a source, and the same scale."""
+    by_name: defaultdict[str, list[Turn]] = defaultdict(list)
+    for turn in wiring.turns:
+        by_name[turn.parameter].append(turn)
+    knobs = {}
+    for name, turns in by_name.items():
+        scales = {(turn.at_zero, turn.per_volt) for turn in turns}
+        if len(turns) == int(np.prod(model.parameters[name].shape)) and len(scales) == 1:
+            ordered = sorted(turns, key=lambda turn: turn.index)
+            entry = entry_of(spec.instruments[ordered[0].terminal.partition(".")[0]].kind)
+            at_zero, per_volt = scales.pop()
+            knobs[name] = {
+                "terminals": [turn.terminal for turn in ordered],
+                "per_volt": per_volt,
+                "at_zero": at_zero,
+                "limits": [0.0 if entry.unipolar else -entry.reach, entry.reach],
+            }
+    return knobs

@@ -45,17 +45,15 @@ class Client:
 
     def __init__(self, address: str, timeout: float = 10.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", int(address.split("::")[2])), timeout)
+        self._stream = self.socket.makefile("rb")
 
     def write(self, message: str | bytes) -> None:
         self.socket.sendall((message.encode() if isinstance(message, str) else message) + b"\n")
 
     def read(self) -> bytes:
-        line = b""
-        while not line.endswith(b"\n"):
-            data = self.socket.recv(1 << 16)
-            if not data:
-                raise ConnectionResetError
-            line += data
+        line = self._stream.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionResetError
         return line
 
     def ask(self, message: str) -> str:
@@ -71,15 +69,13 @@ class Client:
         return data[:-1]
 
     def close(self) -> None:
+        self._stream.close()
         self.socket.close()
 
     def _exactly(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            part = self.socket.recv(count - len(data))
-            if not part:
-                raise ConnectionResetError
-            data += part
+        data = self._stream.read(count)
+        if len(data) < count:
+            raise ConnectionResetError
         return data
 
 

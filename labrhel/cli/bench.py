@@ -1,0 +1,93 @@
+"""`labrhel bench`: a virtual bench in the foreground, for as long as it is wanted or as a command runs against it."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from importlib.metadata import entry_points
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from labrhel.errors import ConfigurationError
+
+app = typer.Typer(no_args_is_help=True, help="A virtual bench: instruments on real sockets around one simulated rig.")
+
+_GROUP = "labrhel.benches"
+_NAME = "virtual"
+ADDRESS_VARIABLE = "LABRHEL_BENCH"
+"""Where a command that runs against a bench finds the file with its addresses."""
+
+
+@app.command()
+def up(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A station that comes with labrhel, or a file.")],
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="Write the addresses and the wiring to a YAML file.")
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option("--for", metavar="COMMAND", help="Run a command against it, then stop; its status.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(metavar="X", help="1: as slow as a real one; left out, nobody waits for anything.")
+    ] = math.inf,
+) -> None:
+    """Start a virtual bench, print its addresses, and keep it up until Ctrl-C.
+
+    In the command of --for, {station} stands for the station file, whose path is in LABRHEL_BENCH, too.
+    """
+    maker = _maker()
+    with maker.virtual_bench(name, speed=speed) as bench, TemporaryDirectory() as folder:
+        station = Path(folder) / "station.yaml" if write is None else write
+        station.write_text(maker.station_text(bench), encoding="utf-8")
+        print("\n".join(bench.describe()), flush=True)
+        if command is None:
+            _wait()
+        else:
+            raise typer.Exit(_run(command, station))
+
+
+@app.command("list")
+def list_stations() -> None:
+    """List the stations that come with labrhel."""
+    for name, file in sorted(_maker().stations().items()):
+        print(f"{name:32}{file}")
+
+
+def _maker() -> Any:
+    points = {point.name: point for point in entry_points(group=_GROUP)}
+    if _NAME not in points:
+        raise ConfigurationError("no virtual bench is installed; run `pip install -e .` in the checkout of labrhel")
+    return points[_NAME].load()
+
+
+def _wait() -> None:
+    stopped = threading.Event()
+    before = {ending: signal.signal(ending, lambda *_: stopped.set()) for ending in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while not stopped.wait(0.2):
+            pass
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
+
+
+def _run(command: str, station: Path) -> int:
+    """Exit status of the command; Ctrl-C reaches it too, and it is waited for."""
+    words = [word.replace("{station}", str(station)) for word in shlex.split(command)]
+    try:
+        running = subprocess.Popen(words, env=os.environ | {ADDRESS_VARIABLE: str(station.resolve())})
+    except OSError as error:
+        raise ConfigurationError(f"the command {words[0]!r} cannot be run: {error.strerror}") from None
+    while True:
+        try:
+            return running.wait()
+        except KeyboardInterrupt:
+            print("waiting for the command to end", file=sys.stderr)
