@@ -17,14 +17,13 @@ from drivers.transport.deadline import Deadline
 from drivers.transport.lease import Lease
 from drivers.transport.owner import LinkError, Owner
 from drivers.transport.port import Port
+from drivers.transport.proof import Proof
 from drivers.transport.traffic import TrafficLog
 from labrhel.errors import ProgramError
 
 _T = TypeVar("_T")
-_QUIET = 0.02
-"""Silence after which a wire counts as drained [s]; more than the latency timer of a USB serial converter, 16 ms."""
-_SILENCE = 4.0
-"""Time-outs of silence after which a marker's answer counts as lost, on wires where reopening does not drop it."""
+PAUSE = 0.02
+"""Between attempts to reopen a wire whose device does not prove itself [s]."""
 
 
 class Link(Owner):
@@ -53,10 +52,7 @@ class Link(Owner):
         super().__init__(open_port, name, patience=patience, log=log, lease=lease)
         self.timeout, self.retries = timeout, retries
         self._terminator = terminator.encode()
-        self._marker = marker
-        self._identity = b""
-        self._markers_due = 0
-        self._terminates = True
+        self._proof = Proof(marker, self._terminator, timeout)
         self._in_step = False
         try:
             with self._lock:
@@ -71,7 +67,7 @@ class Link(Owner):
     @property
     def identity(self) -> str:
         """The answer to the marker, as it was when the link was opened."""
-        return self._identity.decode("ascii", "replace")
+        return self._proof.identity.decode("ascii", "replace")
 
     @property
     def in_step(self) -> bool:
@@ -124,7 +120,7 @@ class Link(Owner):
         """One answer and its terminator, no more and no less: a block that lost a byte swallows its terminator."""
         if port.held:
             raise DamageError("more than one answer came", answer + self._terminator + port.held)
-        if self._terminates and not port.terminated:
+        if self._proof.terminates and not port.terminated:
             raise DamageError("the answer ended without its terminator", answer)
 
     def _message(self, text: str) -> bytes:
@@ -143,7 +139,7 @@ class Link(Owner):
     ) -> _T:
         """One message and its answer, under the lock; `timeout` is for each try, without the mending before it."""
         repeat = is_repeatable(text) if repeat is None else repeat
-        is_marker = text == self._marker
+        is_marker = text == self._proof.marker
         with self._lock:
             self._begin()
             for left in range(self.retries if repeat and not self._mending else 0, -1, -1):
@@ -152,10 +148,10 @@ class Link(Owner):
                     port = self._ready()
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
-                    self._markers_due += is_marker
+                    self._proof.due += is_marker
                     port.send(message, deadline)
                     answer = receive(port, deadline)
-                    self._markers_due -= is_marker
+                    self._proof.due -= is_marker
                     return answer
                 except BaseException as problem:  # Ctrl-C, too, leaves an answer on its way
                     self._in_step = False
@@ -197,65 +193,18 @@ class Link(Owner):
 
     def _mend(self) -> None:
         deadline = Deadline(self.patience)
-        may_go_on = self._port is not None and not self._lost and self._marker is not None
+        may_go_on = self._port is not None and not self._lost and self._proof.marker is not None
         while True:
             self._check_interrupt()
             port = self._port if may_go_on and self._port else self._reopen(deadline)
-            self._markers_due *= not port.forgets or may_go_on
             try:
-                self._prove(port, live=may_go_on)
+                self._proof.give(port, reopened=not may_go_on)
                 for hook in self._hooks:
                     hook()
                 return
             except (OSError, LinkError) as problem:
-                if not may_go_on and not deadline.remaining:
-                    raise ConnectionError(str(problem)) from problem
-            if not may_go_on:
-                self._interrupted.wait(_QUIET)
+                if not may_go_on:
+                    self._interrupted.wait(PAUSE)
+                    if not deadline.remaining:
+                        raise ConnectionError(str(problem)) from problem
             may_go_on = False
-
-    def _prove(self, port: Port, *, live: bool) -> None:
-        """Ask the marker until its known answer comes, and those that were due before have come or are lost."""
-        deadline = Deadline(self.timeout)
-        if live:
-            port.clear(deadline)
-        port.drain(_QUIET if live or not port.forgets else 0.0, self.timeout)
-        if self._marker is None:
-            return
-        if not self._identity:
-            self._learn(port, self._marker, deadline)
-            return
-        self._markers_due += 1
-        port.send(self._message(self._marker), deadline)
-        self._await_identity(port, deadline)
-        while self._markers_due:
-            try:
-                self._await_identity(port, Deadline(_SILENCE * self.timeout))
-            except TimeoutError:
-                self._markers_due = 0
-        if port.has_arrived():
-            raise DamageError("the device sends more than it is asked for", port.held)
-
-    def _await_identity(self, port: Port, deadline: Deadline) -> None:
-        line = b""
-        try:
-            while not line.endswith(self._identity):
-                line = port.receive_line(self._terminator, deadline)
-        except TimeoutError as error:
-            if not line:
-                raise
-            raise DamageError(
-                f"it answers {line[:60]!r} to {self._marker}, not {self.identity!r}: is it another device?", line
-            ) from error
-        self._markers_due -= 1
-
-    def _learn(self, port: Port, marker: str, deadline: Deadline) -> None:
-        """Ask the marker until two answers agree: what an earlier program has left in the device may come first."""
-        before, identity = b"", b" "
-        while identity != before or not identity:
-            before = identity
-            port.send(self._message(marker), deadline)
-            identity = port.receive_line(self._terminator, deadline)
-        if port.has_arrived():
-            raise DamageError("the device sends more than it is asked for", port.held)
-        self._identity, self._terminates = identity, port.terminated

@@ -103,7 +103,7 @@ class Owner:
         while True:
             self._check_interrupt()
             try:
-                self._port = self._open_port(max(deadline.require(), 0.01))
+                self._port = self._open_port(max(deadline.remaining, 0.01))
                 break
             except OSError:
                 if deadline.remaining <= pause:

@@ -1,0 +1,75 @@
+"""The proof that a link is in step: a question whose answer is known, the marker, asked until that answer comes."""
+
+from __future__ import annotations
+
+from drivers.transport.block import DamageError
+from drivers.transport.deadline import Deadline
+from drivers.transport.port import Port
+
+QUIET = 0.02
+"""Silence after which a wire counts as drained [s]; more than the latency timer of a USB serial converter, 16 ms."""
+SILENCE = 4.0
+"""Time-outs of silence after which a marker's answer counts as lost, on wires where reopening does not drop it."""
+
+
+class Proof:
+    """The marker, its known answer `identity`, and how many answers to it are `due`.
+
+    Devices answer in order, so whatever comes before the identity is old.  But markers look alike: the answer to an
+    earlier one, sent by a proof that failed, or by the user, proves nothing while another is on its way.  `terminates`
+    says whether the device ends its answers with the terminator, as it should even where the wire marks their end.
+    """
+
+    def __init__(self, marker: str | None, terminator: bytes, timeout: float) -> None:
+        self.marker, self.identity, self.due, self.terminates = marker, b"", 0, True
+        self._message = (marker or "").encode() + terminator
+        self._terminator, self._timeout = terminator, timeout
+
+    def give(self, port: Port, *, reopened: bool) -> None:
+        """Bring a port in step, or raise OSError; the first time, learn the identity."""
+        deadline = Deadline(self._timeout)
+        if reopened:
+            self.due *= not port.forgets
+        else:
+            port.clear(deadline)
+        port.drain(0.0 if reopened and port.forgets else QUIET, self._timeout)
+        if self.marker is None:
+            return
+        if self.identity:
+            self._ask(port, deadline)
+        else:
+            self._learn(port, deadline)
+        if port.has_arrived():
+            raise DamageError("the device sends more than it is asked for", port.held)
+
+    def _ask(self, port: Port, deadline: Deadline) -> None:
+        self.due += 1
+        port.send(self._message, deadline)
+        self._await_identity(port, deadline)
+        while self.due:
+            try:
+                self._await_identity(port, Deadline(SILENCE * self._timeout))
+            except TimeoutError:
+                self.due = 0
+
+    def _await_identity(self, port: Port, deadline: Deadline) -> None:
+        line = b""
+        try:
+            while not line.endswith(self.identity):
+                line = port.receive_line(self._terminator, deadline)
+        except TimeoutError as error:
+            if not line:
+                raise
+            wanted = self.identity.decode("ascii", "replace")
+            problem = f"it answers {line[:60]!r} to {self.marker}, not {wanted!r}: is it another device?"
+            raise DamageError(problem, line) from error
+        self.due -= 1
+
+    def _learn(self, port: Port, deadline: Deadline) -> None:
+        """Ask until two answers agree: what an earlier program has left in the device may come first."""
+        before, identity = b"", b" "
+        while identity != before or not identity:
+            before = identity
+            port.send(self._message, deadline)
+            identity = port.receive_line(self._terminator, deadline)
+        self.identity, self.terminates = identity, port.terminated
