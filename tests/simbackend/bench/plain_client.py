@@ -45,6 +45,7 @@ class Client:
 
     def __init__(self, address: str, timeout: float = 10.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", int(address.split("::")[2])), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else two writes in a row take 40 ms
         self._stream = self.socket.makefile("rb")
 
     def write(self, message: str | bytes) -> None:
