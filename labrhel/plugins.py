@@ -3,7 +3,8 @@
 Groups and what their entries are:
     labrhel.models           kind        factory(size, *, inputs, coupling, nominal, time_unit, position_unit,
                                          input_unit) -> Model
-    labrhel.rigs             URL scheme  open(rest_of_url, model, folder) -> Rig
+    labrhel.rigs             URL scheme  open(rest_of_url, model, folder) -> Rig; one that must know the step between
+                                         kicks also takes step=, in model time
     labrhel.rules            name        dataclass that is a labrhel.learning.rules.Rule; its fields are the options
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
 """
@@ -14,6 +15,7 @@ import dataclasses
 import enum
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -56,16 +58,19 @@ def make_rule(name: str, options: Mapping[str, Any]) -> Rule:
     return rule(**ready)
 
 
-def open_rig(url: str, model: Model, folder: Path) -> Rig:
+def open_rig(url: str, model: Model, folder: Path, step: float | None = None) -> Rig:
     """Open the rig that a URL names; resets nothing and changes no output.
 
     `sim:` is the model of the configuration, `sim:NAME` or `sim:FILE.yaml` that of another one.  `folder` is where
-    relative paths start.  Raises ConfigurationError for an unknown scheme, name or setting.
+    relative paths start, `step` what the shots will take between kicks [model time], where it is known.  Raises
+    ConfigurationError for an unknown scheme, name or setting.
     """
     scheme, colon, rest = url.partition(":")
     if not colon:
         raise ConfigurationError(f"a rig is named by a URL such as sim: or sim:NAME, not {url!r}; {_listed('rigs')}")
-    return _load("rigs", scheme, "kind of rig")(rest, model, folder)
+    opener = _load("rigs", scheme, "kind of rig")
+    known = {"step": step} if "step" in signature(opener).parameters else {}
+    return opener(rest, model, folder, **known)
 
 
 def exact_gradient(kind: str) -> ExactGradient:

@@ -139,6 +139,8 @@ def load_experiment(
     rule = rule_of(document)
     dataset = dataset_of(document, model, search_path(home, os.environ))
     url = document.config.rig if rig_url is None else rig_url
+    assert document.config.data is not None
+    step = dataset.spacing / document.config.data.substeps
     if url.partition("?")[0] == "sim:" and document.config.imperfections.model_fields_set:
         raise document.source.error(
             f"sim: is the ideal rig; for these imperfections name this file as the rig: sim:{file.name}",
@@ -146,7 +148,7 @@ def load_experiment(
         )
     # The line of the file is only to blame for a URL that stands there.
     with document.at("rig") if rig_url is None else nullcontext():
-        rig = plugins.open_rig(url, model, home)
+        rig = plugins.open_rig(url, model, home, step)
     optimizer = document.config.optimizer
     try:
         experiment = Experiment(

@@ -129,14 +129,17 @@ def address(region: Region, offset: int) -> int:
     return region << 24 | offset
 
 
+_STATE, _COEFFICIENT = Format(32, 26), Format(32, 28)
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """What a bitstream was built for; `depth` is a power of two, `chunk` the words that one WRITE takes."""
 
     units: int = 6
     ports: int = 1
-    state: Format = Format(32, 26)
-    coefficient: Format = Format(32, 28)
+    state: Format = _STATE
+    coefficient: Format = _COEFFICIENT
     depth: int = 1024
     slots: int = 16
     operations: int = 256

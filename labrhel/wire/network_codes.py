@@ -2,8 +2,8 @@
 
     H = sum p_i^2/(2 m_i) + sum [k_i q_i^2/2 + b_i q_i^4/4] + sum_(i,j) K_ij (q_j - q_i)^2/2 - q . W u
 
-Two formats: the state's, for positions, momenta, inputs and nudges, and the coefficients', for d/(2m), d k, d b, d K and
-d W, with d the step.  The host adds the input offset to the input, since both are codes of the same port.
+Two formats: the state's, for positions, momenta, inputs and nudges, and the coefficients', for d/(2m), d k, d b, d K
+and d W, with d the step.  The host adds the input offset to the input, since both are codes of the same port.
 """
 
 from __future__ import annotations
