@@ -24,7 +24,7 @@ from simbackend.bench.wires.exchange import Station
 from simbackend.bench.wires.hislip import HislipServer
 from simbackend.bench.wires.serial_line import SerialLine
 from simbackend.bench.wires.tcp import HOST, Server, serve_scpi
-from simbackend.bench.wiring import Wiring, wired
+from simbackend.bench.wiring import Wiring, refuse_what_instruments_do, wired
 from simbackend.bench.world import World
 from simbackend.imperfections.settings import imperfections_of
 from simbackend.rig import capabilities_of
@@ -153,6 +153,7 @@ def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
         raise ConfigurationError(f"a virtual bench simulates separable Hamiltonians, not {type(model).__name__}")
     section = document.config.imperfections if spec.imperfections is None else spec.imperfections
     errors = imperfections_of(section, model, capabilities_of(model, "bench"))
+    refuse_what_instruments_do(errors)
     entries = {key: entry_of(item.kind) for key, item in spec.instruments.items()}
     clock = Clock(speed)
     wiring = wired(spec.leads, entries, model, errors, source)

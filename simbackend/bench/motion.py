@@ -112,7 +112,6 @@ class Motion:
 
     def __init__(self, oscillators: Oscillators, start: float) -> None:
         self._of, self.step, self.unit = oscillators, oscillators.step, oscillators.unit
-        oscillators.shots += 1
         self._propagator = oscillators.propagator(start)
         self._chunks = 0
         self._times: list[Array] = []

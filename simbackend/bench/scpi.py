@@ -90,8 +90,8 @@ class Scpi:
         """What *RST restores: all settings to their defaults."""
         self.values = {(item.key, place): item.default for item in self.settings for place in item.places}
 
-    def changed(self, key: str, place: int) -> None:
-        """A setting has a new value; raise ScpiError to refuse it."""
+    def changed(self, key: str, place: int, before: Any) -> None:
+        """A setting has a new value, and had `before`; raise ScpiError to refuse it."""
 
     def real(self, value: float) -> str:
         """A number as this instrument writes it."""

@@ -55,7 +55,7 @@ class Setting(ABC):
         value = self.parse(words[0])
         before, device.values[place] = device.values[place], value
         try:
-            device.changed(*place)
+            device.changed(*place, before)
         except ScpiError:
             device.values[place] = before
             raise

@@ -33,6 +33,26 @@ class Wiring:
     triggers: list[tuple[str, str, float]] = field(default_factory=list)
 
 
+def refuse_what_instruments_do(errors: Imperfections) -> None:
+    """Raises ConfigurationError for imperfections that virtual instruments have of themselves, or that no bench has."""
+    plain = Imperfections()
+    given = {
+        "adc_bits": errors.adc.bits is not None,
+        "dac_bits": errors.dac.bits is not None,
+        "noise": errors.noise != 0,
+        "jitter or clock_skew": errors.clock != plain.clock,
+        "a highpass": errors.ports.corner != 0 or errors.channels.corner != 0,
+        "flip_error": errors.flip != plain.flip,
+        "replay_gain or replay_delay": errors.replay != plain.replay,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ConfigurationError(
+                f"imperfections: a virtual bench takes no {name}: its instruments have bits, noise, jitter and "
+                "coupling of their own, and nothing there flips momenta; say it of the instruments"
+            )
+
+
 def wired(
     leads: list[LeadSection], entries: Mapping[str, Entry], model: Simulable, errors: Imperfections, source: Source
 ) -> Wiring:

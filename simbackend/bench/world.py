@@ -85,9 +85,10 @@ class World:
             react(moment + delay)
 
     @contextmanager
-    def event(self, moment: float) -> Iterator[None]:
-        """Around whatever changes an output at `moment`, with all that follows from it at once."""
+    def event(self, moment: float, *, fires: bool = False) -> Iterator[None]:
+        """Around whatever changes an output at `moment`, with all that follows from it at once; `fires`: a shot."""
         if self._depth == 0:
+            self._oscillators.shots += fires
             self._see(moment)
         self._depth += 1
         try:
@@ -121,15 +122,25 @@ class World:
 
     def turn(self, terminal: str, ramp: Ramp) -> None:
         """A source goes to another voltage from now on."""
-        self._see(self.clock.now())
+        now = self.clock.now()
+        for watcher in self._watchers:
+            watcher.poll()
+        motion = self._motion if self._is_wanted(now) else None
+        if motion is not None:
+            self._extend(motion, now)
         self._oscillators.sources[terminal] = ramp
-        if self._motion is not None:
-            self._motion.renew()
+        if motion is not None:
+            motion.renew()
+        self._motion = motion
+
+    def _is_wanted(self, moment: float) -> bool:
+        """True if the motion is not over, or somebody has not seen all of it."""
+        return not self.at_rest(moment) or any(item.pending for item in self._watchers)
 
     def _see(self, moment: float) -> None:
         for watcher in self._watchers:
             watcher.poll()
-        if self._motion is not None and (not self.at_rest(moment) or any(item.pending for item in self._watchers)):
+        if self._motion is not None and self._is_wanted(moment):
             self._extend(self._motion, min(moment, self.clock.now()))
             return
         self._motion = Motion(self._oscillators, moment)

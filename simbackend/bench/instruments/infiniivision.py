@@ -10,7 +10,7 @@ with eight digits.   volts = (code - yreference) * yincrement + yorigin,  yrefer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -89,8 +89,11 @@ class InfiniiVision(Scpi):
         """As in the guide: +1.00000E+00."""
         return f"{value:+.8E}"
 
-    def changed(self, key: str, place: int) -> None:
-        """A change of the coupling changes what arrives."""
+    def changed(self, key: str, place: int, before: Any) -> None:
+        """A change of the coupling changes what arrives; one of the probe, what the range is called."""
+        if key == "probe":
+            for name in ("range", "offset"):
+                self.values[name, place] *= self.values["probe", place] / before
         if key == "coupling":
             corners = {c: _AC_CORNER for c in CHANNELS if self.values["coupling", c] == "AC"}
             self._recorder.corners = {f"{self._name}.ch{c}": corner for c, corner in corners.items()}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -90,8 +90,13 @@ class Keysight33600(Scpi):
         """Wait for the end of bursts."""
         self._world.clock.wait_until(self._busy_until, lambda: self.cancelled)
 
-    def changed(self, key: str, place: int) -> None:
+    def changed(self, key: str, place: int, before: Any) -> None:
         """Refuse what the limits or the amplifier do not allow; bring what is allowed to the output."""
+        if key == "load":  # the output stays as it is, and is called by other numbers
+            after = self._of(place, "load")
+            ratio = (after / (after + _SOURCE)) / (before / (before + _SOURCE))
+            for name in ("amplitude", "offset", "limit_high", "limit_low"):
+                self.values[name, place] *= ratio
         for channel in BOTH if place == 0 else (place,):
             self._check(channel, key)
             if key not in ("text", "order", "trigger", "sync", "trigger_out"):
@@ -103,7 +108,7 @@ class Keysight33600(Scpi):
     def _check(self, channel: int, key: str) -> None:
         if key == "rate" and self._of(channel, "rate") > self._fastest:
             raise ScpiError(-222)
-        if key not in ("amplitude", "offset", "limit_high", "limit_low", "limited", "load"):
+        if key not in ("amplitude", "offset", "limit_high", "limit_low", "limited"):
             return
         swing = 0.0 if self.values["shape", channel] == "DC" else self._of(channel, "amplitude") / 2
         high, low = self._of(channel, "offset") + swing, self._of(channel, "offset") - swing
@@ -149,7 +154,7 @@ class Keysight33600(Scpi):
 
     def _start(self, channels: Sequence[int], moment: float) -> None:
         """Bursts of some channels, triggered at `moment`."""
-        with self._world.event(moment):
+        with self._world.event(moment, fires=True):
             for channel in channels:
                 begin = moment + self._of(channel, "delay") + self._latency
                 (volts, rate), cycles = self._volts(channel), self._of(channel, "cycles")

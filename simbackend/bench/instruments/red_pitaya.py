@@ -11,7 +11,7 @@ waits for what lies before it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class RedPitaya(Scpi):
         """Without a plus sign."""
         return f'{code},"{words}"'
 
-    def changed(self, key: str, place: int) -> None:
+    def changed(self, key: str, place: int, before: Any) -> None:
         """What is said of a generator reaches its output."""
         if any(item.key == key for item in GENERATOR):
             self._generators.update(place)

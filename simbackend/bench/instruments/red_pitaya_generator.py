@@ -78,7 +78,7 @@ class Generators:
 
     def fire(self, channels: Sequence[int], moment: float) -> None:
         """Bursts of outputs that wait for them."""
-        with self._world.event(moment):
+        with self._world.event(moment, fires=True):
             for channel in channels:
                 if self._values["output", channel] and self._values["burst", channel] == "BURST":
                     volts, rate = self._period(channel)

@@ -9,7 +9,7 @@ memory (RAW, at most 250000 points at a time):  volts = (code - yorigin - yrefer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -89,8 +89,11 @@ class RigolDS1000Z(Scpi):
         """Without a plus sign."""
         return f'{code},"{words}"'
 
-    def changed(self, key: str, place: int) -> None:
-        """A change of the coupling changes what arrives."""
+    def changed(self, key: str, place: int, before: Any) -> None:
+        """A change of the coupling changes what arrives; one of the probe, what the divisions are called."""
+        if key == "probe":
+            for name in ("scale", "offset"):
+                self.values[name, place] *= self.values["probe", place] / before
         if key == "coupling":
             corners = {c: _AC_CORNER for c in CHANNELS if self.values["coupling", c] == "AC"}
             self._recorder.corners = {f"{self._name}.ch{c}": corner for c, corner in corners.items()}

@@ -1,8 +1,8 @@
 """A HiSLIP server: SCPI messages with an end, numbers for what belongs together, device clear and status query.
 
 Each session is a pair of connections, one for messages and one for what may not wait.  Synchronised mode only: an
-answer carries the number of the message that asked for it, and whoever asks anew before he has read the old answer
-is told so.  Locks are granted to whoever asks; remote and local make no difference.
+answer carries the number of the message that asked for it, so that a client knows an old one; he is not told that he
+has interrupted it.  Locks are granted to whoever asks; remote and local make no difference.
 Source: IVI-6.1, High-Speed LAN Instrument Protocol, revision 1.1 (2011).
 """
 

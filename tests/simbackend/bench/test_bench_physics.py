@@ -1,10 +1,12 @@
 import threading
+import time
 
 import numpy as np
 import pytest
 from plain_client import arm, clients, station, trace, upload
 
 from labrhel.config import load
+from labrhel.errors import ConfigurationError
 from labrhel.nominal import model_of
 from simbackend.bench import Fault, virtual_bench
 from simbackend.separable import leapfrog
@@ -129,7 +131,7 @@ def test_a_clipped_input_shows_the_ends_of_the_converter(tmp_path):
 
 def test_ac_coupling_takes_the_offset_away(tmp_path):
     with virtual_bench(station(tmp_path, sense=", offset: 1")) as bench, clients(bench, "scope") as (scope,):
-        scope.write(":CHAN1:PROB 1")
+        scope.write(":CHAN1:PROB 1;SCAL 1")
         means = []
         for coupling in ("DC", "AC"):
             scope.write(f":CHAN1:COUP {coupling}")
@@ -148,3 +150,68 @@ def test_nothing_is_left_when_a_bench_closes(tmp_path):
         for client in opened:
             with pytest.raises(OSError):
                 client.ask("*IDN?")
+
+
+def test_at_the_speed_of_a_real_bench_status_and_waiting_take_their_time(tmp_path):
+    with virtual_bench(station(tmp_path), speed=1.0) as bench, clients(bench, "awg", "scope") as (awg, scope):
+        upload(awg, 1, np.hanning(200), rate=1000.0, amplitude=1.0)  # 0.2 s
+        arm(scope, scale=0.05, volts=0.5, position=0.25, depth=3000)
+        begun = time.monotonic()
+        awg.write("*TRG")
+        states = []
+        while not states or states[-1] != "STOP":
+            states.append(scope.ask(":TRIG:STAT?"))
+            time.sleep(0.01)
+        assert 0.5 < time.monotonic() - begun < 1.5
+        assert [state for state, before in zip(states, [None, *states], strict=False) if state != before][-2:] == [
+            "TD",
+            "STOP",
+        ]
+        begun = time.monotonic()
+        assert awg.ask("*TRG;*OPC?") == "1"
+        assert 0.19 < time.monotonic() - begun < 0.6
+
+
+def test_a_second_session_is_served_while_the_first_one_waits_and_can_stop_it(tmp_path):
+    with virtual_bench(station(tmp_path), speed=1.0) as bench, clients(bench, "awg", "awg") as (first, second):
+        upload(first, 1, np.hanning(100), rate=50.0, amplitude=1.0)  # 2 s
+        first.write("*TRG;*OPC?")
+        second.ask("*IDN?")
+        begun = time.monotonic()
+        second.ask("OUTP1 OFF;*IDN?")
+        assert time.monotonic() - begun < 0.2
+        assert bench.world.output("awg.ch1").at(bench.clock.now()) == 0.0
+        assert first.read() == b"1\n"
+
+
+def test_a_source_that_is_slow_reaches_its_value_in_time_and_moves_the_parameter():
+    with virtual_bench("coupled_oscillators", speed=1.0) as bench, clients(bench, "bias") as (bias,):
+        bias.ask("sour1:volt:slew 10;:sour1:volt 5;*OPC?")
+        now = bench.clock.now()
+        early = bench.world._oscillators.parameters(now)["coupling"][0]
+        late = bench.world._oscillators.parameters(now + 1.0)["coupling"][0]
+        assert early < 0.2 and late == pytest.approx(1.0)
+        assert 0.0 <= float(bias.ask("sour1:volt?")) < 2.0
+
+
+def test_imperfections_that_belong_to_instruments_are_refused(tmp_path):
+    file = station(tmp_path)
+    with (tmp_path / "pair.yaml").open("a", encoding="utf-8") as model:
+        model.write("imperfections: {adc_bits: 8}\n")
+    with pytest.raises(ConfigurationError, match="takes no adc_bits"):
+        virtual_bench(file)
+
+
+def test_a_device_of_a_seed_has_other_parameters_and_the_same_ones_each_time(tmp_path):
+    samples, seen = np.stack([waveform(1), waveform(2)]), []
+    file = station(tmp_path)
+    nominal = file.read_text(encoding="utf-8")
+    for imperfections in (
+        "",
+        "imperfections: {seed: 7, mismatch: 0.05}\n",
+        "imperfections: {seed: 7, mismatch: 0.05}\n",
+    ):
+        file.write_text(nominal + imperfections, encoding="utf-8")
+        with virtual_bench(file) as bench:
+            seen.append(shoot(bench, samples)[0][1])
+    assert np.abs(seen[0] - seen[1]).max() > 0.1 and (seen[1] == seen[2]).all()
