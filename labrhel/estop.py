@@ -21,15 +21,10 @@ from datetime import datetime
 from pathlib import Path
 
 from labrhel.errors import LabrhelError
+from labrhel.places import state_folder
 
 _SAFE = "safe"
 _PATIENCE = 2.0  # s for a program to say that its rig is safe
-
-
-def state_folder() -> Path:
-    """What outlives a program: LABRHEL_STATE, or the user's state folder.  Users who share a bench share it."""
-    named = os.environ.get("LABRHEL_STATE")
-    return Path(named) if named else Path.home() / ".local" / "state" / "labrhel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import ClassVar
 from drivers.transport.address import canonical_address
 from drivers.transport.deadline import Deadline
 from labrhel.errors import TransportError
+from labrhel.places import state_folder
 
 if sys.platform == "win32":
     import msvcrt
@@ -24,12 +25,6 @@ else:
     import fcntl
 
 _FAR = 1 << 30  # Windows lets nobody read a locked byte, so the lock lies behind the text
-
-
-def state_folder() -> Path:
-    """Where leases lie: LABRHEL_STATE, or the user's state folder.  Users who share a bench share LABRHEL_STATE."""
-    named = os.environ.get("LABRHEL_STATE")
-    return Path(named) if named else Path.home() / ".local" / "state" / "labrhel"
 
 
 class Lease:

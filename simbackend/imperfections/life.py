@@ -12,16 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labrhel.errors import ConfigurationError
+from labrhel.places import state_folder
 
 
 def state_file(seed: int, environment: Mapping[str, str]) -> Path:
-    """Where the life of device `seed` is kept: under LABRHEL_STATE, else where the system keeps state of users."""
-    given = environment.get("LABRHEL_STATE")
-    if given:
-        return Path(given) / f"device-{seed}.json"
-    base = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA")
-    root = Path(base) if base else Path.home() / ".local" / "state"
-    return root / "labrhel" / f"device-{seed}.json"
+    """Where the life of device `seed` is kept."""
+    return state_folder(environment) / f"device-{seed}.json"
 
 
 class Life:

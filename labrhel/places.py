@@ -1,0 +1,17 @@
+"""Where labrhel keeps what outlives a program: leases, the emergency stop's latch, the lives of simulated devices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """LABRHEL_STATE, else where the system keeps state of users.  Users who share a bench share LABRHEL_STATE."""
+    given = environment.get("LABRHEL_STATE")
+    if given:
+        return Path(given)
+    base = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA")
+    root = Path(base) if base else Path.home() / ".local" / "state"
+    return root / "labrhel"
