@@ -22,7 +22,6 @@ from simbackend.bench.scpi import Scpi
 from simbackend.bench.spec import BenchSpec, InstrumentSection, load
 from simbackend.bench.wires.exchange import Station
 from simbackend.bench.wires.hislip import HislipServer
-from simbackend.bench.wires.serial_line import SerialLine
 from simbackend.bench.wires.tcp import HOST, Server, serve_scpi
 from simbackend.bench.wiring import Wiring, refuse_what_instruments_do, wired
 from simbackend.bench.world import World
@@ -195,6 +194,8 @@ def _host(name: str, item: InstrumentSection, world: World, seed: int) -> Host:
             hislip = HislipServer(host.station)
             host.add(wire, hislip, f"TCPIP::{HOST}::hislip0,{hislip.port}::INSTR")
         else:
+            from simbackend.bench.wires.serial_line import SerialLine  # pseudo-terminals are for Unix only
+
             line = SerialLine(host.station)
             host.add(wire, line, f"ASRL{line.path}::INSTR")
     return host

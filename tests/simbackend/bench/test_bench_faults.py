@@ -2,7 +2,9 @@
 
 import json
 import socket
+import threading
 import time
+from contextlib import closing
 
 import pytest
 from plain_client import Client, clients, station
@@ -121,3 +123,69 @@ def test_no_instrument_has_a_command_for_faults(bench, awg):
     for kind in KINDS:
         awg.write(f"SYST:{kind.upper()} 1")
         assert awg.ask("SYST:ERR?").startswith("-113")
+
+
+def test_hislip_sessions_break_at_a_restart_and_new_ones_are_served(tmp_path):
+    import pyvisa
+
+    file = station(tmp_path, awg=", wires: [hislip]")
+    with virtual_bench(file) as bench:
+        manager = pyvisa.ResourceManager("@py")
+        address = bench.addresses["awg"]["hislip"]
+        session = manager.open_resource(address, read_termination="\n", write_termination="\n", timeout=2000)
+        session.write("VOLT 2.5")
+        assert float(session.query("VOLT?")) == 2.5
+        order(bench, instrument="awg", fault="restart", amount=0.1)
+        with pytest.raises((pyvisa.VisaIOError, OSError, RuntimeError)):
+            session.query("VOLT?")
+        session.close()
+        time.sleep(0.3)
+        session = manager.open_resource(address, read_termination="\n", write_termination="\n", timeout=2000)
+        assert float(session.query("VOLT?")) == 0.1
+        session.close()
+        manager.close()
+
+
+def test_a_serial_line_loses_answers_and_goes_on_at_the_same_path():
+    import serial
+
+    with virtual_bench("coupled_oscillators") as bench:
+        path = bench.addresses["bias"]["serial"].removeprefix("ASRL").removesuffix("::INSTR")
+        with serial.Serial(path, timeout=0.3) as line:
+            for fault, answer in (("lost", b""), ("reset", b""), ("garbage", b"\xfe\xfe\xfe\xfe1\n"), ("restart", b"")):
+                order(bench, instrument="bias", fault=fault)
+                line.write(b"*OPC?\n")
+                assert line.readline()[: len(answer) or None] in (answer, b"1")
+                line.reset_input_buffer()
+            time.sleep(0.5)
+            line.reset_input_buffer()
+            line.write(b"*OPC?\n")
+            assert line.readline() == b"1\n"
+
+
+@pytest.mark.slow
+def test_many_random_faults_leave_no_thread_and_an_instrument_that_answers(tmp_path):
+    import random
+
+    draw = random.Random(5)
+    before = set(threading.enumerate())
+    with virtual_bench(station(tmp_path)) as bench:
+        for _ in range(120):
+            kind = draw.choice([kind for kind in KINDS if kind != "clip"])
+            amount = {"late": 0.01, "busy": 0.01, "restart": 0.02}.get(kind)
+            bench.hosts["awg"].order(Fault.of(kind, amount), after=draw.randrange(3))
+            deadline = time.monotonic() + 10
+            while len(bench.hosts["awg"].station.faults.happened) == 0 and time.monotonic() < deadline:
+                try:
+                    with closing(Client(bench.addresses["awg"]["socket"], timeout=0.2)) as client:
+                        for _ in range(4):
+                            client.write("*OPC?")
+                            client.read()
+                except OSError:
+                    time.sleep(0.005)
+            bench.hosts["awg"].station.faults.happened.clear()
+        bench.hosts["awg"].station.faults.clear()
+        time.sleep(0.1)
+        with clients(bench, "awg") as (client,):
+            assert client.ask("*IDN?").startswith("Agilent")
+    assert set(threading.enumerate()) <= before
