@@ -6,8 +6,10 @@ the rig is made safe and the record says how the run ended.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +18,14 @@ import numpy as np
 from labrhel import estop, operations
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
-from labrhel.executor import Compiling, DryBackend, Handler, Limiting, execute
+from labrhel.executor import Compiling, DryBackend, Handler, Limiting, Observer, Observing, execute
 from labrhel.executor.dry import Cost
 from labrhel.experiment import Experiment, handler_for, load_experiment
 from labrhel.frozen import digest_of
 from labrhel.learning.train import batch_at, checkpoint_state, free_run, rms_error, take_up, train
 from labrhel.operations import Checkpoint, Operation, Publish
 from labrhel.runstore import RunReader, RunWriter, consolidate, create_run
+from labrhel.telemetry import Run, Settings, Telemetry, settings_of
 from labrhel.units import with_prefix
 
 Watch = Callable[[Publish], None]
@@ -107,15 +110,21 @@ def rehearse(experiment: Experiment) -> Cost:
     return backend.cost
 
 
-def start(experiment: Experiment, root: Path, watch: Watch) -> Outcome:
-    """Run an experiment into a new folder under `root`."""
+def telemetry_of(experiment: Experiment, url: str | None, name: str | None = None) -> Settings | None:
+    """Where a run will be published: by the `url`, or by its file; None for nowhere.  Raises ConfigurationError."""
+    return settings_of(experiment.document, name or experiment.name, experiment.home, url, os.environ)
+
+
+def start(experiment: Experiment, root: Path, watch: Watch, *, telemetry: str | None = None) -> Outcome:
+    """Run an experiment into a new folder under `root`; `telemetry` is a URL that replaces the file's section."""
     try:
+        settings = telemetry_of(experiment, telemetry)
         rehearse(experiment)
         writer = create_run(root, experiment.name, experiment.manifest(), experiment.config_text, experiment.policy)
     except BaseException:
         experiment.rig.close()
         raise
-    return _drive(experiment, writer, watch)
+    return _published(experiment, experiment.name, writer, watch, settings)
 
 
 def planned_steps(folder: Path, steps: int | None) -> int:
@@ -134,7 +143,7 @@ def planned_steps(folder: Path, steps: int | None) -> int:
     return steps
 
 
-def resume(folder: Path, watch: Watch, *, steps: int | None = None) -> Outcome:
+def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: str | None = None) -> Outcome:
     """Go on with a run from its last checkpoint; the result is the same as if it had never stopped.
 
     Raises ConfigurationError if configuration or recording are not those that the run began with.
@@ -153,21 +162,33 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None) -> Outcome:
     try:
         if manifest.get("recording") not in (None, experiment.recording):
             raise ConfigurationError(f"the data are not those that {folder} began with; bring them back, or start anew")
+        settings = telemetry_of(experiment, telemetry, manifest["name"])
         rehearse(experiment)
         writer = RunWriter.open_for_resume(folder)
     except BaseException:
         experiment.rig.close()
         raise
-    return _drive(experiment, writer, watch)
+    return _published(experiment, manifest["name"], writer, watch, settings)
 
 
-def _drive(experiment: Experiment, writer: RunWriter, watch: Watch) -> Outcome:
+def _published(
+    experiment: Experiment, name: str, writer: RunWriter, watch: Watch, settings: Settings | None
+) -> Outcome:
+    """Drive the run, and publish it if there are settings; without them it costs nothing."""
+    units = experiment.document.config.model.units
+    run = Run(writer.folder.name, name, experiment.steps, units.position, units.time)
+    with nullcontext() if settings is None else Telemetry(settings, run, writer.step) as observer:
+        return _drive(experiment, writer, watch, observer)
+
+
+def _drive(experiment: Experiment, writer: RunWriter, watch: Watch, observer: Observer | None) -> Outcome:
     """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
     rig = experiment.rig
     try:
         with writer, estop.listening(experiment.rig_url, rig.make_safe):
             try:
-                execute(_protocol(experiment, writer), _Watched(handler_for(experiment, writer), watch))
+                handler = _Watched(handler_for(experiment, writer), watch)
+                execute(_protocol(experiment, writer), Observing(handler, observer) if observer else handler)
             finally:
                 rig.make_safe()
     finally:

@@ -33,6 +33,10 @@ Root = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that ho
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that holds the run folders.")]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="How many gradients to take.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the training: order of the sequences.")]
+Telemetry = Annotated[
+    str | None,
+    typer.Option("--telemetry", metavar="URL", help="Publish over MQTT: mqtt://user@host:1883/prefix, or mqtts://."),
+]
 
 DEFAULT_RUNS = Path("runs")
 
@@ -44,6 +48,7 @@ def run(
     out: Root = DEFAULT_RUNS,
     steps: Steps = None,
     seed: Seed = None,
+    telemetry: Telemetry = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compile and check all; move and write nothing.")] = False,
 ) -> None:
     """Train a rig by echoes and record every shot.
@@ -54,17 +59,17 @@ def run(
 
     experiment = running.load(config, rig=rig, steps=steps, seed=seed)
     if dry_run:
-        running.rehearse(experiment)
+        running.rehearse(experiment, telemetry)
     else:
-        running.run(experiment, out)
+        running.run(experiment, out, telemetry)
 
 
 @app.command()
-def resume(run: Run, runs: Runs = DEFAULT_RUNS, steps: Steps = None) -> None:
+def resume(run: Run, runs: Runs = DEFAULT_RUNS, steps: Steps = None, telemetry: Telemetry = None) -> None:
     """Go on with a run that was stopped or killed, from its last checkpoint."""
     from labrhel.cli import running
 
-    running.resume(run, runs, steps)
+    running.resume(run, runs, steps, telemetry)
 
 
 @app.command()
@@ -80,6 +85,27 @@ def check(
     from labrhel.cli import judging
 
     if not judging.check(config, rig, tolerance):
+        raise typer.Exit(1)
+
+
+@app.command()
+def conformance(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The rig; see `labrhel rigs`.", show_default=False)],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="CONFIG", help="Nominal model and map; sim:NAME implies the example NAME."),
+    ] = None,
+    only: Annotated[str, typer.Option("--only", metavar="WORD", help="Checks with WORD in theme or name.")] = "",
+    tolerance: Annotated[float, typer.Option(help="Relative error of the model's response that passes.")] = 0.02,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Where to write all findings.")] = None,
+) -> None:
+    """Does a rig keep the contract of a rig?  Fires shots at it and compares them with the nominal model.
+
+    Exit status 1 if a check failed; docs/conformance.md says how to read a failure.
+    """
+    from labrhel.cli import conforming
+
+    if not conforming.conform(url, config, only, tolerance, json):
         raise typer.Exit(1)
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from labrhel import session
+from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.operations import Publish
 from labrhel.plots import save
@@ -31,39 +32,53 @@ def load(config: Path, *, rig: str | None, steps: int | None, seed: int | None) 
     return load_experiment(config, rig_url=rig, steps=steps, seed=seed) if own is None else own
 
 
-def rehearse(experiment: Experiment | Runnable) -> None:
+def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
     """Say what one gradient would cost, having compiled and checked it."""
     if not isinstance(experiment, Experiment):
+        _refuse(telemetry)
         print("\n".join(experiment.rehearse()))
         return
+    settings = session.telemetry_of(experiment, telemetry)
     cost = session.rehearse(experiment)
     print(f"{experiment.name}: everything compiles, and all values are inside their limits; nothing was moved")
     print(
         f"one gradient: {cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, "
         f"{cost.samples_played} samples played, {cost.samples_read} read; {experiment.steps} gradients are planned"
     )
+    if settings is not None:
+        print(f"telemetry goes to {settings}")
+
+
+def _refuse(telemetry: str | None) -> None:
+    if telemetry is not None:
+        raise ConfigurationError("telemetry is of runs on rigs; leave out --telemetry")
 
 
 def _duration(seconds: float) -> str:
     return with_prefix(seconds, "s") if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
-def run(experiment: Experiment | Runnable, root: Path) -> None:
+def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) -> None:
     """Train with a progress bar, then say where the results lie and how good they are."""
     with _progress(experiment.steps) as watch:
         if isinstance(experiment, Experiment):
-            lines = _report(session.start(experiment, root, watch))
+            lines = _report(session.start(experiment, root, watch, telemetry=telemetry))
         else:
+            _refuse(telemetry)
             lines = experiment.start(root, watch)
     print("\n".join(lines))
 
 
-def resume(run_name: str, root: Path, steps: int | None) -> None:
+def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None) -> None:
     """Go on with a run; the same report as `run`."""
     folder = find_run(run_name, root)
     own = own_runner_of_run(folder, steps)
     with _progress(session.planned_steps(folder, steps)) as watch:
-        lines = _report(session.resume(folder, watch, steps=steps)) if own is None else own.resume(folder, watch)
+        if own is None:
+            lines = _report(session.resume(folder, watch, steps=steps, telemetry=telemetry))
+        else:
+            _refuse(telemetry)
+            lines = own.resume(folder, watch)
     print("\n".join(lines))
 
 

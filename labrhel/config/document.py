@@ -17,6 +17,7 @@ from labrhel.config.model import ModelSection
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, read
 from labrhel.config.stack import KIND, StackConfig, kind_of
+from labrhel.config.telemetry import TelemetrySection
 from labrhel.config.training import OptimizerSection, ProtocolSection
 from labrhel.config.wiring import MapSection
 from labrhel.errors import ConfigurationError
@@ -34,6 +35,7 @@ class Config(Section):
     protocol: ProtocolSection = Field(default=ProtocolSection(), description="How a gradient is measured.")
     optimizer: OptimizerSection = Field(default=OptimizerSection(), description="How the parameters are moved.")
     data: DataSection | None = Field(default=None, description="Inputs and targets; needed to train.")
+    telemetry: TelemetrySection | None = Field(default=None, description="Where the run is published, over MQTT.")
 
 
 @dataclass(frozen=True, slots=True)

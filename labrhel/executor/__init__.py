@@ -11,6 +11,7 @@ from labrhel.executor.dry import DryBackend
 from labrhel.executor.handler import Handler, execute
 from labrhel.executor.interlock import Condition, Interlock
 from labrhel.executor.limiting import Limiting
+from labrhel.executor.observing import Observer, Observing
 from labrhel.executor.recording import Recorder, Recording
 from labrhel.executor.retry import Retry
 
@@ -21,6 +22,8 @@ __all__ = [
     "Handler",
     "Interlock",
     "Limiting",
+    "Observer",
+    "Observing",
     "Recorder",
     "Recording",
     "Retry",

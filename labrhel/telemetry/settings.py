@@ -1,0 +1,124 @@
+"""From the `telemetry` section, or a URL, to what a connection needs; the password is looked up here and kept apart."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import ValidationError
+
+from labrhel.config import Document
+from labrhel.config.problems import sentence
+from labrhel.config.reader import Source
+from labrhel.config.telemetry import TelemetrySection
+from labrhel.errors import ConfigurationError
+
+_SCHEMES = {"mqtt": False, "mqtts": True}
+_NUMBERS = {"points": int, "queue": int, "traces_per_second": float}
+_IN_QUERY = ("ca", "password_file", "password_env", *_NUMBERS)
+_EXAMPLE = "mqtt://user@host:1883/prefix?password_file=FILE, or mqtts:// for TLS"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A section with nothing left open; `tls` is ready for use, and `password` is never shown."""
+
+    host: str
+    port: int
+    prefix: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+    points: int = 300
+    traces_per_second: float = 2.0
+    queue: int = 1000
+
+    def __str__(self) -> str:
+        user = "" if self.user is None else f"{self.user}@"
+        return f"mqtt{'' if self.tls is None else 's'}://{user}{self.host}:{self.port}/{self.prefix}"
+
+
+def settings_of(
+    document: Document, name: str, home: Path, url: str | None, environment: Mapping[str, str]
+) -> Settings | None:
+    """What the file of the run `name` says, or the `url` in its place; None where neither speaks of telemetry.
+
+    Paths of the file start from `home`, those of the URL from the working folder.  Raises ConfigurationError.
+    """
+    if url is not None:
+        return _resolved(_section_of(url), name, Path(), environment)
+    section = document.config.telemetry
+    if section is None:
+        return None
+    with document.at("telemetry"):
+        return _resolved(section, name, home, environment)
+
+
+def _section_of(url: str) -> TelemetrySection:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"--telemetry {url}: {error}; expected {_EXAMPLE}") from None
+    if parts.password is not None:
+        raise ConfigurationError(
+            "--telemetry: a password in a URL is seen by everyone on this machine and kept in the record; "
+            "put it into a file or a variable: ?password_file=FILE or ?password_env=NAME"
+        )
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ConfigurationError(f"--telemetry {url}: expected {_EXAMPLE}")
+    data: dict[str, object] = {"broker": parts.hostname, "port": port, "tls": _SCHEMES[parts.scheme]}
+    data |= {"user": parts.username and unquote(parts.username), "prefix": unquote(parts.path[1:]) or None}
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key not in _IN_QUERY:
+            raise ConfigurationError(f"--telemetry {url}: unknown setting {key!r}; known are: {', '.join(_IN_QUERY)}")
+        try:
+            data[key] = _NUMBERS.get(key, str)(value)
+        except ValueError:
+            raise ConfigurationError(f"--telemetry {url}: {key} is a number, not {value!r}") from None
+    try:
+        return TelemetrySection.model_validate({key: value for key, value in data.items() if value is not None})
+    except ValidationError as error:
+        problem = sentence(Source(Path("--telemetry"), url, {}, {}), error)
+        raise ConfigurationError(f"--telemetry {url}: {problem.problem}") from None
+
+
+def _resolved(section: TelemetrySection, name: str, folder: Path, environment: Mapping[str, str]) -> Settings:
+    usual = "".join("_" if sign in "+#/\0" else sign for sign in name)
+    return Settings(
+        host=section.broker,
+        port=section.port or (8883 if section.tls else 1883),
+        prefix=section.prefix or f"labrhel/{usual}",
+        user=section.user,
+        password=_password(section, folder, environment),
+        tls=_context(None if section.ca is None else folder / section.ca) if section.tls else None,
+        points=section.points,
+        traces_per_second=section.traces_per_second,
+        queue=section.queue,
+    )
+
+
+def _password(section: TelemetrySection, folder: Path, environment: Mapping[str, str]) -> str | None:
+    if section.password_env is not None:
+        if section.password_env not in environment:
+            raise ConfigurationError(f"the variable {section.password_env} is not set; it must hold the password")
+        return environment[section.password_env]
+    if section.password_file is None:
+        return None
+    file = folder / section.password_file
+    try:
+        return file.read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"the password cannot be read from {file}: {words}") from None
+
+
+def _context(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"{ca} is no file of certificates: {words}") from None

@@ -1,0 +1,106 @@
+"""The section and the URL: what they mean, and every mistake in them as one sentence."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from small import SMALL
+
+from labrhel.config import load
+from labrhel.errors import ConfigurationError
+from labrhel.telemetry import Settings, settings_of
+
+
+def settings(folder: Path, section: str = "", url: str | None = None, **environment: str) -> Settings | None:
+    file = folder / "a#b.yaml"
+    file.write_text(SMALL + (f"telemetry: {section}\n" if section else ""))
+    return settings_of(load(file), file.stem, folder, url, environment)
+
+
+def test_without_section_and_url_there_is_no_telemetry(tmp_path: Path) -> None:
+    assert settings(tmp_path) is None
+
+
+def test_a_section_needs_a_broker_alone(tmp_path: Path) -> None:
+    assert settings(tmp_path, "{broker: lab}") == Settings("lab", 1883, "labrhel/a_b")
+    found = settings(tmp_path, "{broker: lab, tls: true}")
+    assert found is not None
+    assert (found.port, str(found)) == (8883, "mqtts://lab:8883/labrhel/a_b")
+
+
+def test_a_url_replaces_the_section(tmp_path: Path) -> None:
+    url = "mqtt://rig%20one@desk:99/lab/rig?points=50&queue=7&traces_per_second=0.5&password_env=SECRET"
+    found = settings(tmp_path, "{broker: lab, user: other, prefix: else}", url, SECRET="open sesame")
+    assert found == Settings("desk", 99, "lab/rig", "rig one", "open sesame", None, 50, 0.5, 7)
+
+
+def test_a_password_is_the_first_line_of_a_file_and_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("open sesame\r\n")
+    found = settings(tmp_path, "{broker: lab, user: rig, password_file: secret}")
+    assert found is not None
+    assert found.password == "open sesame"
+    assert "sesame" not in f"{found!r} {found}"
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("{}", "the key 'broker' is missing"),
+        ("{broker: lab, port: 0}", "must be >= 1"),
+        ("{broker: lab, prot: 1}", "did you mean 'port'?"),
+        ("{broker: lab, ca: ca.pem}", "add tls: true"),
+        ("{broker: lab, tls: true, ca: ca.pem}", "ca.pem is no file of certificates: No such file"),
+        ("{broker: lab, password_env: SECRET}", "a password needs a user"),
+        ("{broker: lab, user: rig, password_env: SECRET}", "the variable SECRET is not set"),
+        ("{broker: lab, user: rig, password_file: gone}", "gone: No such file or directory"),
+        ("{broker: lab, user: rig, password_file: a, password_env: b}", "give one of the two"),
+        ("{broker: lab, user: rig, password: open}", "unknown key; did you mean 'password_env'?"),
+        ("{broker: lab, prefix: /lab}", "a prefix is words with / between them"),
+        ("{broker: lab, prefix: lab/+}", "a prefix is words with / between them"),
+        ("{broker: lab, points: 1}", "must be >= 2"),
+        ("{broker: lab, traces_per_second: -1}", "must be >= 0"),
+        ("{broker: lab, queue: 0}", "must be >= 1"),
+    ],
+)
+def test_a_mistake_in_the_section_is_named_with_its_place(tmp_path: Path, section: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings(tmp_path, section)
+    assert words in caught.value.problem
+    assert caught.value.key.startswith("telemetry")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("lab", "expected mqtt://user@host:1883/prefix"),
+        ("http://lab", "expected mqtt://user@host:1883/prefix"),
+        ("mqtt://", "expected mqtt://user@host:1883/prefix"),
+        ("mqtt://lab:99999", "out of range"),
+        ("mqtt://lab:0", "must be >= 1"),
+        ("mqtt://lab/a//b", "a prefix is words"),
+        ("mqtt://lab?point=3", "unknown setting 'point'; known are: ca, "),
+        ("mqtt://lab?points=many", "points is a number, not 'many'"),
+        ("mqtt://lab?ca=x", "add tls: true"),
+    ],
+)
+def test_a_mistake_in_the_url_is_named(tmp_path: Path, url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match="--telemetry") as caught:
+        settings(tmp_path, url=url)
+    assert words in caught.value.problem
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="seen by everyone") as caught:
+        settings(tmp_path, url="mqtt://rig:sesame@lab")
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_run_without_telemetry_loads_no_mqtt(tmp_path: Path) -> None:
+    import subprocess
+
+    code = "import sys, labrhel.session; print(sorted({'aiomqtt', 'paho'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert answer.stdout.strip() == "[]"
