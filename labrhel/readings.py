@@ -28,7 +28,9 @@ def together(readings: Sequence[PassCapture]) -> PassCapture:
     for name, trace in first.traces.items():
         values = np.concatenate([item.traces[name].values for item in readings])
         words = [codes for item in readings if (codes := item.traces[name].codes) is not None]
-        traces[name] = replace(trace, values=values, codes=np.concatenate(words) if words else None)
+        clipped = sum(item.traces[name].over_range for item in readings)
+        joined = np.concatenate(words) if words else None
+        traces[name] = replace(trace, values=values, over_range=clipped, codes=joined)
     ends = [item.end_state for item in readings if item.end_state is not None]
     if not ends:
         return PassCapture(traces)

@@ -1,5 +1,6 @@
 """An experiment, assembled from a configuration file and checked before anything runs."""
 
 from labrhel.experiment._load import Experiment, handler_for, load_experiment
+from labrhel.experiment._wiring import parameter_map, port_map
 
-__all__ = ["Experiment", "handler_for", "load_experiment"]
+__all__ = ["Experiment", "handler_for", "load_experiment", "parameter_map", "port_map"]

@@ -99,7 +99,8 @@ class FixedPointRig(SerialRig[FixedPointState]):
                 values = ((momenta[:-1] + momenta[1:]) / 2 / self._knobs["mass"][row])[::every]
             words = None if codes is None else codes[None]
             scale = 1.0 if codes is None else form.resolution
-            traces[name] = Trace(values[None], channel.unit, 0.0, self.step * every, codes=words, scale=scale)
+            # A word that did not fit anywhere spoils every trace of the pass.
+            traces[name] = Trace(values[None], channel.unit, 0.0, self.step * every, ran.overflows, words, scale)
         end = State(form.to_values(ran.end.q_codes)[None], form.to_values(ran.end.p_codes)[None])
         return PassCapture(traces, end_state=end if item.acquire.end_state else None)
 
