@@ -8,7 +8,6 @@ this host believes, and says so by its first answer.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Sequence
 
@@ -54,16 +53,22 @@ class FpgaBoard:
     def __init__(self, link: FramedLink, *, expected: int | None = None, rate: float = np.inf) -> None:
         self._link, self._expected, self._rate = link, expected, rate
         self._session = self._shot = self.generation = 0
-        self._known = False  # whether the board is in the session that this host has opened
-        self._stopping = threading.Event()
+        self._known = False  # whether nothing has gone wrong in the session that this host has opened
+        self._accepted: int | None = None  # the generation that requests are meant for; None: stopped
         self.build = self._open_session()
+        self._accepted = self.generation
         link.on_reopen(self._reopened)
 
     def refresh(self) -> None:
-        """Make sure that a session is open, with a new one (see `generation`) if the board has lost the last."""
+        """Begin a stretch of work: see that a session is open, a new one (see `generation`) if anything went wrong.
+
+        Until the next call every request belongs to that session, and fails if the link had to open another, since
+        the board may then have lost what was written, or carried out a request of the session before.
+        """
         if not self._known:
             self._reopened()
-        self._exchange(Request.READ, address(Region.REGISTERS, Register.SHOT), 1)
+        self._checked(Request.READ, address(Region.REGISTERS, Register.SHOT), 1)
+        self._accepted = self.generation
 
     def write(self, region: Region, offset: int, words: Codes | Sequence[int]) -> None:
         """Write words, in as many requests as it takes."""
@@ -84,12 +89,24 @@ class FpgaBoard:
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     def run(self, steps: int, options: Option, source: int, target: int) -> int:
-        """Run one pass from a slot of states to another, to its end; how many words did not fit.
+        """Run one pass from a slot of states to another, to its end; how many words did not fit."""
+        self.start(steps, options, source, target)
+        return self.finish(steps)
 
-        Raises InstrumentError if it was stopped, by `stop` or by the board because it had not heard from the host.
-        """
+    def start(self, steps: int, options: Option, source: int, target: int) -> None:
+        """Start the next pass."""
         self._shot += 1
         self._exchange(Request.RUN, self._shot, steps, options | source << 8 | target << 16)
+
+    def status(self) -> Status:
+        """What the board says of its last pass."""
+        return Status(self._exchange(Request.READ, address(Region.REGISTERS, 0), 0)[0] & 0xFF00)
+
+    def finish(self, steps: int) -> int:
+        """Wait for the pass of `steps`; how many words did not fit.
+
+        Raises InstrumentError if it was stopped, TransportError if the board has stopped it for not hearing of us.
+        """
         while True:
             status, words = self._exchange(Request.READ, address(Region.REGISTERS, Register.OVERFLOWS), 4)
             if not status & Status.RUNNING:
@@ -99,17 +116,15 @@ class FpgaBoard:
             raise TransportError(f"{self._link.name}: the board heard nothing for too long and has stopped the pass")
         if status & Status.STOPPED:
             raise InstrumentError(f"{self._link.name}: the pass was stopped; its outputs are safe")
-        if not status & Status.FINISHED or words[1] != steps or words[3] != self._shot:
-            raise TransportError(f"{self._link.name}: the board ran {words[1]} of {steps} steps: another host uses it")
-        return int(words[0])
+        overflows, ran, _, shot = words.tolist()
+        if not status & Status.FINISHED or ran != steps or shot != self._shot:
+            raise TransportError(f"{self._link.name}: the board ran {ran} of {steps} steps: another host uses it")
+        return overflows
 
     def stop(self) -> None:
         """From any thread: end a pass at once; the outputs are safe afterwards."""
-        self._stopping.set()  # a run in another thread gives the link free at its next request
-        try:
-            status, _ = self._checked(Request.STOP)
-        finally:
-            self._stopping.clear()
+        self._accepted = None  # what another thread was about to do is not done
+        status, _ = self._checked(Request.STOP)
         if status & Status.RUNNING:
             raise InstrumentError(f"{self._link.name}: the board goes on after it was told to stop: switch it off")
 
@@ -118,12 +133,18 @@ class FpgaBoard:
         self._link.close()
 
     def _exchange(self, kind: Request, *words: int) -> tuple[int, Codes]:
-        if self._stopping.is_set():
+        """An answer from the session that `refresh` has found."""
+        if self._accepted is None:
             raise InstrumentError(f"{self._link.name}: stopped while it was in use; its outputs are safe")
-        generation = self.generation
-        answer = self._checked(kind, *words)
-        if generation != self.generation:
-            raise TransportError(f"{self._link.name}: the link broke and was opened again: what the board held is gone")
+        try:
+            answer = self._checked(kind, *words)
+            if self._accepted not in (None, self.generation):
+                raise TransportError(
+                    f"{self._link.name}: the link broke and was opened again: what the board held is gone"
+                )
+        except TransportError:
+            self._known = False
+            raise
         return answer
 
     def _checked(self, kind: Request, *words: int) -> tuple[int, Codes]:

@@ -116,7 +116,7 @@ class FpgaRig:
         for index in range(begin, len(shot.passes)):
             item = shot.passes[index]
             keeps = item.keep and not isinstance(shot.prepare, Hold)
-            target = self._free_slot() if keeps else _WORKING
+            target = self._slot_for(shot.state_key(index)) if keeps else _WORKING
             captures.append(self._run_pass(item, source, target))
             source = self._now = target
             if keeps:
@@ -140,10 +140,15 @@ class FpgaRig:
         write_state(self.board, _WORKING, np.stack(given))
         return 0, _WORKING
 
-    def _free_slot(self) -> int:
-        """A slot for a state that will be wanted again: a free one, or that of the state used longest ago."""
-        taken = len(self._slots) + 1
-        return taken if taken < self.board.build.slots else self._slots.popitem(last=False)[1]
+    def _slot_for(self, key: str) -> int:
+        """A slot for a state that will be wanted again, which holds no other: at worst that of the oldest one.
+
+        The state is not there before its pass has run, so the key goes until then.
+        """
+        if key in self._slots:
+            return self._slots.pop(key)
+        free = set(range(1, self.board.build.slots)) - set(self._slots.values())
+        return min(free) if free else self._slots.popitem(last=False)[1]
 
     def _run_pass(self, item: CompiledPass, source: int | None, target: int) -> PassCapture:
         board, form = self.board, self.board.build.state
