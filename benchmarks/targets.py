@@ -27,6 +27,7 @@ from benchmarks import (
     hru_accuracy,
     hru_memory,
     hru_speed,
+    telemetry,
 )
 from benchmarks.figure import Figure, print_table
 from labrhel import session
@@ -91,6 +92,7 @@ def all_figures(rigs: int, count: int) -> Iterator[Figure]:
         yield from module.targets()
     yield from start_up()
     yield from executor_overhead.targets()
+    yield from telemetry.targets()
     yield from kills(count)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from conftest import Broker, Subscriber, wait_for
+from mosquitto import Broker, Subscriber, wait_for
 from small import SMALL, small
 
 from labrhel import session
@@ -150,7 +150,7 @@ def test_a_run_that_is_paused_can_be_stopped(
 def test_a_stop_that_the_broker_retained_does_not_stop_the_next_run(
     config: Path, tmp_path: Path, broker: Broker, subscriber: Subscriber
 ) -> None:
-    subscriber._client.publish("lab/rig/command", "stop", qos=1, retain=True).wait_for_publish(5)
+    subscriber.send("stop", retain=True)
     done = session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", slowly, telemetry=broker.url)
     assert len(done.losses) == STEPS
     assert "send it without retain" in subscriber.of("reply")[0]["words"]
