@@ -44,7 +44,10 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Samples [V] for one output at `rate` [Hz]; before and after it the output stays at `idle` [V]."""
+    """Samples [V] for one output at `rate` [Hz]; before and after it the output stays at `idle` [V].
+
+    The first and the last sample are `idle`: many generators idle at the first sample of what they hold.
+    """
 
     samples: Array
     rate: float
@@ -53,7 +56,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a digitizer records: from `start` [s after the trigger, negative: before it], `duration` [s], at `rate` [Hz].
+    """What a digitizer records, in seconds after the trigger (negative: before it), at `rate` [Hz] or faster.
 
     `ranges`: by terminal, the (low, high) [V] that must fit.
     """
@@ -130,7 +133,7 @@ class Digitizer(Instrument, Protocol):
     inputs: Mapping[str, InputSpec]
 
     def prepare(self, window: Window, trigger: str, level: float) -> float:
-        """Set time base, ranges and trigger (terminal `trigger`, or "external", at `level` [V]); the rate it took [Hz]."""
+        """Set time base, ranges and trigger (a terminal, or "external", at `level` [V]); the rate it took [Hz]."""
         ...
 
     def arm(self) -> None:

@@ -1,0 +1,202 @@
+"""What all instruments have in common: a QCoDeS instrument that speaks through a labrhel link.
+
+Commands go out together with the question for errors, so a refusal is known at once.  After every recovery of the link
+the instrument is asked whether it still has what it was given: one that has restarted has lost it, and says so before
+anything else is sent.  `make_safe` waits 30 ms for whoever holds the link, then interrupts.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from qcodes.instrument import Instrument
+
+from drivers.transport import open_link
+from labrhel.config.problems import nearest
+from labrhel.errors import ConfigurationError, InstrumentError, LimitError, TransportError
+
+Range = tuple[float, float]
+Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
+_PATIENCE = 0.03  # s that `make_safe` leaves to a running exchange
+_TRIES = 3
+_MOST_ERRORS = 30  # longer than any queue
+
+
+class LinkedInstrument(Instrument):
+    """One box at a VISA address.  `expected` is a pattern that its identity must match; `link`: see `open_link`.
+
+    Raises ConfigurationError for another instrument, TransportError if nobody answers.
+    """
+
+    joins_commands = True
+    """Whether several commands may come in one message, separated by semicolons."""
+
+    def __init__(self, name: str, address: str, expected: str, **link: Any) -> None:
+        self.link = open_link(address, **link)
+        self.identity = self.link.identity
+        self._mendings = 0
+        self._remembers: dict[str, str] = {}
+        try:
+            if not re.search(expected, self.identity, re.IGNORECASE):
+                raise ConfigurationError(
+                    f"{address} answers {self.identity!r}, which is no {type(self).__name__}: correct the address, or "
+                    "the type in the station file"
+                )
+            super().__init__(name)
+        except BaseException:
+            self.link.close()
+            raise
+        self.link.on_reopen(self._after_mending)
+
+    def make_safe(self) -> None:
+        """Bring every output to its safe level, whatever else is going on; raises if that is not certain."""
+        if not self._is_open():
+            return
+        for tries_left in reversed(range(_TRIES)):
+            interruption = threading.Timer(_PATIENCE, self.link.interrupt)
+            interruption.start()
+            try:
+                with self.link.exclusive():
+                    interruption.cancel()
+                    self._forget()
+                    self._make_safe()
+                return
+            except (TransportError, InstrumentError):  # also: what an interrupted exchange left, a restart
+                if not tries_left:
+                    raise
+            finally:
+                interruption.cancel()
+
+    def close(self) -> None:
+        """Make safe and give the link back; harmless twice."""
+        if not self._is_open():
+            return
+        try:
+            self.make_safe()
+        finally:
+            self.link.close()
+            super().close()
+
+    def write_raw(self, cmd: str) -> None:
+        """For parameters; raises InstrumentError if it is refused."""
+        self._do(cmd)
+
+    def ask_raw(self, cmd: str) -> str:
+        """For parameters."""
+        return self.link.query(cmd)
+
+    def get_idn(self) -> dict[str, str | None]:
+        """What it said when it was opened."""
+        parts = [part.strip() for part in self.identity.split(",", 3)]
+        return dict(zip(("vendor", "model", "serial", "firmware"), [*parts, *[None] * (4 - len(parts))], strict=True))
+
+    @abstractmethod
+    def _make_safe(self) -> None:
+        """Do it; what was loaded and armed has been forgotten."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """What is loaded and armed is not to be played any more."""
+
+    def _lost(self) -> None:
+        """What it had been given is not there any more."""
+        self._forget()
+
+    def _do(self, *commands: str) -> list[str]:
+        """Obey; the answers to the questions among `commands`.  InstrumentError carries what the instrument refuses."""
+        answers = self._together(commands) if self.joins_commands else self._one_by_one(commands)
+        self._refuse(answers.pop(), commands)
+        return answers
+
+    def _together(self, commands: Sequence[str]) -> list[str]:
+        questions = sum("?" in command for command in commands)
+        answers = self.link.query(";".join([*commands, ":SYST:ERR?"]), repeat=False).split(";", questions)
+        if len(answers) <= questions:
+            raise InstrumentError(f"{self.name} answers only a part of {'; '.join(commands)}", answer=";".join(answers))
+        return answers
+
+    def _one_by_one(self, commands: Sequence[str]) -> list[str]:
+        """Again if the link was mended in between: some may not have arrived.  Only for what may be repeated."""
+        with self.link.exclusive():
+            for _ in range(_TRIES):
+                before = self._mendings
+                answers = []
+                for command in commands:
+                    if "?" in command:
+                        answers.append(self.link.query(command))
+                    else:
+                        self.link.write(command)
+                answers.append(self.link.query(":SYST:ERR?"))
+                if self._mendings == before:
+                    return answers
+        raise TransportError(f"{self.name}: the link failed {_TRIES} times during {'; '.join(commands)}")
+
+    def _refuse(self, error: str, commands: Iterable[str]) -> None:
+        found: list[str] = []
+        while not re.match(r"[+-]?0\b", error) and len(found) < _MOST_ERRORS:
+            found.append(error)
+            error = self.link.query(":SYST:ERR?")
+        if found:
+            said = "; ".join(found)
+            raise InstrumentError(f"{self.name} says {said} after {'; '.join(commands)[:300]}", answer=said)
+
+    def _after_mending(self) -> None:
+        self._mendings += 1
+        for question, answer in self._remembers.items():
+            if (now := self.link.query(question)) != answer:
+                self._remembers = {}
+                self._lost()
+                raise InstrumentError(
+                    f"{self.name} has lost what it was given ({question} is {now}, was {answer}): it has restarted, or "
+                    "somebody has changed it; nothing was sent; set, load and arm it again",
+                    answer=now,
+                )
+
+    def _is_open(self) -> bool:
+        return "link" in vars(self)
+
+
+def ranges_of(limits: Ranges, reach: Mapping[str, Range]) -> dict[str, Range]:
+    """The range of every terminal [V]: `limits` are one for all, or by terminal; left out, what it can reach.
+
+    Raises ConfigurationError for what is no range within reach, or no terminal.
+    """
+    given = limits if isinstance(limits, Mapping) else {} if limits is None else dict.fromkeys(reach, limits)
+    for name, pair in given.items():
+        if name not in reach:
+            raise ConfigurationError(f"there is no terminal {name!r}; {nearest(name, reach)}")
+        low, high = reach[name]
+        if not (len(pair) == 2 and low <= pair[0] < pair[1] <= high):
+            raise ConfigurationError(
+                f"the limits of {name} must be [low, high] within [{low:g}, {high:g}] V, not {pair}"
+            )
+    return {name: (given[name][0], given[name][1]) if name in given else own for name, own in reach.items()}
+
+
+def safe_levels(levels: Mapping[str, Range], safe: Mapping[str, float] | None) -> dict[str, float]:
+    """The safe level of every terminal [V], 0 where `safe` says nothing; raises ConfigurationError."""
+    for name, volts in (safe or {}).items():
+        if name not in levels:
+            raise ConfigurationError(f"there is no terminal {name!r}; {nearest(name, levels)}")
+        if not levels[name][0] <= volts <= levels[name][1]:
+            raise ConfigurationError(f"the safe level of {name}, {volts:g} V, lies outside its limits {levels[name]}")
+    return dict.fromkeys(levels, 0.0) | dict(safe or {})
+
+
+def require_within(what: str, value: float, allowed: Range, unit: str = "V") -> None:
+    """Raise LimitError unless low <= value <= high; not a number is refused, too."""
+    if not allowed[0] <= value <= allowed[1]:
+        raise LimitError(
+            f"{what} would get {value:.6g} {unit}; allowed is [{allowed[0]:g}, {allowed[1]:g}] {unit}; nothing was sent"
+        )
+
+
+def closed_after(instrument: LinkedInstrument) -> None:
+    """Give the link back after a failure to set up; the first failure is what matters."""
+    with suppress(Exception):
+        instrument.link.close()
