@@ -11,13 +11,13 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from labrhel.errors import TransportError
+from labrhel.telemetry.payloads import Message
 from labrhel.telemetry.settings import Settings
 
 _PATIENCE = 3.0  # s for the broker to take a connection, or to acknowledge a message
@@ -28,15 +28,6 @@ _ONCE = 1  # quality of service: at least once
 _SILENT = logging.getLogger("labrhel.telemetry.mqtt")  # what the library has to say is in the errors
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something to publish; a retained one is what late subscribers see first."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
 
 
 class Connection:

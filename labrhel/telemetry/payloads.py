@@ -23,6 +23,15 @@ DIGITS = 6  # significant digits of a trace: a picture needs no more
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """Something to publish; a retained one is what late subscribers see first."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """Who speaks: id and name of a run, the steps it will take, and the units of what it measures."""
 

@@ -17,11 +17,11 @@ from labrhel.errors import TransportError
 from labrhel.telemetry import payloads
 from labrhel.telemetry.control import Control
 from labrhel.telemetry.outbox import Outbox, Taken
-from labrhel.telemetry.payloads import Run
+from labrhel.telemetry.payloads import Message, Run
 from labrhel.telemetry.settings import Settings
 
 if TYPE_CHECKING:
-    from labrhel.telemetry.broker import Connection, Message
+    from labrhel.telemetry.broker import Connection
 
 _LOOK = 0.05  # s between two looks into the outbox: nobody wakes the publisher, for that would cost the run
 _STATUS_EVERY = 1.0  # s between two status messages that differ in the step alone
@@ -148,6 +148,4 @@ class Publisher:
         return self._message("traces", payloads.traces(self._run, taken, self._settings.points))
 
     def _message(self, topic: str, payload: bytes, *, retain: bool = False) -> Message:
-        from labrhel.telemetry.broker import Message
-
         return Message(f"{self._settings.prefix}/{topic}", payload, retain)
