@@ -16,7 +16,7 @@ from labrhel.program import Acquire, Drive, GivenState, Pass, Rest, Reversal, Ro
 from labrhel.waveform import Waveform
 from protocols.forward import ForwardPass
 from protocols.geometry import Geometry
-from protocols.preparation import affordable_preparation, end_state
+from protocols.preparation import affordable_preparation, end_state, fitted_end_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,10 @@ class EchoPlan:
         model, theta, step = self.task.model, self.theta, forward.program.dt
         started = forward.program.prepare
         momentum = started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
-        q, p = end_state(model, theta, forward.q, forward.u, step, momentum)
+        if any(channel.noise or channel.converter for channel in self.task.capabilities.channels):
+            q, p = fitted_end_state(model, theta, forward.q, forward.u, step)
+        else:
+            q, p = end_state(model, theta, forward.q, forward.u, step, momentum)
         peak = float(np.abs(model.input_force(forward.u, theta)).max())
         force = affordable_preparation(model, theta, q, -p, step, forward.steps, peak)
         ports = self.geometry.to_ports(force)

@@ -2,7 +2,8 @@
 
 A shot plays all of its passes as one burst on every output, started by one trigger; the state is reversed by drive, so
 nothing has to happen in between.  Outputs idle at their safe level before and after.  A shot begins when the
-oscillators have come to rest: `ring_down` after the last burst has ended.
+oscillators have come to rest: `ring_down` after the last burst has ended.  A reading at the end of a converter's range
+is an error: what was there is not known.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import numpy as np
 
 from drivers.bench.capabilities import capabilities_of
 from drivers.bench.readings import at_kicks
+from drivers.guardian import Guardian
 from drivers.roles import Burst, Digitizer, Generator, Instrument, LevelSource, Record, Window
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.compiled import CompiledShot
 from labrhel.config.station import StationDocument
-from labrhel.errors import LabrhelError, LimitError, ProgramError
+from labrhel.errors import InstrumentError, LabrhelError, LimitError, ProgramError
 from labrhel.interfaces import Model
 from labrhel.program import Rest
 from labrhel.readings import together
@@ -32,7 +34,8 @@ _MARGIN = 2.0  # steps that are recorded before the first and after the last kic
 class BenchRig:
     """`labrhel.interfaces.Rig` of the instruments of a station, for kicks every `step` [model time].
 
-    `clock` [s] and `sleep` are those of the host.  After a shot that failed the bench is safe.
+    `guardian` makes the bench safe if this process dies.  `clock` [s] and `sleep` are those of the host.  After a shot
+    that failed the bench is safe.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class BenchRig:
         step: float,
         name: str = "bench",
         *,
+        guardian: Guardian | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -51,6 +55,7 @@ class BenchRig:
         self._step, self._clock, self._sleep = step * model.time_unit, clock, sleep
         self._generators = {key: item for key, item in instruments.items() if isinstance(item, Generator)}
         self._digitizers = {key: item for key, item in instruments.items() if isinstance(item, Digitizer)}
+        self._guardian = guardian
         self._moved = clock()  # when an output moved last
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
@@ -101,7 +106,8 @@ class BenchRig:
 
     def close(self) -> None:
         """Make safe and give the instruments back."""
-        _all([self.make_safe, *(item.close for item in self._instruments.values())])
+        release = [] if self._guardian is None else [self._guardian.release]
+        _all([self.make_safe, *(item.close for item in self._instruments.values()), *release])
 
     def _parameter(self, name: str, got: Mapping[str, float]) -> Array:
         section = self._station.knobs[name]
@@ -113,6 +119,8 @@ class BenchRig:
             raise ProgramError("a bench starts its shots from rest")
         if abs(shot.dt * self.capabilities.time_unit - self._step) > 1e-9 * self._step:
             raise ProgramError(f"the bench was opened for another step than {shot.dt:g}: open it with that")
+        if self._guardian is not None:
+            self._guardian.renew()
         try:
             self._load(shot)
             repeats = [self._run_once(shot, shot.prepare) for _ in range(shot.repeats)]
@@ -133,7 +141,7 @@ class BenchRig:
                 silence = np.full(item.steps, section.safe)
                 parts.append(silence if played is None else played.samples.values / section.gain)
             box, _, own = section.terminal.partition(".")
-            samples = np.concatenate([*parts, [section.safe]])
+            samples = np.concatenate([[section.safe], *parts, [section.safe]])
             bursts[box][own] = Burst(samples, 1 / self._step, section.safe)
         for box, item in bursts.items():
             if item:
@@ -187,9 +195,9 @@ class BenchRig:
         return Window(self._begin(box) - _MARGIN * self._step, duration, rate, ranges)
 
     def _begin(self, box: str) -> float:
-        """When the first interval of a shot begins, seconds after `box` has seen the trigger."""
+        """When the first interval of a shot begins, seconds after `box` has seen the trigger: bursts begin idle."""
         slowest = max(section.delay for section in self._station.ports.values())
-        return slowest - self._station.trigger.seen_by[box].delay
+        return slowest + self._step - self._station.trigger.seen_by[box].delay
 
     def _read(self, shot: CompiledShot, records: Mapping[str, Record]) -> list[PassCapture]:
         found, begin = [], 0.0
@@ -198,10 +206,16 @@ class BenchRig:
             for name in item.acquire.channels:
                 section = self._station.channels[name]
                 record, box = records[section.terminal], section.terminal.partition(".")[0]
+                if record.over_range:
+                    raise InstrumentError(
+                        f"channel {name} at {section.terminal} left its range of [{section.range[0]:g}, "
+                        f"{section.range[1]:g}] V at {record.over_range} samples: widen it in the station file, or drive "
+                        "less"
+                    )
                 kicks = begin + self._step * (np.arange(0, item.steps, every) + 0.5)
                 volts = at_kicks(record, self._begin(box) + section.delay + kicks, self._step)
                 values = section.gain * (volts - section.offset)
-                traces[name] = Trace(values[None], "", 0.0, shot.dt * every, record.over_range)
+                traces[name] = Trace(values[None], "", 0.0, shot.dt * every)
             found.append(PassCapture(traces))
             begin += self._step * item.steps
         return found

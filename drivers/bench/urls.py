@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from drivers.bench.rig import BenchRig
+from drivers.guardian import Guardian
 from drivers.roles import Instrument
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
@@ -30,6 +31,8 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
             with document.at("instruments", name):
                 instruments[name] = open_instrument(section.kind, name, section.address, **section.init)
             opened.callback(instruments[name].close)
-        rig = BenchRig(document, instruments, model, step, f"bench:{url}")
+        guardian = Guardian(file)
+        opened.callback(guardian.release)
+        rig = BenchRig(document, instruments, model, step, f"bench:{url}", guardian=guardian)
         opened.pop_all()
     return rig

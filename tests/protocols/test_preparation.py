@@ -8,7 +8,7 @@ import pytest
 from labrhel.capabilities import Converter, Kind
 from labrhel.errors import ProgramError
 from labrhel.program import Reversal
-from protocols.preparation import LARGEST_PEAK, affordable_preparation, preparation
+from protocols.preparation import LARGEST_PEAK, affordable_preparation, end_state, fitted_end_state, preparation
 from protocols.rhel import RHEL, Estimator
 from simbackend.reference import STEP, STEPS, ReferenceTask, lossy_rig, reference_rig
 from simbackend.rig import SimulatedRig
@@ -82,3 +82,21 @@ def test_an_oscillator_that_no_port_reaches_cannot_be_prepared() -> None:
     deaf = replace(capabilities, drive_matrix=type(capabilities.drive_matrix)(matrix))
     with pytest.raises(ProgramError, match="reaches oscillator 3"):
         replace(reference, task=replace(reference.task, capabilities=deaf)).gradient(RHEL(), ("coupling",))
+
+
+@pytest.mark.parametrize(("noise", "tolerance"), [(0.0, 1e-9), (1e-3, 1e-3)])
+def test_the_end_of_a_noisy_forward_pass_is_fitted_with_the_nominal_model(noise: float, tolerance: float) -> None:
+    reference = lossy_rig(np.random.default_rng(1))
+    model, theta, (sequence,) = reference.model, reference.theta, reference.sequences
+    u = np.stack([sequence.inputs[name].on_grid(STEP, STEPS) for name in model.inputs])
+    ran = leapfrog(
+        lambda q: model.force(q, theta), model.mass(theta), model.friction(theta), model.input_force(u, theta), STEP,
+        theta["initial_position"], theta["initial_momentum"],
+    )  # fmt: skip
+    seen = ran.q + noise * np.random.default_rng(2).normal(size=ran.q.shape)
+    q, p = fitted_end_state(model, theta, seen, u, STEP)
+    assert np.abs(q - ran.end_position).max() < tolerance
+    assert np.abs(p - ran.end_momentum).max() < 2 * tolerance
+    if noise:  # two readings alone
+        rough = end_state(model, theta, seen, u, STEP, theta["initial_momentum"])[1]
+        assert np.abs(rough - ran.end_momentum).max() > 5 * np.abs(p - ran.end_momentum).max()

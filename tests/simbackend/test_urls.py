@@ -69,7 +69,7 @@ def test_settings_narrow_what_the_rig_offers(model: OscillatorNetwork, reversal:
         ("sim:?threads", "key=value"),
         ("sim:?threads=1&threads=2", "stands twice"),
         ("sim:?reversal=conjugation", "momentum_flip, state_restore, by_drive"),
-        ("bench:x", "there is no kind of rig 'bench'"),
+        ("desk:x", "there is no kind of rig 'desk'"),
         ("silverbox", "named by a URL"),
     ],
 )

@@ -1,0 +1,105 @@
+"""A small process that makes a bench safe when the program that drives it dies.
+
+No program can switch outputs off after kill -9, so another one has to.  The guardian is started when a bench is opened,
+has everything imported that it may need, and waits at a pipe whose other end the owner holds.  When the owner gives the
+bench back it says so; when it dies the operating system closes the pipe without a word, and frees its leases: the
+guardian then opens the instruments itself, all at once, and makes each safe.
+
+    python -m drivers.guardian STATION.yaml         (what `Guardian` starts; of no use by hand)
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from labrhel.config.station import InstrumentSection, load_station
+from labrhel.errors import LabrhelError
+
+_RELEASED = b"released\n"
+_PATIENCE = 5.0  # s for the guardian to end when it is released
+
+
+class Guardian:
+    """Watches over the instruments of a station file for this process, until `release`."""
+
+    def __init__(self, file: Path) -> None:
+        self._command = [sys.executable, "-m", "drivers.guardian", str(file.resolve())]
+        self._child = self._start()
+
+    @property
+    def pid(self) -> int:
+        """The guardian's process."""
+        return self._child.pid
+
+    def renew(self) -> None:
+        """Start another one if the guardian has been killed; cheap enough to ask before every shot."""
+        if self._child.poll() is not None:
+            if self._child.stdin is not None:
+                self._child.stdin.close()
+            self._child = self._start()
+
+    def release(self) -> None:
+        """The bench is safe and given back: nothing is left to guard.  Safe to call twice."""
+        pipe = self._child.stdin
+        if pipe is None or pipe.closed:
+            return
+        with suppress(OSError):
+            pipe.write(_RELEASED)
+            pipe.flush()
+        with suppress(OSError):
+            pipe.close()
+        try:
+            self._child.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # A session of its own: the Ctrl-C that ends the owner must not end the guardian.
+        return subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )  # fmt: skip
+
+
+def make_all_safe(instruments: dict[str, InstrumentSection]) -> dict[str, str]:
+    """Open every instrument and make it safe, all at once; what went wrong, by name."""
+    from drivers.instruments import open_instrument
+
+    def one(name: str, section: InstrumentSection) -> str:
+        try:
+            box = open_instrument(section.kind, name, section.address, **section.init)
+        except LabrhelError as error:
+            return str(error)
+        try:
+            box.make_safe()
+        except LabrhelError as error:
+            return str(error)
+        finally:
+            with suppress(LabrhelError):
+                box.close()
+        return ""
+
+    with ThreadPoolExecutor(max(1, len(instruments))) as pool:
+        words = dict(zip(instruments, pool.map(lambda item: one(*item), instruments.items()), strict=True))
+    return {name: problem for name, problem in words.items() if problem}
+
+
+def main(arguments: list[str]) -> int:
+    """Wait at the pipe; 0 if the owner released the bench, or everything could be made safe."""
+    import drivers.instruments  # noqa: F401  (half a second that must not be lost when it matters)
+
+    document = load_station(Path(arguments[0]))
+    if sys.stdin.buffer.read().endswith(_RELEASED):
+        return 0
+    problems = make_all_safe(document.station.instruments)
+    for name, words in problems.items():
+        print(f"guardian: {name} is NOT SAFE: {words}", file=sys.stderr)
+    return 3 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
