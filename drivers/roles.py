@@ -89,10 +89,17 @@ class Record:
 
 @runtime_checkable
 class Instrument(Protocol):
-    """One box.  `identity` is what it says it is, firmware included."""
+    """One box."""
 
-    name: str
-    identity: str
+    @property
+    def name(self) -> str:
+        """Its name on the bench."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """What it says it is, firmware included."""
+        ...
 
     def make_safe(self) -> None:
         """Bring every output to its safe level."""
