@@ -82,12 +82,20 @@ class EchoPlan:
 
     def programs(self, passes: Sequence[ForwardPass], eps: float) -> tuple[ShotProgram, ...]:
         """All levels of all sequences; + and - next to each other, so that a drifting rig drifts least between."""
-        return tuple(self._program(item, level * eps) for item in passes for level in self.estimator.weights)
+        programs = []
+        for item in passes:
+            by_drive = self.reversal is Reversal.BY_DRIVE
+            first = self._preparation(item) if by_drive else item.program.passes[0]
+            programs += [self._program(item, first, level * eps) for level in self.estimator.weights]
+        return tuple(programs)
 
-    def _program(self, forward: ForwardPass, amplitude: float) -> ShotProgram:
-        step, first = forward.program.dt, forward.program.passes[0]
+    def _program(self, forward: ForwardPass, first: Pass, amplitude: float) -> ShotProgram:
+        """An echo after `first`: the forward pass, or the preparation of its reversed end."""
+        step = forward.program.dt
         mirror = (forward.steps - 1) * step
-        drives = [Drive(item.port, item.waveform.reversed(mirror), item.role) for item in first.drives]
+        drives = [
+            Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
+        ]
         # The nudge is an impulse amplitude * e at its kick, so as a force it is divided by the step.
         forces = {Role.NUDGE: amplitude / step * forward.error, Role.COMPENSATION: -2 * self.friction @ forward.v}
         for role, force in forces.items():
@@ -98,7 +106,7 @@ class EchoPlan:
         acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
         if self.reversal is Reversal.BY_DRIVE:
             echo = Pass(forward.steps, tuple(drives), acquire)
-            return ShotProgram(step, Rest(), (self._preparation(forward), echo), self.repeats)
+            return ShotProgram(step, Rest(), (first, echo), self.repeats)
         echo = Pass(forward.steps, tuple(drives), acquire, echo=True)
         return ShotProgram(step, forward.program.prepare, (first, echo), self.repeats)
 

@@ -74,7 +74,8 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
     for _ in range(_FIT_STEPS):
         path, _ = run(np.column_stack([start, start[:, None] + tiny * np.eye(2 * n)]))
         slope = ((path[:, :, 1:] - path[:, :, :1]) / tiny).reshape(count * n, 2 * n)
-        start = start + np.linalg.lstsq(slope, (seen.T - path[:, :, 0]).ravel(), rcond=None)[0]
+        left = (seen.T - path[:, :, 0]).ravel()
+        start = start + np.linalg.solve(slope.T @ slope, slope.T @ left)
     end = run(start[:, None])[1][:, 0]
     return end[:n], end[n:]
 

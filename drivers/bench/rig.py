@@ -209,8 +209,8 @@ class BenchRig:
                 if record.over_range:
                     raise InstrumentError(
                         f"channel {name} at {section.terminal} left its range of [{section.range[0]:g}, "
-                        f"{section.range[1]:g}] V at {record.over_range} samples: widen it in the station file, or drive "
-                        "less"
+                        f"{section.range[1]:g}] V at {record.over_range} samples: widen it in the station file, or "
+                        "drive less"
                     )
                 kicks = begin + self._step * (np.arange(0, item.steps, every) + 0.5)
                 volts = at_kicks(record, self._begin(box) + section.delay + kicks, self._step)
