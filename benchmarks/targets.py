@@ -20,6 +20,7 @@ from statistics import median
 
 from benchmarks import (
     basic_motions,
+    bench_training,
     deep_layer,
     dense_speed,
     executor_overhead,
@@ -27,6 +28,7 @@ from benchmarks import (
     hru_accuracy,
     hru_memory,
     hru_speed,
+    link_rate,
     telemetry,
 )
 from benchmarks.figure import Figure, print_table
@@ -90,6 +92,8 @@ def all_figures(rigs: int, count: int) -> Iterator[Figure]:
         yield from silverbox(Path(folder))
     for module in (hru_accuracy, hru_memory, hru_speed, deep_layer, dense_speed, basic_motions):
         yield from module.targets()
+    yield from bench_training.targets()
+    yield from link_rate.targets()
     yield from start_up()
     yield from executor_overhead.targets()
     yield from telemetry.targets()

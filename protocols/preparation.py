@@ -70,7 +70,7 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
 
     v = (seen[:, min(2, count - 1)] - seen[:, 0]) / (min(2, count - 1) * step)
     start = np.concatenate([seen[:, 0] - step / 2 * v, mass * v])
-    tiny = 1e-6 * max(float(np.abs(seen).max()), 1e-12)
+    tiny = 1e-6 * (float(np.abs(seen).max()) or 1.0)
     for _ in range(_FIT_STEPS):
         path, _ = run(np.column_stack([start, start[:, None] + tiny * np.eye(2 * n)]))
         slope = ((path[:, :, 1:] - path[:, :, :1]) / tiny).reshape(count * n, 2 * n)

@@ -100,3 +100,10 @@ def test_the_end_of_a_noisy_forward_pass_is_fitted_with_the_nominal_model(noise:
     if noise:  # two readings alone
         rough = end_state(model, theta, seen, u, STEP, theta["initial_momentum"])[1]
         assert np.abs(rough - ran.end_momentum).max() > 5 * np.abs(p - ran.end_momentum).max()
+
+
+def test_a_rig_that_did_not_move_ends_at_rest() -> None:
+    reference = reference_rig()
+    still = np.zeros((6, 100))
+    ends = fitted_end_state(reference.model, reference.theta, still, np.zeros((1, 100)), STEP)
+    assert np.abs(np.concatenate(ends)).max() < 1e-12
