@@ -24,7 +24,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,gateware]"
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run
@@ -38,7 +38,7 @@ TORCH ?= torch==2.13.0
 $(VENV)/.torch: pyproject.toml | $(VENV)/.dev
 	@$(BIN)/python -c 'import torch' 2>/dev/null || \
 	  $(BIN)/python -m pip install --quiet "$(TORCH)" || $(BIN)/python -m pip install --quiet torch
-	$(BIN)/python -m pip install --quiet --editable ".[dev,torch]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,gateware,torch]"
 	@touch $@
 
 test-torch: $(VENV)/.torch
