@@ -26,8 +26,8 @@ ROUNDING = 1e-6
 TOLERANCE = 0.02
 """Relative error of the nominal response that passes: calibration begins where gains are known this well."""
 
-_SHARE = 0.25  # of its range that a channel is driven to
-_MOTION = 0.5  # model units that a channel without a range is driven to
+_SHARE = 0.25  # of its range that a channel is driven to at most
+_MOTION = 0.5  # model units that a position is driven to: models are scaled to motions of order one
 
 
 class Bounds:
@@ -48,11 +48,9 @@ class Bounds:
         return self.capabilities.channel(name)
 
     def wanted_motion(self, channel: str) -> float:
-        """A quarter of a channel's range [model unit]; half a unit for positions without one."""
-        reach = self.reach_of_channel(channel)
-        if np.isfinite(reach):
-            return _SHARE * reach
-        return _MOTION if self.channel_at(channel).kind is Kind.POSITION else np.inf
+        """How far a channel is driven [model unit]: half a unit of position, at most a quarter of its range."""
+        most = _MOTION if self.channel_at(channel).kind is Kind.POSITION else np.inf
+        return min(most, _SHARE * self.reach_of_channel(channel))
 
     def reach_of_port(self, name: str) -> float:
         """The largest value of both signs that limits, slew and converter let a port play [model unit]."""

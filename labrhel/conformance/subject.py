@@ -249,7 +249,7 @@ class Subject(Bounds):
         return self.onset + self.steps // 4
 
     def amplitude(self, port: str) -> float:
-        """Height of the pulse: what moves the nominal model to a quarter of its channels' range, if the port can.
+        """Height of the pulse: what moves the nominal model as far as `wanted_motion`, if the port can.
 
         0 for a port that moves nothing.
         """
