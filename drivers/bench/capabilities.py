@@ -42,17 +42,18 @@ def capabilities_of(
     """
     station, n = document.station.rig, model.size
     forces, seen = [f"f{i + 1}" for i in range(n)], [f"q{i + 1}" for i in range(n)]
-    rate = 1 / (step * model.time_unit)
+    rate, master = 1 / (step * model.time_unit), station.trigger.fired_by
     ports, channels, knobs = [], [], []
     for port, section in station.ports.items():
         with document.at("rig", "ports", port):
             kind = Kind.INPUT if port in model.inputs else Kind.FORCE
             _known(port, (*model.inputs, *forces), "port")
-            ports.append(_port(port, kind, section, outputs_of(instruments, section.terminal), rate))
+            ports.append(_port(port, kind, section, outputs_of(instruments, section.terminal), rate, master))
     for channel, section in station.channels.items():
         with document.at("rig", "channels", channel):
             _known(channel, seen, "channel")
-            channels.append(_channel(channel, section, inputs_of(instruments, section.terminal), station.oversampling))
+            seen_by = inputs_of(instruments, section.terminal)
+            channels.append(_channel(channel, section, seen_by, station.oversampling, master))
     for knob, section in station.knobs.items():
         with document.at("rig", "knobs", knob):
             _known(knob, tuple(model.parameters), "parameter")
@@ -68,8 +69,8 @@ def capabilities_of(
         drive_matrix=FrozenArray(np.eye(n)[:, driven]),
         position_matrix=FrozenArray(np.eye(n)[watched]),
         velocity_matrix=FrozenArray(np.zeros((0, n))),
-        clocks=(ClockDomain(station.trigger.fired_by),),
-        triggers=(TriggerDomain(station.trigger.fired_by),),
+        clocks=(ClockDomain(master),),
+        triggers=(TriggerDomain(master),),
         prepares=frozenset({"rest"}),
         reversals=frozenset({Reversal.BY_DRIVE}),
         settle_time=station.settle,
@@ -79,7 +80,7 @@ def capabilities_of(
     )
 
 
-def _port(name: str, kind: Kind, section: PortSection, spec: OutputSpec, rate: float) -> Port:
+def _port(name: str, kind: Kind, section: PortSection, spec: OutputSpec, rate: float, box: str) -> Port:
     gain = _gain(section.gain)
     if not spec.rates[0] <= rate <= spec.rates[1]:
         raise ConfigurationError(
@@ -98,14 +99,14 @@ def _port(name: str, kind: Kind, section: PortSection, spec: OutputSpec, rate: f
     return Port(
         name,
         kind,
-        timing=Timing("bench", "bench", rates=(rate,), memory=spec.memory, skew=section.delay),
+        timing=Timing(box, box, rates=(rate,), memory=spec.memory, skew=section.delay),
         converter=Converter(spec.bits, *ends),
         limits=Limits(*ends),
         safe=SafeState(gain * section.safe),
     )
 
 
-def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: float) -> Channel:
+def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: float, box: str) -> Channel:
     gain = _gain(section.gain)
     low, high = section.range
     if not low < high:
@@ -114,7 +115,7 @@ def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: 
     converter = Converter(spec.bits, *ends)
     single = float(np.hypot(gain * section.noise, converter.lsb / np.sqrt(12)))
     noise = single * FIT_NOISE / np.sqrt(oversampling)
-    return Channel(name, Kind.POSITION, timing=Timing("bench", "bench"), converter=converter, noise=noise)
+    return Channel(name, Kind.POSITION, timing=Timing(box, box), converter=converter, noise=noise)
 
 
 def _knob(name: str, section: KnobSection, model: Model, instruments: Mapping[str, Instrument], settle: float) -> Knob:

@@ -56,6 +56,8 @@ class BenchRig:
         self._generators = {key: item for key, item in instruments.items() if isinstance(item, Generator)}
         self._digitizers = {key: item for key, item in instruments.items() if isinstance(item, Digitizer)}
         self._guardian = guardian
+        self._levels: dict[str, dict[str, float]] = {}  # what was configured, by source
+        self._made_safe = False  # since then: levels may be elsewhere
         self._moved = clock()  # when an output moved last
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
@@ -63,6 +65,8 @@ class BenchRig:
         wanted: dict[str, dict[str, float]] = {}
         for name, value in knobs.items():
             knob, section = self.capabilities.knob(name), self._station.knobs[name]
+            if np.shape(value) not in ((), knob.shape):
+                raise ProgramError(f"knob {name} has shape {knob.shape}, or takes one number; not {np.shape(value)}")
             volts = (np.broadcast_to(value, knob.shape).ravel() - section.at_zero) / section.per_volt
             for terminal, level in zip(section.terminals, volts, strict=True):
                 if not section.limits[0] <= level <= section.limits[1]:
@@ -72,6 +76,12 @@ class BenchRig:
                     )
                 box, _, own = terminal.partition(".")
                 wanted.setdefault(box, {})[own] = float(level)
+        got = self._set_levels(wanted)
+        for box, levels in wanted.items():
+            self._levels.setdefault(box, {}).update(levels)
+        return {name: self._parameter(name, got) for name in knobs}
+
+    def _set_levels(self, wanted: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         got = {}
         for box, levels in wanted.items():
             source = self._instruments[box]
@@ -79,7 +89,7 @@ class BenchRig:
             got |= {f"{box}.{own}": level for own, level in source.set_levels(levels).items()}
         if wanted:
             self._sleep(self._station.settle)
-        return {name: self._parameter(name, got) for name in knobs}
+        return got
 
     def read(self, names: Sequence[str]) -> dict[str, Array]:
         """Knobs, as their levels read back."""
@@ -100,7 +110,11 @@ class BenchRig:
         return [self._run_shot(shot) for shot in shots]
 
     def make_safe(self) -> None:
-        """Every output to its safe level: generators first, then levels; all are tried, the first failure is raised."""
+        """Every output to its safe level: generators first, then levels; all are tried, the first failure is raised.
+
+        The next shot turns the knobs back to where they were configured.
+        """
+        self._made_safe = True
         ranked = sorted(self._instruments.values(), key=lambda item: isinstance(item, LevelSource))
         _all(item.make_safe for item in ranked)
 
@@ -122,6 +136,9 @@ class BenchRig:
         if self._guardian is not None:
             self._guardian.renew()
         try:
+            if self._made_safe:
+                self._set_levels(self._levels)
+                self._made_safe = False
             self._load(shot)
             repeats = [self._run_once(shot, shot.prepare) for _ in range(shot.repeats)]
         except BaseException:
@@ -142,6 +159,12 @@ class BenchRig:
                 parts.append(silence if played is None else played.samples.values / section.gain)
             box, _, own = section.terminal.partition(".")
             samples = np.concatenate([[section.safe], *parts, [section.safe]])
+            low, high = float(samples.min()), float(samples.max())
+            if not (section.limits[0] <= low and high <= section.limits[1]):  # not a number is refused, too
+                raise LimitError(
+                    f"{section.terminal} would get [{low:.4g}, {high:.4g}] V for {name}; allowed is "
+                    f"[{section.limits[0]:g}, {section.limits[1]:g}] V; nothing was sent"
+                )
             bursts[box][own] = Burst(samples, 1 / self._step, section.safe)
         for box, item in bursts.items():
             if item:
