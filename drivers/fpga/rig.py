@@ -47,6 +47,7 @@ class FpgaRig:
         self._knobs |= self._codes.parameters()
         self._loaded = 0  # generation of the board that holds operations and coefficients
         self._slots: OrderedDict[str, int] = OrderedDict()
+        self._closed = False  # a board that was given back was safe then, and is nobody's business now
         self._now: int | None = None  # the slot of the state now; None: at rest
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
@@ -71,6 +72,8 @@ class FpgaRig:
 
     def make_safe(self) -> None:
         """End a pass that runs; the outputs of a board that does not run are safe, and its state is rest."""
+        if self._closed:
+            return
         self.board.stop()
         self._now = None
 
@@ -79,6 +82,7 @@ class FpgaRig:
         try:
             self.make_safe()
         finally:
+            self._closed = True
             self.board.close()
 
     def _load(self) -> None:

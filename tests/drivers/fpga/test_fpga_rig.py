@@ -149,3 +149,9 @@ def test_the_nudge_is_declared_in_codes(rig: FpgaRig) -> None:
     assert port.converter is not None
     assert port.converter.lsb == pytest.approx(build.state.resolution / STEP)
     assert rig.capabilities.firmware == f"gateware {build.gateware:08x}"
+
+
+def test_close_and_make_safe_may_be_called_after_close(rig: FpgaRig) -> None:
+    rig.close()
+    rig.close()
+    rig.make_safe()
