@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 KINDS = {
     "keysight_33600": "Keysight33600",
     "rigol_ds1000z": "RigolDS1000Z",
-    "infiniivision": "InfiniiVision",
     "qdac2": "QDac2",
-    "e36300": "E36300",
-    "red_pitaya": "RedPitaya",
 }
 """Classes by kind; the module of each has the kind's name."""
 

@@ -31,6 +31,7 @@ _FASTEST = 250e6  # samples a second with four channels
 _TIME_SCALES = [float(f"{digit}e{power}") for power in range(-9, 2) for digit in (1, 2, 5)][2:]  # 5 ns to 50 s
 _SCALES = [float(f"{digit}e{power}") for power in range(-3, 2) for digit in (1, 2, 5)][:13]  # 1 mV to 10 V
 _MOST_AT_ONCE = 250_000
+_SPARE = 4  # samples that a window is rounded up by, at most
 _RATES = sorted({depth / _DIVISIONS / scale for depth in _DEPTHS for scale in _TIME_SCALES})
 RATES = tuple(float(f"{rate:.6g}") for rate in _RATES if rate <= _FASTEST * (1 + 1e-9))
 """Sample rates it has [Hz]: 5, 12.5, 25, 50, 125 ... 250e6."""
@@ -43,7 +44,7 @@ class RigolDS1000Z(LinkedInstrument):
 
     def __init__(self, name: str, address: str, **link: Any) -> None:
         super().__init__(name, address, r"rigol[^,]*,\s*(DS|MSO)1\d\d\dZ", **link)
-        self.inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _DEPTHS[-1], RATES))
+        self.inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _DEPTHS[-1] - _SPARE, RATES))
         self._window: tuple[Window, str, float] | None = None
         self._rate = 0.0
         self._armed = self._complete = False
@@ -161,7 +162,7 @@ class RigolDS1000Z(LinkedInstrument):
         for depth in _DEPTHS:
             scale = depth / _DIVISIONS / window.rate
             exact = min(_TIME_SCALES, key=lambda known: abs(known - scale))
-            fits = window.duration * window.rate + 4 <= depth
+            fits = window.duration * window.rate + _SPARE <= depth
             if fits and math.isclose(exact, scale, rel_tol=1e-4) and window.rate <= _FASTEST * (1 + 1e-6):
                 return depth, exact
         raise LimitError(
