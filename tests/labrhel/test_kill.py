@@ -80,7 +80,7 @@ def test_no_acknowledged_operation_is_lost_to_kill_9(tmp_path: Path) -> None:
             [sys.executable, "-c", CHILD, str(tmp_path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # communicate() reads past a buffer: what readline() had taken ahead would be lost, or cut
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )
         assert child.stdout is not None and child.stderr is not None
@@ -90,7 +90,7 @@ def test_no_acknowledged_operation_is_lost_to_kill_9(tmp_path: Path) -> None:
         rest, said = child.communicate()
         assert child.returncode == -signal.SIGKILL, said
         # The last line may have been cut; only whole lines were received.
-        lines = (first + rest).split("\n")[:-1]
+        lines = (first + rest).decode().split("\n")[:-1]
         acknowledged += [(word, value) for word, value in (line.split() for line in lines)]
         (reader,) = list_runs(tmp_path)
         assert reader.status == "killed", f"kill {kill}"
