@@ -5,87 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_cases import CONFIG, drive, gradient, opened, shoot, volts
 
 from drivers.bench.rig import BenchRig
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, ProgramError
-from labrhel.executor import execute
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
-from labrhel.program import Acquire, Drive, GivenState, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
-from simbackend.bench import Bench, station_text, virtual_bench
-
-CONFIG = """
-model:
-  oscillators: 6
-  coupling: all
-  units: {time: ms, position: V, input: V}
-  parameters:
-    stiffness: [1.0, 1.3, 0.8, 1.1, 1.5, 0.9]
-    cubic: 0.2
-    coupling: {value: 0.15, train: true}
-    input: [[1.0], [0.0], [0.0], [0.0], [0.0], [0.0]]
-  readout: {channels: [q4]}
-rig: "sim:"
-protocol: {rule: rhel, record: none}
-optimizer: {kind: adam, steps: 1}
-data:
-  teacher:
-    parameters: {coupling: 0.25}
-    input: {amplitude: 0.3, band: [0.08, 0.35], tones: 8, seed: 3}
-    samples: 100
-    spacing: 0.2
-    sequences: 2
-  substeps: 4
-  skip: 10
-"""
-
-
-@contextmanager
-def bench_and_station(folder: Path) -> Iterator[tuple[Bench, Path]]:
-    with virtual_bench("coupled_oscillators") as bench:
-        file = folder / "station.yaml"
-        file.write_text(station_text(bench), encoding="utf-8")
-        yield bench, file
-
-
-@contextmanager
-def opened(folder: Path, *changes: tuple[str, str]) -> Iterator[tuple[Bench, Experiment]]:
-    """The experiment of CONFIG on a bench of its own; `changes` of the station file's text."""
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    with bench_and_station(folder) as (bench, file):
-        text = file.read_text()
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        file.write_text(text)
-        experiment = load_experiment(folder / "config.yaml", rig_url=f"bench:{file}")
-        try:
-            yield bench, experiment
-        finally:
-            experiment.rig.close()
-
-
-def gradient(experiment: Experiment):
-    problem = experiment.problem
-    x = problem.parameters.flat()
-    return execute(
-        problem.rule.gradient(problem.task, problem.train, problem.theta(x), problem.wanted), handler_for(experiment)
-    )
-
-
-def volts(bench: Bench) -> list[float]:
-    names = [f"awg{box}.ch{channel}" for box in (1, 2, 3, 4) for channel in (1, 2)]
-    with bench.clock.lock:
-        now = bench.clock.now()
-        return [float(bench.world.output(name).at(now)) for name in names]
+from labrhel.program import GivenState, ShotProgram
+from simbackend.bench import station_text, virtual_bench
 
 
 @pytest.mark.slow
@@ -114,18 +46,6 @@ def test_opening_and_closing_move_nothing_and_knobs_read_back(tmp_path: Path) ->
             rig.configure({"coupling": wanted * 100})
         assert rig.read(["coupling"])["coupling"] == pytest.approx(wanted, abs=1e-4)
     assert volts(bench) == [0.0] * 8
-
-
-def drive(experiment: Experiment, amplitude: float, steps: int = 200) -> ShotProgram:
-    dt = experiment.task.step
-    wave = Waveform.of(amplitude * np.sin(1.0 * dt * np.arange(steps)), dt)
-    return ShotProgram(dt, Rest(), (Pass(steps, (Drive("u1", wave, Role.INPUT),), Acquire(("q1", "q4"))),))
-
-
-def shoot(experiment: Experiment, program: ShotProgram):
-    from labrhel.compile import compile
-
-    return experiment.rig.run([compile(program, experiment.rig.capabilities)])[0]
 
 
 def test_a_reading_at_the_end_of_a_converter_is_an_error_and_the_bench_is_safe(tmp_path: Path) -> None:
