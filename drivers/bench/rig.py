@@ -18,6 +18,7 @@ from drivers.bench.capabilities import capabilities_of
 from drivers.bench.readings import at_kicks
 from drivers.guardian import Guardian
 from drivers.roles import Burst, Digitizer, Generator, Instrument, LevelSource, Record, Window
+from drivers.transport import TrafficLog
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.compiled import CompiledShot
@@ -34,8 +35,8 @@ _MARGIN = 2.0  # steps that are recorded before the first and after the last kic
 class BenchRig:
     """`labrhel.interfaces.Rig` of the instruments of a station, for kicks every `step` [model time].
 
-    `guardian` makes the bench safe if this process dies.  `clock` [s] and `sleep` are those of the host.  After a shot
-    that failed the bench is safe.
+    `guardian` makes the bench safe if this process dies; `log` is that of the instruments' links, closed with them.
+    `clock` [s] and `sleep` are those of the host.  After a shot that failed the bench is safe.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class BenchRig:
         name: str = "bench",
         *,
         guardian: Guardian | None = None,
+        log: TrafficLog | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -55,7 +57,7 @@ class BenchRig:
         self._step, self._clock, self._sleep = step * model.time_unit, clock, sleep
         self._generators = {key: item for key, item in instruments.items() if isinstance(item, Generator)}
         self._digitizers = {key: item for key, item in instruments.items() if isinstance(item, Digitizer)}
-        self._guardian = guardian
+        self._guardian, self._log = guardian, log
         self._levels: dict[str, dict[str, float]] = {}  # what was configured, by source
         self._made_safe = False  # since then: levels may be elsewhere
         self._moved = clock()  # when an output moved last
@@ -120,8 +122,9 @@ class BenchRig:
 
     def close(self) -> None:
         """Make safe and give the instruments back."""
-        release = [] if self._guardian is None else [self._guardian.release]
-        _all([self.make_safe, *(item.close for item in self._instruments.values()), *release])
+        last = [] if self._guardian is None else [self._guardian.release]
+        last += [] if self._log is None else [self._log.close]
+        _all([self.make_safe, *(item.close for item in self._instruments.values()), *last])
 
     def _parameter(self, name: str, got: Mapping[str, float]) -> Array:
         section = self._station.knobs[name]

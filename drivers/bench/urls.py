@@ -1,38 +1,63 @@
-"""`bench:` URLs: bench:STATION.yaml opens the instruments of a station file and makes them one rig."""
+"""`bench:` URLs: the station file that names the instruments, and where their traffic is written.
+
+bench:STATION.yaml                         the instruments of a station file as one rig
+bench:STATION.yaml?traffic=wires.jsonl     every byte to and from them, with its time (`drivers.transport.read_traffic`)
+"""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from drivers.bench.rig import BenchRig
 from drivers.guardian import Guardian
 from drivers.roles import Instrument
+from drivers.transport import TrafficLog
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model
 
 
 def open_rig(url: str, model: Model, folder: Path, step: float | None = None) -> BenchRig:
-    """Instruments at addresses: bench:STATION.yaml; relative paths start at the configuration's folder, then here.
+    """Instruments at addresses: bench:STATION.yaml; settings: ?traffic=FILE.
 
-    Opening changes no output.  Raises ConfigurationError for a station file that does not fit the model or its
-    instruments, TransportError for one that does not answer.
+    The path of a station file starts at the configuration's folder, then here; that of traffic, which is continued if
+    it is there, here.  Opening changes no output.  Raises ConfigurationError for a station file that does not fit the
+    model or its instruments, TransportError for one that does not answer.
     """
     from drivers.instruments import open_instrument  # QCoDeS takes half a second to import
 
     if step is None:
         raise ConfigurationError("a bench is opened for one step between kicks; a configuration has one (data.spacing)")
-    file = folder / url if (folder / url).is_file() else Path(url)
+    where, _, query = url.partition("?")
+    file = folder / where if (folder / where).is_file() else Path(where)
     document = load_station(file)
     with ExitStack() as opened:
+        log = _log(query)
+        if log is not None:
+            opened.callback(log.close)
         instruments: dict[str, Instrument] = {}
         for name, section in document.station.instruments.items():
             with document.at("instruments", name):
-                instruments[name] = open_instrument(section.kind, name, section.address, **section.init)
+                instruments[name] = open_instrument(section.kind, name, section.address, **section.init, log=log)
             opened.callback(instruments[name].close)
         guardian = Guardian(file)
         opened.callback(guardian.release)
-        rig = BenchRig(document, instruments, model, step, f"bench:{url}", guardian=guardian)
+        rig = BenchRig(document, instruments, model, step, f"bench:{where}", guardian=guardian, log=log)
         opened.pop_all()
     return rig
+
+
+def _log(query: str) -> TrafficLog | None:
+    settings = dict(parse_qsl(query, keep_blank_values=True))
+    if not settings:
+        return None
+    if set(settings) != {"traffic"} or not settings["traffic"]:
+        raise ConfigurationError(f"the rig bench: has one setting, traffic=FILE; not {query!r}")
+    try:
+        return TrafficLog(Path(settings["traffic"]))
+    except OSError as error:
+        raise ConfigurationError(
+            f"the traffic cannot be written to {settings['traffic']}: {error.strerror}; name another file"
+        ) from None

@@ -50,8 +50,8 @@ def bench_and_station(folder: Path) -> Iterator[tuple[Bench, Path]]:
 
 
 @contextmanager
-def opened(folder: Path, *changes: tuple[str, str]) -> Iterator[tuple[Bench, Experiment]]:
-    """The experiment of CONFIG on a bench of its own; `changes` of the station file's text."""
+def opened(folder: Path, *changes: tuple[str, str], settings: str = "") -> Iterator[tuple[Bench, Experiment]]:
+    """The experiment of CONFIG on a bench of its own; `changes` of the station file's text, `settings` of the URL."""
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     with bench_and_station(folder) as (bench, file):
         text = file.read_text()
@@ -59,7 +59,7 @@ def opened(folder: Path, *changes: tuple[str, str]) -> Iterator[tuple[Bench, Exp
             assert old in text
             text = text.replace(old, new)
         file.write_text(text)
-        experiment = load_experiment(folder / "config.yaml", rig_url=f"bench:{file}")
+        experiment = load_experiment(folder / "config.yaml", rig_url=f"bench:{file}{settings}")
         try:
             yield bench, experiment
         finally:

@@ -12,6 +12,7 @@ import pytest
 from bench_cases import CONFIG, drive, gradient, opened, shoot, volts
 
 from drivers.bench.rig import BenchRig
+from drivers.transport import Direction, read_traffic
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, ProgramError
 from labrhel.experiment import load_experiment
@@ -46,6 +47,18 @@ def test_opening_and_closing_move_nothing_and_knobs_read_back(tmp_path: Path) ->
             rig.configure({"coupling": wanted * 100})
         assert rig.read(["coupling"])["coupling"] == pytest.approx(wanted, abs=1e-4)
     assert volts(bench) == [0.0] * 8
+
+
+def test_the_traffic_of_all_instruments_is_written_on_request(tmp_path: Path) -> None:
+    file = tmp_path / "wires.jsonl"
+    with opened(tmp_path, settings=f"?traffic={file}") as (_, experiment):
+        shoot(experiment, drive(experiment, 0.5))
+    pieces = list(read_traffic(file))
+    assert len({piece.link for piece in pieces}) == 7
+    assert sum(piece.data == b"*TRG;:SYST:ERR?\n" for piece in pieces if piece.direction is Direction.SENT) == 1
+    assert pieces[-1].data == b"closed"
+    with pytest.raises(ConfigurationError, match="one setting, traffic=FILE"), opened(tmp_path, settings="?trafic=x"):
+        pass
 
 
 def test_a_reading_at_the_end_of_a_converter_is_an_error_and_the_bench_is_safe(tmp_path: Path) -> None:
