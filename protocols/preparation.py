@@ -20,7 +20,7 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.interfaces import Model
-from simbackend.separable import leapfrog
+from simbackend.nominal import Run, run
 
 LARGEST_PEAK = 2.0
 """Peak of the preparation force, in those of the forward pass, above which a longer preparation is tried."""
@@ -56,37 +56,30 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
     n, mass = model.size, model.mass(theta)
     count = min(q.shape[1], max(8, int(np.ceil(2 * np.pi * model.largest_step(theta) / step))))
     seen, force = q[:, -count:], model.input_force(u[:, -count:], theta)
-    a, b = _friction_halves(model, theta, step)
-    keep, push = np.linalg.solve(a, b), np.linalg.inv(a)
 
-    def run(states: Array) -> tuple[Array, Array]:
-        """Positions at the kicks (count, n, m), and the end, of m states (2 n, m) half a step before the first."""
-        x, p, path = states[:n], states[n:], np.empty((count, n, states.shape[1]))
-        for k in range(count):
-            path[k] = x = x + step / 2 * p / mass[:, None]
-            p = keep @ p + push @ (step * (model.force(x, theta) + force[:, k, None]))
-            x = x + step / 2 * p / mass[:, None]
-        return path, np.concatenate([x, p])
+    def motion(states: Array) -> Run:
+        """Of states (2 n, m) half a step before the first of these kicks."""
+        return run(model, theta, force, step, states[:n].T, states[n:].T)
 
     v = (seen[:, min(2, count - 1)] - seen[:, 0]) / (min(2, count - 1) * step)
     start = np.concatenate([seen[:, 0] - step / 2 * v, mass * v])
     tiny = 1e-6 * (float(np.abs(seen).max()) or 1.0)
     for _ in range(_FIT_STEPS):
-        path, _ = run(np.column_stack([start, start[:, None] + tiny * np.eye(2 * n)]))
-        slope = ((path[:, :, 1:] - path[:, :, :1]) / tiny).reshape(count * n, 2 * n)
-        left = (seen.T - path[:, :, 0]).ravel()
+        path = motion(np.column_stack([start, start[:, None] + tiny * np.eye(2 * n)])).q.reshape(2 * n + 1, n * count)
+        slope = ((path[1:] - path[0]) / tiny).T
+        left = seen.ravel() - path[0]
         start = start + np.linalg.solve(slope.T @ slope, slope.T @ left)
-    end = run(start[:, None])[1][:, 0]
-    return end[:n], end[n:]
+    end = motion(start[:, None])
+    return end.end_position[0], end.end_momentum[0]
 
 
 def preparation(model: Model, theta: Arrays, position: Array, momentum: Array, step: float, steps: int) -> Array:
     """Forces (n, steps) that end in (`position`, `momentum`), each (n,), the state to be reached, from rest."""
     n, mass = model.size, model.mass(theta)
-    still = np.zeros((n, n))
-    free = leapfrog(lambda q: model.force(q, theta), mass, still, np.zeros((n, steps)), step, position, -momentum)
+    lossless = {**theta, "friction": np.zeros((n, n))}
+    (free,) = run(model, lossless, np.zeros((n, steps)), step, position[None], -momentum[None]).q
     x = np.linspace(0.0, 1.0, steps)
-    path = free.q[:, ::-1] * x**3 * (10 - 15 * x + 6 * x**2)
+    path = free[:, ::-1] * x**3 * (10 - 15 * x + 6 * x**2)
     p = np.zeros((n, steps + 1))
     p[:, 1:-1] = mass[:, None] * np.diff(path, axis=1) / step
     p[:, -1] = momentum

@@ -39,7 +39,9 @@ def at_kicks(record: Record, times: Array, step: float) -> Array:
             f"the record reaches from {record.t0:g} s to {record.t0 + dt * (len(volts) - 1):g} s after the trigger, "
             f"the kicks from {times[0]:g} s to {times[-1]:g} s: is the digitizer triggered by this shot?"
         )
-    powers = x[:, :, None] ** np.arange(3)
-    normal = np.swapaxes(powers, 1, 2) @ powers
-    right = np.swapaxes(powers, 1, 2) @ volts[where][:, :, None]
-    return np.linalg.solve(normal, right)[:, 0, 0]
+    # Value at x = 0 of a + b x + c x^2: the normal equations in sums of powers, by the cofactors of their first row.
+    square = x * x
+    s1, s2, s3, s4 = x.sum(1), square.sum(1), (square * x).sum(1), (square * square).sum(1)
+    a, b, c = s2 * s4 - s3**2, s2 * s3 - s1 * s4, s1 * s3 - s2**2
+    weights = a[:, None] + b[:, None] * x + c[:, None] * square
+    return np.einsum("kj,kj->k", weights, volts[where]) / (count * a + s1 * b + s2 * c)
