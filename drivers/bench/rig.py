@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -59,7 +60,8 @@ class BenchRig:
         self._digitizers = {key: item for key, item in instruments.items() if isinstance(item, Digitizer)}
         self._guardian, self._log = guardian, log
         self._levels: dict[str, dict[str, float]] = {}  # what was configured, by source
-        self._made_safe = False  # since then: levels may be elsewhere
+        self._made_safe = 0  # how often; what began before the last time must not go on
+        self._restored = 0  # the last time after which the levels were turned back
         self._moved = clock()  # when an output moved last
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
@@ -78,9 +80,13 @@ class BenchRig:
                     )
                 box, _, own = terminal.partition(".")
                 wanted.setdefault(box, {})[own] = float(level)
+        begun = self._made_safe
         got = self._set_levels(wanted)
         for box, levels in wanted.items():
             self._levels.setdefault(box, {}).update(levels)
+        if self._made_safe != begun:  # levels may have been set after it
+            self.make_safe()
+            self._require_going_on(begun)
         return {name: self._parameter(name, got) for name in knobs}
 
     def _set_levels(self, wanted: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -108,17 +114,23 @@ class BenchRig:
         return found
 
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
-        """Run the shots in turn."""
-        return [self._run_shot(shot) for shot in shots]
+        """Run the shots in turn; made safe meanwhile, by whomever, none is fired any more: InstrumentError."""
+        begun = self._made_safe
+        return [self._run_shot(shot, begun) for shot in shots]
 
     def make_safe(self) -> None:
         """Every output to its safe level: generators first, then levels; all are tried, the first failure is raised.
 
-        The next shot turns the knobs back to where they were configured.
+        The next `run` turns the knobs back to where they were configured.
         """
-        self._made_safe = True
-        ranked = sorted(self._instruments.values(), key=lambda item: isinstance(item, LevelSource))
-        _all(item.make_safe for item in ranked)
+        self._made_safe += 1
+        levels = [item.make_safe for item in self._instruments.values() if isinstance(item, LevelSource)]
+        others = [item.make_safe for item in self._instruments.values() if not isinstance(item, LevelSource)]
+        _all([lambda: _at_once(others), lambda: _at_once(levels)])
+
+    def _require_going_on(self, begun: int) -> None:
+        if self._made_safe != begun:
+            raise InstrumentError(f"{self.capabilities.rig} was made safe while it was in use: its outputs are safe")
 
     def close(self) -> None:
         """Make safe and give the instruments back."""
@@ -131,7 +143,7 @@ class BenchRig:
         volts = np.array([got[terminal] for terminal in section.terminals])
         return (section.at_zero + section.per_volt * volts).reshape(self.capabilities.knob(name).shape)
 
-    def _run_shot(self, shot: CompiledShot) -> Capture:
+    def _run_shot(self, shot: CompiledShot, begun: int) -> Capture:
         if not isinstance(shot.prepare, Rest):
             raise ProgramError("a bench starts its shots from rest")
         if abs(shot.dt * self.capabilities.time_unit - self._step) > 1e-9 * self._step:
@@ -139,11 +151,12 @@ class BenchRig:
         if self._guardian is not None:
             self._guardian.renew()
         try:
-            if self._made_safe:
+            self._require_going_on(begun)
+            if self._restored != begun:
                 self._set_levels(self._levels)
-                self._made_safe = False
+                self._restored = begun
             self._load(shot)
-            repeats = [self._run_once(shot, shot.prepare) for _ in range(shot.repeats)]
+            repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
         except BaseException:
             with suppress(LabrhelError):  # the first failure is what matters
                 self.make_safe()
@@ -173,7 +186,7 @@ class BenchRig:
             if item:
                 self._generators[box].load(item)
 
-    def _run_once(self, shot: CompiledShot, prepare: Rest) -> list[PassCapture]:
+    def _run_once(self, shot: CompiledShot, prepare: Rest, begun: int) -> list[PassCapture]:
         station, fired_by = self._station, self._station.trigger.fired_by
         rest = max(station.ring_down, prepare.wait * self.capabilities.time_unit)
         length = self._step * sum(item.steps for item in shot.passes)
@@ -189,6 +202,7 @@ class BenchRig:
         self._generators[fired_by].arm(source="software")
         for box in boxes:
             self._digitizers[box].arm()
+        self._require_going_on(begun)  # after the arming: whoever makes it safe from now on disarms this generator
         self._generators[fired_by].fire()
         self._generators[fired_by].wait(length + _PATIENCE)
         self._moved = self._clock()
@@ -245,6 +259,12 @@ class BenchRig:
             found.append(PassCapture(traces))
             begin += self._step * item.steps
         return found
+
+
+def _at_once(actions: Sequence[Callable[[], None]]) -> None:
+    """Do all, each in a thread of its own, since one may wait for its wire; then raise the first failure."""
+    with ThreadPoolExecutor(max(1, len(actions))) as pool:
+        _all([pool.submit(action).result for action in actions])
 
 
 def _all(actions: Iterable[Callable[[], None]]) -> None:
