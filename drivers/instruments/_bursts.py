@@ -37,24 +37,32 @@ class Plan:
         return offset + np.rint(self.codes / FULL * full) / full * amplitude / 2
 
 
-def plan_burst(where: str, burst: Burst, spec: OutputSpec, shortest: int, smallest: float) -> Plan:
-    """Check all that can be checked; `shortest` waveform [samples] and `smallest` amplitude [V peak to peak].
+def checked_samples(where: str, burst: Burst, spec: OutputSpec) -> Array:
+    """The samples [V] of a burst that an output can play.
 
-    The offset is the idle level where the limits allow it, else the middle of the burst.  Raises ProgramError for a
-    burst that does not begin with its idle level, LimitError beyond range, rate or memory.
+    Raises ProgramError for a burst that does not begin with its idle level, LimitError beyond range, rate or memory.
     """
-    samples, idle = np.asarray(burst.samples, float), burst.idle
-    if not samples.size or samples[0] != idle:
+    samples = np.asarray(burst.samples, float)
+    if not samples.size or samples[0] != burst.idle:
         raise ProgramError(
-            f"a burst for {where} begins with its idle level, {idle:g} V: at its first sample the output stays before "
-            "and after it; put one in front"
+            f"a burst for {where} begins with its idle level, {burst.idle:g} V: at its first sample the output stays "
+            "before and after it; put one in front"
         )
     if len(samples) > spec.memory:
         raise LimitError(f"{where} holds {spec.memory} samples, not {len(samples)}; nothing was sent")
     require_within(where, burst.rate, spec.rates, "samples a second")
+    require_within(where, float(samples.min()), (spec.low, spec.high))
+    require_within(where, float(samples.max()), (spec.low, spec.high))
+    return samples
+
+
+def plan_burst(where: str, burst: Burst, spec: OutputSpec, shortest: int, smallest: float) -> Plan:
+    """Check all that can be checked; `shortest` waveform [samples] and `smallest` amplitude [V peak to peak].
+
+    The offset is the idle level where the limits allow it, else the middle of the burst.  Raises as `checked_samples`.
+    """
+    samples, idle = checked_samples(where, burst, spec), burst.idle
     low, high = float(samples.min()), float(samples.max())
-    require_within(where, low, (spec.low, spec.high))
-    require_within(where, high, (spec.low, spec.high))
     offset, half = idle, max(idle - low, high - idle)
     if idle - half < spec.low or idle + half > spec.high:
         offset, half = (low + high) / 2, (high - low) / 2

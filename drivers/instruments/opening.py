@@ -17,6 +17,7 @@ KINDS = {
     "keysight_33600": "Keysight33600",
     "rigol_ds1000z": "RigolDS1000Z",
     "qdac2": "QDac2",
+    "red_pitaya": "RedPitaya",
 }
 """Classes by kind; the module of each has the kind's name."""
 

@@ -22,7 +22,8 @@ class Entry:
     """`make(world, name, identity, **options)`; the models it can be, the first one usual; terminals and options.
 
     `driver`: the class that speaks to it, in drivers.instruments; `reach`: the largest voltage of its outputs without
-    load [V]; `plays`: it is a generator; `unipolar`: its outputs are never negative.
+    load [V]; `plays`: it is a generator; `unipolar`: its outputs are never negative; `slow`: the largest voltage of its
+    outputs that are levels, where a generator has some [V].
     """
 
     make: Callable[..., Scpi]
@@ -37,6 +38,14 @@ class Entry:
     reach: float = 10.0
     plays: bool = False
     unipolar: bool = False
+    slow: float | None = None
+
+    @property
+    def level_range(self) -> tuple[float, float]:
+        """What its levels can be [V]."""
+        if self.slow is not None:
+            return 0.0, self.slow
+        return 0.0 if self.unipolar else -self.reach, self.reach
 
     def identity(self, model: str, serial: str) -> tuple[str, str, str, str]:
         """What *IDN? answers."""
@@ -92,15 +101,16 @@ CATALOG: dict[str, Entry] = {
     "red_pitaya": Entry(
         RedPitaya,
         "REDPITAYA",
-        ("INSTR2023",),
+        ("INSTR2023", "INSTR2014"),
         "01-02",
-        _channels(2),
+        (*_channels(2), *(f"aout{pin}" for pin in range(4))),
         ("in1", "in2", "trigger_in"),
         ("noise", "seed"),
         b"\r\n",
         driver="RedPitaya",
         reach=2.0,
         plays=True,
+        slow=1.8,
     ),
     "qdac2": Entry(QDac2, "QDevil", ("QDAC-II",), "13-1.57", _channels(24), driver="QDac2"),
 }

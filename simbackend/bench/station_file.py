@@ -75,6 +75,9 @@ def _trigger(spec: BenchSpec, wiring: Wiring) -> dict[str, Any]:
         if not entry_of(spec.instruments[box].kind).plays:
             seen[box] = {"terminal": "external", "level": _TRIGGER_LEVEL, "delay": delay}
     boxes = [line.partition(".")[0] for line in lines] or [item.terminal.partition(".")[0] for item in wiring.drives]
+    for box in {terminal.partition(".")[0] for terminal in wiring.senses} - set(seen):
+        if entry_of(spec.instruments[box].kind).plays:  # its own generators start it
+            seen[box] = {"terminal": "generator", "level": _TRIGGER_LEVEL, "delay": 0.0}
     return {"fired_by": boxes[0] if boxes else "", "seen_by": seen}
 
 
@@ -123,6 +126,6 @@ def _knobs(spec: BenchSpec, wiring: Wiring, model: Simulable) -> dict[str, Any]:
                 "terminals": [turn.terminal for turn in ordered],
                 "per_volt": per_volt,
                 "at_zero": at_zero,
-                "limits": [0.0 if entry.unipolar else -entry.reach, entry.reach],
+                "limits": list(entry.level_range),
             }
     return knobs

@@ -13,7 +13,13 @@ def pitaya():
 
 def play(pitaya, samples, period):
     pitaya.write("GEN:RST")
-    for words in ("FUNC ARBITRARY", f"FREQ:FIX {1 / period}", "VOLT 0.5", "BURS:STAT BURST", "BURS:NCYC 1"):
+    for words in (
+        "FUNC ARBITRARY",
+        f"FREQ:FIX {len(samples) / period / 16384}",
+        "VOLT 0.5",
+        "BURS:STAT BURST",
+        "BURS:NCYC 1",
+    ):
         pitaya.write(f"SOUR1:{words}")
     pitaya.write("SOUR1:TRAC:DATA:DATA " + ",".join(f"{value:.6f}" for value in samples))
     pitaya.write("OUTPUT1:STATE ON")
@@ -39,10 +45,10 @@ def test_a_burst_is_seen_in_the_usual_memory_with_the_trigger_in_the_middle(pita
     assert np.abs(volts[:8192]).max() < 0.002 and np.abs(volts[8192:]).max() > 0.02
     pitaya.write("ACQ:DATA:UNITS RAW")
     codes = np.frombuffer(read_block(pitaya, "ACQ:SOUR1:DATA:STArt:N? 8192,500"), ">i2")
-    assert codes / 8191 == pytest.approx(volts[8192:8692], abs=1e-6)
+    assert codes / 8192 == pytest.approx(volts[8192:8692], abs=1e-6)
     pitaya.write("ACQ:DATA:FORMAT ASCII")
     text = pitaya.ask("ACQ:SOUR1:DATA:LAT:N? 3").strip("{}\r")
-    assert [int(word) for word in text.split(",")] == pytest.approx(volts[-3:] * 8191, abs=1e-3)
+    assert [int(word) for word in text.split(",")] == pytest.approx(volts[-3:] * 8192, abs=1e-3)
 
 
 def test_the_deep_memory_holds_more_and_says_where_the_trigger_is(pitaya):

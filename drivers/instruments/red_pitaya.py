@@ -1,0 +1,281 @@
+"""The Red Pitaya STEMlab 125-14: two generators, two inputs and four slow outputs behind its SCPI server.
+
+Speaks the commands of the Red Pitaya documentation (remote control, SCPI command list, OS 1.04 and later) in the way
+that the server's own source obeys them.  Not yet tried on the physical instrument.
+
+A burst is up to 16384 samples in the memory of an output, read once a trigger.  The output idles at its first sample,
+which therefore has to be the idle level; initial and last value are set to it, too.  The server cannot say when a burst
+has ended, so that is a matter of time.  A generator that waited for an external trigger is triggered by being told to
+wait for software, so a new source means to set up anew, with the outputs off.
+
+The generators trigger the inputs (trigger "generator") through the first output, which is on for every shot.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from qcodes.instrument import InstrumentChannel
+from qcodes.validators import Bool
+
+from drivers.instruments._pitaya import CLOCK, FULL, MEMORY, Samples, plan_samples, silence
+from drivers.instruments._pitaya_inputs import PitayaInputs
+from drivers.instruments._pitaya_levels import PitayaLevels
+from drivers.instruments._waiting import wait_until
+from drivers.instruments.linked import Ranges, closed_after, ranges_of
+from drivers.roles import Burst, OutputSpec
+from labrhel.arrays import Array
+from labrhel.errors import ConfigurationError, InstrumentError, ProgramError, TransportError
+
+_OUTPUTS = ("ch1", "ch2")
+_SWING, _SOURCE = 2.0, 50.0  # V without load, Ohm
+_SLOWEST = 100.0  # samples a second of an output
+_SOURCES = ("external", "software")
+
+
+class RedPitaya(PitayaInputs, PitayaLevels):
+    """A `drivers.roles.Generator` (ch1, ch2), `Digitizer` (in1, in2) and `LevelSource` (aout0 to aout3) in one.
+
+    `load` [Ohm] is what the outputs are connected to, for both or by terminal; `limits` [V at that load] what they may
+    ever play; `gain`: "LV" or "HV" as the jumpers of the inputs stand, for both or by terminal; `level_limits` and
+    `safe` [V] of the slow outputs; `latency` [s] from a trigger to the first sample.
+
+    `arm` with a source arms the generators, without one the inputs; `wait` waits for whatever is under way.
+    """
+
+    joins_commands = False  # the documentation says nothing about several commands in a message
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        *,
+        load: float | Mapping[str, float] = math.inf,
+        limits: Ranges = None,
+        gain: str | Mapping[str, str] = "LV",
+        level_limits: Ranges = None,
+        safe: Mapping[str, float] | None = None,
+        latency: float = 0.0,
+        **link: Any,
+    ) -> None:
+        super().__init__(name, address, r"redpitaya", terminator="\r\n", **link)
+        try:
+            loads = dict.fromkeys(_OUTPUTS, load) if not isinstance(load, Mapping) else dict(load)
+            if set(loads) != set(_OUTPUTS) or not all(value >= 1 for value in loads.values()):
+                raise ConfigurationError(f"a load has 1 Ohm to infinity, one for both or for each output, not {load}")
+            self._reach = {own: _SWING / (1 + _SOURCE / ohm) for own, ohm in loads.items()}
+            bounds = ranges_of(limits, {own: (-volts, volts) for own, volts in self._reach.items()})
+            self._add_levels(level_limits, safe)
+            self._add_inputs(gain)
+        except BaseException:
+            closed_after(self)
+            raise
+        self._set_for = ""  # the trigger source that the generators are set up for
+        self._plans: dict[str, Samples] = {}
+        self._idling: dict[str, int] = {}  # codes
+        self._loaded: tuple[str, ...] = ()
+        self._armed = ""
+        self._ends: float | None = None  # when the burst has ended, by the clock of the host
+        self.outputs: Mapping[str, OutputSpec] = {
+            own: OutputSpec(*bounds[own], bits=14, memory=MEMORY, rates=(_SLOWEST, CLOCK), latency=latency)
+            for own in _OUTPUTS
+        }
+        for own in _OUTPUTS:
+            self.add_submodule(own, RedPitayaOutput(self, own))
+
+    def load(self, bursts: Mapping[str, Burst]) -> dict[str, Array]:
+        """Upload, and leave outputs that are in no burst off; returns the samples [V] as its converters have them.
+
+        True for the calibration of a perfect board; that of a physical one moves them by a code or two.
+        """
+        if unknown := [own for own in bursts if own not in self.outputs]:
+            raise ProgramError(f"{self.name} has no output {unknown[0]!r}; it has ch1 and ch2")
+        plans = {
+            own: plan_samples(f"{self.name}.{own}", burst, self.outputs[own], self._reach[own])
+            for own, burst in bursts.items()
+        }
+        with self.link.exclusive():
+            self._forget()
+            if not self._set_for:
+                self._set_up()
+            self._plans = {own: plans.get(own, silence(0, self._reach[own])) for own in _OUTPUTS}
+            self._upload(self._plans)
+            if left := [own for own in _OUTPUTS if own not in plans]:
+                self._do(*(f"OUTPUT{own[2:]}:STATE OFF" for own in left))
+            self._loaded = tuple(plans)
+        return {own: plan.played[: len(bursts[own].samples)] for own, plan in plans.items()}
+
+    def arm(self, *, source: str = "") -> None:
+        """Without a source: record one trigger, from now on.
+
+        With one, "external" or "software": outputs on, idling, waiting for a trigger from there.
+        """
+        if not source:
+            self._arm_inputs()
+            return
+        if source not in _SOURCES:
+            raise ProgramError(f'a trigger comes from "external" or "software", not {source!r}')
+        with self.link.exclusive():
+            if not self._loaded:
+                raise InstrumentError(f"{self.name} has nothing to play: load it before it is armed")
+            if self._set_for != source:
+                if self._set_for == "external":
+                    self._set_up()
+                    self._upload(self._plans)
+                if source == "external":
+                    self._do(*(f"SOUR{own[2:]}:TRIG:SOUR EXT_PE" for own in _OUTPUTS))
+                    self._set_for = source
+            on = sorted({_OUTPUTS[0], *self._loaded})
+            self._do(*(f"OUTPUT{own[2:]}:STATE ON" for own in on))
+            self._armed, self._ends = source, None
+
+    def fire(self) -> None:
+        """Trigger both outputs by software, and with them the inputs that wait for "generator"."""
+        with self.link.exclusive():
+            if self._armed != "software":
+                raise InstrumentError(f"{self.name} does not wait for a software trigger: arm it so first")
+            before = self._mendings
+            self.link.write("SOUR:TRIG:INT")
+            self._refuse(self.link.query("SYST:ERR?"), ["SOUR:TRIG:INT"])
+            if self._mendings != before:
+                raise TransportError(f"{self.name}: the link failed around the trigger, which may not have come")
+            self._ends = time.monotonic() + self._longest()
+
+    def switch(self, own: str, *, on: bool) -> None:
+        """Switch an output; on only if it has something to idle at."""
+        with self.link.exclusive():
+            if on and own not in self._loaded:
+                raise InstrumentError(f"{self.name}.{own} has nothing to play: load it before it is switched on")
+            self._do(f"OUTPUT{own[2:]}:STATE {'ON' if on else 'OFF'}")
+
+    def wait(self, seconds: float) -> None:
+        """Until the record, if one is armed, is complete, and the burst, if one is armed, has ended; or DeadlineError.
+
+        Of a burst that is triggered from outside it knows nothing but by its record; InstrumentError without one.
+        """
+        end = time.monotonic() + seconds
+        if not (self._recording or self._armed):
+            raise InstrumentError(f"{self.name} waits for no trigger: arm it first")
+        is_recording = self._recording
+        if is_recording:
+            self._await_record(seconds)
+        if not self._armed:
+            return
+        if self._ends is None and not (is_recording and self._armed == "external"):
+            raise InstrumentError(f"{self.name} cannot say whether it has been triggered: wait for whoever fires")
+        if self._ends is None:
+            self._ends = time.monotonic() + self._longest()
+        wait_until(self._has_ended, max(end - time.monotonic(), 0.0), f"{self.name}: the burst has not ended")
+
+    def _has_ended(self) -> bool:
+        if self._ends is None:
+            raise InstrumentError(f"{self.name} has been interrupted: it was made safe, or loaded again")
+        return time.monotonic() >= self._ends
+
+    def _longest(self) -> float:
+        return max(self._plans[own].duration for own in self._loaded)
+
+    def _set_up(self) -> None:
+        """With the outputs off: bursts of one cycle at full amplitude, triggered by software."""
+        self._set_for, self._idling = "", {}
+        self._remembers = {key: value for key, value in self._remembers.items() if not key.startswith("SOUR")}
+        commands = ["GEN:RST"]
+        for own in _OUTPUTS:
+            source = f"SOUR{own[2:]}"
+            commands += [
+                f"{source}:FUNC ARBITRARY",
+                f"{source}:VOLT:OFFS 0",
+                f"{source}:VOLT 1",
+                f"{source}:BURS:STAT BURST",
+                f"{source}:BURS:NCYC 1",
+                f"{source}:BURS:NOR 1",
+            ]
+        kept = [f"SOUR{own[2:]}:{what}?" for own in _OUTPUTS for what in ("FUNC", "BURS:STAT", "VOLT")]
+        answers = self._do(*commands, *kept)
+        for question, answer in zip(kept, answers, strict=True):
+            wanted = {"FUNC": "ARBITRARY", "BURS:STAT": "BURST"}.get(question.partition(":")[2].rstrip("?"))
+            if answer != wanted if wanted else not math.isclose(float(answer), 1.0, rel_tol=1e-5):
+                raise InstrumentError(
+                    f"{self.name} does not do what it was told: {question} is {answer}", answer=answer
+                )
+        self._remembers |= dict(zip(kept, answers, strict=True))
+        self._set_for = "software"
+
+    def _upload(self, plans: Mapping[str, Samples]) -> None:
+        for own, plan in plans.items():
+            source, idle = f"SOUR{own[2:]}", plan.idle / FULL
+            commands = []
+            if self._set_for == "external" and not (plan.idle or self._idling.get(own)):
+                commands += [f"OUTPUT{own[2:]}:STATE OFF"]  # a trigger might come, and off is where it idles
+            if plan.idle or self._idling.get(own):  # servers of OS 1.04 know neither
+                commands += [f"{source}:BURS:LASTVALUE {idle:.6f}", f"{source}:INITVALUE {idle:.6f}"]
+            frequency = plan.rate / MEMORY  # of the whole memory, whatever part of it is used
+            commands += [f"{source}:FREQ:FIX {frequency:.9g}", f"{source}:TRAC:DATA:DATA {plan.text}"]
+            (got,) = self._do(*commands, f"{source}:FREQ:FIX?")
+            if not math.isclose(float(got), frequency, rel_tol=1e-5):
+                raise InstrumentError(
+                    f"{self.name}.{own} plays at {float(got) * MEMORY:g} samples a second instead of {plan.rate:g}: "
+                    "load it again",
+                    answer=got,
+                )
+            self._idling[own] = plan.idle
+
+    def _make_safe(self) -> None:
+        """Outputs off that idle at 0 V, the others at their idle level; then the slow outputs; it records no more."""
+        off = [own[2:] for own in _OUTPUTS if not self._idling.get(own)]
+        quiet = [
+            f"SOUR{own[2:]}:TRAC:DATA:DATA {silence(self._idling[own], self._reach[own]).text}"  # also ends a burst
+            for own in sorted(_OUTPUTS, key=lambda own: not self._idling.get(own))
+            if own in self._idling
+        ]
+        answers = self._do(
+            *(f"OUTPUT{number}:STATE OFF" for number in off),
+            *quiet,
+            "ACQ:STOP",
+            *(f"OUTPUT{number}:STATE?" for number in off),
+        )
+        for number, answer in zip(off, answers, strict=True):
+            if _flag(answer):
+                raise InstrumentError(f"{self.name}.ch{number} does not switch off", answer=answer)
+        self.set_levels(self._safe)
+
+    def _forget(self) -> None:
+        self._loaded, self._armed, self._ends = (), "", None
+        self._recording = self._complete = False
+
+    def _lost(self) -> None:
+        self._forget()
+        self._window = None
+        self._set_for, self._idling = "", {}
+
+
+class RedPitayaOutput(InstrumentChannel):
+    """One output; what it plays is set by `RedPitaya.load` alone."""
+
+    def __init__(self, parent: RedPitaya, own: str) -> None:
+        super().__init__(parent, own)
+        self.output = self.add_parameter(
+            "output",
+            label="Output",
+            get_cmd=f"OUTPUT{own[2:]}:STATE?",
+            get_parser=_flag,
+            set_cmd=lambda on: parent.switch(own, on=on),
+            vals=Bool(),
+            docstring="Whether it is on; it can only be switched on when a burst is loaded.",
+        )
+        for key, words, unit, label in (
+            ("amplitude", "VOLT", "V", "Amplitude into 50 Ohm"),
+            ("offset", "VOLT:OFFS", "V", "Offset into 50 Ohm"),
+            ("frequency", "FREQ:FIX", "Hz", "How often the whole memory would be read"),
+        ):
+            self.add_parameter(
+                key, label=label, unit=unit, get_cmd=f"SOUR{own[2:]}:{words}?", get_parser=float, set_cmd=False
+            )
+
+
+def _flag(answer: str) -> bool:
+    """Servers have said ON and 1."""
+    return answer.upper() in ("ON", "1")
