@@ -23,8 +23,8 @@ from drivers.transport import TrafficLog
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.compiled import CompiledShot
-from labrhel.config.station import StationDocument
-from labrhel.errors import InstrumentError, LabrhelError, LimitError, ProgramError
+from labrhel.config.station import PortSection, StationDocument
+from labrhel.errors import ConfigurationError, InstrumentError, LabrhelError, LimitError, ProgramError
 from labrhel.interfaces import Model
 from labrhel.program import Rest
 from labrhel.readings import together
@@ -53,6 +53,7 @@ class BenchRig:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        _check_shared(document)
         self.capabilities = capabilities_of(document, instruments, model, step, name)
         self._station, self._instruments = document.station.rig, instruments
         self._step, self._clock, self._sleep = step * model.time_unit, clock, sleep
@@ -165,16 +166,21 @@ class BenchRig:
         return Capture(shot, passes, len(shot.passes))
 
     def _load(self, shot: CompiledShot) -> None:
-        """Upload what every output plays; outputs that play nothing idle."""
-        bursts: dict[str, dict[str, Burst]] = {name: {} for name in self._generators}
+        """Upload what every output plays, the sum of what its ports play; outputs that play nothing idle."""
+        volts: dict[str, Array] = {}
         for name, section in self._station.ports.items():
             parts = []
             for item in shot.passes:
                 played = item.played.get(name)
                 silence = np.full(item.steps, section.safe)
                 parts.append(silence if played is None else played.samples.values / section.gain)
-            box, _, own = section.terminal.partition(".")
             samples = np.concatenate([[section.safe], *parts, [section.safe]])
+            shared = volts.get(section.terminal)
+            volts[section.terminal] = samples if shared is None else shared + (samples - section.safe)
+        bursts: dict[str, dict[str, Burst]] = {name: {} for name in self._generators}
+        for name, section in self._station.ports.items():
+            box, _, own = section.terminal.partition(".")
+            samples = volts[section.terminal]
             low, high = float(samples.min()), float(samples.max())
             if not (section.limits[0] <= low and high <= section.limits[1]):  # not a number is refused, too
                 raise LimitError(
@@ -265,6 +271,18 @@ def _at_once(actions: Sequence[Callable[[], None]]) -> None:
     """Do all, each in a thread of its own, since one may wait for its wire; then raise the first failure."""
     with ThreadPoolExecutor(max(1, len(actions))) as pool:
         _all([pool.submit(action).result for action in actions])
+
+
+def _check_shared(document: StationDocument) -> None:
+    """Ports of one output are added: they have one safe voltage and one delay.  Raises ConfigurationError."""
+    first: dict[str, tuple[str, PortSection]] = {}
+    for name, section in document.station.rig.ports.items():
+        other, known = first.setdefault(section.terminal, (name, section))
+        if (section.safe, section.delay) != (known.safe, known.delay):
+            with document.at("rig", "ports", name):
+                raise ConfigurationError(
+                    f"{other} and {name} share {section.terminal}: give them the same safe voltage and delay"
+                )
 
 
 def _all(actions: Iterable[Callable[[], None]]) -> None:

@@ -40,7 +40,7 @@ def station_of(bench: Bench) -> dict[str, Any]:
         "rig": {
             "trigger": _trigger(spec, wiring),
             "ring_down": 0.0 if math.isinf(bench.speed) else spec.ring_down / bench.speed,
-            "ports": {item.port: _port(spec, wiring, item) for item in wiring.drives},
+            "ports": _ports(spec, wiring, bench.model),
             "channels": _channels(spec),
             **({"knobs": knobs} if knobs else {}),
         },
@@ -79,6 +79,18 @@ def _trigger(spec: BenchSpec, wiring: Wiring) -> dict[str, Any]:
         if entry_of(spec.instruments[box].kind).plays:  # its own generators start it
             seen[box] = {"terminal": "generator", "level": _TRIGGER_LEVEL, "delay": 0.0}
     return {"fired_by": boxes[0] if boxes else "", "seen_by": seen}
+
+
+def _ports(spec: BenchSpec, wiring: Wiring, model: Simulable) -> dict[str, Any]:
+    """Ports with a lead; and inputs without one, which enter as a force where that has a lead."""
+    ports = {item.port: _port(spec, wiring, item) for item in wiring.drives}
+    weights = model.parameters["input"].nominal if "input" in model.parameters else np.zeros((model.size, 0))
+    for name, column in zip(model.inputs, np.transpose(weights), strict=False):
+        forces = [f"f{index + 1}" for index in np.flatnonzero(column)]
+        if name not in ports and len(forces) == 1 and forces[0] in ports:
+            force = ports[forces[0]]
+            ports[name] = force | {"gain": force["gain"] / float(column[int(forces[0][1:]) - 1])}
+    return ports
 
 
 def _port(spec: BenchSpec, wiring: Wiring, item: Drive) -> dict[str, Any]:

@@ -115,9 +115,7 @@ class RedPitaya(Scpi):
         return None
 
     @command("SOUR:TRIG:INT")
-    def _fire_both(
-        self, suffixes: tuple[int, ...], words: list[bytes]
-    ) -> Answer:
+    def _fire_both(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         # Before SOUR#:TRIG:INT, which would match it, too.
         self._generators.trigger_enabled(self._world.clock.now())
         return None

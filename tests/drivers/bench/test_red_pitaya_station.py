@@ -1,0 +1,114 @@
+"""One box as a whole bench: the station red_pitaya, over a real socket, generators, inputs and levels at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_cases import gradient, shoot
+
+from labrhel import plugins, session
+from labrhel.config.station import load_station
+from labrhel.errors import ConfigurationError, LimitError
+from labrhel.experiment import Experiment, load_experiment
+from labrhel.learning.checking import compare
+from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.waveform import Waveform
+from simbackend.bench import Bench, station_text, virtual_bench
+
+
+@contextmanager
+def opened(folder: Path, *changes: tuple[str, str], steps: int | None = None) -> Iterator[tuple[Bench, Experiment]]:
+    with virtual_bench("red_pitaya") as bench:
+        text = station_text(bench)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        file = folder / "station.yaml"
+        file.write_text(text, encoding="utf-8")
+        experiment = load_experiment("red_pitaya", rig_url=f"bench:{file}", steps=steps)
+        try:
+            yield bench, experiment
+        finally:
+            experiment.rig.close()
+
+
+def drive(experiment: Experiment, ports: dict[str, float], steps: int = 300) -> ShotProgram:
+    dt = experiment.task.step
+    shape = np.sin(0.08 * dt * np.arange(steps)) * np.hanning(steps)
+    roles = {"u1": Role.INPUT, "f1": Role.NUDGE, "f2": Role.NUDGE}
+    drives = tuple(Drive(port, Waveform.of(size * shape, dt), roles[port]) for port, size in ports.items())
+    return ShotProgram(dt, Rest(), (Pass(steps, drives, Acquire(("q1", "q2"))),))
+
+
+def positions(experiment: Experiment, ports: dict[str, float]) -> np.ndarray:
+    traces = shoot(experiment, drive(experiment, ports)).last.traces
+    return np.stack([traces[name].values[0] for name in ("q1", "q2")])
+
+
+def outputs(bench: Bench) -> list[float]:
+    with bench.clock.lock:
+        now = bench.clock.now()
+        return [float(bench.world.output(f"pitaya.ch{number}").at(now)) for number in (1, 2)]
+
+
+@pytest.mark.slow
+def test_the_gradient_over_the_wire_is_the_exact_one(tmp_path: Path) -> None:
+    with opened(tmp_path) as (bench, experiment):
+        found = gradient(experiment)
+        problem = experiment.problem
+        theta = problem.theta(problem.parameters.flat())
+        achieved = theta | experiment.rig.configure({name: theta[name] for name in ("stiffness", "coupling")})
+        exact = plugins.exact_gradient(experiment.model_kind)
+        loss, expected = exact(problem.task, problem.train, achieved)
+        assert found.loss == pytest.approx(loss, rel=0.02)
+        for name in ("stiffness", "coupling"):
+            cosine, error = compare(found.values[name].ravel(), expected[name].ravel())
+            print(f"{name}: cosine {cosine:.6f}, error {error:.3f}")
+            assert cosine > 0.99 and error < 0.1
+        assert found.retrace_error < 0.02
+        assert outputs(bench) == [0.0, 0.0]
+
+
+@pytest.mark.slow
+def test_it_trains(tmp_path: Path) -> None:
+    with opened(tmp_path, steps=6) as (bench, experiment):
+        over_the_wire = session.start(experiment, tmp_path / "runs", lambda published: None)
+        assert outputs(bench) == [0.0, 0.0]
+    simulated = session.start(load_experiment("red_pitaya", steps=6), tmp_path / "sim", lambda published: None)
+    before, after = over_the_wire.losses[0], over_the_wire.losses[-1]
+    assert after < 0.8 * before
+    assert after == pytest.approx(simulated.losses[-1], rel=0.05)
+
+
+def test_ports_that_share_an_output_are_added(tmp_path: Path) -> None:
+    with opened(tmp_path) as (_, experiment):
+        both = positions(experiment, {"u1": 0.003, "f1": 0.002, "f2": 0.001})
+        one = positions(experiment, {"f1": 0.005, "f2": 0.001})
+        assert np.ptp(both[0]) > 0.2
+        assert np.abs(both - one).max() < 5e-3  # V; 0.3 mV of noise, a code of the output
+        with pytest.raises(LimitError, match=r"pitaya\.ch1 would get .* nothing was sent"):
+            positions(experiment, {"u1": 0.015, "f1": 0.015})
+
+
+def test_shots_repeat_although_the_trigger_falls_between_samples_by_chance(tmp_path: Path) -> None:
+    with opened(tmp_path) as (_, experiment):
+        shots = [positions(experiment, {"u1": 0.005}) for _ in range(5)]
+    assert np.ptp(shots[0]) > 0.3
+    assert max(np.abs(other - shots[0]).max() for other in shots) < 4e-3
+
+
+def test_the_station_file_names_its_own_generators_as_the_trigger(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        rig = load_station(tmp_path / "station.yaml").station.rig
+        assert rig.trigger.fired_by == "pitaya" and rig.trigger.seen_by["pitaya"].terminal == "generator"
+        assert rig.ports["u1"].terminal == rig.ports["f1"].terminal == "pitaya.ch1"
+        assert rig.knobs["stiffness"].limits == [0.0, 1.8]
+
+
+def test_ports_that_share_an_output_have_one_safe_voltage(tmp_path: Path) -> None:
+    change = ("    u1:\n      terminal: pitaya.ch1\n", "    u1:\n      terminal: pitaya.ch1\n      safe: 0.5\n")
+    with pytest.raises(ConfigurationError, match=r"share pitaya\.ch1") as caught, opened(tmp_path, change):
+        pass
+    assert "station.yaml" in str(caught.value)
