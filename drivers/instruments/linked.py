@@ -2,7 +2,7 @@
 
 Commands go out together with the question for errors, so a refusal is known at once.  After every recovery of the link
 the instrument is asked whether it still has what it was given: one that has restarted has lost it, and says so before
-anything else is sent.  `make_safe` waits 30 ms for whoever holds the link, then interrupts.
+anything else is sent.  `make_safe` waits 10 ms for whoever holds the link, then interrupts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from labrhel.errors import ConfigurationError, InstrumentError, LimitError, Tran
 
 Range = tuple[float, float]
 Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
-_PATIENCE = 0.03  # s that `make_safe` leaves to a running exchange
+_PATIENCE = 0.01  # s that `make_safe` leaves to a running exchange
 _TRIES = 3
 _MOST_ERRORS = 30  # longer than any queue
 
@@ -40,6 +40,7 @@ class LinkedInstrument(Instrument):
         self.link = open_link(address, **link)
         self.identity = self.link.identity
         self._mendings = 0
+        self._making_safe = threading.Lock()  # two at once would interrupt each other, again and again
         self._remembers: dict[str, str] = {}
         try:
             if not re.search(expected, self.identity, re.IGNORECASE):
@@ -57,20 +58,21 @@ class LinkedInstrument(Instrument):
         """Bring every output to its safe level, whatever else is going on; raises if that is not certain."""
         if not self._is_open():
             return
-        for tries_left in reversed(range(_TRIES)):
-            interruption = threading.Timer(_PATIENCE, self.link.interrupt)
-            interruption.start()
-            try:
-                with self.link.exclusive():
+        with self._making_safe:
+            for tries_left in reversed(range(_TRIES)):
+                interruption = threading.Timer(_PATIENCE, self.link.interrupt)
+                interruption.start()
+                try:
+                    with self.link.exclusive():
+                        interruption.cancel()
+                        self._forget()
+                        self._make_safe()
+                    return
+                except (TransportError, InstrumentError):  # also: what an interrupted exchange left, a restart
+                    if not tries_left:
+                        raise
+                finally:
                     interruption.cancel()
-                    self._forget()
-                    self._make_safe()
-                return
-            except (TransportError, InstrumentError):  # also: what an interrupted exchange left, a restart
-                if not tries_left:
-                    raise
-            finally:
-                interruption.cancel()
 
     def close(self) -> None:
         """Make safe and give the link back; harmless twice."""

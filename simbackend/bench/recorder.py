@@ -107,15 +107,23 @@ class Recorder:
         end = self._trigger + setup.after
         if now < end:
             return State.TRIGGERED
-        self._count += 1
-        signals = {item: self._world.signal(item, end, self.corners.get(item, 0.0)) for item in self._inputs}
-        self.record = Record(self._count, self._trigger, signals)
-        self.stop()
+        self._keep(self._trigger, end)
         return State.STOPPED
+
+    def keep_latest(self, setup: Setup) -> None:
+        """A record that ends now, with no trigger."""
+        now = self._world.clock.now()
+        self._keep(now - setup.after, now)
 
     def complete(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Wait for the trigger and the end of the record."""
         self._world.clock.wait_for(lambda: self.poll() is State.STOPPED or cancelled())
+
+    def _keep(self, trigger: float, end: float) -> None:
+        self._count += 1
+        signals = {item: self._world.signal(item, end, self.corners.get(item, 0.0)) for item in self._inputs}
+        self.record = Record(self._count, trigger, signals)
+        self.stop()
 
     def _search(self, setup: Setup, ready: float, now: float) -> float | None:
         if setup.source in self._inputs:

@@ -169,11 +169,8 @@ class RigolDS1000Z(Scpi):
 
     def _free_run(self) -> None:
         """A record that ends now, with no trigger."""
-        setup = self._setup()
         self._codes.clear()
-        self._recorder.arm(Setup("", 0.0, rising=True, before=setup.before, after=setup.after))
-        self._recorder.force()
-        self._recorder.complete()
+        self._recorder.keep_latest(self._setup())
 
     def _record(self) -> Record:
         self._recorder.poll()
