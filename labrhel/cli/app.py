@@ -149,6 +149,28 @@ def export(
     inspecting.export(run, root, file)
 
 
+@app.command()
+def devices(
+    station: Annotated[
+        str | None, typer.Argument(metavar="[STATION]", help="A station file, whose instruments are asked.")
+    ] = None,
+    ask: Annotated[
+        list[str] | None, typer.Option("--ask", metavar="ADDRESS", help="Ask this one, too; may be given again.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(metavar="S", help="How long each may take to answer.")] = 1.0,
+) -> None:
+    """List what is reachable, and what it says it is: VISA resources, serial ports, instruments and boards.
+
+    Only what the station file or --ask names is asked (*IDN?, nothing else); nothing is written to a serial port that
+    nobody named.  What another program uses is left alone.  Exit status 1 if one that was asked does not answer, or is
+    not what the station file says.
+    """
+    from labrhel.cli import finding
+
+    if not finding.show(station, ask or [], timeout):
+        raise typer.Exit(1)
+
+
 @app.command("estop")
 def emergency_stop() -> None:
     """Bring every rig of this machine to its safe state, now, and keep it there until `labrhel reset`.

@@ -1,0 +1,138 @@
+"""What is reachable: VISA resources, serial ports, and the instruments and boards that somebody names.
+
+Listing asks the operating system and, for network instruments, the network (VXI-11 discovery of pyvisa-py); it opens
+no device.  An instrument that is named is asked *IDN? and nothing else, through a link of its own, under its lease.
+A board that is named is asked for its gateware; that opens a session on it, so a host of another machine that uses it
+finds it taken.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from drivers.fpga.board import FpgaBoard
+from drivers.instruments import KINDS
+from drivers.transport import Lease, canonical_address, open_framed_link, open_link
+from labrhel.config.station import StationDocument
+from labrhel.devices import Device, State
+from labrhel.errors import ConfigurationError, TransportError
+
+IDENTITIES = {
+    "keysight_33600": r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]",
+    "rigol_ds1000z": r"rigol[^,]*,\s*(DS|MSO)1\d\d\dZ",
+    "infiniivision": r"(agilent|keysight)[^,]*,\s*[DM]SO-?X",
+    "e36300": r"keysight[^,]*,\s*E363\d\dA",
+    "qdac2": r"qdevil[^,]*,\s*QDAC-II",
+    "red_pitaya": r"redpitaya",
+}
+"""What instruments say that the drivers fit, by kind."""
+_TERMINATORS = {"red_pitaya": ("\r\n", "\n")}
+_USUAL = ("\n", "\r\n")  # servers that wait for the second do not see the end of the first
+_AT_ONCE = 8
+_HOLDER = re.compile(r"in use by (?:process (\d+)(.*)|(.*)): stop that")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    address: str
+    name: str = ""
+    kind: str = ""
+
+
+def find(station: StationDocument | None, ask: Sequence[str], timeout: float) -> Iterator[Device]:
+    """A `labrhel.devices.Finder`."""
+    wanted = [_Wanted(place) for place in ask]
+    if station is not None:
+        sections = station.station.instruments.items()
+        wanted = [*(_Wanted(item.address, name, item.kind) for name, item in sections), *wanted]
+    known = set()
+    for item in wanted:
+        if station is not None and item.name:
+            with station.at("instruments", item.name):
+                known.add(canonical_address(item.address))
+        else:
+            known.add(canonical_address(item.address))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(lambda item: _asked(item, timeout), wanted)
+    for device in (*_resources(), *_ports()):
+        place = device.address
+        with suppress(ConfigurationError):
+            place = canonical_address(place)
+        if place not in known:
+            known.add(place)
+            yield device
+
+
+def driver_of(identity: str) -> str:
+    """The kind whose driver fits what an instrument says; empty if there is none."""
+    fits = (kind for kind in KINDS if kind in IDENTITIES and re.search(IDENTITIES[kind], identity, re.IGNORECASE))
+    return next(fits, "")
+
+
+def _asked(item: _Wanted, timeout: float) -> Device:
+    try:
+        Lease(item.address).close()
+    except TransportError as error:
+        found = _HOLDER.search(str(error))
+        holder = "another process" if found is None else f"PID {found[1]}{found[2]}" if found[1] else found[3]
+        return Device(item.address, State.IN_USE, item.name, driver=item.kind, note=f"in use by {holder}")
+    try:
+        identity = _board(item.address, timeout) if "://" in item.address else _instrument(item, timeout)
+    except ConfigurationError as error:  # of a board that is none of ours
+        return Device(item.address, State.FAULTY, item.name, driver=item.kind, note=str(error))
+    except TransportError as error:
+        why = error.__cause__ or error
+        note = f"does not answer ({why}): is it on, and is the address right?"
+        return Device(item.address, State.FAULTY, item.name, driver=item.kind, note=note)
+    if "://" in item.address:
+        return Device(item.address, State.ANSWERS, item.name, identity, "fpga")
+    if not (identity and identity.isascii() and identity.isprintable()):
+        note = f"answers {identity[:60]!r}, which is no text: is it another device, or another baud rate?"
+        return Device(item.address, State.FAULTY, item.name, driver=item.kind, note=note)
+    driver = driver_of(identity)
+    if item.kind in IDENTITIES and driver != item.kind:
+        note = f"this is no {item.kind}: correct the address, or the type in the station file"
+        return Device(item.address, State.FAULTY, item.name, identity, driver, note)
+    return Device(item.address, State.ANSWERS, item.name, identity, driver, "" if driver else "no driver fits")
+
+
+def _instrument(item: _Wanted, timeout: float) -> str:
+    endings = _TERMINATORS.get(item.kind, _USUAL)
+    is_stream = item.address.upper().endswith("::SOCKET") or item.address.upper().startswith("ASRL")
+    for place, ending in enumerate(endings if is_stream else endings[:1]):
+        try:
+            with open_link(item.address, timeout=timeout, patience=timeout, retries=0, terminator=ending) as link:
+                return link.identity.strip()
+        except TransportError:
+            if not is_stream or place == len(endings) - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _board(where: str, timeout: float) -> str:
+    with open_framed_link(where, timeout=timeout, patience=timeout) as link:
+        build = FpgaBoard(link).build
+    return f"labrhel board, {build.units} units, gateware {build.gateware:08x}"
+
+
+def _resources() -> Iterator[Device]:
+    import pyvisa
+
+    with warnings.catch_warnings(), suppress(Exception):  # backends fail in ways of their own where they have nothing
+        warnings.simplefilter("ignore")
+        for place in pyvisa.ResourceManager("@py").list_resources():
+            if not place.startswith("ASRL"):
+                yield Device(place, State.LISTED, note="not asked; --ask asks it")
+
+
+def _ports() -> Iterator[Device]:
+    from serial.tools import list_ports
+
+    for port in list_ports.comports():
+        words = f"serial port, {port.description}" if port.description not in ("", "n/a") else "serial port"
+        yield Device(f"ASRL{port.device}::INSTR", State.LISTED, note=f"{words}; not asked; --ask writes to it")
