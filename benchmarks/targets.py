@@ -1,6 +1,6 @@
 """Every figure the project promises, at full counts, as one table: `make targets`.
 
-    python -m benchmarks.targets [--kills N] [--rigs N]
+    python -m benchmarks.targets [--kills N] [--rigs N] [--faults N]
 
 Accuracy and crash safety are judged; speeds are printed beside their targets and judged as well, but on a shared
 machine a miss may only mean that somebody else was busy.  Exit status 1 if anything is missed.
@@ -20,6 +20,7 @@ from statistics import median
 
 from benchmarks import (
     basic_motions,
+    bench_overhead,
     bench_training,
     deep_layer,
     dense_speed,
@@ -29,6 +30,7 @@ from benchmarks import (
     hru_memory,
     hru_speed,
     link_rate,
+    stop_latency,
     telemetry,
 )
 from benchmarks.figure import Figure, print_table
@@ -36,8 +38,14 @@ from labrhel import session
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import load_experiment
 
-TESTS = Path(__file__).parent.parent / "tests" / "labrhel"
-KILL_TESTS = ("test_kill.py", "test_session.py")
+TESTS = Path(__file__).parent.parent / "tests"
+KILL_TESTS = ("labrhel/test_kill.py", "labrhel/test_session.py")
+FAULT_TESTS = (
+    "drivers/transport/test_link_faults.py",
+    "drivers/transport/test_framed.py",
+    "drivers/fpga/test_fpga_faults.py",
+    "drivers/bench/test_rig_faults.py",
+)
 
 
 def silverbox(root: Path) -> Iterator[Figure]:
@@ -64,14 +72,32 @@ def coupled_oscillators(root: Path) -> Iterator[Figure]:
     yield Figure("six-oscillator example lowers its loss >= 100-fold", f"{factor:.0f}-fold", factor >= 100)
 
 
+def passed(file: str, target: str, only: str = "", **counts: int) -> Figure:
+    """A file of tests at full counts, which are given as environment variables."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / file)]
+    command += ["-k", only] if only else []
+    environment = os.environ | {name: str(count) for name, count in counts.items()}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    words = (answer.stdout.strip().splitlines() or ["nothing was run"])[-1]
+    return Figure(f"{target} ({Path(file).name})", words, answer.returncode == 0)
+
+
 def kills(count: int) -> Iterator[Figure]:
     """Kill -9 at random instants, of a recorder and of whole runs."""
-    environment = os.environ | {"LABRHEL_KILLS": str(count)}
-    for name in KILL_TESTS:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "kill", str(TESTS / name)]
-        answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        words = answer.stdout.strip().splitlines()[-1]
-        yield Figure(f"{count} kills -9: nothing acknowledged lost, same bits ({name})", words, answer.returncode == 0)
+    for file in KILL_TESTS:
+        yield passed(file, f"{count} kills -9: nothing acknowledged lost, same bits", "kill", LABRHEL_KILLS=count)
+
+
+def wires(faults: int, reads: int) -> Iterator[Figure]:
+    """Links, boards and whole rigs under faults; shared instruments; drivers with bugs."""
+    yield passed(
+        "drivers/transport/test_link.py", f"{reads} reads by two threads, and by two processes: no wrong answer",
+        "two_threads or two_processes", LABRHEL_READS=reads,
+    )  # fmt: skip
+    for file in FAULT_TESTS:
+        yield passed(file, f"{faults} faults of each kind: no silent wrong value, outputs safe", LABRHEL_FAULTS=faults)
+    yield passed("labrhel/conformance/test_seeded_bugs.py", "the conformance kit finds every seeded bug of a driver")
+    yield passed("drivers/bench/test_bench_conformance.py", "... and passes a healthy bench, and finds its wiring bugs")
 
 
 def start_up() -> Iterator[Figure]:
@@ -84,7 +110,7 @@ def start_up() -> Iterator[Figure]:
     yield Figure("labrhel --help in < 0.3 s", f"{median(times):.2f} s", median(times) < 0.3)
 
 
-def all_figures(rigs: int, count: int) -> Iterator[Figure]:
+def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     """Everything, cheap things first."""
     yield from gradient_accuracy.targets(rigs)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +123,10 @@ def all_figures(rigs: int, count: int) -> Iterator[Figure]:
     yield from start_up()
     yield from executor_overhead.targets()
     yield from telemetry.targets()
+    yield from bench_overhead.targets()
+    yield from stop_latency.targets()
     yield from kills(count)
+    yield from wires(faults, reads=10_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,8 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Every figure the project promises.")
     parser.add_argument("--rigs", type=int, default=40, help="random lossy rigs")
     parser.add_argument("--kills", type=int, default=200, help="kills of each kind")
+    parser.add_argument("--faults", type=int, default=1000, help="faults of each kind")
     options = parser.parse_args(arguments)
-    return 0 if print_table(all_figures(options.rigs, options.kills)) else 1
+    return 0 if print_table(all_figures(options.rigs, options.kills, options.faults)) else 1
 
 
 if __name__ == "__main__":

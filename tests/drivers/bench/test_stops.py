@@ -1,0 +1,70 @@
+"""Made safe while it is in use: nothing goes on, whichever thread or process asked for it, and whenever."""
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_cases import drive, opened, volts
+
+from benchmarks import stop_latency
+from drivers.transport import Direction, read_traffic
+from labrhel.compile import compile
+from labrhel.errors import LabrhelError
+
+
+def test_shots_that_were_still_to_come_are_not_fired(tmp_path: Path) -> None:
+    file, random_ = tmp_path / "wires.jsonl", random.Random(1)
+    with opened(tmp_path, settings=f"?traffic={file}") as (bench, experiment):
+        rig = experiment.rig
+        shot = compile(drive(experiment, 0.5, steps=60), rig.capabilities)
+        periods = []
+        for _ in range(12):
+            failures: list[LabrhelError] = []
+
+            def run(failures: list[LabrhelError] = failures) -> None:
+                try:
+                    rig.configure({"coupling": np.full(15, 0.2)})
+                    rig.run([shot] * 1000)
+                except LabrhelError as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            time.sleep(random_.uniform(0.02, 0.2))
+            rig.make_safe()
+            safe = time.monotonic()
+            thread.join(20)
+            assert not thread.is_alive()
+            assert len(failures) == 1
+            periods.append((safe, time.monotonic()))
+            with bench.clock.lock:
+                now = bench.clock.now()
+                assert [bench.world.output(f"bias.ch{number}").at(now) for number in range(1, 16)] == [0.0] * 15
+            assert volts(bench) == [0.0] * 8
+        assert isinstance(rig.run([shot])[0].last.traces["q1"].values, np.ndarray)  # and works again
+    fired = [
+        piece.monotonic
+        for piece in read_traffic(file)
+        if piece.direction is Direction.SENT and piece.data.startswith(b"*TRG")
+    ]
+    assert len(fired) > 12
+    assert not [moment for moment in fired for begin, end in periods if begin < moment < end]
+
+
+def test_what_was_made_safe_once_may_run_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as (_, experiment):
+        rig = experiment.rig
+        shot = compile(drive(experiment, 0.5, steps=60), rig.capabilities)
+        rig.make_safe()
+        rig.make_safe()
+        assert len(rig.run([shot, shot])) == 2
+
+
+@pytest.mark.slow
+def test_an_emergency_stop_ends_a_running_shot_in_real_time() -> None:
+    seconds = stop_latency.stops(4)
+    print("emergency stops [s]:", seconds)
+    assert max(seconds) < 1.0  # 50 ms on quiet cores: `make targets` judges that; the shots would play on for 2 s
