@@ -88,8 +88,8 @@ def _ports(spec: BenchSpec, wiring: Wiring, model: Simulable) -> dict[str, Any]:
     for name, column in zip(model.inputs, np.transpose(weights), strict=False):
         forces = [f"f{index + 1}" for index in np.flatnonzero(column)]
         if name not in ports and len(forces) == 1 and forces[0] in ports:
-            force = ports[forces[0]]
-            ports[name] = force | {"gain": force["gain"] / float(column[int(forces[0][1:]) - 1])}
+            force, weight = ports[forces[0]], float(column[int(forces[0][1:]) - 1])
+            ports[name] = force | {"gain": force["gain"] / weight, "limits": list(force["limits"])}
     return ports
 
 
