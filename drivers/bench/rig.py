@@ -202,9 +202,9 @@ class BenchRig:
             seen = station.trigger.seen_by[box]
             self._digitizers[box].prepare(self._window(box, terminals, length), seen.terminal, seen.level)
         self._sleep(max(0.0, self._moved + rest - self._clock()))
-        for box, generator in self._generators.items():
-            if box != fired_by:
-                generator.arm(source="external")
+        playing = {section.terminal.partition(".")[0] for section in station.ports.values()}
+        for box in sorted(playing - {fired_by}):
+            self._generators[box].arm(source="external")
         self._generators[fired_by].arm(source="software")
         for box in boxes:
             self._digitizers[box].arm()

@@ -47,8 +47,8 @@ class Samples:
 
     @property
     def text(self) -> str:
-        """The samples as they are sent."""
-        return ",".join(np.char.mod("%.6f", self.codes / FULL))
+        """The samples as they are sent: five places are exact to the code, and what the server's examples send."""
+        return ",".join(np.char.mod("%.5f", self.codes / FULL))
 
     @property
     def played(self) -> Array:

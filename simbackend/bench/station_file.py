@@ -70,12 +70,13 @@ def _trigger(spec: BenchSpec, wiring: Wiring) -> dict[str, Any]:
         if isinstance(item, Line):
             box, _, own = terminal.partition(".")
             seen[box] = {"terminal": own, "level": _TRIGGER_LEVEL, "delay": item.delay}
+    seeing = {terminal.partition(".")[0] for terminal in wiring.senses}
     for _, into, delay in wiring.triggers:
         box = into.partition(".")[0]
-        if not entry_of(spec.instruments[box].kind).plays:
+        if box in seeing or not entry_of(spec.instruments[box].kind).plays:
             seen[box] = {"terminal": "external", "level": _TRIGGER_LEVEL, "delay": delay}
     boxes = [line.partition(".")[0] for line in lines] or [item.terminal.partition(".")[0] for item in wiring.drives]
-    for box in {terminal.partition(".")[0] for terminal in wiring.senses} - set(seen):
+    for box in seeing - set(seen):
         if entry_of(spec.instruments[box].kind).plays:  # its own generators start it
             seen[box] = {"terminal": "generator", "level": _TRIGGER_LEVEL, "delay": 0.0}
     return {"fired_by": boxes[0] if boxes else "", "seen_by": seen}
