@@ -90,9 +90,13 @@ def make_all_safe(instruments: dict[str, InstrumentSection]) -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Wait at the pipe; 0 if the owner released the bench, or everything could be made safe."""
+    try:
+        document = load_station(Path(arguments[0]))  # at once: the file may go before its owner does
+    except LabrhelError as error:
+        print(f"guardian: {error}; it cannot make the bench safe", file=sys.stderr)
+        return 3
     import drivers.instruments  # noqa: F401  (half a second that must not be lost when it matters)
 
-    document = load_station(Path(arguments[0]))
     if sys.stdin.buffer.read().endswith(_RELEASED):
         return 0
     problems = make_all_safe(document.station.instruments)

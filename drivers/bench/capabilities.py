@@ -53,7 +53,17 @@ def capabilities_of(
         with document.at("rig", "channels", channel):
             _known(channel, seen, "channel")
             seen_by = inputs_of(instruments, section.terminal)
+            _check_select(instruments, section)
             channels.append(_channel(channel, section, seen_by, station.oversampling, master))
+    for group, names in enumerate(station.safe_order):
+        for item in names:
+            with document.at("rig", "safe_order", group):
+                _known(item, tuple(instruments), "instrument")
+    for box, item in station.trigger.seen_by.items():
+        with document.at("rig", "trigger", "seen_by", box):
+            _known(box, tuple(instruments), "instrument")
+            if item.fiducial:
+                inputs_of(instruments, f"{box}.{item.terminal}")
     for knob, section in station.knobs.items():
         with document.at("rig", "knobs", knob):
             _known(knob, tuple(model.parameters), "parameter")
@@ -118,6 +128,13 @@ def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: 
     return Channel(name, Kind.POSITION, timing=Timing(box, box), converter=converter, noise=noise)
 
 
+def _check_select(instruments: Mapping[str, Instrument], section: ChannelSection) -> None:
+    for terminal, volts in section.select.items():
+        low, high = levels_of(instruments, terminal)
+        if not low <= volts <= high:
+            raise ConfigurationError(f"select: {terminal} reaches [{low:g}, {high:g}] V, not {volts:g} V")
+
+
 def _knob(name: str, section: KnobSection, model: Model, instruments: Mapping[str, Instrument], settle: float) -> Knob:
     spec = model.parameters[name]
     if int(np.prod(spec.shape)) != len(section.terminals):
@@ -133,7 +150,9 @@ def _knob(name: str, section: KnobSection, model: Model, instruments: Mapping[st
                 f"[{reach[0]:g}, {reach[1]:g}] V"
             )
     ends = sorted(section.at_zero + _gain(section.per_volt) * end for end in (low, high))
-    return Knob(name, spec.shape, spec.unit, Limits(*ends), settle=settle, reads_back=True)
+    coarsest = max(getattr(_source(instruments, terminal), "resolution", 0.0) for terminal in section.terminals)
+    resolution = abs(section.per_volt) * coarsest
+    return Knob(name, spec.shape, spec.unit, Limits(*ends), resolution=resolution, settle=settle, reads_back=True)
 
 
 def outputs_of(instruments: Mapping[str, Instrument], terminal: str) -> OutputSpec:
@@ -150,8 +169,11 @@ def inputs_of(instruments: Mapping[str, Instrument], terminal: str) -> InputSpec
 
 def levels_of(instruments: Mapping[str, Instrument], terminal: str) -> tuple[float, float]:
     """The range of the level INSTRUMENT.TERMINAL [V]."""
-    box, own = _box(instruments, terminal, LevelSource, "a source of levels")
-    return _terminal(box.levels, own, terminal)
+    return _terminal(_source(instruments, terminal).levels, terminal.partition(".")[2], terminal)
+
+
+def _source(instruments: Mapping[str, Instrument], terminal: str) -> LevelSource:
+    return _box(instruments, terminal, LevelSource, "a source of levels")[0]
 
 
 def _box(instruments: Mapping[str, Instrument], terminal: str, role: type[T], words: str) -> tuple[T, str]:

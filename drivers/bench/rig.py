@@ -15,22 +15,22 @@ from contextlib import suppress
 
 import numpy as np
 
+from drivers.bench.bursts import bursts_of, check_shared
 from drivers.bench.capabilities import capabilities_of
-from drivers.bench.readings import at_kicks
+from drivers.bench.views import Eyes, View, check_views, views_of
 from drivers.guardian import Guardian
-from drivers.roles import Burst, Digitizer, Generator, Instrument, LevelSource, Record, Window
+from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
 from labrhel.arrays import Array, Arrays
-from labrhel.capture import Capture, PassCapture, Trace
+from labrhel.capture import Capture, PassCapture
 from labrhel.compiled import CompiledShot
-from labrhel.config.station import PortSection, StationDocument
-from labrhel.errors import ConfigurationError, InstrumentError, LabrhelError, LimitError, ProgramError
+from labrhel.config.station import StationDocument
+from labrhel.errors import InstrumentError, LabrhelError, LimitError, ProgramError
 from labrhel.interfaces import Model
 from labrhel.program import Rest
 from labrhel.readings import together
 
 _PATIENCE = 5.0  # s beyond its length that a shot may take
-_MARGIN = 2.0  # steps that are recorded before the first and after the last kick
 
 
 class BenchRig:
@@ -53,15 +53,18 @@ class BenchRig:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        _check_shared(document)
+        check_shared(document)
+        check_views(document)
         self.capabilities = capabilities_of(document, instruments, model, step, name)
         self._station, self._instruments = document.station.rig, instruments
         self._step, self._clock, self._sleep = step * model.time_unit, clock, sleep
         self._generators = {key: item for key, item in instruments.items() if isinstance(item, Generator)}
         self._digitizers = {key: item for key, item in instruments.items() if isinstance(item, Digitizer)}
+        self._eyes = Eyes(self._station, self._digitizers, self._step)
         self._guardian, self._log = guardian, log
         self._levels: dict[str, dict[str, float]] = {}  # what was configured, by source
         self._made_safe = 0  # how often; what began before the last time must not go on
+        self._connected: dict[str, float] = {}  # levels of the switches
         self._restored = 0  # the last time after which the levels were turned back
         self._moved = clock()  # when an output moved last
 
@@ -120,14 +123,20 @@ class BenchRig:
         return [self._run_shot(shot, begun) for shot in shots]
 
     def make_safe(self) -> None:
-        """Every output to its safe level: generators first, then levels; all are tried, the first failure is raised.
+        """Every output to its safe level, in the station's `safe_order`; all are tried, the first failure is raised.
 
         The next `run` turns the knobs back to where they were configured.
         """
         self._made_safe += 1
-        levels = [item.make_safe for item in self._instruments.values() if isinstance(item, LevelSource)]
-        others = [item.make_safe for item in self._instruments.values() if not isinstance(item, LevelSource)]
-        _all([lambda: _at_once(others), lambda: _at_once(levels)])
+        self._connected = {}
+        _all([lambda group=group: _at_once([item.make_safe for item in group]) for group in self._in_safe_order()])
+
+    def _in_safe_order(self) -> list[list[Instrument]]:
+        """Groups one after the other, each at once: as the station says, then the other generators, then levels."""
+        named = [[self._instruments[name] for name in group] for group in self._station.safe_order]
+        others = [item for item in self._instruments.values() if not any(item in group for group in named)]
+        levels: list[Instrument] = [item for item in others if isinstance(item, LevelSource)]
+        return [*named, [item for item in others if item not in levels], levels]
 
     def _require_going_on(self, begun: int) -> None:
         if self._made_safe != begun:
@@ -156,51 +165,40 @@ class BenchRig:
             if self._restored != begun:
                 self._set_levels(self._levels)
                 self._restored = begun
-            self._load(shot)
+            for box, bursts in bursts_of(shot, self._station.ports, self._step).items():
+                self._generators[box].load(bursts)
             repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
         except BaseException:
             with suppress(LabrhelError):  # the first failure is what matters
                 self.make_safe()
             raise
         passes = tuple(together(readings) for readings in zip(*repeats, strict=True))
-        return Capture(shot, passes, len(shot.passes))
+        return Capture(shot, passes, len(shot.passes) * len(self._views(shot)))
 
-    def _load(self, shot: CompiledShot) -> None:
-        """Upload what every output plays, the sum of what its ports play; outputs that play nothing idle."""
-        volts: dict[str, Array] = {}
-        for name, section in self._station.ports.items():
-            parts = []
-            for item in shot.passes:
-                played = item.played.get(name)
-                silence = np.full(item.steps, section.safe)
-                parts.append(silence if played is None else played.samples.values / section.gain)
-            samples = np.concatenate([[section.safe], *parts, [section.safe]])
-            shared = volts.get(section.terminal)
-            volts[section.terminal] = samples if shared is None else shared + (samples - section.safe)
-        bursts: dict[str, dict[str, Burst]] = {name: {} for name in self._generators}
-        for name, section in self._station.ports.items():
-            box, _, own = section.terminal.partition(".")
-            samples = volts[section.terminal]
-            low, high = float(samples.min()), float(samples.max())
-            if not (section.limits[0] <= low and high <= section.limits[1]):  # not a number is refused, too
-                raise LimitError(
-                    f"{section.terminal} would get [{low:.4g}, {high:.4g}] V for {name}; allowed is "
-                    f"[{section.limits[0]:g}, {section.limits[1]:g}] V; nothing was sent"
-                )
-            bursts[box][own] = Burst(samples, 1 / self._step, section.safe)
-        for box, item in bursts.items():
-            if item:
-                self._generators[box].load(item)
+    def _views(self, shot: CompiledShot) -> list[View]:
+        read = [name for name in self._station.channels if any(name in item.acquire.channels for item in shot.passes)]
+        return views_of(self._station, read) or [View({}, ())]
 
     def _run_once(self, shot: CompiledShot, prepare: Rest, begun: int) -> list[PassCapture]:
+        """The shot, once for each view that it takes to see all channels."""
+        seen = [self._fire(shot, prepare, view, begun) for view in self._views(shot)]
+        return [
+            PassCapture({name: trace for part in parts for name, trace in part.traces.items()})
+            for parts in zip(*seen, strict=True)
+        ]
+
+    def _fire(self, shot: CompiledShot, prepare: Rest, view: View, begun: int) -> list[PassCapture]:
         station, fired_by = self._station, self._station.trigger.fired_by
         rest = max(station.ring_down, prepare.wait * self.capabilities.time_unit)
         length = self._step * sum(item.steps for item in shot.passes)
-        read = [name for name in station.channels if any(name in item.acquire.channels for item in shot.passes)]
-        boxes = self._watching(read)
-        for box, terminals in boxes.items():
+        if view.levels != self._connected:
+            self._connected = {}
+            self._set_levels(_by_box(view.levels))
+            self._connected = dict(view.levels)
+        boxes = self._eyes.terminals(view)
+        for box in boxes:
             seen = station.trigger.seen_by[box]
-            self._digitizers[box].prepare(self._window(box, terminals, length), seen.terminal, seen.level)
+            self._digitizers[box].prepare(self._eyes.window(box, view, length), seen.terminal, seen.level)
         self._sleep(max(0.0, self._moved + rest - self._clock()))
         playing = {section.terminal.partition(".")[0] for section in station.ports.values()}
         for box in sorted(playing - {fired_by}):
@@ -216,73 +214,22 @@ class BenchRig:
         for box, terminals in boxes.items():
             self._digitizers[box].wait(length + _PATIENCE)
             records |= {f"{box}.{own}": item for own, item in self._digitizers[box].read(terminals).items()}
-        return self._read(shot, records)
+        return self._eyes.read(shot, view, records)
 
-    def _watching(self, channels: Sequence[str]) -> dict[str, list[str]]:
-        boxes: dict[str, list[str]] = {}
-        for name in channels:
-            box, _, own = self._station.channels[name].terminal.partition(".")
-            boxes.setdefault(box, []).append(own)
-        return boxes
 
-    def _window(self, box: str, terminals: Sequence[str], length: float) -> Window:
-        inputs = self._digitizers[box].inputs
-        sections = {item.terminal: item for item in self._station.channels.values()}
-        wanted, duration = self._station.oversampling / self._step, length + 2 * _MARGIN * self._step
-        memory = min(inputs[own].memory for own in terminals)
-        possible = sorted(rate for rate in inputs[terminals[0]].rates if rate * duration <= memory)
-        if not possible or possible[-1] < 2.5 / self._step:
-            raise ProgramError(
-                f"{box} cannot record {duration:.3g} s at {2.5 / self._step:.3g} samples a second in its memory of "
-                f"{memory} samples; shorten the pass"
-            )
-        rate = next((rate for rate in possible if rate >= wanted), possible[-1])
-        ranges = {own: (sections[f"{box}.{own}"].range[0], sections[f"{box}.{own}"].range[1]) for own in terminals}
-        return Window(self._begin(box) - _MARGIN * self._step, duration, rate, ranges)
-
-    def _begin(self, box: str) -> float:
-        """When the first interval of a shot begins, seconds after `box` has seen the trigger: bursts begin idle."""
-        slowest = max(section.delay for section in self._station.ports.values())
-        return slowest + self._step - self._station.trigger.seen_by[box].delay
-
-    def _read(self, shot: CompiledShot, records: Mapping[str, Record]) -> list[PassCapture]:
-        found, begin = [], 0.0
-        for item in shot.passes:
-            traces, every = {}, item.acquire.every
-            for name in item.acquire.channels:
-                section = self._station.channels[name]
-                record, box = records[section.terminal], section.terminal.partition(".")[0]
-                if record.over_range:
-                    raise InstrumentError(
-                        f"channel {name} at {section.terminal} left its range of [{section.range[0]:g}, "
-                        f"{section.range[1]:g}] V at {record.over_range} samples: widen it in the station file, or "
-                        "drive less"
-                    )
-                kicks = begin + self._step * (np.arange(0, item.steps, every) + 0.5)
-                volts = at_kicks(record, self._begin(box) + section.delay + kicks, self._step)
-                values = section.gain * (volts - section.offset)
-                traces[name] = Trace(values[None], "", 0.0, shot.dt * every)
-            found.append(PassCapture(traces))
-            begin += self._step * item.steps
-        return found
+def _by_box(levels: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Levels by INSTRUMENT.TERMINAL, by instrument."""
+    boxes: dict[str, dict[str, float]] = {}
+    for terminal, volts in levels.items():
+        box, _, own = terminal.partition(".")
+        boxes.setdefault(box, {})[own] = volts
+    return boxes
 
 
 def _at_once(actions: Sequence[Callable[[], None]]) -> None:
     """Do all, each in a thread of its own, since one may wait for its wire; then raise the first failure."""
     with ThreadPoolExecutor(max(1, len(actions))) as pool:
         _all([pool.submit(action).result for action in actions])
-
-
-def _check_shared(document: StationDocument) -> None:
-    """Ports of one output are added: they have one safe voltage and one delay.  Raises ConfigurationError."""
-    first: dict[str, tuple[str, PortSection]] = {}
-    for name, section in document.station.rig.ports.items():
-        other, known = first.setdefault(section.terminal, (name, section))
-        if (section.safe, section.delay) != (known.safe, known.delay):
-            with document.at("rig", "ports", name):
-                raise ConfigurationError(
-                    f"{other} and {name} share {section.terminal}: give them the same safe voltage and delay"
-                )
 
 
 def _all(actions: Iterable[Callable[[], None]]) -> None:

@@ -53,6 +53,7 @@ class QDac2(LinkedInstrument):
                 )
             reach = _REACH[range]
             self.levels: Mapping[str, tuple[float, float]] = ranges_of(limits, dict.fromkeys(_LEVELS, (-reach, reach)))
+            self.resolution = 0.0
             self._safe = safe_levels(self.levels, safe)
         except BaseException:
             closed_after(self)

@@ -38,7 +38,10 @@ class SocketPort(Port):
         return read_into(self._socket, view, deadline)
 
     def _poll(self) -> bool:
-        return bool(select.select([self._socket], [], [], 0)[0])
+        try:
+            return bool(select.select([self._socket], [], [], 0)[0])
+        except ValueError as error:  # it has no number any more
+            raise ConnectionError("the socket has been closed") from error
 
 
 def connect(host: str, port: int, seconds: float) -> socket.socket:

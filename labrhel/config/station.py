@@ -66,6 +66,9 @@ class ChannelSection(Section):
     range: Range = Field(description="Lowest and highest voltage that must fit.")
     delay: Seconds = Field(default=0.0, description="From the oscillator to the input.")
     noise: Volts = Field(default=0.0, description="rms of a single reading.")
+    select: dict[Terminal, Volts] = Field(
+        default={}, description="Levels at which a switch connects it, where channels share an input."
+    )
 
 
 class KnobSection(Section):
@@ -80,9 +83,15 @@ class KnobSection(Section):
 class SeenSection(Section):
     """Where an oscilloscope sees the trigger."""
 
-    terminal: str = Field(description="One of its own inputs, such as ch4, or external.")
+    terminal: str = Field(
+        description="One of its own inputs, such as ch4, or external; generator, if its own outputs begin the shot."
+    )
     level: Volts = Field(default=1.0, description="Voltage that counts as the trigger.")
     delay: Seconds = Field(default=0.0, description="From the trigger to that input.")
+    fiducial: bool = Field(
+        default=False,
+        description="It sees the sync output, which is up for the whole burst: correct its clock by that.",
+    )
 
 
 class TriggerSection(Section):
@@ -100,6 +109,9 @@ class RigSection(Section):
     trigger: TriggerSection = Field(description="Who starts a shot.")
     ring_down: Seconds = Field(description="After which the oscillators are at rest.")
     settle: Seconds = Field(default=0.0, description="After a knob was turned.")
+    safe_order: list[list[str]] = Field(
+        default=[], description="Instruments to be made safe first, group after group; then generators, then levels."
+    )
     oversampling: Positive = Field(default=4.0, description="Readings for each kick, at least.")
     ports: dict[str, PortSection] = Field(description="By port of the model: its inputs, and f1, f2, ... for forces.")
     channels: dict[str, ChannelSection] = Field(description="By position: q1, q2, ...")

@@ -157,7 +157,7 @@ def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
     clock = Clock(speed)
     wiring = wired(spec.leads, entries, model, errors, source)
     oscillators = Oscillators(model, errors, wiring.drives, wiring.turns, spec.step)
-    world = World(oscillators, wiring.senses, clock, spec.ring_down)
+    world = World(oscillators, wiring.senses, clock, spec.ring_down, wiring.switched)
     for line, into, delay in wiring.triggers:
         world.listen(line, delay, _relay(world, into))
     bench = Bench(spec, wiring, world, model, speed)

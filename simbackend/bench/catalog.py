@@ -75,7 +75,7 @@ CATALOG: dict[str, Entry] = {
         "00.04.04.SP3",
         (),
         _channels(4),
-        ("noise", "jitter", "seed"),
+        ("noise", "jitter", "seed", "clock_error"),
         driver="RigolDS1000Z",
     ),
     "infiniivision": Entry(

@@ -45,13 +45,17 @@ class Drive:
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """From the position of an oscillator (from 0) to an input; `path` in model time."""
+    """From the position of an oscillator (from 0) to an input; `path` in model time.
+
+    `when`: the levels of sources [V, by terminal] at which a switch connects it; empty: always.
+    """
 
     oscillator: int
     gain: float = 1.0
     offset: float = 0.0
     delay: float = 0.0
     path: Path = _PERFECT
+    when: tuple[tuple[str, float], ...] = ()
 
     def signal(self, motion: Motion, corner: float, boost: float) -> Signal:
         """The voltage at the input; AC coupled from `corner` [Hz] on, amplified by `boost`."""

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from labrhel.config.fields import Finite, Positive, Section
 from labrhel.config.imperfections import ImperfectionsSection
-from labrhel.config.measures import Reading, Seconds
+from labrhel.config.measures import Reading, Seconds, Volts
 from labrhel.config.problems import nearest, sentence
 from labrhel.config.reader import Source, read
 from labrhel.errors import ConfigurationError
@@ -39,13 +39,19 @@ class InstrumentSection(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=0, description="TCP port of its socket; 0: any.")
     noise: Reading | None = Field(default=None, description="Of every input, V rms.")
     jitter: Seconds | None = Field(default=None, description="Of the trigger, s rms.")
+    clock_error: Finite | None = Field(default=None, description="How much too slow the clock of a scope runs, 1.")
     latency: Seconds | None = Field(default=None, description="From a trigger to the first sample of an output, s.")
 
     def options(self) -> dict[str, float]:
-        """What was given of noise [V], jitter and latency [s]; raises ConfigurationError."""
+        """What was given of noise [V], jitter and latency [s], clock_error [1]; raises ConfigurationError."""
         noise = None if self.noise is None else self.noise.of("V")
-        given = {"noise": noise, "jitter": self.jitter, "latency": self.latency}
+        given = {
+            "noise": noise, "jitter": self.jitter, "latency": self.latency, "clock_error": self.clock_error
+        }  # fmt: skip
         return {name: value for name, value in given.items() if value is not None}
+
+
+_ENDS = ("wire", "to", "reach", "when")
 
 
 class LeadSection(Section):
@@ -61,10 +67,16 @@ class LeadSection(Section):
     high: Finite | None = Field(default=None, description="Voltage of a logic line that is up.")
     at_zero: Finite | None = Field(default=None, description="Parameter at 0 V.")
     per_volt: Finite | None = Field(default=None, description="Change of the parameter for each volt.")
+    when: dict[str, Volts] = Field(default={}, description="Levels of sources at which a switch connects a position.")
+
+    @property
+    def levels(self) -> tuple[tuple[str, float], ...]:
+        """`when`, in order."""
+        return tuple(sorted(self.when.items()))
 
     def numbers(self, *names: str) -> dict[str, float]:
         """The numbers that were given; raises ConfigurationError for one that this kind of lead has not."""
-        given = {name: getattr(self, name) for name in type(self).model_fields if name not in ("wire", "to", "reach")}
+        given = {name: getattr(self, name) for name in type(self).model_fields if name not in _ENDS}
         for name, value in given.items():
             if value is not None and name not in names:
                 words = ", ".join(names)

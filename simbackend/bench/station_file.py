@@ -70,6 +70,8 @@ def _trigger(spec: BenchSpec, wiring: Wiring) -> dict[str, Any]:
         if isinstance(item, Line):
             box, _, own = terminal.partition(".")
             seen[box] = {"terminal": own, "level": _TRIGGER_LEVEL, "delay": item.delay}
+            if spec.instruments[box].clock_error is not None:
+                seen[box]["fiducial"] = True
     seeing = {terminal.partition(".")[0] for terminal in wiring.senses}
     for _, into, delay in wiring.triggers:
         box = into.partition(".")[0]
@@ -119,6 +121,7 @@ def _channels(spec: BenchSpec) -> dict[str, Any]:
                 "range": [offset - lead.reach, offset + lead.reach],
                 "delay": lead.delay or 0.0,
                 "noise": noise,
+                **({"select": lead.when} if lead.when else {}),
             }
     return channels
 

@@ -25,10 +25,14 @@ _LOGIC = ("sync", "trigger_out")
 
 @dataclass(slots=True)
 class Wiring:
-    """All leads of a bench; `triggers`: from a line to a trigger input, with its delay [s]."""
+    """All leads of a bench; `triggers`: from a line to a trigger input, with its delay [s].
+
+    `switched`: the leads of which a switch connects one at a time to an input.
+    """
 
     drives: list[Drive] = field(default_factory=list)
     senses: dict[str, Sense | Line] = field(default_factory=dict)
+    switched: dict[str, list[Sense]] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     triggers: list[tuple[str, str, float]] = field(default_factory=list)
 
@@ -57,12 +61,12 @@ def wired(
     leads: list[LeadSection], entries: Mapping[str, Entry], model: Simulable, errors: Imperfections, source: Source
 ) -> Wiring:
     """Sort the leads; raises ConfigurationError, with its line, for one that cannot be."""
-    wiring, ends = Wiring(), set[str]()
+    wiring, ends = Wiring(), set[tuple[str, tuple[tuple[str, float], ...]]]()
     for place, lead in enumerate(leads):
         try:
-            if lead.to in ends and lead.to not in _ports(model):
-                raise ConfigurationError(f"two leads end at {lead.to}; an input takes one")
-            ends.add(lead.to)
+            if (lead.to, lead.levels) in ends and lead.to not in _ports(model):
+                raise ConfigurationError(f"two leads end at {lead.to}; an input takes one, or one for each `when`")
+            ends.add((lead.to, lead.levels))
             _add(wiring, lead, entries, model, errors)
         except ConfigurationError as error:
             raise source.error(error.problem, "leads", place) from None
@@ -79,8 +83,16 @@ def _add(
         if not 0 <= oscillator < model.size:
             raise ConfigurationError(f"there are oscillators q1 to q{model.size}, not {lead.wire}")
         path = errors.channels.of(lead.wire, Kind.POSITION, errors.seed)
-        wiring.senses[lead.to] = Sense(oscillator, path=path, **lead.numbers("gain", "offset", "delay"))
+        for source, _ in lead.levels:
+            _check(source, entries, "outputs")
+        sense = Sense(oscillator, path=path, when=lead.levels, **lead.numbers("gain", "offset", "delay"))
+        if sense.when:
+            wiring.switched.setdefault(lead.to, []).append(sense)
+        else:
+            wiring.senses[lead.to] = sense
         return
+    if lead.levels:
+        raise ConfigurationError(f"the lead from {lead.wire} to {lead.to} has no `when`: positions are switched")
     terminal = _check(lead.wire, entries, "outputs")
     if entry is not None:
         index = _index(entry[1], entry[2], model)

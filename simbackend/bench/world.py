@@ -21,6 +21,7 @@ from simbackend.bench.leads import Line, Sense
 from simbackend.bench.motion import Motion, Oscillators
 from simbackend.bench.signals import Ramp, Signal, Track
 
+_NEAR = 0.5  # V; how near a level must be for a switch to take it
 _REMEMBERED = 1.0  # s; more than any delay of a lead
 
 
@@ -43,13 +44,21 @@ class Watcher(Protocol):
 
 
 class World:
-    """See the module; `senses` are the leads of inputs by terminal, such as `scope1.ch1`.  All under `clock.lock`."""
+    """See the module; `senses`: leads of inputs by terminal, such as `scope1.ch1`; `switched`: those at a switch.
+
+    All under `clock.lock`.
+    """
 
     def __init__(
-        self, oscillators: Oscillators, senses: dict[str, Sense | Line], clock: Clock, ring_down: float
+        self,
+        oscillators: Oscillators,
+        senses: dict[str, Sense | Line],
+        clock: Clock,
+        ring_down: float,
+        switched: dict[str, list[Sense]] | None = None,
     ) -> None:
         self.clock, self.ring_down = clock, ring_down
-        self._oscillators, self._senses = oscillators, senses
+        self._oscillators, self._senses, self._switched = oscillators, senses, switched or {}
         self._motion: Motion | None = None
         self._lines: defaultdict[str, Track] = defaultdict(Track)
         self._pulses: defaultdict[str, list[float]] = defaultdict(list)
@@ -109,7 +118,7 @@ class World:
     def signal(self, terminal: str, until: float, corner: float = 0.0) -> Signal:
         """What arrives at an input, up to `until` (or the present); `corner` [Hz] of its AC coupling."""
         until = min(until, self.clock.now())
-        lead = self._senses.get(terminal)
+        lead = self._senses.get(terminal) or self._connected(terminal, until)
         boost = self.overdrive.get(terminal, 1.0)
         if lead is None:
             return Signal(np.array([until]), np.zeros(1))
@@ -119,6 +128,14 @@ class World:
             self._motion = Motion(self._oscillators, until)
         self._extend(self._motion, until)
         return lead.signal(self._motion, corner, boost)
+
+    def _connected(self, terminal: str, moment: float) -> Sense | None:
+        """The lead that a switch connects to an input at a moment, if any."""
+        sources = self._oscillators.sources
+        for lead in self._switched.get(terminal, ()):
+            if all(name in sources and abs(sources[name].at(moment) - volts) < _NEAR for name, volts in lead.when):
+                return lead
+        return None
 
     def turn(self, terminal: str, ramp: Ramp) -> None:
         """A source goes to another voltage from now on."""

@@ -68,8 +68,10 @@ class RigolDS1000Z(Scpi):
         noise: float = 0.0,
         seed: int = 0,
         jitter: float = 0.0,
+        clock_error: float = 0.0,
     ) -> None:
         self._world, self._name, self._noise, self._seed = world, name, noise, seed
+        self._slow = 1 + clock_error  # seconds that pass in one of its own
         self._recorder = Recorder(world, [f"{name}.ch{channel}" for channel in CHANNELS], seed, jitter)
         super().__init__(identity)
 
@@ -242,7 +244,9 @@ class RigolDS1000Z(Scpi):
         if key not in self._codes:
             probe = self.values["probe", channel]
             terminal = f"{self._name}.ch{channel}"
-            volts = record.volts(terminal, origin + step * np.arange(count), self._noise, self._seed) * probe
+            volts = (
+                record.volts(terminal, self._slow * (origin + step * np.arange(count)), self._noise, self._seed) * probe
+            )
             volts = (
                 volts * (-1 if self.values["inverted", channel] else 1) * (self.values["coupling", channel] != "GND")
             )

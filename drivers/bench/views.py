@@ -1,0 +1,132 @@
+"""What the digitizers of a bench see of a shot: which channels at once, in which window, on which time axis.
+
+A bench may have fewer inputs than channels: a switch then connects some channels at a time, at levels of sources that
+the station file names (`select`), and the shot is run once for each setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.bench.fiducial import TimeAxis, time_axis
+from drivers.bench.readings import at_kicks
+from drivers.roles import Digitizer, Record, Window
+from labrhel.capture import PassCapture, Trace
+from labrhel.compiled import CompiledShot
+from labrhel.config.station import RigSection, StationDocument
+from labrhel.errors import ConfigurationError, InstrumentError, ProgramError
+
+_MARGIN = 2.0  # steps that are recorded before the first and after the last kick
+_DRIFT = 2e-4  # of the length of a shot, recorded beyond it where a fiducial says how fast a clock runs
+_FEWEST = 2.5  # readings in a step
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Channels that are seen at once, and the levels [V, by terminal] at which the switches connect them."""
+
+    levels: Mapping[str, float]
+    channels: tuple[str, ...]
+
+
+def check_views(document: StationDocument) -> None:
+    """Raises ConfigurationError for two channels at one input at the same time, and for what has no trigger."""
+    rig, seen = document.station.rig, dict[tuple[str, tuple[tuple[str, float], ...]], str]()
+    for name, section in rig.channels.items():
+        box, _, own = section.terminal.partition(".")
+        with document.at("rig", "channels", name):
+            other = seen.setdefault((section.terminal, tuple(sorted(section.select.items()))), name)
+            if other != name:
+                raise ConfigurationError(
+                    f"{other} and {name} share {section.terminal}: give each the levels that connect it, as `select`"
+                )
+            if box not in rig.trigger.seen_by:
+                raise ConfigurationError(f"nothing says where {box} sees the trigger: add it to trigger.seen_by")
+            if rig.trigger.seen_by[box].terminal == own:
+                raise ConfigurationError(f"{section.terminal} sees the trigger, and cannot be {name} as well")
+
+
+def views_of(rig: RigSection, channels: Sequence[str]) -> list[View]:
+    """As few as it takes to see these channels; none if there are no channels."""
+    found: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    for name in channels:
+        found.setdefault(tuple(sorted(rig.channels[name].select.items())), []).append(name)
+    return [View(dict(levels), tuple(names)) for levels, names in found.items()]
+
+
+class Eyes:
+    """The windows and readings of a bench for kicks every `step` [s]."""
+
+    def __init__(self, rig: RigSection, digitizers: Mapping[str, Digitizer], step: float) -> None:
+        self._rig, self._digitizers, self._step = rig, digitizers, step
+
+    def terminals(self, view: View) -> dict[str, list[str]]:
+        """By digitizer, the inputs to be read: those of the channels, and the fiducial."""
+        boxes: dict[str, list[str]] = {}
+        for name in view.channels:
+            box, _, own = self._rig.channels[name].terminal.partition(".")
+            boxes.setdefault(box, []).append(own)
+        for box, owns in boxes.items():
+            if self._rig.trigger.seen_by[box].fiducial:
+                owns.append(self._rig.trigger.seen_by[box].terminal)
+        return boxes
+
+    def window(self, box: str, view: View, length: float) -> Window:
+        """What `box` records of a shot of `length` [s]; raises ProgramError where its memory is too short."""
+        inputs = self._digitizers[box].inputs
+        ranges = {}
+        for section in (self._rig.channels[name] for name in view.channels):
+            instrument, _, own = section.terminal.partition(".")
+            if instrument == box:
+                ranges[own] = (section.range[0], section.range[1])
+        wanted, duration = self._rig.oversampling / self._step, length + 2 * _MARGIN * self._step
+        if self._rig.trigger.seen_by[box].fiducial:
+            duration += _DRIFT * length
+        memory = min(inputs[own].memory for own in ranges)
+        possible = sorted(rate for rate in inputs[next(iter(ranges))].rates if rate * duration <= memory)
+        if not possible or possible[-1] < _FEWEST / self._step:
+            raise ProgramError(
+                f"{box} cannot record {duration:.3g} s at {_FEWEST / self._step:.3g} samples a second in its memory "
+                f"of {memory} samples; shorten the pass"
+            )
+        rate = next((rate for rate in possible if rate >= wanted), possible[-1])
+        return Window(self._begin(box) - _MARGIN * self._step, duration, rate, ranges)
+
+    def read(self, shot: CompiledShot, view: View, records: Mapping[str, Record]) -> list[PassCapture]:
+        """Traces of the channels of a view, pass by pass; raises InstrumentError for a reading out of range."""
+        length = self._step * (sum(item.steps for item in shot.passes) + 2)  # of the burst
+        axes = {box: self._axis(box, records, length) for box in self.terminals(view)}
+        found, begin = [], 0.0
+        for item in shot.passes:
+            traces, every = {}, item.acquire.every
+            for name in (name for name in item.acquire.channels if name in view.channels):
+                section = self._rig.channels[name]
+                record, box = records[section.terminal], section.terminal.partition(".")[0]
+                if record.over_range:
+                    raise InstrumentError(
+                        f"channel {name} at {section.terminal} left its range of [{section.range[0]:g}, "
+                        f"{section.range[1]:g}] V at {record.over_range} samples: widen it in the station file, or "
+                        "drive less"
+                    )
+                kicks = begin + self._step * (np.arange(0, item.steps, every) + 0.5)
+                moments = axes[box].of(self._begin(box) + section.delay + kicks)
+                values = section.gain * (at_kicks(record, moments, self._step) - section.offset)
+                traces[name] = Trace(values[None], "", 0.0, shot.dt * every)
+            found.append(PassCapture(traces))
+            begin += self._step * item.steps
+        return found
+
+    def _begin(self, box: str) -> float:
+        """When the first interval of a shot begins, seconds after `box` has seen the trigger: bursts begin idle."""
+        slowest = max(section.delay for section in self._rig.ports.values())
+        return slowest + self._step - self._rig.trigger.seen_by[box].delay
+
+    def _axis(self, box: str, records: Mapping[str, Record], length: float) -> TimeAxis:
+        seen = self._rig.trigger.seen_by[box]
+        if not seen.fiducial:
+            return TimeAxis()
+        where = f"{box}.{seen.terminal}"
+        return time_axis(records[where], seen.level, length, where)
