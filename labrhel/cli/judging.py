@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 from rich.table import Table
 
-from labrhel import plugins
+from labrhel import estop, plugins
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import handler_for, load_experiment
@@ -19,7 +20,9 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
     if not tolerance > 0:
         raise ConfigurationError(f"the tolerance must be positive, not {tolerance:g}")
     experiment = load_experiment(config, rig_url=rig)
-    report = check_gradient(experiment.problem, handler_for(experiment), plugins.exact_gradient(experiment.model_kind))
+    exact = plugins.exact_gradient(experiment.model_kind)
+    with closing(experiment.rig), estop.listening(experiment.rig_url, experiment.rig.make_safe):
+        report = check_gradient(experiment.problem, handler_for(experiment), exact)
     gradient = report.gradient
     print(
         f"{gradient.rule}: loss {gradient.loss:.6g}, eps {gradient.eps:.3g}, r {gradient.response_ratio:.2g}, "

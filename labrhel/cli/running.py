@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -38,8 +38,9 @@ def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
         _refuse(telemetry)
         print("\n".join(experiment.rehearse()))
         return
-    settings = session.telemetry_of(experiment, telemetry)
-    cost = session.rehearse(experiment)
+    with closing(experiment.rig):
+        settings = session.telemetry_of(experiment, telemetry)
+        cost = session.rehearse(experiment)
     print(f"{experiment.name}: everything compiles, and all values are inside their limits; nothing was moved")
     print(
         f"one gradient: {cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, "

@@ -155,3 +155,19 @@ def test_the_guardian_makes_the_bench_safe_within_a_second_when_its_owner_is_kil
         owner.stdout.close()
         assert volts(bench) == [0.0] * 8
         assert took < 3.0, took  # 0.2 to 0.6 s on quiet cores; the target of 1 s is judged by `make targets`
+
+
+@pytest.mark.parametrize("words", [["run", "--dry-run"], ["check", "--tolerance", "10"]])
+def test_a_bench_is_given_back_by_commands_that_train_nothing(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    with virtual_bench("coupled_oscillators") as bench:
+        file = tmp_path / "station.yaml"
+        file.write_text(station_text(bench), encoding="utf-8")
+        command = [sys.executable, "-m", "labrhel", words[0], str(tmp_path / "config.yaml"), *words[1:]]
+        environment = os.environ | {"LABRHEL_STATE": str(tmp_path / "state")}
+        ended = subprocess.run(
+            [*command, "--rig", f"bench:{file}"], capture_output=True, text=True, env=environment, check=False
+        )
+        assert "NOT SAFE" not in ended.stderr and "Traceback" not in ended.stderr
+        assert volts(bench) == [0.0] * 8
+        assert "gradient" in ended.stdout or "loss" in ended.stdout, ended.stderr
