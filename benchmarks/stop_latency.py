@@ -2,9 +2,9 @@
 
     python -m benchmarks.stop_latency [--stops N] [--kills N]
 
-The bench runs in real time, as a process of its own, and is asked through its side channel what its generators put out.
-A stop comes at a random instant of running shots, from another process than the one that drives the rig; its time
-counts from the press to the last moment at which any output was seen to move.
+The bench runs in real time, as a process of its own, and is asked through its side channel what its generators and its
+source put out.  A stop comes at a random instant of running shots, from another process than the one that drives the
+rig; its time counts from the press to the last moment at which any output was seen to move.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from statistics import median
 from benchmarks.figure import Figure, print_table
 from labrhel import estop
 
-OUTPUTS = [f"awg{box}.ch{channel}" for box in (1, 2, 3, 4) for channel in (1, 2)]
+OUTPUTS = [*(f"awg{box}.ch{channel}" for box in (1, 2, 3, 4) for channel in (1, 2)), "bias.ch1", "bias.ch15"]
 _QUIET = 0.15  # s without a movement that count as safe; the shots' input crosses zero every 5 ms
 _DRIVER = """
 import sys
@@ -69,12 +69,12 @@ class Watched:
     control: socket.socket
 
     def volts(self) -> list[float]:
-        """What the generators put out now."""
+        """What the generators and two of the source's outputs are at now."""
         return [self._ask({"volts": name})["volts"] for name in OUTPUTS]
 
     def wait_until_moving(self, process: subprocess.Popen[str]) -> None:
         """Until a burst plays."""
-        while not any(self.volts()):
+        while not any(self.volts()[:8]):
             if process.poll() is not None:
                 raise RuntimeError("the driver has ended")
             time.sleep(0.002)

@@ -9,9 +9,9 @@ is an error: what was there is not known.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class BenchRig:
     """`labrhel.interfaces.Rig` of the instruments of a station, for kicks every `step` [model time].
 
     `guardian` makes the bench safe if this process dies; `log` is that of the instruments' links, closed with them.
-    `clock` [s] and `sleep` are those of the host.  After a shot that failed the bench is safe.
+    `clock` [s] and `sleep` are those of the host.  After a failure the bench is safe.
     """
 
     def __init__(
@@ -85,12 +85,11 @@ class BenchRig:
                 box, _, own = terminal.partition(".")
                 wanted.setdefault(box, {})[own] = float(level)
         begun = self._made_safe
-        got = self._set_levels(wanted)
+        with self._safe_if_it_fails():
+            got = self._set_levels(wanted)
+            self._require_going_on(begun)  # levels may have been set after it was made safe
         for box, levels in wanted.items():
             self._levels.setdefault(box, {}).update(levels)
-        if self._made_safe != begun:  # levels may have been set after it
-            self.make_safe()
-            self._require_going_on(begun)
         return {name: self._parameter(name, got) for name in knobs}
 
     def _set_levels(self, wanted: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -138,6 +137,15 @@ class BenchRig:
         levels: list[Instrument] = [item for item in others if isinstance(item, LevelSource)]
         return [*named, [item for item in others if item not in levels], levels]
 
+    @contextmanager
+    def _safe_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with suppress(LabrhelError):  # the first failure is what matters
+                self.make_safe()
+            raise
+
     def _require_going_on(self, begun: int) -> None:
         if self._made_safe != begun:
             raise InstrumentError(f"{self.capabilities.rig} was made safe while it was in use: its outputs are safe")
@@ -160,7 +168,7 @@ class BenchRig:
             raise ProgramError(f"the bench was opened for another step than {shot.dt:g}: open it with that")
         if self._guardian is not None:
             self._guardian.renew()
-        try:
+        with self._safe_if_it_fails():
             self._require_going_on(begun)
             if self._restored != begun:
                 self._set_levels(self._levels)
@@ -168,10 +176,6 @@ class BenchRig:
             for box, bursts in bursts_of(shot, self._station.ports, self._step).items():
                 self._generators[box].load(bursts)
             repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
-        except BaseException:
-            with suppress(LabrhelError):  # the first failure is what matters
-                self.make_safe()
-            raise
         passes = tuple(together(readings) for readings in zip(*repeats, strict=True))
         return Capture(shot, passes, len(shot.passes) * len(self._views(shot)))
 

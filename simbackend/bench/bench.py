@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from labrhel.config import Document, find
 from labrhel.config import load as load_configuration
-from labrhel.errors import ConfigurationError
+from labrhel.errors import ConfigurationError, InstrumentError
 from labrhel.nominal import model_of
 from simbackend.bench.catalog import Entry, entry_of, made
 from simbackend.bench.clock import Clock
@@ -28,6 +29,8 @@ from simbackend.bench.world import World
 from simbackend.imperfections.settings import imperfections_of
 from simbackend.rig import capabilities_of
 from simbackend.simulable import Simulable
+
+_PACE = 0.01  # s; how far the motion may lag behind a bench that is as slow as a real one
 
 
 class Wire(Protocol):
@@ -106,6 +109,10 @@ class Bench:
         self.clock, self.world = world.clock, world
         self.spec, self.wiring, self.model, self.speed = spec, wiring, model, speed
         self._control = Server(serve_control(self))
+        self._closing = threading.Event()
+        self._pacemaker = None if self.clock.skips else threading.Thread(target=self._keep_up, name="bench")
+        if self._pacemaker is not None:
+            self._pacemaker.start()
 
     @property
     def control(self) -> tuple[str, int]:
@@ -128,10 +135,18 @@ class Bench:
 
     def close(self) -> None:
         """Stop all threads, close all sockets and lines."""
+        self._closing.set()
+        if self._pacemaker is not None:
+            self._pacemaker.join()
         self.clock.close()
         for host in self.hosts.values():
             host.stop()
         self._control.close()
+
+    def _keep_up(self) -> None:
+        while not self._closing.wait(_PACE):
+            with self.clock.lock, suppress(InstrumentError):  # of a motion that diverges whoever looks at it is told
+                self.world.keep_up()
 
     def __enter__(self) -> Bench:
         return self

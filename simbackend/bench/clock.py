@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from labrhel.errors import ConfigurationError
 
@@ -27,14 +28,28 @@ class Clock:
         self._pace = 1.0 if self.skips else speed
         self._source, self._start, self._skipped = source, source(), 0.0
         self._closed = False
+        self._frozen: float | None = None
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Under the lock, all that happens inside happens at one moment, unless it waits."""
+        with self.lock:
+            self._frozen = self.now()
+            try:
+                yield
+            finally:
+                self._frozen = None
 
     def now(self) -> float:
         """The time [s]."""
+        if self._frozen is not None:
+            return self._frozen
         return (self._source() - self._start) * self._pace + self._skipped
 
     def skip_to(self, moment: float) -> None:
         """At infinite speed: let it be `moment`, if that is not past."""
         if self.skips:
+            self._frozen = None
             self._skipped += max(0.0, moment - self.now())
 
     def wait_until(self, moment: float, cancelled: Callable[[], bool] = lambda: False) -> None:
@@ -45,6 +60,7 @@ class Clock:
     def wait_for(self, happened: Callable[[], bool], left: Callable[[], float] = lambda: _LONGEST_NAP) -> None:
         """Wait until something has happened, of which the lock is notified or which is `left` seconds away."""
         with self.lock:
+            self._frozen = None
             while not self._closed and not happened():
                 self.lock.wait(min(max(left(), 1e-4), _LONGEST_NAP))
 

@@ -53,7 +53,7 @@ def _obey(bench: Bench, order: Mapping[str, Any]) -> dict[str, Any]:
         return {"now": bench.clock.now()}
     if "volts" in order:
         with bench.clock.lock:
-            return {"volts": bench.world.output(str(order["volts"])).at(bench.clock.now())}
+            return {"volts": bench.world.volts(str(order["volts"]))}
     name = str(order.get("instrument", ""))
     if name not in bench.hosts:
         raise ConfigurationError(f"there is no instrument {name!r}; {nearest(name, bench.hosts)}")

@@ -112,8 +112,9 @@ class Motion:
 
     def __init__(self, oscillators: Oscillators, start: float) -> None:
         self._of, self.step, self.unit = oscillators, oscillators.step, oscillators.unit
-        self._propagator = oscillators.propagator(start)
+        self._propagator: Propagator | None = None  # made when it is needed: sources often turn together
         self._chunks = 0
+        self.end = start
         self._times: list[Array] = []
         self._places: list[Array] = []
         self._rest_at(start)
@@ -127,11 +128,11 @@ class Motion:
             self._rest_at(until - _MOST_STEPS * self.step)
             steps = _MOST_STEPS
         edges = self.end + self.step * np.arange(steps + 1)
-        drive = self._of.reaching(edges)
-        shaking = self._of.shaking(self._propagator.friction, steps, self._chunks)
+        drive, propagator = self._of.reaching(edges), self._now()
+        shaking = self._of.shaking(propagator.friction, steps, self._chunks)
         push = Push(list(range(len(drive))), drive[None], shaking)
         item = CompiledPass(steps, {}, {}, Acquire(), None, keep=False)
-        motion = self._propagator.run(self._q, self._p, push, item, self.step / self.unit, 1, (True, False))
+        motion = propagator.run(self._q, self._p, push, item, self.step / self.unit, 1, (True, False))
         if not np.isfinite(self._q).all():
             self._rest_at(float(edges[-1]))
             raise InstrumentError("the oscillators of the virtual bench diverged: lower the drive")
@@ -146,8 +147,13 @@ class Motion:
             self._rest_at(until)
 
     def renew(self) -> None:
-        """Go on with the parameters as the sources stand now."""
-        self._propagator = self._of.propagator(self.end)
+        """Go on with the parameters as the sources will stand."""
+        self._propagator = None
+
+    def _now(self) -> Propagator:
+        if self._propagator is None:
+            self._propagator = self._of.propagator(self.end)
+        return self._propagator
 
     def seen(self, oscillator: int) -> tuple[Array, Array]:
         """Times [s] and positions [model unit] of one oscillator."""
@@ -155,7 +161,7 @@ class Motion:
 
     def _rest_at(self, moment: float) -> None:
         forces = self._of.reaching(np.array([moment - self.step, moment]))[:, 0]
-        place = self._of.place_of_rest(self._propagator, forces, moment)
+        place = self._of.place_of_rest(self._now(), forces, moment)
         since = self.end if self._times else moment - self.step
         self._times.append(np.array([since, moment]))
         self._places.append(np.repeat(place[:, None], 2, axis=1))

@@ -71,6 +71,11 @@ class World:
         """What an output plays [V without load]; one that leads nowhere plays for itself."""
         return self._oscillators.tracks.setdefault(terminal, Track())
 
+    def volts(self, terminal: str) -> float:
+        """What an output or a source is at now [V without load]."""
+        source = self._oscillators.sources.get(terminal)
+        return float((self.output(terminal) if source is None else source).at(self.clock.now()))
+
     def line(self, name: str) -> Track:
         """A logic line, such as `awg1.sync`."""
         return self._lines[name]
@@ -129,6 +134,12 @@ class World:
         self._extend(self._motion, until)
         return lead.signal(self._motion, corner, boost)
 
+    def keep_up(self) -> None:
+        """Compute the motion up to now, so that nobody has to wait for much of it."""
+        now = self.clock.now()
+        if self._motion is not None and self._is_wanted(now):
+            self._extend(self._motion, now)
+
     def _connected(self, terminal: str, moment: float) -> Sense | None:
         """The lead that a switch connects to an input at a moment, if any."""
         sources = self._oscillators.sources
@@ -143,7 +154,7 @@ class World:
         for watcher in self._watchers:
             watcher.poll()
         motion = self._motion if self._is_wanted(now) else None
-        if motion is not None:
+        if motion is not None and now > motion.end:
             self._extend(motion, now)
         self._oscillators.sources[terminal] = ramp
         if motion is not None:

@@ -42,7 +42,7 @@ class Station:
             else:
                 with self.clock.lock:
                     self.device.report(int(fault.amount), "ordered")
-        with self.clock.lock:
+        with self.clock.at_once():
             try:
                 answer = self.device.execute(message)
             except InstrumentError as error:

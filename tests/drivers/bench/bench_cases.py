@@ -77,8 +77,7 @@ def gradient(experiment: Experiment) -> Gradient:
 def volts(bench: Bench) -> list[float]:
     names = [f"awg{box}.ch{channel}" for box in (1, 2, 3, 4) for channel in (1, 2)]
     with bench.clock.lock:
-        now = bench.clock.now()
-        return [float(bench.world.output(name).at(now)) for name in names]
+        return [bench.world.volts(name) for name in names]
 
 
 def drive(experiment: Experiment, amplitude: float, steps: int = 200) -> ShotProgram:

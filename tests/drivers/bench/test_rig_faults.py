@@ -45,8 +45,7 @@ def shot(experiment: Experiment, kind: int) -> np.ndarray:
 
 def levels(bench: Bench) -> list[float]:
     with bench.clock.lock:
-        now = bench.clock.now()
-        return [float(bench.world.output(f"bias.ch{number}").at(now)) for number in range(1, 16)]
+        return [bench.world.volts(f"bias.ch{number}") for number in range(1, 16)]
 
 
 def wait_until_safe(bench: Bench) -> None:
