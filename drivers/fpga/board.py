@@ -55,6 +55,7 @@ class FpgaBoard:
         self._session = self._shot = self.generation = 0
         self._known = False  # whether nothing has gone wrong in the session that this host has opened
         self._accepted: int | None = None  # the generation that requests are meant for; None: stopped
+        self._stops = 0
         self.build = self._open_session()
         self._accepted = self.generation
         link.on_reopen(self._reopened)
@@ -65,10 +66,12 @@ class FpgaBoard:
         Until the next call every request belongs to that session, and fails if the link had to open another, since
         the board may then have lost what was written, or carried out a request of the session before.
         """
+        stops = self._stops
         if not self._known:
             self._reopened()
         self._checked(Request.READ, address(Region.REGISTERS, Register.SHOT), 1)
-        self._accepted = self.generation
+        with self._link.exclusive():
+            self._accepted = self.generation if self._stops == stops else None
 
     def write(self, region: Region, offset: int, words: Codes | Sequence[int]) -> None:
         """Write words, in as many requests as it takes."""
@@ -94,9 +97,10 @@ class FpgaBoard:
         return self.finish(steps)
 
     def start(self, steps: int, options: Option, source: int, target: int) -> None:
-        """Start the next pass."""
-        self._shot += 1
-        self._exchange(Request.RUN, self._shot, steps, options | source << 8 | target << 16)
+        """Start the next pass; one that was not sent does not count."""
+        with self._link.exclusive():
+            self._exchange(Request.RUN, self._shot + 1, steps, options | source << 8 | target << 16)
+            self._shot += 1
 
     def status(self) -> Status:
         """What the board says of its last pass."""
@@ -123,6 +127,7 @@ class FpgaBoard:
 
     def stop(self) -> None:
         """From any thread: end a pass at once; the outputs are safe afterwards."""
+        self._stops += 1
         self._accepted = None  # what another thread was about to do is not done
         status, _ = self._checked(Request.STOP)
         if status & Status.RUNNING:
@@ -134,17 +139,18 @@ class FpgaBoard:
 
     def _exchange(self, kind: Request, *words: int) -> tuple[int, Codes]:
         """An answer from the session that `refresh` has found."""
-        if self._accepted is None:
-            raise InstrumentError(f"{self._link.name}: stopped while it was in use; its outputs are safe")
-        try:
-            answer = self._checked(kind, *words)
-            if self._accepted not in (None, self.generation):
-                raise TransportError(
-                    f"{self._link.name}: the link broke and was opened again: what the board held is gone"
-                )
-        except TransportError:
-            self._known = False
-            raise
+        with self._link.exclusive():  # a stop comes before the request is sent, or after its answer
+            if self._accepted is None:
+                raise InstrumentError(f"{self._link.name}: stopped while it was in use; its outputs are safe")
+            try:
+                answer = self._checked(kind, *words)
+                if self._accepted not in (None, self.generation):
+                    raise TransportError(
+                        f"{self._link.name}: the link broke and was opened again: what the board held is gone"
+                    )
+            except TransportError:
+                self._known = False
+                raise
         return answer
 
     def _checked(self, kind: Request, *words: int) -> tuple[int, Codes]:

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from board_cases import STEP, Shot, rig_at
 from wounded_wire import WOUNDS, WoundedWire
@@ -17,8 +19,9 @@ from drivers.transport import open_framed_link
 from labrhel.compile import compile
 from labrhel.errors import InstrumentError, TransportError
 from labrhel.program import Pass, Rest, ShotProgram
-from labrhel.wire.board import Option, Region, Register, Status
+from labrhel.wire.board import Option, Region, Register, Request, Status, address
 
+STOPS = 30
 COUNT = int(os.environ.get("LABRHEL_FAULTS", "50"))
 
 
@@ -123,6 +126,37 @@ def test_after_kill_9_of_the_owner_no_pass_runs_within_a_second(verilated: Any) 
     board = FpgaBoard(open_framed_link(verilated.url, wait=5.0))
     assert not board.status() & Status.RUNNING
     board.close()
+
+
+@pytest.mark.slow
+def test_stops_at_random_instants_win_and_leave_a_board_that_runs_again(verilated: Any) -> None:
+    """Found by the conformance kit: a RUN that was not sent counted, and the board refused every later one."""
+    rig, shot, random = rig_at(verilated.url), Shot.random(3, 20), np.random.default_rng(5)
+    long = compile(ShotProgram(STEP, Rest(), (Pass(300),) * 4), rig.capabilities)
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            rig.run([long] * 200)
+        except (InstrumentError, TransportError) as error:
+            failures.append(error)
+
+    def runs() -> bool:
+        return bool(rig.board._checked(Request.READ, address(Region.REGISTERS, 0), 0)[0] & Status.RUNNING)
+
+    for turn in range(STOPS):
+        thread = threading.Thread(target=run)
+        thread.start()
+        while not runs():  # the run has begun
+            time.sleep(0.001)
+        time.sleep(random.uniform(0.0, 0.03))
+        rig.make_safe()
+        assert not any(runs() for _ in range(5)), "a pass was started after the stop"
+        thread.join(10)
+        assert not thread.is_alive()
+        assert len(failures) == turn + 1
+        assert shot.is_right(shot.run_on(rig)), f"after stop {turn}"
+    rig.close()
 
 
 def test_opening_a_board_touches_nothing_that_runs_on_it_before_it_is_known(verilated: Any) -> None:
