@@ -28,7 +28,7 @@ COUNT = int(os.environ.get("LABRHEL_FAULTS", "50"))
 @pytest.mark.parametrize("kind", WOUNDS)
 def test_a_hurt_frame_gives_the_right_bits_after_all_or_an_error_with_a_name(wire: WoundedWire, kind: str) -> None:
     rig, shots = rig_at(wire.url, timeout=0.05), [Shot.random(seed, 8, retraced=True) for seed in range(5)]
-    wire.wound, wire.share = kind, 0.1
+    wire.wound, wire.share = kind, 0.04
     right = turn = 0
     while wire.wounds < COUNT:
         shot = shots[turn % len(shots)]
