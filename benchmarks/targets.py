@@ -25,6 +25,7 @@ from benchmarks import (
     deep_layer,
     dense_speed,
     executor_overhead,
+    fpga_training,
     gradient_accuracy,
     hru_accuracy,
     hru_memory,
@@ -119,6 +120,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     for module in (hru_accuracy, hru_memory, hru_speed, deep_layer, dense_speed, basic_motions):
         yield from module.targets()
     yield from bench_training.targets()
+    yield from fpga_training.targets()
     yield from link_rate.targets()
     yield from start_up()
     yield from executor_overhead.targets()
