@@ -21,7 +21,7 @@ from labrhel.errors import ConfigurationError
 app = typer.Typer(no_args_is_help=True, help="A virtual bench: instruments on real sockets around one simulated rig.")
 
 _GROUP = "labrhel.benches"
-_NAME = "virtual"
+_USUAL = "virtual"
 ADDRESS_VARIABLE = "LABRHEL_BENCH"
 """Where a command that runs against a bench finds the file with its addresses."""
 
@@ -41,9 +41,10 @@ def up(
 ) -> None:
     """Start a virtual bench, print its addresses, and keep it up until Ctrl-C.
 
-    In the command of --for, {station} stands for the station file, whose path is in LABRHEL_BENCH, too.
+    In the command of --for, {rig} stands for the URL of the rig that it is, and {station} for the station file, whose
+    path is in LABRHEL_BENCH, too.
     """
-    maker = _maker()
+    maker = _maker_of(name)
     with maker.virtual_bench(name, speed=speed) as bench, TemporaryDirectory() as folder:
         station = Path(folder) / "station.yaml" if write is None else write
         station.write_text(maker.station_text(bench), encoding="utf-8")
@@ -51,21 +52,30 @@ def up(
         if command is None:
             _wait()
         else:
-            raise typer.Exit(_run(command, station))
+            raise typer.Exit(_run(command, station, maker.rig_url(bench, station)))
 
 
 @app.command("list")
 def list_stations() -> None:
     """List the stations that come with labrhel."""
-    for name, file in sorted(_maker().stations().items()):
-        print(f"{name:32}{file}")
+    for maker in _makers().values():
+        for name, file in sorted(maker.stations().items()):
+            print(f"{name:32}{file}")
 
 
-def _maker() -> Any:
-    points = {point.name: point for point in entry_points(group=_GROUP)}
-    if _NAME not in points:
+def _makers() -> dict[str, Any]:
+    """The modules that start benches, the usual one first."""
+    points = sorted(entry_points(group=_GROUP), key=lambda point: point.name != _USUAL)
+    found = {point.name: point.load() for point in points}
+    if _USUAL not in found:
         raise ConfigurationError("no virtual bench is installed; run `pip install -e .` in the checkout of labrhel")
-    return points[_NAME].load()
+    return found
+
+
+def _maker_of(name: str) -> Any:
+    """The one that has a station of that name, else the one that reads files."""
+    makers = _makers()
+    return next((maker for maker in makers.values() if name in maker.stations()), makers[_USUAL])
 
 
 def _wait() -> None:
@@ -79,9 +89,9 @@ def _wait() -> None:
             signal.signal(ending, handler)
 
 
-def _run(command: str, station: Path) -> int:
+def _run(command: str, station: Path, rig: str) -> int:
     """Exit status of the command; Ctrl-C reaches it too, and it is waited for."""
-    words = [word.replace("{station}", str(station)) for word in shlex.split(command)]
+    words = [word.replace("{station}", str(station)).replace("{rig}", rig) for word in shlex.split(command)]
     try:
         running = subprocess.Popen(words, env=os.environ | {ADDRESS_VARIABLE: str(station.resolve())})
     except OSError as error:

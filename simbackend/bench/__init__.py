@@ -6,6 +6,6 @@ No instrument here has a command that its real counterpart lacks.  Faults come t
 from simbackend.bench.bench import Bench, Host, virtual_bench
 from simbackend.bench.faults import Fault
 from simbackend.bench.spec import stations
-from simbackend.bench.station_file import station_text
+from simbackend.bench.station_file import rig_url, station_text
 
-__all__ = ["Bench", "Fault", "Host", "station_text", "stations", "virtual_bench"]
+__all__ = ["Bench", "Fault", "Host", "rig_url", "station_text", "stations", "virtual_bench"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,11 @@ def station_text(bench: Bench) -> str:
     writer.representer.sort_base_mapping_type_on_output = False
     writer.dump(station_of(bench), text)
     return f"# Written by labrhel bench up, for as long as that bench is up.\n{text.getvalue()}"
+
+
+def rig_url(bench: Bench, station: Path) -> str:
+    """The rig that the bench is, once its station file has been written."""
+    return f"bench:{station}"
 
 
 def _driver(kind: str) -> str:

@@ -79,6 +79,10 @@ class VerilatedBoard:
         """Press the board's reset button: registers are as after power on, memories keep what they held."""
         self._process.send_signal(signal.SIGUSR1)
 
+    def describe(self) -> list[str]:
+        """The line that says how to reach it, and which gateware it holds."""
+        return [f"{'board':10}{self.url:52}gateware {self.build.gateware:08x}"]
+
     def close(self) -> None:
         """Switch the board off."""
         self._process.kill()

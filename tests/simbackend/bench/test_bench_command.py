@@ -80,3 +80,26 @@ def test_mistakes_in_the_file_are_said_with_their_line(tmp_path):
             virtual_bench(file)
     with pytest.raises(ConfigurationError, match="no virtual bench of that name"):
         virtual_bench("coupled")
+
+
+def test_a_board_is_a_bench_as_well_and_a_command_finds_it(tmp_path):
+    pytest.importorskip("amaranth", reason="Amaranth is not installed: pip install 'labrhel[gateware]'")
+    from simbackend.gateware.verilated import missing_tools
+
+    if missing := missing_tools():
+        pytest.skip(f"the gateware needs Verilator to run; not found: {', '.join(missing)}")
+    command = [*LABRHEL, "conformance", "{rig}", "--config", "coupled_oscillators", "--only", "declaration"]
+    done = subprocess.run(
+        [*LABRHEL, "bench", "up", "fpga_board", "--write", str(tmp_path / "b.yaml"), "--for", " ".join(command)],
+        check=False, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "tcp://127.0.0.1:" in done.stdout and "0 failed" not in done.stdout
+    assert "rig: 'fpga:tcp://127.0.0.1:" in (tmp_path / "b.yaml").read_text()
+
+
+def test_benches_are_listed_with_the_boards():
+    done = subprocess.run([*LABRHEL, "bench", "list"], check=False, capture_output=True, text=True)
+    assert {"coupled_oscillators", "red_pitaya", "fpga_board"} <= {line.split()[0] for line in done.stdout.splitlines()}
+    done = subprocess.run([*LABRHEL, "bench", "up", "fpga_board", "--speed", "2"], check=False, capture_output=True)
+    assert done.returncode == 2 and b"leave out --speed" in done.stderr
