@@ -1,6 +1,6 @@
 """FPGA boards for `labrhel bench up`: the Verilated board behind a socket or a serial line, as long as it is wanted.
 
-labrhel bench up fpga_board --for "labrhel run coupled_oscillators --rig {rig}"
+`labrhel bench up fpga_board --for "labrhel run coupled_oscillators --rig {rig}"` trains on it.
 """
 
 from __future__ import annotations
