@@ -18,6 +18,8 @@ KINDS = {
     "rigol_ds1000z": "RigolDS1000Z",
     "qdac2": "QDac2",
     "red_pitaya": "RedPitaya",
+    "infiniivision": "InfiniiVision",
+    "e36300": "E36300",
 }
 """Classes by kind; the module of each has the kind's name."""
 

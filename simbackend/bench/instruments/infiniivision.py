@@ -80,7 +80,7 @@ class InfiniiVision(Scpi):
     def restore(self) -> None:
         """Running, triggering by itself."""
         super().restore()
-        self._running, self._digitizing, self._triggered = True, False, False
+        self._running, self._digitizing, self._triggered, self._was_armed = True, False, False, False
         self._codes: dict[tuple[int, int, int], Array] = {}
         self._recorder.stop()
         self._recorder.corners = {}
@@ -108,24 +108,26 @@ class InfiniiVision(Scpi):
 
     # ----- acquisition
 
-    def _arm(self) -> None:
+    def _setup(self) -> Setup:
         width, source = self.values["time_range", 0], self.values["source", 0]
         begin = self.values["position", 0] - width * _REFERENCE[self.values["reference", 0]]
         probe = 1.0 if source in ("EXT", "LINE") else self.values["probe", int(source[-1])]
-        self._running = False
         self._codes.clear()
-        self._recorder.arm(
-            Setup(
-                source=f"{self._name}.trigger_in" if source == "EXT" else f"{self._name}.ch{source[-1]}",
-                level=self.values["level", 0] / probe,
-                rising=self.values["slope", 0] != "NEG",
-                before=max(-begin, 0.0),
-                after=max(begin + width, 0.0),
-            )
+        return Setup(
+            source=f"{self._name}.trigger_in" if source == "EXT" else f"{self._name}.ch{source[-1]}",
+            level=self.values["level", 0] / probe,
+            rising=self.values["slope", 0] != "NEG",
+            before=max(-begin, 0.0),
+            after=max(begin + width, 0.0),
         )
+
+    def _arm(self) -> None:
+        self._running, self._was_armed = False, False
+        self._recorder.arm(self._setup())
 
     def _state(self) -> State:
         state = State.TRIGGERED if self._running else self._recorder.poll()
+        self._was_armed |= state in (State.WAITING, State.TRIGGERED) or self._recorder.record is not None
         self._triggered |= state is State.TRIGGERED or self._recorder.record is not None
         return state
 
@@ -169,6 +171,12 @@ class InfiniiVision(Scpi):
         seen, self._triggered = self._triggered, False
         return f"{int(seen):+d}"
 
+    @command("AER?")
+    def _armed_event(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self._state()
+        seen, self._was_armed = self._was_armed, False
+        return f"{int(seen):+d}"
+
     @command("ACQuire:SRATe?")
     def _rate(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self.real(min(_MEMORY / self.values["time_range", 0], _FASTEST))
@@ -183,9 +191,7 @@ class InfiniiVision(Scpi):
         return None
 
     def _free_run(self) -> None:
-        self._arm()
-        self._recorder.force()
-        self._recorder.complete(lambda: self.cancelled)
+        self._recorder.keep_latest(self._setup())
 
     # ----- settings in divisions
 
