@@ -11,12 +11,18 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.compiled import CompiledPass
+from labrhel.interfaces import Model
 from simbackend.kernels import network as kernels
 from simbackend.models.oscillator_network import POWERS, OscillatorNetwork
 from simbackend.propagator import Motion, Propagator, Push
 from simbackend.simulable import Simulable
 
 _WORTH_A_THREAD = 200_000  # oscillator-steps; below it starting a thread costs more than it saves
+
+
+def runs_compiled(model: Model) -> bool:
+    """Whether the kernels know all forces of a model."""
+    return isinstance(model, OscillatorNetwork) and model.is_polynomial
 
 
 class CompiledNetwork(Propagator):

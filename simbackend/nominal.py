@@ -10,7 +10,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.compiled import CompiledPass
 from labrhel.interfaces import Model
 from labrhel.program import Acquire
-from simbackend._compiled import CompiledNetwork
+from simbackend._compiled import CompiledNetwork, runs_compiled
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.propagator import Push
 from simbackend.separable import leapfrog
@@ -32,7 +32,7 @@ def run(model: Model, theta: Arrays, forces: Array, step: float, position: Array
     """
     batch, (n, steps) = len(position), forces.shape
     pushes = np.repeat(forces[None], batch, axis=0)
-    if isinstance(model, OscillatorNetwork):
+    if isinstance(model, OscillatorNetwork) and runs_compiled(model):
         inputs = len(model.inputs)
         still = {**theta, "input_offset": np.zeros(inputs)}
         network = CompiledNetwork(model, still, still, np.eye(n), np.empty((0, 0)), 1)

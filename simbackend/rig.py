@@ -21,10 +21,9 @@ from labrhel.compiled import CompiledShot
 from labrhel.errors import InstrumentError
 from labrhel.frozen import FrozenArray
 from labrhel.program import GivenState, Hold, Reversal
-from simbackend._compiled import CompiledNetwork
+from simbackend._compiled import CompiledNetwork, runs_compiled
 from simbackend._readable import ReadableLeapfrog
 from simbackend.imperfections import IDEAL, Device, Imperfections, Knobs, Life, Moment
-from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.propagator import Propagator, Push
 from simbackend.simulable import Simulable
 
@@ -82,7 +81,7 @@ class SimulatedRig:
         propagator: type[Propagator] | None = None,
     ) -> None:
         self.model = model
-        usual = CompiledNetwork if isinstance(model, OscillatorNetwork) else ReadableLeapfrog
+        usual = CompiledNetwork if runs_compiled(model) else ReadableLeapfrog
         self._propagates: type[Propagator] = usual if propagator is None else propagator
         declared = capabilities_of(model, name)
         declared = declared if offers is None else replace(declared, reversals=offers)

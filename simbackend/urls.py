@@ -22,9 +22,9 @@ from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model
 from labrhel.nominal import model_of
 from labrhel.program import Reversal
+from simbackend._compiled import runs_compiled
 from simbackend.imperfections import Life, state_file
 from simbackend.imperfections.settings import imperfections_of
-from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rig import SimulatedRig, capabilities_of
 from simbackend.simulable import Simulable
 
@@ -111,7 +111,7 @@ def _threads(text: str | None, model: Simulable) -> int:
         return 0
     if not text.isdecimal() or int(text) < 1:
         raise ConfigurationError(f"threads is a whole number from 1, not {text!r}")
-    if int(text) > 1 and not isinstance(model, OscillatorNetwork):
+    if int(text) > 1 and not runs_compiled(model):
         raise ConfigurationError(
             f"threads={text}: only the compiled kernels of oscillator networks run on several threads, and "
             f"{type(model).__name__} has none; leave it out"

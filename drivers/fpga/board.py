@@ -184,13 +184,13 @@ class FpgaBoard:
         self._shot = 0
         self.generation += 1
         self._checked(Request.HELLO, self._session)
-        _, words = self._checked(Request.READ, address(Region.REGISTERS, 0), Register.CLOCK + 1)
+        _, words = self._checked(Request.READ, address(Region.REGISTERS, 0), Register.TABLE + 1)
         self._known = True
         return self._identified(words.tolist())
 
     def _identified(self, words: list[int]) -> Build:
         name = self._link.name
-        if len(words) <= Register.CLOCK or words[Register.MAGIC] != MAGIC:
+        if len(words) <= Register.TABLE or words[Register.MAGIC] != MAGIC:
             raise ConfigurationError(f"{name}: what answers is no labrhel board: check the address and the bitstream")
         if words[Register.VERSION] != VERSION:
             raise ConfigurationError(

@@ -21,8 +21,12 @@ from labrhel.program import Reversal
 from labrhel.wire.board import Build
 from labrhel.wire.network_codes import Network
 
-KNOBS = ("mass", "stiffness", "cubic", "coupling", "input", "input_offset")
-"""What the integer core has; the others must be zero."""
+_KNOBS = ("mass", "stiffness", "cubic", "coupling", "input", "input_offset")
+
+
+def knobs_of(build: Build, model: Network) -> tuple[str, ...]:
+    """Parameters that the integer core has; the others must be zero."""
+    return (*_KNOBS, "saturation") if build.table and "saturation" in model.parameters else _KNOBS
 
 
 def capabilities_of(build: Build, model: Network, step: float, name: str) -> Capabilities:
@@ -49,7 +53,7 @@ def capabilities_of(build: Build, model: Network, step: float, name: str) -> Cap
     channels += [Channel(f"v{i + 1}", Kind.VELOCITY, f"{place}/time", timing=memory) for i in range(n)]
     eye = FrozenArray(np.eye(n))
     knobs = []
-    for item in KNOBS:
+    for item in knobs_of(build, model):
         spec = model.parameters[item]
         limits = Limits(low=np.finfo(float).tiny) if spec.kind == "kinetic" else Limits()
         fine = 0.0 if item in ("mass", "input_offset") else build.coefficient.resolution / step

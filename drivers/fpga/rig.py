@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drivers.fpga.board import FpgaBoard
-from drivers.fpga.capabilities import KNOBS, capabilities_of
+from drivers.fpga.capabilities import capabilities_of, knobs_of
 from drivers.fpga.words import read_state, read_traces, write_state, write_waveforms
 from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Kind
@@ -42,8 +42,8 @@ class FpgaRig:
         build = board.build
         _check_size(build, model)
         self.capabilities = capabilities_of(build, model, step, name)
-        self._knobs: dict[str, Array] = {item: model.parameters[item].nominal for item in KNOBS}
-        self._codes = NetworkCodes.of(model, self._knobs, step, build.state, build.coefficient)
+        self._knobs: dict[str, Array] = {item: model.parameters[item].nominal for item in knobs_of(build, model)}
+        self._codes = NetworkCodes.of(model, self._knobs, step, build.state, build.coefficient, build.table)
         self._knobs |= self._codes.parameters()
         self._loaded = 0  # generation of the board that holds operations and coefficients
         self._slots: OrderedDict[str, int] = OrderedDict()
@@ -56,7 +56,7 @@ class FpgaRig:
             self.capabilities.knob(name).name: self.model.shape_parameter(name, value) for name, value in knobs.items()
         }
         wanted, build = self._knobs | checked, self.board.build
-        codes = NetworkCodes.of(self.model, wanted, self.step, build.state, build.coefficient)
+        codes = NetworkCodes.of(self.model, wanted, self.step, build.state, build.coefficient, build.table)
         self._knobs, self._codes = wanted | codes.parameters(), codes
         self._loaded = 0
         return {name: self._knobs[name] for name in checked}
@@ -94,6 +94,7 @@ class FpgaRig:
         step = leapfrog(
             codes.drift_codes.tolist(), codes.stiffness_codes.tolist(), codes.cubic_codes.tolist(),
             codes.edges.tolist(), codes.coupling_codes.tolist(), codes.input_codes.tolist(),
+            () if codes.saturation_codes is None else codes.saturation_codes.tolist(),
         )  # fmt: skip
         if len(step) > self.board.build.operations:
             raise ConfigurationError(

@@ -28,6 +28,7 @@ from zlib import crc32
 
 from labrhel.errors import ConfigurationError
 from labrhel.wire.fixed_point import Format
+from labrhel.wire.tanh_table import shift_of
 
 MAGIC = 0x4C425248
 """What register 0 of every board holds: "LBRH"."""
@@ -100,6 +101,7 @@ class Register(enum.IntEnum):
     SLOTS = 8
     OPERATIONS = 9  # that a step may have
     CLOCK = 10  # [Hz]
+    TABLE = 15  # intervals of the table of tanh; 0: there is none
     OVERFLOWS = 11  # words of the last pass that did not fit
     STEPS = 12  # of the last pass that were begun
     DAMAGED = 13  # frames that came damaged
@@ -134,7 +136,10 @@ _STATE, _COEFFICIENT = Format(32, 26), Format(32, 28)
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What a bitstream was built for; `depth` is a power of two, `chunk` the words that one WRITE takes."""
+    """What a bitstream was built for; `depth` is a power of two, `chunk` the words that one WRITE takes.
+
+    `table`: intervals of the table of tanh (`labrhel.wire.tanh_table`), 0 for a board without.
+    """
 
     units: int = 6
     ports: int = 1
@@ -144,6 +149,7 @@ class Build:
     slots: int = 16
     operations: int = 256
     clock: int = 50_000_000
+    table: int = 0
 
     chunk: ClassVar[int] = 1023
 
@@ -155,6 +161,8 @@ class Build:
                 raise ConfigurationError(
                     f"a board has {least} to {high[name]} {name}, not {getattr(self, name)}: build another"
                 )
+        if self.table:
+            shift_of(self.state, self.table)
         if self.depth & (self.depth - 1):
             raise ConfigurationError(f"the depth of a board is a power of two, not {self.depth}")
 
@@ -165,7 +173,7 @@ class Build:
 
     def registers(self) -> dict[Register, int]:
         """What the board says of its size."""
-        return {
+        sizes = {
             Register.UNITS: self.units,
             Register.PORTS: self.ports,
             Register.STATE_FORMAT: self.state.word | self.state.fraction << 8,
@@ -175,16 +183,18 @@ class Build:
             Register.OPERATIONS: self.operations,
             Register.CLOCK: self.clock,
         }
+        return sizes | ({Register.TABLE: self.table} if self.table else {})
 
     @classmethod
     def of(cls, words: list[int]) -> Build:
-        """From the registers 0 to CLOCK of a board; inverse of `registers`."""
+        """From the registers 0 to TABLE of a board; inverse of `registers`."""
         state, coefficient = (
             Format(words[place] & 0xFF, words[place] >> 8 & 0xFF)
             for place in (Register.STATE_FORMAT, Register.COEFFICIENT_FORMAT)
         )
         units, ports = words[Register.UNITS], words[Register.PORTS]
-        return cls(units, ports, state, coefficient, *words[Register.DEPTH : Register.CLOCK + 1])
+        sizes = words[Register.DEPTH : Register.CLOCK + 1]
+        return cls(units, ports, state, coefficient, *sizes, table=words[Register.TABLE])
 
     def words(self, region: Region) -> int:
         """Size of a region."""

@@ -5,6 +5,8 @@
     SQUARE x       r = near(q_x q_x, f)                                s_t <- r
     BEND   x       r = near(c s_x, f)      in the coefficients' word   s_t <- r
     TERM   x       r = near((c + s_x) q_x, F)                          push_t <- p_t + nudge_t - r
+    LOOK   x       r = tanh(q_x), by the board's table                 s_t <- r
+    BOUND  x       r = near(c s_x, F)                                  push_t <- push_t - r
     PORT   x       r = near(c u_x, F)                                  push_t <- push_t +- r
     PULL   x, y    r = near(c (q_x - q_y), F)                          push_t <- push_t +- r
     SETTLE         -                                                   p_t <- push_t
@@ -34,6 +36,8 @@ class Code(enum.IntEnum):
     PORT = 5
     PULL = 6
     SETTLE = 7
+    LOOK = 8
+    BOUND = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +71,25 @@ def leapfrog(
     edges: Sequence[Sequence[int]],
     coupling: Sequence[int],
     ports: Sequence[Sequence[int]],
+    saturation: Sequence[int] = (),
 ) -> list[Operation]:
     """The operations of one step for coefficient codes, `ports` [oscillator][port], `edges` pairs of oscillators.
 
-    Their number and order depend on the shape of the network alone.
+    `saturation`: of the forces by the table of tanh, one for each oscillator, or none.  Their number and order depend
+    on the shape of the network alone.
     """
     springs = [(i, j, k) for (i, j), k in zip(edges, coupling, strict=True)]
     moved = [Operation(Code.DRIFT, i, i, coefficient=a) for i, a in enumerate(drift)]
+    bounded = [
+        [Operation(Code.LOOK, i, i) for i in range(len(saturation))],
+        [Operation(Code.BOUND, i, i, coefficient=s) for i, s in enumerate(saturation)],
+    ]
     phases = [
         [Operation(Code.DRIFT, i, i, coefficient=a, capture=True) for i, a in enumerate(drift)],
         [Operation(Code.SQUARE, i, i) for i in range(len(drift))],
         [Operation(Code.BEND, i, i, coefficient=b) for i, b in enumerate(cubic)],
         [Operation(Code.TERM, i, i, coefficient=k) for i, k in enumerate(stiffness)],
+        *(bounded if len(saturation) else []),
         [Operation(Code.PORT, i, x, coefficient=w) for i, row in enumerate(ports) for x, w in enumerate(row)]
         + [Operation(Code.PULL, i, j, i, k) for i, j, k in springs]
         + [Operation(Code.PULL, j, j, i, k, negate=True, quiet=True) for i, j, k in springs],

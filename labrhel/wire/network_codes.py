@@ -1,9 +1,11 @@
 """The coefficients of an oscillator network as a board holds them: codes for one step.
 
-    H = sum p_i^2/(2 m_i) + sum [k_i q_i^2/2 + b_i q_i^4/4] + sum_(i,j) K_ij (q_j - q_i)^2/2 - q . W u
+    H = sum p_i^2/(2 m_i) + sum [k_i q_i^2/2 + b_i q_i^4/4 + s_i log cosh q_i]
+        + sum_(i,j) K_ij (q_j - q_i)^2/2 - q . W u
 
-Two formats: the state's, for positions, momenta, inputs and nudges, and the coefficients', for d/(2m), d k, d b, d K
-and d W, with d the step.  The host adds the input offset to the input, since both are codes of the same port.
+Two formats: the state's, for positions, momenta, inputs and nudges, and the coefficients', for d/(2m), d k, d b, d K,
+d s and d W, with d the step.  The terms in s are for boards with a table of tanh.  The host adds the input offset to
+the input, since both are codes of the same port.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from labrhel.errors import ProgramError
 from labrhel.interfaces import ParameterSpec
 from labrhel.wire.fixed_point import Codes, Format
 
+_SATURATION = "saturation"
 _ABSENT = ("quadratic", "quartic", "friction")
 
 
@@ -53,7 +56,8 @@ class NetworkCodes:
     """Coefficient codes of a network for one step d [model time].
 
     `drift_codes`, `stiffness_codes`, `cubic_codes` (n,), `edges` (edges, 2), `coupling_codes` (edges,),
-    `input_codes` (n, inputs).
+    `input_codes` (n, inputs), `saturation_codes` (n,), or None for a network that has no such forces; `table` as in
+    `labrhel.wire.board.Build`.
     """
 
     state: Format
@@ -65,14 +69,21 @@ class NetworkCodes:
     edges: Codes
     coupling_codes: Codes
     input_codes: Codes
+    saturation_codes: Codes | None = None
+    table: int = 0
 
     @classmethod
-    def of(cls, model: Network, theta: Arrays, step: float, state: Format, coefficient: Format) -> Self:
+    def of(cls, model: Network, theta: Arrays, step: float, state: Format, coefficient: Format, table: int = 0) -> Self:
         """The nearest codes of a network's parameters; the inverse, on codes, of `parameters`.
 
-        Raises ProgramError for terms the integer core does not have (quadratic, quartic, friction), LimitError for
-        a coefficient beyond its format.
+        Raises ProgramError for terms the integer core does not have (quadratic, quartic, friction; saturation without
+        a table), LimitError for a coefficient beyond its format.
         """
+        saturates = _SATURATION in model.parameters
+        if saturates and not table and np.any(model.value(_SATURATION, theta)):
+            raise ProgramError(
+                "the board has no table of tanh: build one with it (Build(table=1024)), or set saturation to zero"
+            )
         for name in _ABSENT:
             if np.any(model.value(name, theta)):
                 raise ProgramError(
@@ -92,6 +103,8 @@ class NetworkCodes:
             edges=model.edges,
             coupling_codes=scaled("coupling"),
             input_codes=scaled("input"),
+            saturation_codes=scaled(_SATURATION) if saturates and table else None,
+            table=table if saturates else 0,
         )
 
     def parameters(self) -> dict[str, Array]:
@@ -103,5 +116,7 @@ class NetworkCodes:
             raise ProgramError("a drift code is zero, so its mass is infinite: keep more bits below the point")
         names = ("stiffness", "cubic", "coupling", "input")
         codes = (self.stiffness_codes, self.cubic_codes, self.coupling_codes, self.input_codes)
+        if self.saturation_codes is not None:
+            names, codes = (*names, _SATURATION), (*codes, self.saturation_codes)
         found = {name: self.coefficient.to_values(item) / self.step for name, item in zip(names, codes, strict=True)}
         return found | {"mass": self.step / (2 * self.coefficient.to_values(self.drift_codes))}

@@ -17,12 +17,11 @@ from labrhel.capabilities import Kind
 from labrhel.compiled import CompiledPass
 from labrhel.errors import InstrumentError
 from labrhel.program import Acquire
-from simbackend._compiled import CompiledNetwork
+from simbackend._compiled import CompiledNetwork, runs_compiled
 from simbackend._readable import ReadableLeapfrog
 from simbackend.bench.leads import Drive, Turn
 from simbackend.bench.signals import Ramp, Track
 from simbackend.imperfections import Device, Imperfections, Knobs, Moment
-from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.propagator import Propagator, Push
 from simbackend.rig import capabilities_of
 from simbackend.simulable import Simulable
@@ -77,7 +76,7 @@ class Oscillators:
     def propagator(self, moment: float) -> Propagator:
         """The equations of motion as the sources stand at a moment."""
         theta = self.parameters(moment)
-        usual = CompiledNetwork if isinstance(self.model, OscillatorNetwork) else ReadableLeapfrog
+        usual = CompiledNetwork if runs_compiled(self.model) else ReadableLeapfrog
         n = self.model.size
         return usual(self.model, theta, self._settled.settings, np.eye(n), self._device.one_sided_pull(theta), 1)
 

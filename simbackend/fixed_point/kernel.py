@@ -41,6 +41,10 @@ def run_steps(
     edges,  # (edges, 2)
     coupling,  # (edges,) codes of d K
     ports_to_force,  # (n, ports) codes
+    saturation,  # (n,) codes of d s, or (0,) for none
+    tanh,  # (intervals + 1,) codes of tanh, or (0,)
+    tanh_shift,  # bits of a word below its interval
+    tanh_reach,  # [codes]
     push,  # (n,) work space
     trace_q,  # (n, steps) positions at the kicks, or (n, 0) to keep none
     trace_p,  # (n, steps + 1) momenta before, between and after the kicks, or (n, 0)
@@ -50,6 +54,7 @@ def run_steps(
     f, F = state_fraction, factor_fraction
     half, factor_half = 1 << (state_word - 1), 1 << (factor_word - 1)
     keep, kicked = trace_q.shape[1] > 0, kicks.shape[1] > 0
+    bounded, tanh_half = len(saturation) > 0, (len(tanh) - 1) // 2
     overflows = 0
     for k in range(steps):
         for i in range(n):
@@ -71,6 +76,14 @@ def run_steps(
             if kicked:
                 push[i] += kicks[i, k]
             overflows += _lost(square, half) + _lost(bent, factor_half) + _lost(slope, factor_half) + _lost(term, half)
+            if bounded:
+                cut = max(-tanh_reach, min(q[i], tanh_reach - 1))
+                place = (cut >> tanh_shift) + tanh_half
+                rise = (tanh[place + 1] - tanh[place]) * (cut & ((1 << tanh_shift) - 1))
+                looked = _near(rise + (tanh[place] << tanh_shift), tanh_shift)
+                term = _near(saturation[i] * _wrap(looked, half), F)
+                push[i] -= _wrap(term, half)
+                overflows += _lost(looked, half) + _lost(term, half)
             for port in range(ports):
                 term = _near(ports_to_force[i, port] * drive[port, k], F)
                 push[i] += _wrap(term, half)

@@ -13,6 +13,7 @@ from labrhel.arrays import Array
 from labrhel.errors import ProgramError
 from labrhel.wire.fixed_point import Codes
 from labrhel.wire.network_codes import NetworkCodes
+from labrhel.wire.tanh_table import points, reach_of, shift_of
 from simbackend.fixed_point.kernel import run_steps
 
 
@@ -85,8 +86,16 @@ class FixedPointNetwork(NetworkCodes):
             self.edges,
             self.coupling_codes,
             self.input_codes,
+            *self._tanh(),
             np.empty(n, np.int64),
             positions,
             momenta,
         )
         return FixedPointRun(FixedPointState(q, p), int(overflows), positions, momenta)
+
+    def _tanh(self) -> tuple[Codes, Codes, int, int]:
+        """Coefficients and table of the saturating forces, empty where there are none."""
+        if self.saturation_codes is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64), 0, 0
+        table = points(self.state, self.table)
+        return self.saturation_codes, table, shift_of(self.state, self.table), reach_of(self.state)

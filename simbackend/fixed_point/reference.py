@@ -6,6 +6,7 @@ With words of `word` bits, wrap(.) keeping the low bits (two's complement), one 
     kick:   s_i = near(q_i q_i, f)                                            q^2, in the state's format
             h_i = k_i + near(b_i s_i, f)                                      d (k + b q^2), in the coefficients' format
             p_i <- wrap(p_i - near(h_i q_i, F) + sum_j +-near(K_ij (q_j - q_i), F) + sum_port near(w_i u, F) + n_i)
+                   - near(s_i tanh(q_i), F)                           tanh by the table of `labrhel.wire.tanh_table`
     drift:  as before, with the new p
 
 u is the input of a port, n_i the nudge, a kick that is added as it is; f and F are the fractions of the state's and the
@@ -29,6 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labrhel.wire.fixed_point import Format
+from labrhel.wire.tanh_table import points, reach_of, shift_of
 
 
 def near(x: int, shift: int) -> int:
@@ -69,16 +71,26 @@ def run_reference(
     kicks: Sequence[Sequence[int]],
     q: list[int],
     p: list[int],
+    saturation: Sequence[int] = (),
+    table: int = 0,
 ) -> tuple[list[list[int]], int]:
     """Run one step for each entry of `drive` [step][port] and `kicks` [step][oscillator]; `q`, `p` change in place.
 
-    Coefficient codes: drift, stiffness and cubic per oscillator, coupling per edge, ports [oscillator][port].
-    Returns the positions at the kicks [step][oscillator] and the number of overflows.
+    Coefficient codes: drift, stiffness, cubic and saturation (or none) per oscillator, coupling per edge, ports
+    [oscillator][port]; `table`: intervals of the table of tanh.  Returns the positions at the kicks [step][oscillator]
+    and the number of overflows.
     """
     word, factor = Register(state), Register(coefficient)
     f, F = state.fraction, coefficient.fraction
     excluded = -(1 << (state.word - 1))
     at_kicks = []
+    tanh = points(state, table).tolist() if table else []
+
+    def looked_up(position: int) -> int:
+        shift, reach = shift_of(state, table), reach_of(state)
+        cut = max(-reach, min(position, reach - 1))
+        place, rest = (cut >> shift) + table // 2, cut % (1 << shift)
+        return word.wrap(near((tanh[place + 1] - tanh[place]) * rest + (tanh[place] << shift), shift))
 
     def half_drift() -> None:
         for i, momentum in enumerate(p):
@@ -93,6 +105,8 @@ def run_reference(
             square = word.wrap(near(position * position, f))
             slope = factor.wrap(stiffness[i] + factor.wrap(near(cubic[i] * square, f)))
             push[i] -= word.wrap(near(slope * position, F))
+            if len(saturation):
+                push[i] -= word.wrap(near(saturation[i] * looked_up(position), F))
             for weight, sample in zip(ports[i], samples, strict=True):
                 push[i] += word.wrap(near(weight * sample, F))
         for (i, j), spring in zip(edges, coupling, strict=True):

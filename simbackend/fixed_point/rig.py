@@ -28,21 +28,29 @@ from simbackend.serial_rig import SerialRig
 class FixedPointRig(SerialRig[FixedPointState]):
     """`labrhel.interfaces.Rig` of an oscillator network in integer words, for shots of one `step` [model time].
 
-    `overflows` counts the words that did not fit since the rig was opened; results are then still reversible, but
-    no longer those of the network.  Raises LimitError for parameters and states that have no code.
+    `table`: intervals of the board's table of tanh, 0 for none.  `overflows` counts the words that did not fit since
+    the rig was opened; results are then still reversible, but no longer those of the network.  Raises LimitError for
+    parameters and states that have no code.
     """
 
     def __init__(
-        self, model: OscillatorNetwork, step: float, state: Format, coefficient: Format, name: str = "fixed"
+        self,
+        model: OscillatorNetwork,
+        step: float,
+        state: Format,
+        coefficient: Format,
+        name: str = "fixed",
+        *,
+        table: int = 0,
     ) -> None:
         still = np.zeros(model.size, np.int64)
         super().__init__(_capabilities(capabilities_of(model, name), step, state), FixedPointState(still, still))
-        self.model, self.step = model, step
+        self.model, self.step, self._table = model, step, table
         self.overflows = 0
         self._knobs: dict[str, Array] = {
             item.name: model.parameters[item.name].nominal for item in self.capabilities.knobs
         }
-        self._network = FixedPointNetwork.of(model, self._knobs, step, state, coefficient)
+        self._network = FixedPointNetwork.of(model, self._knobs, step, state, coefficient, table)
         self._knobs |= self._network.parameters()
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
@@ -52,7 +60,7 @@ class FixedPointRig(SerialRig[FixedPointState]):
         }
         wanted = self._knobs | checked
         old = self._network
-        self._network = FixedPointNetwork.of(self.model, wanted, self.step, old.state, old.coefficient)
+        self._network = FixedPointNetwork.of(self.model, wanted, self.step, old.state, old.coefficient, self._table)
         self._knobs = wanted | self._network.parameters()
         return {name: self._knobs[name] for name in checked}
 

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed
+import numpy as np
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from labrhel.wire.board import Build, stride
 from labrhel.wire.fixed_point import Format
 from labrhel.wire.microcode import LATENCY, Code
+from labrhel.wire.tanh_table import points, reach_of, shift_of
 
 OPERATION = data.StructLayout(
     {"code": 4, "negate": 1, "quiet": 1, "capture": 1, "spare": 1, "x": 8, "y": 8, "target": 8}
@@ -108,6 +110,8 @@ class Pipeline(wiring.Component):
                 m.d.comb += [a.eq(c), b.eq(w)]
             with m.Case(Code.TERM):
                 m.d.comb += [a.eq(slope), b.eq(x), lost_slope.eq(_lost(c + w, factor))]
+            with m.Case(Code.BOUND):
+                m.d.comb += [a.eq(c), b.eq(w)]
             with m.Case(Code.PORT):
                 m.d.comb += [a.eq(c), b.eq(self.input_sample)]
             with m.Case(Code.PULL):
@@ -119,12 +123,16 @@ class Pipeline(wiring.Component):
         # One bit less than the factors have: only the one product of their two most negative numbers would need it,
         # and a difference of positions never is its most negative number.
         whole = signed(wide.width + state.word)
-        product = later("product4", whole, a * b)
+        looks = (doing[2].code == Code.LOOK) if self.build.table else Const(0)
+        rise, rest_of_word, base = self._table(m, x) if self.build.table else (a, b, Const(0))
+        product = later("product4", whole, Mux(looks, rise, a) * Mux(looks, rest_of_word, b) + Mux(looks, base, 0))
         rest, lost_slope = later("rest4", 1, rest), later("lost4", 1, lost_slope)
 
         # Stage 4: round and wrap.
         code = doing[3].code
-        fine = (code == Code.SQUARE) | (code == Code.BEND)  # in the state's format, the others in the coefficients'
+        fine = (
+            (code == Code.SQUARE) | (code == Code.BEND) | (code == Code.LOOK)
+        )  # in the state's format, the others in the coefficients'
         odd = (code == Code.DRIFT) & (product < 0)
         half = Signal(whole)
         m.d.comb += half.eq(product + Mux(fine, _half(state), _half(factor)) - (odd & (factor.fraction > 0)))
@@ -157,10 +165,12 @@ class Pipeline(wiring.Component):
             with m.Case(Code.DRIFT):
                 m.d.comb += [q_write.en.eq(1), self.capture.eq(last.capture)]
                 m.d.comb += self.lost.eq(lost + (_lost(reached, state) & ~rest))
-            with m.Case(Code.SQUARE, Code.BEND):
+            with m.Case(Code.SQUARE, Code.BEND, Code.LOOK):
                 m.d.comb += [work_write.en.eq(1), self.lost.eq(lost)]
             with m.Case(Code.TERM):
                 m.d.comb += [push_write.data.eq(moment + self.nudge - r), push_write.en.eq(1), self.lost.eq(lost)]
+            with m.Case(Code.BOUND):
+                m.d.comb += [push_write.data.eq(pushed - r), push_write.en.eq(1), self.lost.eq(lost)]
             with m.Case(Code.PORT, Code.PULL):
                 m.d.comb += [push_write.data.eq(pushed + signed_r), push_write.en.eq(1), self.lost.eq(lost)]
             with m.Case(Code.SETTLE):
@@ -169,6 +179,26 @@ class Pipeline(wiring.Component):
             m.d.comb += [q_write.addr.eq(self.unit), q_write.data.eq(self.load_value), q_write.en.eq(self.load_q)]
             m.d.comb += [p_write.addr.eq(self.unit), p_write.data.eq(self.load_value), p_write.en.eq(self.load_p)]
         return m
+
+    def _table(self, m: Module, x: Value) -> tuple[Value, Value, Value]:
+        """For a word in stage 2, in stage 3: the rise of its interval, how far it is in, and where the interval begins.
+
+        The last two as fractions and products of the state's format, which stage 4 rounds.
+        """
+        state, intervals = self.build.state, self.build.table
+        shift, reach, tanh = shift_of(state, intervals), reach_of(state), points(state, intervals).tolist()
+        word, up = signed(state.word), state.fraction - shift
+        cut = Signal(word)
+        m.d.comb += cut.eq(Mux(x < -reach, -reach, Mux(x >= reach, reach - 1, x)))
+        found = []
+        for name, values in (("table_base", tanh[:-1]), ("table_rise", np.diff(tanh).tolist())):
+            m.submodules[name] = rows = memory.Memory(shape=signed(state.fraction + 2), depth=intervals, init=values)
+            port = rows.read_port()
+            m.d.comb += port.addr.eq((cut >> shift) + intervals // 2)
+            found.append(port.data)
+        rest = Signal(range(1 << state.fraction), name="table_rest3")
+        m.d.sync += rest.eq(cut[:shift] << up)
+        return found[1], rest, found[0] << state.fraction
 
 
 def _lost(value: Value, form: Format) -> Value:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,9 @@ def edges_of(coupling: str | Sequence[Sequence[int]], size: int) -> NDArray[np.i
 class OscillatorNetwork:
     """The network as a `labrhel.interfaces.Model`; arrays of positions and velocities are (n,) or (n, steps)."""
 
+    is_polynomial: ClassVar[bool] = True
+    """Whether its forces are those above alone, which the compiled kernels know."""
+
     def __init__(
         self,
         size: int,
@@ -74,11 +78,12 @@ class OscillatorNetwork:
         self.position_unit, self.input_unit = position_unit, input_unit
         self.parameters: Mapping[str, ParameterSpec] = MappingProxyType(self._specify(dict(nominal or {})))
 
-    def _specify(self, nominal: dict[str, ArrayLike]) -> dict[str, ParameterSpec]:
+    def _defaults(self) -> dict[str, tuple[ParameterKind, ArrayLike, tuple[int, ...], str]]:
+        """By parameter: kind, value, shape and meaning."""
         n, inputs = self.size, len(self.inputs)
         first_input = np.zeros((n, inputs))
         first_input[0, :1] = 1.0
-        default: dict[str, tuple[ParameterKind, ArrayLike, tuple[int, ...], str]] = {
+        return {
             "mass": ("kinetic", 1.0, (n,), "inertia m_i"),
             "stiffness": ("potential", 1.0, (n,), "linear restoring force k_i q"),
             "quadratic": ("potential", 0.0, (n,), "force a_i q^2"),
@@ -91,6 +96,9 @@ class OscillatorNetwork:
             "initial_position": ("position", 0.0, (n,), "position half a step before the first kick"),
             "initial_momentum": ("momentum", 0.0, (n,), "momentum half a step before the first kick"),
         }
+
+    def _specify(self, nominal: dict[str, ArrayLike]) -> dict[str, ParameterSpec]:
+        default = self._defaults()
         unknown = sorted(set(nominal) - set(default))
         if unknown:
             raise ConfigurationError(f"unknown parameter {unknown[0]!r}; the network has: {', '.join(default)}")
@@ -100,6 +108,7 @@ class OscillatorNetwork:
         unit |= {
             "mass": "1",
             "coupling": product({time: -2}),
+            "saturation": product({place: 1, time: -2}),
             "friction": product({time: -1}),
             "input": f"{product({place: 1, time: -2})} per {drive}" if drive != "1" else product({place: 1, time: -2}),
             "input_offset": drive,

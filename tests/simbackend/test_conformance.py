@@ -9,6 +9,7 @@ import pytest
 from labrhel.errors import ConfigurationError
 from simbackend.conformance import check_model, failures
 from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.models.saturating_network import SaturatingNetwork
 from simbackend.separable_model import SeparableModel, Term
 
 Theta = Mapping[str, np.ndarray]
@@ -49,6 +50,13 @@ def test_the_oscillator_network_conforms(coupling: str) -> None:
     }
     assert complaints(OscillatorNetwork(5, coupling=coupling, nominal=nominal)) == ""
     assert complaints(OscillatorNetwork(5, coupling=coupling)) == ""  # linear
+
+
+def test_the_saturating_network_conforms() -> None:
+    nominal = {"saturation": [0.5, 1.5, -0.2, 0.0, 2.0], "cubic": 0.1, "coupling": 0.2, "friction": 0.1}
+    assert complaints(SaturatingNetwork(5, coupling="chain", nominal=nominal)) == ""
+    assert not SaturatingNetwork(2, nominal={"saturation": 1.0}).is_linear({})
+    assert SaturatingNetwork(2).is_linear({})
 
 
 def test_a_small_model_of_ones_own_conforms() -> None:

@@ -31,6 +31,12 @@ class Case:
     kicks: np.ndarray | None
 
 
+def tanh(random: np.random.Generator, state: Format, saturation: np.ndarray) -> tuple[np.ndarray | None, int]:
+    """Half of the cases saturate, by a table of any size that their words can index."""
+    table = 16 << int(random.integers(0, min(state.fraction, 8) + 1))
+    return (saturation, table) if random.integers(0, 2) else (None, 0)
+
+
 def random_case(word: int, fraction: int, factor: Format, seed: int, steps: int = 40) -> Case:
     random = np.random.default_rng(seed)
     n, ports, state = int(random.integers(1, 6)), int(random.integers(0, 3)), Format(word, fraction)
@@ -38,6 +44,7 @@ def random_case(word: int, fraction: int, factor: Format, seed: int, steps: int 
     network = FixedPointNetwork(
         state, factor, 0.1, codes(random, factor, n), codes(random, factor, n), codes(random, factor, n), edges,
         codes(random, factor, len(edges)), codes(random, factor, n, ports),
+        *tanh(random, state, codes(random, factor, n)),
     )  # fmt: skip
     start = FixedPointState(codes(random, state, n), codes(random, state, n))
     return Case(network, start, codes(random, state, ports, steps), codes(random, state, n, steps))
@@ -59,7 +66,7 @@ def by_definition(case: Case) -> tuple[list[int], list[int], list[list[int]], in
     at_kicks, overflows = run_reference(
         net.state, net.coefficient, net.drift_codes.tolist(), net.stiffness_codes.tolist(), net.cubic_codes.tolist(),
         net.edges.tolist(), net.coupling_codes.tolist(), net.input_codes.tolist(), case.drive.T.tolist(),
-        case.kicks.T.tolist(), q, p,
+        case.kicks.T.tolist(), q, p, () if net.saturation_codes is None else net.saturation_codes.tolist(), net.table,
     )  # fmt: skip
     return q, p, at_kicks, overflows
 

@@ -102,7 +102,7 @@ def test_it_says_what_it_is_and_in_whose_session() -> None:
     async def test(host: Host) -> None:
         status, _ = await host.ask(Request.HELLO, SESSION)
         assert status == SESSION << 16
-        _, words = await host.ask(Request.READ, address(Region.REGISTERS, 0), Register.CLOCK + 1)
+        _, words = await host.ask(Request.READ, address(Region.REGISTERS, 0), Register.TABLE + 1)
         assert words[Register.MAGIC] == MAGIC
         assert words[Register.GATEWARE] == BUILD.gateware
         assert Build.of(words) == BUILD

@@ -30,7 +30,8 @@ class Case:
     @property
     def build(self) -> Build:
         units, ports = self.network.input_codes.shape
-        return Build(units, max(ports, 1), self.network.state, self.network.coefficient, 16, 4, 128)
+        sizes = {"depth": 16, "slots": 4, "operations": 128, "table": self.network.table}
+        return Build(units, max(ports, 1), self.network.state, self.network.coefficient, **sizes)
 
     @classmethod
     def random(cls, seed: int, state: Format | None = None, factor: Format | None = None) -> "Case":
@@ -46,10 +47,16 @@ class Case:
         edges = np.array([(i, j) for i in range(n) for j in range(i + 1, n)], dtype=np.int64).reshape(-1, 2)
         network = FixedPointNetwork(
             state, factor, 0.1, codes(factor, n), codes(factor, n), codes(factor, n), edges,
-            codes(factor, len(edges)), codes(factor, n, ports),
+            codes(factor, len(edges)), codes(factor, n, ports), *tanh(random, state, codes(factor, n)),
         )  # fmt: skip
         start = FixedPointState(codes(state, n), codes(state, n))
         return cls(network, start, codes(state, ports, STEPS), codes(state, n, STEPS))
+
+
+def tanh(random: np.random.Generator, state: Format, saturation: np.ndarray) -> tuple[np.ndarray | None, int]:
+    """Half of the cases saturate, by a table of any size that their words can index."""
+    table = 16 << int(random.integers(0, min(state.fraction, 6) + 1))
+    return (saturation, table) if random.integers(0, 2) else (None, 0)
 
 
 class CoreBench:
@@ -111,6 +118,7 @@ async def loaded(bench: CoreBench, ctx, case: Case) -> int:
     step = leapfrog(
         net.drift_codes.tolist(), net.stiffness_codes.tolist(), net.cubic_codes.tolist(), net.edges.tolist(),
         net.coupling_codes.tolist(), net.input_codes.tolist(),
+        () if net.saturation_codes is None else net.saturation_codes.tolist(),
     )  # fmt: skip
     await bench.write(ctx, Region.CONTROL, [item.word for item in step])
     await bench.write(ctx, Region.COEFFICIENTS, [item.coefficient for item in step])
