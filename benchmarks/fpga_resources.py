@@ -43,6 +43,7 @@ BUILDS = {
     "2 units, 16 bits": Build(2, 1, Format(16, 12), Format(16, 14), **_SMALL),
     "6 units, 16 bits": Build(6, 1, Format(16, 12), Format(16, 14), **_SMALL),
     "6 units, 24 bits": Build(6, 1, Format(24, 18), Format(24, 20)),
+    "6 units, 24 bits, table of tanh": Build(6, 1, Format(24, 18), Format(24, 20), table=1024),
     "6 units, 32 bits": Build(),
     "16 units, 32 bits": Build(16, 2, operations=1024),
 }

@@ -13,6 +13,28 @@ from collections.abc import Mapping
 from labrhel.arrays import Array
 
 
+class Order(enum.StrEnum):
+    """In which order the echoes of one gradient are fired; A is all nudges of the estimator, B the same backwards.
+
+    A rig that drifts between + and - adds the drift to the gradient.  AB fires them once.  ABBA cancels a drift that
+    is linear in the shots; ABBABAAB (the Thue-Morse order) a quadratic one as well.
+    """
+
+    AB = "ab"
+    ABBA = "abba"
+    ABBABAAB = "abbabaab"
+
+    def of(self, levels: tuple[int, ...]) -> tuple[int, ...]:
+        """The levels of all echoes of one sequence."""
+        backwards = levels[::-1]
+        turns = {
+            Order.AB: (levels,),
+            Order.ABBA: (levels, backwards),
+            Order.ABBABAAB: (levels, backwards, backwards, levels),
+        }[self]
+        return tuple(level for turn in turns for level in turn)
+
+
 class Estimator(enum.StrEnum):
     """Which echoes are run, and how they are combined; error in eps of order 1, 2 and 4."""
 
@@ -28,6 +50,11 @@ class Estimator(enum.StrEnum):
             Estimator.SYMMETRIC: {1: 0.5, -1: -0.5},
             Estimator.FOUR_POINT: {1: 2 / 3, -1: -2 / 3, 2: -1 / 12, -2: 1 / 12},
         }[self]
+
+    @property
+    def order(self) -> int:
+        """Power of eps that the error grows with."""
+        return {Estimator.ONE_SIDED: 1, Estimator.SYMMETRIC: 2, Estimator.FOUR_POINT: 4}[self]
 
     @property
     def pairs(self) -> tuple[tuple[int, int, float], ...]:

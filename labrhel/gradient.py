@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from labrhel.arrays import Arrays
+from labrhel.arrays import Array, Arrays
+from labrhel.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
 class NudgeRecord:
-    """How strongly the last gradient nudged and how the rig responded: where the next one starts from."""
+    """How strongly the last gradient nudged and how the rig responded: where the next one starts from.
+
+    `deviations`: by parameter, how far the rig was found from what it is set to.  `corrections`: by name of the
+    sequence, what the echo lock added to the drive of its echo (n, kicks) [force].
+    """
 
     eps: float
     response_ratio: float
+    deviations: Arrays = field(default_factory=dict)
+    corrections: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +27,11 @@ class Gradient:
     """dL/dtheta by parameter name [loss unit / parameter unit], and how it was obtained.
 
     `standard_error` and `bias_bound` have the shapes of `values`; None where the rule does not know them (a single
-    repeat has no standard error).  `eps` is the achieved nudge strength, `response_ratio` r the rms of the nudge
-    response over the rms of the state, `retrace_error` the relative rms distance of the mean echo from the reversed
-    forward path.  `loss` is that of the forward pass.  `shots` and `passes` are what it cost.
+    repeat has no standard error); the first is that of the mean of `repeats` independent measurements.  `eps` is the
+    achieved nudge strength, `response_ratio` r the rms of the nudge response over the rms of the state,
+    `retrace_error` the relative rms distance of the mean echo from the reversed forward path.  `loss` is that of the
+    forward pass.  `shots` and `passes` are what it cost, `lock_rounds` the un-nudged echoes of every sequence among
+    them.  `deviations` and `corrections` are for the `NudgeRecord`.
     """
 
     values: Arrays
@@ -37,8 +46,29 @@ class Gradient:
     standard_error: Arrays | None = None
     bias_bound: Arrays | None = None
     warnings: tuple[str, ...] = field(default=())
+    repeats: int = 1
+    lock_rounds: int = 0
+    deviations: Arrays = field(default_factory=dict)
+    corrections: Arrays = field(default_factory=dict)
+
+    def interval(self, level: float = 0.95) -> dict[str, tuple[Array, Array]]:
+        """Confidence intervals (low, high) by parameter: Student's t times the standard error, and the bias bound.
+
+        Raises ConfigurationError for a gradient of one repeat, which does not know its spread.
+        """
+        from scipy.stats import t
+
+        if self.standard_error is None:
+            raise ConfigurationError("a gradient of one repeat has no error bar; set protocol.repeats to 2 or more")
+        quantile = float(t.ppf((1 + level) / 2, self.repeats - 1))
+        found = {}
+        for name, value in self.values.items():
+            width = quantile * self.standard_error[name]
+            width = width if self.bias_bound is None else width + self.bias_bound[name]
+            found[name] = (value - width, value + width)
+        return found
 
     @property
     def nudge(self) -> NudgeRecord:
-        """What the next gradient needs to choose its eps."""
-        return NudgeRecord(self.eps, self.response_ratio)
+        """What the next gradient needs to choose its eps, and its drive."""
+        return NudgeRecord(self.eps, self.response_ratio, self.deviations, self.corrections)

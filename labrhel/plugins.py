@@ -58,6 +58,18 @@ def make_rule(name: str, options: Mapping[str, Any]) -> Rule:
     return rule(**ready)
 
 
+def rules_that_apply(applies: Callable[[Rule], bool]) -> list[str]:
+    """Names of the registered rules, with their usual options, of which `applies` is true."""
+    found = []
+    for name in sorted(_points("rules")):
+        try:
+            if applies(make_rule(name, {})):
+                found.append(name)
+        except ConfigurationError:
+            continue  # a rule that cannot be imported, or has no usual options, is no advice
+    return found
+
+
 def open_rig(url: str, model: Model, folder: Path, step: float | None = None) -> Rig:
     """Open the rig that a URL names; resets nothing and changes no output.
 

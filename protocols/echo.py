@@ -10,13 +10,17 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator
+from labrhel.estimator import Estimator, Order
+from labrhel.gradient import NudgeRecord
 from labrhel.learning.task import Task
-from labrhel.program import Acquire, Drive, GivenState, Pass, Rest, Reversal, Role, ShotProgram
+from labrhel.program import Acquire, Drive, Pass, Rest, Reversal, Role, ShotProgram
 from labrhel.waveform import Waveform
-from protocols.forward import ForwardPass
+from protocols.echo_drive import EchoDrive
+from protocols.forward import ForwardBatch, ForwardPass
 from protocols.geometry import Geometry
-from protocols.preparation import affordable_preparation, end_state, fitted_end_state
+
+SMALLEST_NUDGE, LARGEST_NUDGE = 1e-100, 1e100
+"""Between these the square and the inverse of a nudge are numbers, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +56,20 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class EchoReading:
-    """Echoes of a batch at one nudge strength, one repeat, read back.
+    """Echoes of a batch at one nudge strength, read back.
 
-    `terms` is the gradient by parameter, `response` and `miss` the sums of squares of the nudge response and of the
-    distance between the un-nudged (or mean) echo and the forward path.
+    `terms` is the gradient by parameter, `response` the sum of squares of the nudge response, `miss` by sequence how
+    far the un-nudged (or mean) echo is from the forward path, in the order of the echo.
     """
 
     terms: Mapping[str, Array]
     response: float
-    miss: float
+    miss: tuple[Array, ...]
+
+    @property
+    def missed(self) -> float:
+        """Sum of squares of `miss`."""
+        return sum(float(np.sum(item**2)) for item in self.miss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class EchoPlan:
 
     `friction` is G if the echo is driven, else zero: compensation and end corrections belong to the driven echo.
     `reversal` is how the rig reverses its state; by drive, every echo has a preparation in place of the forward pass.
+    `order` is that of the nudges: every sequence is echoed at all levels of the estimator, once a turn.
     """
 
     task: Task
@@ -77,85 +87,101 @@ class EchoPlan:
     wanted: Wanted
     theta: Arrays
     friction: Array
-    repeats: int
     reversal: Reversal
+    order: Order = Order.AB
+    reads_preparation: bool = False  # the echo lock needs it, nobody else
 
-    def programs(self, passes: Sequence[ForwardPass], eps: float) -> tuple[ShotProgram, ...]:
+    def drives(self, passes: Sequence[ForwardPass]) -> list[EchoDrive]:
+        """What the nominal model says will bring the rig back, for each sequence."""
+        return [
+            EchoDrive.of(self.task, self.theta, item, self.friction, from_rest=self.reversal is Reversal.BY_DRIVE)
+            for item in passes
+        ]
+
+    def programs(
+        self, passes: Sequence[ForwardPass], drives: Sequence[EchoDrive], eps: float
+    ) -> tuple[ShotProgram, ...]:
         """All levels of all sequences; + and - next to each other, so that a drifting rig drifts least between."""
-        programs = []
-        for item in passes:
-            by_drive = self.reversal is Reversal.BY_DRIVE
-            first = self._preparation(item) if by_drive else item.program.passes[0]
-            programs += [self._program(item, first, level * eps) for level in self.estimator.weights]
-        return tuple(programs)
+        return tuple(
+            self._program(item, drive, level * eps)
+            for item, drive in zip(passes, drives, strict=True)
+            for level in self.order.of(tuple(self.estimator.weights))
+        )
 
-    def _program(self, forward: ForwardPass, first: Pass, amplitude: float) -> ShotProgram:
-        """An echo after `first`: the forward pass, or the preparation of its reversed end."""
+    def still_programs(self, passes: Sequence[ForwardPass], drives: Sequence[EchoDrive]) -> tuple[ShotProgram, ...]:
+        """Echoes that nothing nudges, one for each sequence."""
+        return tuple(self._program(item, drive, 0.0) for item, drive in zip(passes, drives, strict=True))
+
+    def _program(self, forward: ForwardPass, drive: EchoDrive, amplitude: float) -> ShotProgram:
+        """An echo after the forward pass, or after the preparation of its reversed end."""
         step = forward.program.dt
         mirror = (forward.steps - 1) * step
-        drives = [
+        replayed = [
             Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
         ]
         # The nudge is an impulse amplitude * e at its kick, so as a force it is divided by the step.
-        forces = {Role.NUDGE: amplitude / step * forward.error, Role.COMPENSATION: -2 * self.friction @ forward.v}
-        for role, force in forces.items():
-            for port, values in self.geometry.to_ports(force[:, ::-1]).items():
-                # Linear: held samples change at the kicks, where a fast converter would play half of the one before.
-                drives.append(Drive(port, Waveform.of(values, step), role))
+        nudge = self._driven(amplitude / step * forward.error[:, ::-1], step, Role.NUDGE)
+        compensation = self._driven(drive.echo_force, step, Role.COMPENSATION)
         ends = bool(self.wanted.state) or self.wanted.drags_mass
         acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
+        drives = (*replayed, *nudge, *compensation)
         if self.reversal is Reversal.BY_DRIVE:
-            echo = Pass(forward.steps, tuple(drives), acquire)
-            return ShotProgram(step, Rest(), (first, echo), self.repeats)
-        echo = Pass(forward.steps, tuple(drives), acquire, echo=True)
-        return ShotProgram(step, forward.program.prepare, (first, echo), self.repeats)
+            prepare = self._driven(drive.preparation_force, step, Role.PREPARATION)
+            seen = self.geometry.channels if self.reads_preparation else ()
+            first = Pass(drive.prepared, prepare, Acquire(seen))
+            return ShotProgram(step, Rest(), (first, Pass(forward.steps, drives, acquire)))
+        echo = Pass(forward.steps, drives, acquire, echo=True)
+        return ShotProgram(step, forward.program.prepare, (forward.program.passes[0], echo))
 
-    def _preparation(self, forward: ForwardPass) -> Pass:
-        """A pass from rest to the reversed end of the forward pass."""
-        model, theta, step = self.task.model, self.theta, forward.program.dt
-        started = forward.program.prepare
-        momentum = started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
-        if any(channel.noise or channel.converter for channel in self.task.capabilities.channels):
-            q, p = fitted_end_state(model, theta, forward.q, forward.u, step)
-        else:
-            q, p = end_state(model, theta, forward.q, forward.u, step, momentum)
-        peak = float(np.abs(model.input_force(forward.u, theta)).max())
-        force = affordable_preparation(model, theta, q, -p, step, forward.steps, peak)
+    def _driven(self, force: Array, step: float, role: Role) -> tuple[Drive, ...]:
+        # Linear: held samples change at the kicks, where a fast converter would play half of the one before.
         ports = self.geometry.to_ports(force)
-        drives = [Drive(port, Waveform.of(values, step), Role.PREPARATION) for port, values in ports.items()]
-        return Pass(force.shape[1], tuple(drives))
+        return tuple(Drive(port, Waveform.of(values, step), role) for port, values in ports.items())
 
-    def by_level(self, captures: Sequence[Capture]) -> list[dict[int, Capture]]:
-        """Captures in the order of `programs`, as nudge level -> capture for each sequence."""
+    def positions(self, capture: Capture) -> Array:
+        """Positions (n, kicks) along the whole path of an `EchoDrive`, of an echo whose preparation was read."""
+        read = capture.passes if self.reads_preparation and self.reversal is Reversal.BY_DRIVE else capture.passes[-1:]
+        return np.concatenate([self.geometry.state(item, self.task.step)[0] for item in read], axis=1)
+
+    def turns(self, captures: Sequence[Capture]) -> list[list[dict[int, Capture]]]:
+        """Captures in the order of `programs`: for each sequence, for each turn, nudge level -> capture."""
         levels = tuple(self.estimator.weights)
-        groups = [captures[start : start + len(levels)] for start in range(0, len(captures), len(levels))]
-        return [dict(zip(levels, group, strict=True)) for group in groups]
+        order = self.order.of(levels)
+        found = []
+        for start in range(0, len(captures), len(order)):
+            taken = list(zip(order, captures[start : start + len(order)], strict=True))
+            found.append([dict(taken[turn : turn + len(levels)]) for turn in range(0, len(order), len(levels))])
+        return found
 
     def achieved_scale(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> float:
         """Achieved nudge over the one asked for, projected on the error: 1 where nothing is quantized or filtered."""
         overlap = norm = 0.0
-        for forward, echoes in zip(passes, self.by_level(captures), strict=True):
-            played = {level: self.geometry.forces(capture) for level, capture in echoes.items()}
+        for forward, turns in zip(passes, self.turns(captures), strict=True):
             asked = forward.error[:, ::-1] / self.task.step
-            overlap += float(np.sum(self.estimator.derivative(played, eps) * asked))
-            norm += float(np.sum(asked**2))
+            for echoes in turns:
+                played = {level: self.geometry.forces(capture) for level, capture in echoes.items()}
+                overlap += float(np.sum(self.estimator.derivative(played, eps) * asked))
+                norm += float(np.sum(asked**2))
         return overlap / norm if norm > 0 and overlap > 0 else 1.0
 
-    def read(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float, repeat: int) -> EchoReading:
-        """Turn the captures into derivatives at the achieved `eps`."""
+    def read(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> EchoReading:
+        """Turn the captures into derivatives at the achieved `eps`, averaged over the turns."""
         terms: dict[str, Array] = {}
-        response = miss = 0.0
-        for forward, echoes in zip(passes, self.by_level(captures), strict=True):
-            q, v = {}, {}
-            for level, capture in echoes.items():
-                q[level], v[level] = self.geometry.state(capture.last, self.task.step, repeat)
-            slope = self.estimator.derivative(q, eps)[:, ::-1]
-            still = q[0] if 0 in q else (q[1] + q[-1]) / 2
-            response += float(np.sum((eps * slope) ** 2))
-            miss += float(np.sum((still[:, ::-1] - forward.q) ** 2))
-            for name, term in self._terms(forward, echoes, q, v, slope, eps, repeat).items():
-                terms[name] = terms[name] + term if name in terms else term
-        return EchoReading(terms, response, miss)
+        response, misses = 0.0, []
+        for forward, turns in zip(passes, self.turns(captures), strict=True):
+            share, slopes, stills = 1 / len(turns), [], []
+            for echoes in turns:
+                q, v = {}, {}
+                for level, capture in echoes.items():
+                    q[level], v[level] = self.geometry.state(capture.last, self.task.step)
+                slope = self.estimator.derivative(q, eps)[:, ::-1]
+                slopes.append(slope)
+                stills.append(q[0] if 0 in q else (q[1] + q[-1]) / 2)
+                for name, term in self._terms(forward, echoes, q, v, slope, eps).items():
+                    terms[name] = terms[name] + share * term if name in terms else share * term
+            response += float(np.sum((eps * sum(slopes) * share) ** 2))
+            misses.append(np.asarray(sum(stills) * share - forward.q[:, ::-1]))
+        return EchoReading(terms, response, tuple(misses))
 
     def _terms(
         self,
@@ -165,12 +191,11 @@ class EchoPlan:
         v: Mapping[int, Array],
         slope: Array,
         eps: float,
-        repeat: int,
     ) -> dict[str, Array]:
         wanted, task, derivative = self.wanted, self.task, self.estimator.derivative
         terms: dict[str, Array] = {}
         for name in wanted.summed:
-            terms[name] = -derivative({k: c.last.observables[name][repeat] for k, c in echoes.items()}, eps)
+            terms[name] = -derivative({k: c.last.observables[name][0] for k, c in echoes.items()}, eps)
         if wanted.traced:
             replayed = forward.u[:, ::-1]
             sums = {k: task.model.observables(wanted.traced, q[k], v[k], replayed, task.step, self.theta) for k in q}
@@ -181,8 +206,8 @@ class EchoPlan:
             terms[name] = (rubbed + rubbed.T) / 2
         if wanted.state or wanted.drags_mass:
             states = {k: state for k, c in echoes.items() if (state := c.last.end_state) is not None}
-            dq = derivative({k: state.position[repeat] for k, state in states.items()}, eps)
-            dp = derivative({k: state.momentum[repeat] for k, state in states.items()}, eps)
+            dq = derivative({k: state.position[0] for k, state in states.items()}, eps)
+            dp = derivative({k: state.momentum[0] for k, state in states.items()}, eps)
             mass = task.model.mass(self.theta)
             dragged = task.step**2 / 4 * self.friction @ (dp / mass) / mass
             ends = {"initial_position": dp + self.friction @ dq, "initial_momentum": dq + dragged}
@@ -190,3 +215,22 @@ class EchoPlan:
             if wanted.drags_mass:
                 terms["mass"] = terms["mass"] - np.asarray(self.theta["initial_momentum"]) / mass * dragged
         return terms
+
+
+def first_eps(task: Task, batch: ForwardBatch, theta: Arrays, target: float, previous: NudgeRecord | None) -> float:
+    """Eps that should give the response ratio `target`: scaled from the last step, or from the force balance."""
+    if previous is not None and previous.response_ratio > 0:
+        return representable(previous.eps * target / previous.response_ratio)
+    if not batch.has_error:
+        return 1.0
+    impulse = max(float(np.sqrt(np.mean(item.error**2))) for item in batch.passes)
+    moved = max(float(np.sqrt(np.mean(item.q**2))) for item in batch.passes)
+    # Without any restoring force a nudge adds up over the whole pass.
+    longest = max(item.steps for item in batch.passes) * task.step
+    slowest_kick = float(np.mean(task.model.mass(theta))) / min(task.model.largest_step(theta), longest)
+    return representable(0.1 * target * max(moved, 1e-12) * slowest_kick / impulse)
+
+
+def representable(eps: float) -> float:
+    """The nearest eps whose square and inverse are numbers, too."""
+    return float(np.clip(eps, SMALLEST_NUDGE, LARGEST_NUDGE))

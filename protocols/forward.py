@@ -17,7 +17,7 @@ from protocols.geometry import Geometry
 
 @dataclass(frozen=True, slots=True)
 class ForwardPass:
-    """One sequence at the kicks: positions q, velocities v and error e = dL/dq (n, steps), inputs u (inputs, steps).
+    """One sequence at the kicks: positions q, velocities v, error e = dL/dq (n, steps), inputs u (inputs, steps).
 
     `program` is the same run read no second time, the beginning of every echo shot.
     """
@@ -27,6 +27,7 @@ class ForwardPass:
     v: Array
     u: Array
     error: Array
+    name: str = ""
 
     @property
     def steps(self) -> int:
@@ -38,12 +39,14 @@ class ForwardPass:
 class ForwardBatch:
     """The forward passes of a batch, its loss, and the direct terms of the loss (`readout`, `readout_offset`).
 
-    `calibration` is the id of the set it was compiled with.
+    `slopes`: of each sequence dL/dy and the readings of the channels, whose product dL/dC is.  `calibration` is the id
+    of the set it was compiled with.
     """
 
     passes: tuple[ForwardPass, ...]
     loss: float
     direct: Mapping[str, Array]
+    slopes: tuple[tuple[Array, Array], ...]
     calibration: str
 
     @property
@@ -66,22 +69,23 @@ def read_forward(
         "readout": np.zeros_like(readout.gain),
         "readout_offset": np.zeros_like(readout.offset),
     }
-    total, passes = 0.0, []
+    total, passes, slopes = 0.0, [], []
     for sequence, capture in zip(sequences, captures, strict=True):
         x = task.captured(capture)
         outputs = readout.outputs(x)
         rho = loss.slope(outputs, sequence.target, sequence.weight)
         total += loss.value(outputs, sequence.target, sequence.weight)
+        slopes.append((rho, x))
         for name, term in readout.gradients(x, rho).items():
             direct[name] = direct[name] + term
         q, v = geometry.state(capture.last, task.step)
         error = np.zeros_like(q)
         error[:, :: task.every] = geometry.on_oscillators(task.channels, readout.error(rho))
         u = np.stack([capture.shot.achieved(port, 0) for port in task.model.inputs])
-        passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error))
+        passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error, sequence.name))
     if not np.isfinite(total):
         raise InstrumentError("the readings of the forward pass are so large that the loss overflows; lower the drive")
-    return ForwardBatch(tuple(passes), total, direct, captures[0].shot.calibration)
+    return ForwardBatch(tuple(passes), total, direct, tuple(slopes), captures[0].shot.calibration)
 
 
 def _unread(program: ShotProgram) -> ShotProgram:

@@ -39,6 +39,16 @@ class Geometry:
         self._ports_from = np.linalg.pinv(self._drives)
 
     @property
+    def noise(self) -> Array:
+        """Rms error of a position (n,), from the noise and the converters that the channels declare."""
+        rms = []
+        for name in self._position_channels:
+            channel = self._capabilities.channel(name)
+            rounding = 0.0 if channel.converter is None else channel.converter.lsb / np.sqrt(12.0)
+            rms.append(np.hypot(channel.noise, rounding))
+        return np.sqrt(self._positions_from**2 @ np.square(rms))
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """What to acquire to know the state."""
         return self._position_channels + (self._velocity_channels if self._has_velocities else ())
@@ -79,6 +89,10 @@ class Geometry:
                 "the nudge and the friction compensation need one on each read-out and each lossy oscillator"
             )
         return {name: row for name, row in zip(self._force_ports, values, strict=True) if row.any()}
+
+    def reachable(self, forces: Array) -> Array:
+        """The forces (n, steps) nearest to `forces` that the drive ports can give."""
+        return self._drives @ (self._ports_from @ forces)
 
     def forces(self, capture: Capture) -> Array:
         """Forces (n, steps) that the drive ports gave in the last pass."""

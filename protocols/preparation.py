@@ -16,9 +16,12 @@ Source: derived and tested in this project (docs/physics.md): on random lossy Du
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.errors import ProgramError
 from labrhel.interfaces import Model
 from simbackend.nominal import Run, run
 
@@ -64,17 +67,36 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
     v = (seen[:, min(2, count - 1)] - seen[:, 0]) / (min(2, count - 1) * step)
     start = np.concatenate([seen[:, 0] - step / 2 * v, mass * v])
     tiny = 1e-6 * (float(np.abs(seen).max()) or 1.0)
-    for _ in range(_FIT_STEPS):
+    best, smallest = start, np.inf
+    for _ in range(_FIT_STEPS + 1):
         path = motion(np.column_stack([start, start[:, None] + tiny * np.eye(2 * n)])).q.reshape(2 * n + 1, n * count)
-        slope = ((path[1:] - path[0]) / tiny).T
         left = seen.ravel() - path[0]
-        start = start + np.linalg.solve(slope.T @ slope, slope.T @ left)
-    end = motion(start[:, None])
+        missed = float(left @ left) if np.isfinite(path).all() else np.inf
+        if missed >= smallest:
+            break  # a strongly anharmonic model may overshoot, even to where it has no motion
+        best, smallest = start, missed
+        slope = ((path[1:] - path[0]) / tiny).T
+        start = start + np.linalg.lstsq(slope, left, rcond=None)[0]
+    if not np.isfinite(smallest):
+        return end_state(model, theta, q, u, step, np.zeros(n))
+    end = motion(best[:, None])
     return end.end_position[0], end.end_momentum[0]
 
 
-def preparation(model: Model, theta: Arrays, position: Array, momentum: Array, step: float, steps: int) -> Array:
-    """Forces (n, steps) that end in (`position`, `momentum`), each (n,), the state to be reached, from rest."""
+class Preparation(NamedTuple):
+    """The positions (n, steps) at the kicks that a preparation takes the rig along, and the forces (n, steps)."""
+
+    path: Array
+    force: Array
+
+    @property
+    def peak(self) -> float:
+        """Largest force."""
+        return float(np.abs(self.force).max())
+
+
+def preparation(model: Model, theta: Arrays, position: Array, momentum: Array, step: float, steps: int) -> Preparation:
+    """From rest to (`position`, `momentum`), each (n,), the state to be reached, in `steps` kicks."""
     n, mass = model.size, model.mass(theta)
     lossless = {**theta, "friction": np.zeros((n, n))}
     (free,) = run(model, lossless, np.zeros((n, steps)), step, position[None], -momentum[None]).q
@@ -85,12 +107,13 @@ def preparation(model: Model, theta: Arrays, position: Array, momentum: Array, s
     p[:, -1] = momentum
     a, b = _friction_halves(model, theta, step)
     offset = model.input_force(np.zeros((len(model.inputs), 1)), theta)
-    return (a @ p[:, 1:] - b @ p[:, :-1]) / step - model.force(path, theta) - offset
+    with np.errstate(over="ignore", invalid="ignore"):  # a motion without bound has an infinite peak, which is refused
+        return Preparation(path, (a @ p[:, 1:] - b @ p[:, :-1]) / step - model.force(path, theta) - offset)
 
 
 def affordable_preparation(
     model: Model, theta: Arrays, position: Array, momentum: Array, step: float, forward_steps: int, forward_peak: float
-) -> Array:
+) -> Preparation:
     """A `preparation` as short as takes no more than `LARGEST_PEAK` times the forces of the forward pass.
 
     It begins with a quarter of the forward pass and doubles up to four times its length, as long as that pays: of a
@@ -99,14 +122,19 @@ def affordable_preparation(
     """
     steps = max(_LEAST_KICKS, round(_SHORTEST * forward_steps))
     longest = max(_LEAST_KICKS, round(_LONGEST * forward_steps))
-    force = preparation(model, theta, position, momentum, step, steps)
-    while steps < longest and np.abs(force).max() > LARGEST_PEAK * forward_peak:
+    found = preparation(model, theta, position, momentum, step, steps)
+    if not np.isfinite(found.peak):
+        raise ProgramError(
+            "the nominal model has no bounded motion from the end of the forward pass, so no drive can prepare it; "
+            "lower the input, or correct the anharmonic terms of the model"
+        )
+    while steps < longest and found.peak > LARGEST_PEAK * forward_peak:
         steps = min(2 * steps, longest)
         longer = preparation(model, theta, position, momentum, step, steps)
-        if np.abs(longer).max() > _PAYS * np.abs(force).max():
+        if not longer.peak <= _PAYS * found.peak:  # nor where the free motion of the model diverges
             break
-        force = longer
-    return force
+        found = longer
+    return found
 
 
 def _friction_halves(model: Model, theta: Arrays, step: float) -> tuple[Array, Array]:

@@ -25,19 +25,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labrhel.arrays import Arrays
+from labrhel.arrays import Array, Arrays
+from labrhel.capture import Capture
 from labrhel.compile import reversal_of
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator
+from labrhel.estimator import Estimator, Order
 from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.needs import PLAIN_BELOW, Needs
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Configure, Protocol, RunShots
-from protocols.echo import EchoPlan, EchoReading, Wanted
+from protocols.blocks import Block, combined, relative_error
+from protocols.echo import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, first_eps, representable
+from protocols.echo_drive import EchoDrive
+from protocols.fit import fit
 from protocols.forward import ForwardBatch, read_forward
 from protocols.geometry import Geometry
-
-PLAIN_BELOW = 0.05
-"""e-folds of energy up to which an echo without compensation is still a good gradient."""
+from protocols.lock import Locked, lock, noise_floor, warm
 
 NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 """Response ratios aimed at: without noise (float64), and on noisy rigs, where a linear one bears a large nudge."""
@@ -45,7 +48,9 @@ NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
 
-_SMALLEST_NUDGE, _LARGEST_NUDGE = 1e-100, 1e100  # their squares and inverses are numbers, too
+LOCKED = 1e-3
+"""Retrace error at which an echo counts as locked."""
+
 _ATTEMPTS = 3  # at the response ratio that was asked for
 _TOLERANCE = 3.0  # factor by which it may be missed; the next gradient starts from what this one found
 
@@ -62,27 +67,44 @@ class Echo(enum.StrEnum):
 class RHEL:
     """The rule.  `eps` fixes the nudge; None chooses it so that the response ratio is `response`.
 
-    `response` None takes 1e-5 on channels without noise and 0.05 (0.3 on linear rigs) on noisy ones.  `repeats`
-    runs every echo so often and reports the standard error.
+    `response` None takes 1e-5 on channels without noise and 0.05 (0.3 on linear rigs) on noisy ones.  `lock`: rounds of
+    un-nudged echoes that may be spent on locking the echo (`protocols.lock`); 0 trusts the nominal model.  `repeats`
+    measures the whole gradient so often, forward passes included, and reports the standard error; with `precision` it
+    goes on, up to `most_repeats`, until the standard error is that share of the gradient.  `order` is that of the
+    nudges within a repeat.  `bound` echoes once more at twice the nudge, for a bound of the bias.
     """
 
     estimator: Estimator = Estimator.SYMMETRIC
     echo: Echo = Echo.AUTO
     eps: float | None = None
     response: float | None = None
+    lock: int = 0
     repeats: int = 1
+    precision: float | None = None
+    most_repeats: int = 64
+    order: Order = Order.AB
+    bound: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("eps", "response"):
-            value = getattr(self, name)
-            if value is not None and not _SMALLEST_NUDGE <= value <= _LARGEST_NUDGE:
+        for name, value in (("eps", self.eps), ("response", self.response)):
+            if value is not None and representable(value) != value:
                 raise ConfigurationError(
-                    f"{name} must be a positive number from {_SMALLEST_NUDGE:g} to {_LARGEST_NUDGE:g}, not {value}"
+                    f"{name} must be a positive number from {SMALLEST_NUDGE:g} to {LARGEST_NUDGE:g}, not {value}"
                 )
         if self.eps is not None and self.response is not None:
             raise ConfigurationError("response sets an automatic eps; give eps or response, not both")
+        if self.precision is not None and not self.precision > 0:
+            raise ConfigurationError(f"precision must be positive, not {self.precision}")
         if self.repeats < 1:
             raise ConfigurationError(f"repeats must be 1 or more, not {self.repeats}")
+        if self.lock < 0:
+            raise ConfigurationError(f"lock is a number of rounds, 0 or more, not {self.lock}")
+
+    @property
+    def needs(self) -> Needs:
+        """Reversal, and drive ports where the echo is driven."""
+        plain = self.echo is Echo.PLAIN
+        return Needs(reversal=True, positions=True, drive=True, lossy_drive=not plain)
 
     def gradient(
         self,
@@ -94,40 +116,23 @@ class RHEL:
     ) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`.
 
-        `previous`, the nudge of the step before, gives the eps to start from.  Raises ProgramError where the rig
-        lacks what the rule needs (a port on the read-out, on a lossy oscillator, a reading of the end state).
+        `previous`, the nudge of the step before, gives the eps and the drive to start from.  Raises ProgramError where
+        the rig lacks what the rule needs (a port on the read-out, on a lossy oscillator, a reading of the end state).
         """
         achieved = yield Configure(task.rig_parameters(theta))
         theta = {**theta, **achieved}
-        plan = self._plan(task, theta, wanted)
-        programs = tuple(task.forward(sequence, theta, plan.geometry.channels, keep=True) for sequence in sequences)
-        captures = yield RunShots(programs)
-        batch = read_forward(task, plan.geometry, sequences, captures, theta)
-        shots, passes = len(captures), sum(capture.passes_run for capture in captures)
-        target = self._target_response(task, theta)
-        eps = self.eps if self.eps is not None else _first_eps(task, batch, theta, target, previous)
-        for attempt in itertools.count(1):
-            captures = yield RunShots(plan.programs(batch.passes, eps))
-            shots += len(captures) * self.repeats
-            passes += sum(capture.passes_run for capture in captures) * self.repeats
-            eps *= plan.achieved_scale(batch.passes, captures, eps)
-            readings = [plan.read(batch.passes, captures, eps, repeat) for repeat in range(self.repeats)]
-            ratio = float(np.sqrt(np.mean([reading.response for reading in readings]) / batch.size))
-            if (
-                self.eps is not None
-                or not batch.has_error
-                or attempt == _ATTEMPTS
-                or ratio == 0
-                or 1 / _TOLERANCE < ratio / target < _TOLERANCE
-            ):
-                return _conclude(self, plan, batch, readings, eps, ratio, shots, passes)
-            # A small response is proportional to eps, so one correction lands on the target.
-            eps = _representable(eps * float(np.clip(target / max(ratio, 1e-300), 1e-6, 1e6)))
-        raise AssertionError("unreachable: the last attempt returned")
+        run = _Run(self, task, sequences, theta, wanted, previous)
+        yield from run.first_block()
+        while not run.is_precise:
+            yield from run.another_block()
+        if self.bound and run.blocks[0].batch.has_error:
+            yield from run.stronger_block()
+        return run.conclude()
 
-    def _plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:
+    def plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:
+        """How echoes are built and read at `theta`."""
         friction = task.model.friction(theta)
-        driven = self.echo is Echo.DRIVEN or (self.echo is Echo.AUTO and bool(friction.any()))
+        driven = self.echo is Echo.DRIVEN or (self.echo is Echo.AUTO and (self.lock > 0 or bool(friction.any())))
         return EchoPlan(
             task=task,
             geometry=Geometry(task.capabilities),
@@ -135,11 +140,13 @@ class RHEL:
             wanted=Wanted.of(task, wanted, theta, driven=driven),
             theta=theta,
             friction=friction if driven else np.zeros_like(friction),
-            repeats=self.repeats,
             reversal=reversal_of(task.capabilities),
+            order=self.order,
+            reads_preparation=self.lock > 0,
         )
 
-    def _target_response(self, task: Task, theta: Arrays) -> float:
+    def target_response(self, task: Task, theta: Arrays) -> float:
+        """The response ratio that an automatic eps aims at."""
         if self.response is not None:
             return self.response
         if all(channel.noise == 0 and channel.converter is None for channel in task.capabilities.channels):
@@ -147,55 +154,176 @@ class RHEL:
         return LINEAR_RESPONSE if task.model.is_linear(theta) else NONLINEAR_RESPONSE
 
 
-def _first_eps(task: Task, batch: ForwardBatch, theta: Arrays, target: float, previous: NudgeRecord | None) -> float:
-    """Eps that should give the response ratio `target`: scaled from the last step, or from the force balance."""
-    if previous is not None and previous.response_ratio > 0:
-        return _representable(previous.eps * target / previous.response_ratio)
-    if not batch.has_error:
-        return 1.0
-    impulse = max(float(np.sqrt(np.mean(item.error**2))) for item in batch.passes)
-    moved = max(float(np.sqrt(np.mean(item.q**2))) for item in batch.passes)
-    # Without any restoring force a nudge adds up over the whole pass.
-    longest = max(item.steps for item in batch.passes) * task.step
-    slowest_kick = float(np.mean(task.model.mass(theta))) / min(task.model.largest_step(theta), longest)
-    return _representable(0.1 * target * max(moved, 1e-12) * slowest_kick / impulse)
+class _Run:
+    """One gradient while it is measured."""
+
+    def __init__(
+        self,
+        rule: RHEL,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None,
+    ) -> None:
+        self.blocks: list[Block] = []
+        self._rule, self._sequences, self._theta, self._wanted = rule, sequences, theta, wanted
+        self._previous = previous
+        known = previous if previous is not None and rule.lock else NudgeRecord(1.0, 0.0)
+        self._deviations, self._learned = known.deviations, known.corrections
+        self._plan = rule.plan(task, _moved(theta, self._deviations), wanted)
+        self._shots = self._passes = 0
+        self._locked: Locked | None = None
+        self._stronger: Block | None = None
+        self._eps = 1.0
+
+    @property
+    def is_precise(self) -> bool:
+        """True if no more repeats are wanted."""
+        rule, done = self._rule, len(self.blocks)
+        if done < max(rule.repeats, 1 if rule.precision is None else 2):
+            return False
+        if rule.precision is None or not self.blocks[0].batch.has_error or done >= rule.most_repeats:
+            return True
+        return relative_error(self.blocks) <= rule.precision
+
+    def first_block(self) -> Protocol[None]:
+        """Forward pass, lock, and echoes at a nudge that gives the response that is aimed at."""
+        rule, plan = self._rule, self._plan
+        batch = yield from self._forward()
+        drives = self._drives(batch)
+        if rule.lock and any(item.name not in self._learned for item in batch.passes):
+            drives = yield from self._lock(batch)
+        target = rule.target_response(plan.task, plan.theta)
+        if rule.eps is not None:
+            self._eps = rule.eps
+        else:
+            self._eps = first_eps(plan.task, batch, plan.theta, target, self._previous)
+        for attempt in itertools.count(1):
+            block = yield from self._echo(batch, drives)
+            if rule.lock and self._locked is None and self._is_astray(block):
+                drives = yield from self._lock(batch)
+                block = yield from self._echo(batch, drives)
+            ratio = block.response_ratio
+            settled = 1 / _TOLERANCE < ratio / target < _TOLERANCE
+            if rule.eps is not None or not batch.has_error or attempt == _ATTEMPTS or ratio == 0 or settled:
+                self.blocks.append(block)
+                return
+            # A small response is proportional to eps, so one correction lands on the target.
+            self._eps = representable(block.eps * float(np.clip(target / max(ratio, 1e-300), 1e-6, 1e6)))
+
+    def another_block(self) -> Protocol[None]:
+        """All of it again, so that the noise of the forward record is in the spread, too."""
+        batch = yield from self._forward()
+        self.blocks.append((yield from self._echo(batch, self._drives(batch))))
+
+    def stronger_block(self) -> Protocol[None]:
+        """The echoes of the first block at twice the nudge: what changes is bias."""
+        first = self.blocks[0]
+        self._eps = 2 * first.eps
+        self._stronger = yield from self._echo(first.batch, first.drives)
+
+    def _forward(self) -> Protocol[ForwardBatch]:
+        plan = self._plan
+        programs = tuple(
+            plan.task.forward(item, plan.theta, plan.geometry.channels, keep=True) for item in self._sequences
+        )
+        captures = yield RunShots(programs)
+        self._count(captures)
+        return read_forward(plan.task, plan.geometry, self._sequences, captures, plan.theta)
+
+    def _drives(self, batch: ForwardBatch) -> list[EchoDrive]:
+        """By the nominal model and what was learned; the preparation is that of the first block."""
+        drives = warm(self._plan.drives(batch.passes), [item.name for item in batch.passes], self._learned)
+        if not self.blocks:
+            return drives
+        return [drive.prepared_as(first) for drive, first in zip(drives, self.blocks[0].drives, strict=True)]
+
+    def _lock(self, batch: ForwardBatch) -> Protocol[Sequence[EchoDrive]]:
+        plan = self._plan
+        believed = fit(plan.task.model, plan.theta, batch.passes, plan.task.step, plan.geometry.noise).theta
+        self._deviations = {
+            name: np.asarray(value) - self._theta[name]
+            for name, value in believed.items()
+            if name in plan.task.model.parameters and name in self._theta
+        }
+        self._plan = self._rule.plan(plan.task, believed, self._wanted)
+        drives = self._drives(batch)
+        locked = yield from lock(self._plan, batch.passes, drives, LOCKED, self._rule.lock)
+        self._locked = locked
+        self._shots += locked.shots
+        self._passes += locked.passes
+        nominal = self._plan.drives(batch.passes)
+        added = {
+            item.name: new.force - old.force
+            for item, new, old in zip(batch.passes, locked.drives, nominal, strict=True)
+        }
+        self._learned = {**self._learned, **added}
+        return locked.drives
+
+    def _is_astray(self, block: Block) -> bool:
+        # The mean of two nudged echoes is off by the square of the response, however well the rig retraces.
+        return block.retrace_error > max(LOCKED, block.response_ratio**2, noise_floor(self._plan, block.batch.passes))
+
+    def _echo(self, batch: ForwardBatch, drives: Sequence[EchoDrive]) -> Protocol[Block]:
+        plan, rule = self._plan, self._rule
+        careful = rule.order is not Order.AB or rule.repeats > 1 or rule.precision is not None
+        programs = plan.programs(batch.passes, drives, self._eps)
+        captures = yield RunShots(programs, order="fixed" if careful else "free")
+        self._count(captures)
+        eps = self._eps * plan.achieved_scale(batch.passes, captures, self._eps)
+        return Block(batch, tuple(drives), plan.read(batch.passes, captures, eps), eps)
+
+    def _count(self, captures: Sequence[Capture]) -> None:
+        self._shots += len(captures)
+        self._passes += sum(capture.passes_run for capture in captures)
+
+    def conclude(self) -> Gradient:
+        """Average the blocks, and say in words which assumptions failed."""
+        rule, plan, blocks = self._rule, self._plan, self.blocks
+        values, errors = combined(blocks, plan.wanted.direct)
+        bias = None
+        if self._stronger is not None:
+            powers = 2**rule.estimator.order - 1
+            weak, strong = blocks[0].reading.terms, self._stronger.reading.terms
+            bias = {name: np.abs(strong[name] - weak[name]) / powers for name in weak}
+            bias |= {name: np.zeros_like(values[name]) for name in plan.wanted.direct}
+        ratio = float(np.sqrt(np.mean([block.response_ratio**2 for block in blocks])))
+        retrace = float(np.sqrt(np.mean([block.retrace_error**2 for block in blocks])))
+        driven = "driven" if plan.friction.any() else "plain"
+        return Gradient(
+            values=values,
+            standard_error=errors,
+            bias_bound=bias,
+            loss=float(np.mean([block.batch.loss for block in blocks])),
+            rule=f"rhel/{rule.estimator}/{driven}{'/locked' if rule.lock else ''}",
+            eps=blocks[-1].eps,
+            response_ratio=ratio,
+            retrace_error=retrace,
+            repeats=len(blocks),
+            lock_rounds=0 if self._locked is None else len(self._locked.misses),
+            shots=self._shots,
+            passes=self._passes,
+            calibration=blocks[0].batch.calibration,
+            deviations=self._deviations,
+            corrections=self._learned,
+            warnings=(*_warnings(plan, blocks[0].batch, ratio, retrace), *self._doubts()),
+        )
+
+    def _doubts(self) -> list[str]:
+        rule, locked, words = self._rule, self._locked, []
+        if locked is not None and locked.refused:
+            words.append(f"the echo lock took what drive there is, and stopped at a miss of {min(locked.misses):.2g}")
+        if rule.precision is not None and len(self.blocks) >= rule.most_repeats:
+            words.append(
+                f"{rule.most_repeats} repeats reached a precision of {relative_error(self.blocks):.2g}, not "
+                f"{rule.precision:g}; raise eps or most_repeats"
+            )
+        return words
 
 
-def _representable(eps: float) -> float:
-    return float(np.clip(eps, _SMALLEST_NUDGE, _LARGEST_NUDGE))
-
-
-def _conclude(
-    rule: RHEL,
-    plan: EchoPlan,
-    batch: ForwardBatch,
-    readings: Sequence[EchoReading],
-    eps: float,
-    ratio: float,
-    shots: int,
-    passes: int,
-) -> Gradient:
-    """Average the repeats, and say in words which assumptions failed."""
-    stacked = {name: np.stack([reading.terms[name] for reading in readings]) for name in readings[0].terms}
-    count = len(readings)
-    spread = (
-        {name: values.std(axis=0, ddof=1) / np.sqrt(count) for name, values in stacked.items()} if count > 1 else {}
-    )
-    direct = {name: batch.direct[name] for name in plan.wanted.direct}
-    retrace = float(np.sqrt(np.mean([reading.miss for reading in readings]) / batch.size))
-    return Gradient(
-        values={name: values.mean(axis=0) for name, values in stacked.items()} | direct,
-        standard_error=spread | {name: np.zeros_like(term) for name, term in direct.items()} if count > 1 else None,
-        loss=batch.loss,
-        rule=f"rhel/{rule.estimator}/{'driven' if plan.friction.any() else 'plain'}",
-        eps=eps,
-        response_ratio=ratio,
-        retrace_error=retrace,
-        shots=shots,
-        passes=passes,
-        calibration=batch.calibration,
-        warnings=tuple(_warnings(plan, batch, ratio, retrace)),
-    )
+def _moved(theta: Arrays, deviations: Arrays) -> dict[str, Array]:
+    return {**theta, **{name: np.asarray(theta[name]) + value for name, value in deviations.items() if name in theta}}
 
 
 def _warnings(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float) -> list[str]:

@@ -115,7 +115,6 @@ class RigUnit:
             wanted=Wanted.of(task, wanted, run.theta, driven=bool(friction.any())),
             theta=run.theta,
             friction=friction,
-            repeats=1,
             reversal=reversal_of(task.capabilities),
         )
         return self._execute(self._echoes(plan, passes, direct, run))
@@ -136,15 +135,18 @@ class RigUnit:
         size = max(sum(float(np.sum(item.q**2)) for item in passes), 1e-300)
         pushed = float(np.sqrt(sum(np.sum(item.error**2) for item in passes)))
         eps = self._eps if self._eps is not None else self._response * np.sqrt(size) / max(pushed, 1e-300)
+        drives = plan.drives(passes)
         for attempt in itertools.count(1):
-            captures = yield RunShots(plan.programs(passes, eps))
+            captures = yield RunShots(plan.programs(passes, drives, eps))
             eps *= plan.achieved_scale(passes, captures, eps)
-            reading = plan.read(passes, captures, eps, 0)
+            reading = plan.read(passes, captures, eps)
             ratio = float(np.sqrt(reading.response / size))
             off = ratio / self._response
             if not pushed or not ratio or attempt == _ATTEMPTS or 1 / _TOLERANCE < off < _TOLERANCE:
                 self._eps = eps
-                return self._conclude(plan, captures, reading, eps, ratio, float(np.sqrt(reading.miss / size)), direct)
+                return self._conclude(
+                    plan, captures, reading, eps, ratio, float(np.sqrt(reading.missed / size)), direct
+                )
             eps /= off
         raise AssertionError("unreachable: the last attempt returned")
 
@@ -161,7 +163,7 @@ class RigUnit:
         words = f"the echo misses the forward path by {miss:.2g} of its size: friction, flip or timing are off"
         weights = np.asarray(plan.theta.get("input", self._task.model.parameters["input"].nominal), float)
         inputs = []
-        for echoes in plan.by_level(captures):
+        for (echoes,) in plan.turns(captures):
             q = {level: self._geometry.state(capture.last, self._task.step)[0] for level, capture in echoes.items()}
             slope = self._estimator.derivative(q, eps)[:, ::-1]
             inputs.append(self._task.step * (weights.T @ slope).T)

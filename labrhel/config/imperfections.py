@@ -67,6 +67,7 @@ class ImperfectionsSection(Section):
     dac_bits: Bits = Field(default=None, description="Bits of the ports' converters; left out: none [bits]")
     dac_range: Range = _off("unit of the port", "Largest value of a port with a converter", Measure(10.0))
     port_gain: Share = _off("1, %", "rms deviation of the ports' gains from 1")
+    gain_jitter: Share = _off("1, %", "rms deviation of the ports' gains from shot to shot")
     port_offset: Reading = _off("unit of the port", "rms offset of the ports", Measure(0.0))
     delay: SignedSeconds = _off("s", "Delay of all ports")
     port_skew: Seconds = _off("s", "rms of the ports' delays against each other")

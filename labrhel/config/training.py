@@ -34,7 +34,28 @@ class ProtocolSection(Section):
         default=None,
         description="rms of the echo's answer to the nudge over rms of the state, which an automatic eps aims at.",
     )
-    repeats: Count = Field(default=1, description="How often each echo is run; 2 or more give a standard error.")
+    lock: Index = Field(
+        default=0,
+        description="Rounds of un-nudged echoes that may be spent, when needed, on learning the drive of the echo.",
+    )
+    repeats: Count = Field(
+        default=1, description="How often the whole gradient is measured; 2 or more give a standard error."
+    )
+    precision: Positive | None = Field(
+        default=None, description="Go on with repeats until the standard error is this share of the gradient."
+    )
+    most_repeats: Count = Field(default=64, description="Where a precision that is not reached ends.")
+    order: Literal["ab", "abba", "abbabaab"] = Field(
+        default="ab",
+        description="Order of the nudges + and - in a repeat; abba cancels linear drift, abbabaab quadratic drift too.",
+    )
+    step: Positive = Field(
+        default=0.01, description="finite_differences, spsa: how far parameters are moved, relative to their size."
+    )
+    directions: Count = Field(default=1, description="spsa: random directions in each gradient.")
+    seed: Seed = Field(default=0, description="spsa: seed of the directions.")
+    refit: bool = Field(default=True, description="twin: fit the model to the forward pass first.")
+    bound: bool = Field(default=False, description="Echo once more at twice the nudge, for a bound of the bias.")
     record: Annotated[str, AfterValidator(_policy), WithJsonSchema({"type": "string", "pattern": _POLICY})] = Field(
         default="all", description="Which steps keep their traces: all, every N, or none."
     )

@@ -19,7 +19,7 @@ from labrhel.config import Document, find, load
 from labrhel.data import dataset_of, search_path
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, Condition, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
-from labrhel.experiment._parts import batch_of, coordinates_of, rule_of, task_of
+from labrhel.experiment._parts import batch_of, check_rule, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import parameter_map, port_map
 from labrhel.frozen import FrozenArray, digest_of
 from labrhel.interfaces import Rig
@@ -173,6 +173,7 @@ def load_experiment(
             parameter_map=parameter_map(document, rig.capabilities),
         )
         experiment.make_optimizer()  # so that bad options are found now
+        check_rule(document, experiment.problem)
     except BaseException:
         rig.close()
         raise

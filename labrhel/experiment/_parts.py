@@ -12,9 +12,11 @@ from labrhel.capabilities import Capabilities
 from labrhel.config import Document
 from labrhel.data import Dataset, weighted_variance
 from labrhel.interfaces import Model
+from labrhel.learning.needs import objections
 from labrhel.learning.parameters import ParameterSet
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Task
+from labrhel.learning.train import Problem
 from labrhel.nominal import readout_channels, readout_of, trained_model_parameters
 
 
@@ -37,6 +39,21 @@ def rule_of(document: Document) -> Rule:
     section = document.config.protocol
     with document.at("protocol"):
         return plugins.make_rule(section.rule, section.options())
+
+
+def check_rule(document: Document, problem: Problem) -> None:
+    """Refuse a rule that cannot work on this rig and task, and name those that would do."""
+    theta = problem.theta(problem.parameters.flat())
+
+    def against(rule: Rule) -> tuple[str, ...]:
+        return objections(rule.needs, problem.task, problem.train, theta, problem.wanted)
+
+    found = against(problem.rule)
+    if found:
+        others = plugins.rules_that_apply(lambda rule: not against(rule))
+        advice = f"rules that would do: {', '.join(others)}" if others else "no other rule would do either"
+        name = document.config.protocol.rule
+        raise document.source.error(f"the rule {name} does not apply: {'; '.join(found)}; {advice}", "protocol")
 
 
 def task_of(document: Document, model: Model, capabilities: Capabilities, dataset: Dataset, theta: Arrays) -> Task:

@@ -8,11 +8,17 @@ from typing import Protocol
 from labrhel import operations
 from labrhel.arrays import Arrays
 from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
 
 
 class Rule(Protocol):
-    """A learning rule: a generator of operations that returns a `Gradient`."""
+    """A learning rule: a generator of operations that returns a `Gradient`, and what it needs of a rig."""
+
+    @property
+    def needs(self) -> Needs:
+        """What must be there before it is worth trying."""
+        ...
 
     def gradient(
         self,

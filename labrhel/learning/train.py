@@ -101,6 +101,8 @@ def checkpoint_state(
         "optimizer": optimizer.state(),
         "eps": None if nudge is None else nudge.eps,
         "response_ratio": None if nudge is None else nudge.response_ratio,
+        "deviations": {} if nudge is None else dict(nudge.deviations),
+        "corrections": {} if nudge is None else dict(nudge.corrections),
         "parameters": parameters.entries(x),
         "parameter_names": parameters.names,
     }
@@ -111,7 +113,10 @@ def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]
     if list(state["parameter_names"]) != list(names):
         raise ConfigurationError("the checkpoint trains other parameters than the configuration; resume its own run")
     optimizer.restore(state["optimizer"])
-    return None if state["eps"] is None else NudgeRecord(float(state["eps"]), float(state["response_ratio"]))
+    if state["eps"] is None:
+        return None
+    learned = (dict(state.get(name, {})) for name in ("deviations", "corrections"))
+    return NudgeRecord(float(state["eps"]), float(state["response_ratio"]), *learned)
 
 
 def free_run(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> Protocol[list[Array]]:

@@ -45,6 +45,7 @@ def refuse_what_instruments_do(errors: Imperfections) -> None:
         "dac_bits": errors.dac.bits is not None,
         "noise": errors.noise != 0,
         "jitter or clock_skew": errors.clock != plain.clock,
+        "gain_jitter": errors.ports.jitter != 0,
         "a highpass": errors.ports.corner != 0 or errors.channels.corner != 0,
         "flip_error": errors.flip != plain.flip,
         "replay_gain or replay_delay": errors.replay != plain.replay,

@@ -86,13 +86,16 @@ class Device:
             channel.name: errors.channels.of(channel.name, channel.kind, seed) for channel in ideal.channels
         }
         clock = errors.clock.is_off
-        self._plays_truly = clock and errors.replay == ReplayErrors() and _perfect(self._ports)
+        self._plays_truly = (
+            clock and errors.replay == ReplayErrors() and _perfect(self._ports) and not errors.ports.jitter
+        )
         self._reads_in_time = clock and not any(path.delay or path.corner for path in self._channels.values())
         self._reads_truly = (
             self._reads_in_time and _perfect(self._channels) and not errors.noise and errors.adc.bits is None
         )
         self._steady = self._drifting is None and not errors.knobs.settling
-        self._repeats = self._steady and errors.force.is_off and not errors.noise and not errors.clock.jitter
+        jitters = errors.noise or errors.clock.jitter or errors.ports.jitter
+        self._repeats = self._steady and errors.force.is_off and not jitters
         self._offset = [name for name, path in self._ports.items() if path.offset]
         self.capabilities = self._declared(ideal)
         self._units = {channel.name: channel.unit for channel in ideal.channels}
@@ -135,7 +138,8 @@ class Device:
         """What reaches the kicks of a pass from a port (steps,)."""
         if self._plays_truly:
             return item.achieved[name].values
-        path, port, errors = self._ports[name], self.capabilities.port(name), self.errors
+        port, errors = self.capabilities.port(name), self.errors
+        path = errors.ports.jittered(self._ports[name], name, errors.seed, moment.shot)
         played = item.played.get(name)
         if played is None:
             return np.full(item.steps, path.offset)

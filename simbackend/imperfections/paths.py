@@ -8,7 +8,7 @@ shows(t) = (there(t - delay) - offset) / gain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,8 +35,9 @@ class PathErrors:
 
     `gain`: rms deviation from 1 [1]; `offset`: rms [unit]; `skew`: rms of the delays against each other [time]; each
     drawn for every path from the seed.  `delay`: common to all [time]; `corner`: of the AC coupling, a first-order
-    high-pass [1/time].  `exact`: values by `subject.quantity`, in place of the drawn ones; a subject is a name, such
-    as f1, or a kind: input, force, position, velocity.
+    high-pass [1/time].  `jitter`: rms of the gain from shot to shot [1], of ports only.  `exact`: values by
+    `subject.quantity`, in place of the drawn ones; a subject is a name, such as f1, or a kind: input, force, position,
+    velocity.
     """
 
     gain: float = 0.0
@@ -44,6 +45,7 @@ class PathErrors:
     delay: float = 0.0
     skew: float = 0.0
     corner: float = 0.0
+    jitter: float = 0.0
     exact: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, name: str, kind: str, seed: int) -> Path:
@@ -58,6 +60,13 @@ class PathErrors:
             for subject in (kind, name):
                 values[quantity] = self.exact.get(f"{subject}.{quantity}", values[quantity])
         return Path(**values, corner=self.corner)
+
+    def jittered(self, path: Path, name: str, seed: int, shot: int) -> Path:
+        """The path as one shot finds it."""
+        if not self.jitter:
+            return path
+        drawn = float(stream(seed, "gain", name, shot).standard_normal())
+        return replace(path, gain=path.gain * (1 + self.jitter * drawn))
 
 
 def high_pass(values: Array, step: float, corner: float) -> Array:

@@ -57,6 +57,7 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
             section.delay / time,
             section.port_skew / time,
             section.port_highpass * time,
+            section.gain_jitter,
             exact,
         ),
         channels=PathErrors(
@@ -65,7 +66,7 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
             section.channel_delay / time,
             section.channel_skew / time,
             section.channel_highpass * time,
-            exact,
+            exact=exact,
         ),
         dac=ConverterErrors(section.dac_bits, measured("dac_range", played)),
         adc=ConverterErrors(section.adc_bits, measured("adc_range", reading)),

@@ -38,7 +38,7 @@ def test_the_force_takes_the_rig_to_the_state_that_was_asked_for() -> None:
     reference = lossy_rig(np.random.default_rng(1))
     model, theta = reference.model, reference.theta
     position, momentum = np.linspace(-0.5, 0.5, model.size), np.linspace(0.3, -0.4, model.size)
-    force = preparation(model, theta, position, momentum, STEP, 200)
+    force = preparation(model, theta, position, momentum, STEP, 200).force
     offset = model.input_force(np.zeros((2, 1)), theta)
     still = np.zeros(model.size)
     ran = leapfrog(
@@ -53,12 +53,12 @@ def test_a_longer_preparation_takes_less_force_and_is_chosen_where_needed() -> N
     model, theta = reference.model, reference.theta
     position, momentum = np.full(model.size, 0.5), np.full(model.size, 0.5)
     short, long = (
-        np.abs(preparation(model, theta, position, momentum, STEP, steps)).max() for steps in (50, 800)
+        preparation(model, theta, position, momentum, STEP, steps).peak for steps in (50, 800)
     )  # fmt: skip
     assert long < short / 5
     chosen = affordable_preparation(model, theta, position, momentum, STEP, STEPS, short / LARGEST_PEAK / 2)
-    assert np.abs(chosen).max() <= short / 2
-    assert chosen.shape[1] > 50
+    assert chosen.peak <= short / 2
+    assert chosen.force.shape[1] > 50
 
 
 def test_a_drive_that_the_converter_cannot_reach_is_refused_before_anything_moves() -> None:

@@ -197,7 +197,7 @@ def test_repeats_on_a_rig_without_noise_change_nothing_and_have_no_spread() -> N
         assert np.allclose(value, thrice.values[name], rtol=1e-13)
         assert np.all(thrice.standard_error[name] <= 1e-12 * (1 + np.abs(value)))
         assert thrice.standard_error[name].shape == value.shape
-    assert (once.shots, thrice.shots) == (3, 7)
+    assert (once.shots, thrice.shots) == (3, 9)
 
 
 class Noisy:

@@ -223,6 +223,17 @@ def test_gain_and_offset_of_a_port_are_there_whether_it_plays_or_not() -> None:
     assert np.abs(positions(rig(ports=PathErrors(exact=exact))) - by_hand(drive=drive)).max() < 1e-12
 
 
+def test_the_gain_of_a_port_differs_from_shot_to_shot_and_within_none() -> None:
+    linear = reference_rig(cubic=0.0).model
+    device = SimulatedRig(linear, imperfections=Imperfections(seed=3, ports=PathErrors(jitter=0.02)))
+    start = replace(forward(), prepare=Rest(), repeats=600)
+    capture = fired(device, start)[0].last
+    moved = np.stack([capture.traces[name].values for name in Q])  # (6, shots, steps)
+    gains = np.einsum("isk,ik->s", moved, moved[:, 0]) / np.sum(moved[:, 0] ** 2)
+    assert np.std(gains / gains.mean()) == pytest.approx(0.02, rel=0.1)
+    assert np.allclose(moved, gains[:, None] * moved[:, :1], atol=1e-12)
+
+
 def test_an_ac_coupled_port_forgets_a_constant_at_its_corner() -> None:
     corner = 0.5
     decay = np.exp(-2 * np.pi * corner * TIME)  # the exact answer to a step

@@ -1,0 +1,92 @@
+"""What a learning rule needs of a rig and a task, and what is missing: asked before anything moves.
+
+A rule declares its `Needs` as data.  `objections` compares them with what the rig declares and the nominal model says;
+what only a measurement can tell (whether the rig is reciprocal, whether friction is what it seems) is the business of
+`labrhel audit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.capabilities import Capabilities, Kind
+from labrhel.learning.task import Task, TrialSequence
+
+PLAIN_BELOW = 0.05
+"""e-folds of energy in a pass up to which a rig counts as lossless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What must be there.
+
+    `reversal` of the state; `positions` of all oscillators; `drive` of those that are read out; `lossy_drive` of those
+    that lose energy; a `linear` or `lossless` rig; a loss at the last sample only (`final`); parameters that are
+    `knobs` of the rig, or its initial state.
+    """
+
+    reversal: bool = False
+    positions: bool = False
+    drive: bool = False
+    lossy_drive: bool = False
+    linear: bool = False
+    lossless: bool = False
+    final: bool = False
+    knobs: bool = False
+
+
+def objections(
+    needs: Needs, task: Task, sequences: Sequence[TrialSequence], theta: Arrays, wanted: Sequence[str]
+) -> tuple[str, ...]:
+    """Why the rule does not apply, a sentence part each; empty if it does, as far as can be known."""
+    rig, model = task.capabilities, task.model
+    found = []
+    if needs.reversal and not rig.reversals:
+        found.append("the rig offers no way to reverse its state")
+    if needs.positions and np.linalg.matrix_rank(rig.position_matrix.values) < rig.size:
+        found.append(f"it needs the positions of all {rig.size} oscillators, and the rig shows fewer")
+    if needs.drive:
+        deaf = [name for name in task.channels if not _reaches(rig, _seen_by(rig, name))]
+        if deaf:
+            found.append(f"no drive port reaches what channel {', '.join(deaf)} reads")
+    lossy = np.flatnonzero(np.diag(model.friction(theta)) > 0)
+    if needs.lossy_drive:
+        deaf = [str(index + 1) for index in lossy if not _reaches(rig, np.eye(rig.size)[index])]
+        if deaf:
+            found.append(f"no drive port reaches oscillator {', '.join(deaf)}, which loses energy")
+    if needs.linear and not model.is_linear(theta):
+        found.append("the rig is not linear")
+    folds = folds_lost(task, sequences, theta)
+    if needs.lossless and folds > PLAIN_BELOW:
+        found.append(f"the rig loses {folds:.2g} e-folds of energy in a pass")
+    if needs.final and any(sequence.weight[:-1].any() for sequence in sequences):
+        found.append("the loss counts samples before the last one")
+    if needs.knobs:
+        settable = {knob.name for knob in rig.knobs} | {"initial_position", "initial_momentum", "readout"}
+        fixed = [name for name in wanted if name not in settable and name != "readout_offset"]
+        if fixed:
+            found.append(f"{', '.join(fixed)} cannot be set on the rig")
+    return tuple(found)
+
+
+def folds_lost(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> float:
+    """e-folds of energy lost in the longest pass: trace(G M^-1)/n times its duration."""
+    longest = max(task.steps(sequence) for sequence in sequences) * task.step
+    return float(np.mean(np.diag(task.model.friction(theta)) / task.model.mass(theta))) * longest
+
+
+def _seen_by(rig: Capabilities, channel: str) -> Array:
+    row = rig.channels_of(Kind.POSITION).index(channel)
+    return rig.position_matrix.values[row]
+
+
+def _reaches(rig: Capabilities, force: Array) -> bool:
+    drives = rig.drive_matrix.values
+    if not drives.size:
+        return False
+    values, *_ = np.linalg.lstsq(drives, force, rcond=None)
+    return bool(np.allclose(drives @ values, force, atol=1e-9))

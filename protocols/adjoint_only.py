@@ -1,0 +1,106 @@
+"""No echo at all, on linear reciprocal rigs: send the error itself through the rig.
+
+A linear rig answers to a force the same way wherever it is in its orbit, and reciprocity makes its answer backwards in
+time that of the adjoint.  So, from rest and without input, drive the read-out with the error in reverse order,
+
+    M a'' + G a' + K a = e/d,            a (n, steps) put back into the order of the forward pass,
+
+and correlate it with the forward record (`protocols.correlation`).  It is sent with both signs, and the difference is
+taken, so that offsets of ports, inputs and channels drop out.  It needs no reversal of the state, and friction of any
+strength takes part in the adjoint as it should; the strength of the drive is free, since the rig is linear.
+
+Source: the adjoint method by Lorentz reciprocity; derived and tested in this project (docs/rules.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.errors import ConfigurationError
+from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.needs import Needs
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.operations import Configure, Protocol, RunShots
+from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.waveform import Waveform
+from protocols.correlation import Backwards
+from protocols.forward import ForwardPass, read_forward
+from protocols.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class AdjointOnly:
+    """The rule.  `response`: rms of the answer to the error over rms of the forward pass, which the drive aims at."""
+
+    response: float = 1.0
+
+    needs: ClassVar[Needs] = Needs(positions=True, drive=True, linear=True)
+
+    def __post_init__(self) -> None:
+        if not self.response > 0:
+            raise ConfigurationError(f"response must be positive, not {self.response}")
+
+    def gradient(
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None = None,
+    ) -> Protocol[Gradient]:
+        """Gradient of the batch's loss for the parameters named in `wanted`."""
+        geometry = Geometry(task.capabilities)
+        achieved = yield Configure(task.rig_parameters(theta))
+        theta = {**theta, **achieved}
+        captures = yield RunShots(tuple(task.forward(item, theta, geometry.channels) for item in sequences))
+        batch = read_forward(task, geometry, sequences, captures, theta)
+        shots, passes = len(captures), sum(capture.passes_run for capture in captures)
+        eps = previous.eps if previous is not None else self._eps(task, batch.passes, theta)
+        programs = tuple(_error_pass(task, geometry, item, sign * eps) for item in batch.passes for sign in (1, -1))
+        captures = yield RunShots(programs)
+        shots, passes = shots + len(captures), passes + sum(capture.passes_run for capture in captures)
+        terms: dict[str, Array] = {}
+        answered = 0.0
+        for index, item in enumerate(batch.passes):
+            plus, minus = captures[2 * index : 2 * index + 2]
+            states = [geometry.state(capture.last, task.step) for capture in (plus, minus)]
+            q, v = ((one - other) / 2 for one, other in zip(*states, strict=True))
+            asked = item.error[:, ::-1] / task.step
+            played = (geometry.forces(plus) - geometry.forces(minus)) / 2
+            scale = float(np.sum(played * asked)) / max(float(np.sum(asked**2)), 1e-300) or 1.0
+            answered += float(np.sum(q**2))
+            back = Backwards.of_motion(task.model, theta, item, task.step, q / scale, v / scale)
+            for name, term in back.gradients(wanted).items():
+                terms[name] = terms[name] + term if name in terms else term
+        ratio = float(np.sqrt(answered / batch.size))
+        return Gradient(
+            values=terms | {name: batch.direct[name] for name in wanted if name in batch.direct},
+            loss=batch.loss,
+            rule="adjoint_only",
+            eps=eps * self.response / ratio if ratio else eps,
+            response_ratio=ratio,
+            retrace_error=0.0,
+            shots=shots,
+            passes=passes,
+            calibration=batch.calibration,
+        )
+
+    def _eps(self, task: Task, passes: Sequence[ForwardPass], theta: Arrays) -> float:
+        """From the balance of forces: an impulse e moves a mass by e/(m w)."""
+        impulse = max(float(np.sqrt(np.mean(item.error**2))) for item in passes)
+        moved = max(float(np.sqrt(np.mean(item.q**2))) for item in passes)
+        longest = max(item.steps for item in passes) * task.step
+        kick = float(np.mean(task.model.mass(theta))) / min(task.model.largest_step(theta), longest)
+        return 0.1 * self.response * moved * kick / impulse if impulse > 0 else 1.0
+
+
+def _error_pass(task: Task, geometry: Geometry, item: ForwardPass, eps: float) -> ShotProgram:
+    force = eps / task.step * item.error[:, ::-1]
+    ports = geometry.to_ports(force)
+    drives = tuple(Drive(port, Waveform.of(values, task.step), Role.NUDGE) for port, values in ports.items())
+    return ShotProgram(task.step, Rest(), (Pass(item.steps, drives, Acquire(geometry.channels)),))

@@ -1,0 +1,270 @@
+"""Finite differences and SPSA: gradients that assume nothing of a rig, and cost a shot for all they learn.
+
+Finite differences move one entry of a parameter at a time,
+
+    dL/dtheta_i ~ [L(theta + h s_i e_i) - L(theta - h s_i e_i)] / (2 h s_i),             error of order h^2
+
+and SPSA all of them together, by a random sign each, in `directions` directions,
+
+    dL/dtheta_i ~ mean of [L(theta + h s D) - L(theta - h s D)] / (2 h s_i) D_i,         D_i = +-1
+
+with s_i the typical size of the parameter (the rms of its entries, 1 if all are zero).  Read-out gain and offset belong
+to the host, and have their exact gradient from the unmoved forward pass.  However a gradient ends, what was moved is
+put back, except knobs that have a safe state of their own.
+
+The signs are a function of `seed` and theta alone, so a resumed run draws them again.
+Source: Spall, IEEE Trans. Autom. Control 37, 332 (1992).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.capture import Capture
+from labrhel.errors import ConfigurationError
+from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.needs import Needs
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.operations import Configure, Protocol, RunShots
+
+_HOST = ("readout", "readout_offset")
+_NEEDS = Needs(knobs=True)
+
+Direction = Mapping[str, Array]
+"""By parameter, how far it is moved for a step h of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiniteDifferences:
+    """The rule.  `step`: h, relative to the size of each parameter.  `repeats` of every pair give a standard error."""
+
+    step: float = 0.01
+    repeats: int = 1
+
+    needs: ClassVar[Needs] = _NEEDS
+
+    def __post_init__(self) -> None:
+        _check(self.step, self.repeats)
+
+    def gradient(
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None = None,
+    ) -> Protocol[Gradient]:
+        """Gradient of the batch's loss for the parameters named in `wanted`: two shots an entry and sequence."""
+        del previous
+        rig = [name for name in wanted if name not in _HOST]
+        directions = [item for name in rig for item in _entries(task, theta, name)] * self.repeats
+        measured = yield from _differences(task, sequences, theta, directions, self.step)
+        rows = measured.slopes.reshape(self.repeats, -1)
+        values = _assembled(task, theta, rig, rows.mean(axis=0))
+        errors = None
+        if self.repeats > 1:
+            errors = _assembled(task, theta, rig, rows.std(axis=0, ddof=1) / np.sqrt(self.repeats))
+        return measured.gradient("finite_differences", values, errors, wanted, self.step, self.repeats)
+
+
+@dataclass(frozen=True, slots=True)
+class SPSA:
+    """The rule.  `step`: h; `directions`: how many random ones are averaged; two or more give a standard error."""
+
+    step: float = 0.05
+    directions: int = 1
+    seed: int = 0
+
+    needs: ClassVar[Needs] = _NEEDS
+
+    def __post_init__(self) -> None:
+        _check(self.step, self.directions)
+
+    def gradient(
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None = None,
+    ) -> Protocol[Gradient]:
+        """Gradient of the batch's loss for the parameters named in `wanted`: two shots a direction and sequence."""
+        del previous
+        rig = [name for name in wanted if name not in _HOST]
+        content = b"".join(np.asarray(theta[name], float).tobytes() for name in sorted(rig))
+        random = np.random.default_rng([self.seed, zlib.crc32(content)])
+        drawn = [random_direction(task, theta, rig, random) for _ in range(self.directions)]
+        measured = yield from _differences(task, sequences, theta, drawn, self.step)
+        estimates = {
+            name: np.stack([
+                slope / _times(task, name) / np.where(item[name] == 0, np.inf, item[name])
+                for slope, item in zip(measured.slopes, drawn, strict=True)
+            ])
+            for name in rig
+        }  # fmt: skip
+        values = {name: rows.mean(axis=0) for name, rows in estimates.items()}
+        errors = None
+        if self.directions > 1:
+            share = np.sqrt(self.directions)
+            errors = {name: rows.std(axis=0, ddof=1) / share for name, rows in estimates.items()}
+        return measured.gradient("spsa", values, errors, wanted, self.step, self.directions)
+
+
+def random_direction(task: Task, theta: Arrays, names: Sequence[str], random: np.random.Generator) -> Direction:
+    """A random sign for every entry, times the size of its parameter; symmetric for friction."""
+    found = {}
+    for name in names:
+        value = np.asarray(theta[name], float)
+        signs = random.choice([-1.0, 1.0], size=value.shape)
+        if _is_symmetric(task, name):
+            signs = np.triu(signs) + np.triu(signs, 1).T
+        found[name] = size_of(value) * signs
+    return found
+
+
+def size_of(value: Array) -> float:
+    """Typical size of a parameter: the rms of its entries, 1 if all are zero."""
+    return float(np.sqrt(np.mean(np.square(value)))) or 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Slopes of the loss along the directions, and the unmoved forward pass."""
+
+    slopes: Array
+    loss: float
+    direct: Mapping[str, Array]
+    shots: int
+    passes: int
+    calibration: str
+
+    def gradient(
+        self, rule: str, values: Arrays, errors: Arrays | None, wanted: Sequence[str], step: float, repeats: int
+    ) -> Gradient:
+        direct = {name: self.direct[name] for name in wanted if name in _HOST}
+        return Gradient(
+            values={**values, **direct},
+            standard_error=None if errors is None else {**errors, **{name: 0 * term for name, term in direct.items()}},
+            loss=self.loss,
+            rule=rule,
+            eps=step,
+            response_ratio=0.0,
+            retrace_error=0.0,
+            repeats=repeats,
+            shots=self.shots,
+            passes=self.passes,
+            calibration=self.calibration,
+        )
+
+
+def _differences(
+    task: Task, sequences: Sequence[TrialSequence], theta: Arrays, directions: Sequence[Direction], step: float
+) -> Protocol[_Measured]:
+    achieved = yield Configure(task.rig_parameters(theta))
+    theta = {**theta, **achieved}
+    readout, loss = task.readout(theta), task.loss(sequences)
+    direct = {"readout": np.zeros_like(readout.gain), "readout_offset": np.zeros_like(readout.offset)}
+    captures = yield RunShots(tuple(task.forward(item, theta, task.channels, every=task.every) for item in sequences))
+    for sequence, capture in zip(sequences, captures, strict=True):
+        x = task.captured(capture)
+        rho = loss.slope(readout.outputs(x), sequence.target, sequence.weight)
+        for name, term in readout.gradients(x, rho).items():
+            direct[name] += term
+    first, shots = loss_of(task, sequences, captures, theta), len(captures)
+    passes, slopes = sum(capture.passes_run for capture in captures), []
+    moved: set[str] = set()
+    try:
+        for direction in directions:
+            ends = []
+            for sign in (1, -1):
+                shifted = {name: theta[name] + sign * step * item for name, item in direction.items()}
+                knobs = task.rig_parameters(shifted)
+                # Of knobs that were moved for the direction before, those that stay put in this one go back.
+                back = {name: np.asarray(theta[name]) for name in moved - knobs.keys()}
+                moved |= knobs.keys()
+                set_to = (yield Configure(knobs | back)) if knobs | back else {}
+                now = {**theta, **shifted, **set_to}
+                programs = tuple(task.forward(item, now, task.channels, every=task.every) for item in sequences)
+                captures = yield RunShots(programs, order="fixed")
+                shots += len(captures)
+                passes += sum(capture.passes_run for capture in captures)
+                ends.append(loss_of(task, sequences, captures, now))
+            slopes.append((ends[0] - ends[1]) / (2 * step))
+    except GeneratorExit:
+        raise
+    except BaseException:
+        yield from put_back(task, theta, moved)
+        raise
+    yield from put_back(task, theta, moved)
+    return _Measured(np.array(slopes), first, direct, shots, passes, captures[0].shot.calibration)
+
+
+def put_back(task: Task, theta: Arrays, moved: set[str]) -> Protocol[None]:
+    """Knobs that were moved to where they belong; not those with a safe state, which may be there for a reason."""
+    stays = {knob.name for knob in task.capabilities.knobs if knob.safe is None}
+    values = {name: np.asarray(theta[name]) for name in moved & stays}
+    if values:
+        yield Configure(values)
+
+
+def loss_of(task: Task, sequences: Sequence[TrialSequence], captures: Sequence[Capture], theta: Arrays) -> float:
+    """Loss of a batch, from captures of its read-out."""
+    readout, loss = task.readout(theta), task.loss(sequences)
+    return sum(
+        loss.value(readout.outputs(task.captured(capture)), item.target, item.weight)
+        for item, capture in zip(sequences, captures, strict=True)
+    )
+
+
+def _entries(task: Task, theta: Arrays, name: str) -> Iterator[Direction]:
+    value = np.asarray(theta[name], float)
+    size = size_of(value)
+    for index in np.ndindex(value.shape):
+        if _is_symmetric(task, name) and index[0] > index[1]:
+            continue
+        direction = np.zeros(value.shape)
+        direction[index] = size
+        yield {name: np.maximum(direction, direction.T) if _is_symmetric(task, name) else direction}
+
+
+def _assembled(task: Task, theta: Arrays, names: Sequence[str], slopes: Array) -> dict[str, Array]:
+    """Slopes along `_entries` as arrays of the parameters' shapes."""
+    found, place = {}, 0
+    for name in names:
+        value = np.asarray(theta[name], float)
+        array, size = np.zeros(value.shape), size_of(value)
+        for index in np.ndindex(value.shape):
+            if _is_symmetric(task, name) and index[0] > index[1]:
+                array[index] = array[index[::-1]]
+                continue
+            # An entry off the diagonal of a symmetric matrix was moved together with its mirror image.
+            twice = 2 if _is_symmetric(task, name) and index[0] != index[1] else 1
+            array[index] = slopes[place] / size / twice
+            place += 1
+        found[name] = array
+    return found
+
+
+def _times(task: Task, name: str) -> Array | float:
+    """How often an entry of a random direction stands in a symmetric matrix."""
+    if not _is_symmetric(task, name):
+        return 1.0
+    size = task.model.parameters[name].shape[0]
+    return 2.0 - np.eye(size)
+
+
+def _is_symmetric(task: Task, name: str) -> bool:
+    return task.model.parameters[name].kind == "friction"
+
+
+def _check(step: float, count: int) -> None:
+    if not step > 0:
+        raise ConfigurationError(f"step must be positive, not {step}")
+    if count < 1:
+        raise ConfigurationError(f"repeats and directions are 1 or more, not {count}")

@@ -1,0 +1,54 @@
+"""Hamiltonian Echo Backpropagation: a loss at the end of the pass, one kick, and a free echo.
+
+Flip the end state, kick the momenta once with +-eps dL/dq, and let the rig echo without nudging it any more; the
+difference is read as in `protocols.rhel`, of which this is the case of an error at the last sample alone.  It asks the
+least of a bench: beside the input no waveform but a pulse is played while the rig echoes.
+
+Source: Lopez-Pastor & Marquardt, Phys. Rev. X 13, 031020 (2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from labrhel.arrays import Arrays
+from labrhel.errors import ProgramError
+from labrhel.estimator import Estimator
+from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.needs import Needs
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.operations import Protocol
+from protocols.rhel import RHEL, Echo
+
+
+@dataclass(frozen=True, slots=True)
+class HEB:
+    """The rule; options as those of RHEL."""
+
+    estimator: Estimator = Estimator.SYMMETRIC
+    eps: float | None = None
+    response: float | None = None
+    repeats: int = 1
+
+    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive=True, lossless=True, final=True)
+
+    def gradient(
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None = None,
+    ) -> Protocol[Gradient]:
+        """Gradient of the loss at the last sample; raises ProgramError if other samples count."""
+        early = [sequence.name for sequence in sequences if sequence.weight[:-1].any()]
+        if early:
+            raise ProgramError(
+                f"HEB knows a loss at the last sample only, and {early[0]} counts others; skip all but the last, "
+                "or take rule: rhel"
+            )
+        echo = RHEL(self.estimator, Echo.PLAIN, self.eps, self.response, repeats=self.repeats)
+        gradient = yield from echo.gradient(task, sequences, theta, wanted, previous)
+        return replace(gradient, rule=f"heb/{self.estimator}")

@@ -1,0 +1,95 @@
+"""Passive echoes on linear rigs that lose energy: correlate their difference with the forward record.
+
+An echo without compensation does not retrace, and the sums of RHEL are taken along the wrong path.  On a linear rig the
+*difference* of the two nudged echoes does not care where they ran: it is the adjoint, friction included.  So it is
+correlated with the recorded forward pass (`protocols.correlation`) in place of the echo's own path; errors of flip and
+replay are common to both echoes, and vanish as well.
+
+Source: derived and tested in this project (docs/rules.md); exact for linear rigs with any symmetric friction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.compile import reversal_of
+from labrhel.errors import ConfigurationError
+from labrhel.estimator import Estimator
+from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.needs import Needs
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.operations import Configure, Protocol, RunShots
+from protocols.correlation import Backwards
+from protocols.echo import EchoPlan, Wanted, first_eps
+from protocols.forward import read_forward
+from protocols.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCorrelation:
+    """The rule.  `response`: rms of the answer to the nudge over rms of the forward pass, which the nudge aims at."""
+
+    response: float = 1.0
+
+    estimator: ClassVar[Estimator] = Estimator.SYMMETRIC
+    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive=True, linear=True)
+
+    def __post_init__(self) -> None:
+        if not self.response > 0:
+            raise ConfigurationError(f"response must be positive, not {self.response}")
+
+    def gradient(
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None = None,
+    ) -> Protocol[Gradient]:
+        """Gradient of the batch's loss for the parameters named in `wanted`."""
+        model, geometry = task.model, Geometry(task.capabilities)
+        achieved = yield Configure(task.rig_parameters(theta))
+        theta = {**theta, **achieved}
+        plan = EchoPlan(
+            task=task,
+            geometry=geometry,
+            estimator=self.estimator,
+            wanted=Wanted.of(task, (), theta, driven=False),
+            theta=theta,
+            friction=np.zeros((model.size, model.size)),
+            reversal=reversal_of(task.capabilities),
+        )
+        captures = yield RunShots(tuple(task.forward(item, theta, geometry.channels, keep=True) for item in sequences))
+        batch = read_forward(task, geometry, sequences, captures, theta)
+        shots, passes = len(captures), sum(capture.passes_run for capture in captures)
+        eps = first_eps(task, batch, theta, self.response, previous)
+        captures = yield RunShots(plan.programs(batch.passes, plan.drives(batch.passes), eps))
+        achieved_eps = eps * plan.achieved_scale(batch.passes, captures, eps)
+        terms: dict[str, Array] = {}
+        answered = 0.0
+        for item, (echoes,) in zip(batch.passes, plan.turns(captures), strict=True):
+            states = {level: geometry.state(capture.last, task.step) for level, capture in echoes.items()}
+            q, v = (
+                self.estimator.derivative({level: state[part] for level, state in states.items()}, achieved_eps)
+                for part in (0, 1)
+            )
+            answered += float(np.sum((achieved_eps * q) ** 2))
+            back = Backwards.of_motion(model, theta, item, task.step, q, v)
+            for name, term in back.gradients(wanted).items():
+                terms[name] = terms[name] + term if name in terms else term
+        return Gradient(
+            values=terms | {name: batch.direct[name] for name in wanted if name in batch.direct},
+            loss=batch.loss,
+            rule="recorded_correlation",
+            eps=achieved_eps,
+            response_ratio=float(np.sqrt(answered / batch.size)),
+            retrace_error=0.0,
+            shots=shots + len(captures),
+            passes=passes + sum(capture.passes_run for capture in captures),
+            calibration=batch.calibration,
+        )

@@ -1,0 +1,97 @@
+"""The fitted twin: what a good model of the rig says of the gradient, without a single echo.
+
+Fit the nominal model to the forward record (`protocols.fit`), send the error backwards through the twin, linearised
+along the *measured* path, and correlate (`protocols.correlation`).  The adjoint runs as the echo would:
+
+    M a'' + G a' + V''(q_rec) a = e/d          in reversed time, from rest, by the leapfrog of the rig
+
+It is the baseline that every claim of an in-situ win is measured against: it takes one shot a sequence, and is as good
+as the model.  A twin that does not contain the rig goes wrong as the pass gets longer; an echo does not.
+
+Source: the adjoint method on a model fitted by generalised least squares; Hermans et al. (2015) train so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.interfaces import Model
+from labrhel.learning.needs import Needs
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.operations import Configure, Protocol, RunShots
+from protocols.correlation import Backwards, hessian_along
+from protocols.fit import fit
+from protocols.forward import ForwardPass, read_forward
+from protocols.geometry import Geometry
+from simbackend.separable import KickMatrices
+
+_UNEXPLAINED = 0.05  # of the force, beyond which the gradient comes with a warning
+
+
+@dataclass(frozen=True, slots=True)
+class FittedTwin:
+    """The rule.  `refit`: whether the model is fitted to the record at all; else it is taken as it is."""
+
+    refit: bool = True
+
+    needs: ClassVar[Needs] = Needs(positions=True)
+
+    def gradient(
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        wanted: Sequence[str],
+        previous: NudgeRecord | None = None,
+    ) -> Protocol[Gradient]:
+        """Gradient of the batch's loss for the parameters named in `wanted`."""
+        del previous
+        model, geometry, step = task.model, Geometry(task.capabilities), task.step
+        achieved = yield Configure(task.rig_parameters(theta))
+        theta = {**theta, **achieved}
+        captures = yield RunShots(tuple(task.forward(item, theta, geometry.channels) for item in sequences))
+        batch = read_forward(task, geometry, sequences, captures, theta)
+        found = fit(model, theta, batch.passes, step, geometry.noise) if self.refit else None
+        believed = theta if found is None else found.theta
+        terms: dict[str, Array] = {}
+        for item in batch.passes:
+            back = backwards(model, believed, item, step)
+            for name, term in back.gradients(wanted).items():
+                terms[name] = terms[name] + term if name in terms else term
+        words = []
+        if found is not None and found.after > _UNEXPLAINED:
+            words.append(f"the fitted model leaves {found.after:.2g} of the force unexplained: the twin is not the rig")
+        return Gradient(
+            values=terms | {name: batch.direct[name] for name in wanted if name in batch.direct},
+            loss=batch.loss,
+            rule="twin/fitted" if self.refit else "twin/nominal",
+            eps=0.0,
+            response_ratio=0.0,
+            retrace_error=0.0,
+            shots=len(captures),
+            passes=sum(capture.passes_run for capture in captures),
+            calibration=batch.calibration,
+            warnings=tuple(words),
+        )
+
+
+def backwards(model: Model, theta: Arrays, item: ForwardPass, step: float) -> Backwards:
+    """Send the error of a forward pass backwards through `model` at `theta`."""
+    mass = model.mass(theta)
+    kick = KickMatrices.of(mass, model.friction(theta), step)
+    stiffness = hessian_along(model, theta, item.q)[::-1]
+    source = item.error[:, ::-1]
+    q, p = np.zeros(model.size), np.zeros(model.size)
+    response = np.empty_like(source)
+    for k in range(source.shape[1]):
+        q = q + step / 2 * p / mass
+        response[:, k] = q
+        p = kick.keep @ p + kick.push @ (source[:, k] - step * stiffness[k] @ q)
+        q = q + step / 2 * p / mass
+    return Backwards(model, theta, item, step, response[:, ::-1], q, p)
