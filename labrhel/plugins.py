@@ -6,6 +6,7 @@ Groups and what their entries are:
     labrhel.rigs             URL scheme  open(rest_of_url, model, folder) -> Rig; one that must know the step between
                                          kicks also takes step=, in model time
     labrhel.rules            name        dataclass that is a labrhel.learning.rules.Rule; its fields are the options
+    labrhel.audits           `default`   dataclass that is a labrhel.learning.checking.Audit
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
 """
 
@@ -26,7 +27,7 @@ from labrhel.config.reader import read
 from labrhel.config.stack import KIND, kind_of
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model, Rig
-from labrhel.learning.checking import ExactGradient
+from labrhel.learning.checking import Audit, ExactGradient
 from labrhel.learning.rules import Rule
 
 _DEFAULT = "default"
@@ -90,6 +91,11 @@ def exact_gradient(kind: str) -> ExactGradient:
     known = _points("exact_gradients")
     name = kind if kind in known or _DEFAULT not in known else _DEFAULT
     return _load("exact_gradients", name, "exact gradient for the model")
+
+
+def make_audit(**options: Any) -> Audit:
+    """What `labrhel audit` asks a rig with."""
+    return _load("audits", _DEFAULT, "audit")(**options)
 
 
 def describe_rigs() -> list[str]:

@@ -26,12 +26,12 @@ from typing import ClassVar
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError
 from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
+from labrhel.operations import Configure, Protocol
+from protocols.moving import MovedLoss
 
 _HOST = ("readout", "readout_offset")
 _NEEDS = Needs(knobs=True)
@@ -140,9 +140,7 @@ class _Measured:
     slopes: Array
     loss: float
     direct: Mapping[str, Array]
-    shots: int
-    passes: int
-    calibration: str
+    spent: MovedLoss
 
     def gradient(
         self, rule: str, values: Arrays, errors: Arrays | None, wanted: Sequence[str], step: float, repeats: int
@@ -157,9 +155,9 @@ class _Measured:
             response_ratio=0.0,
             retrace_error=0.0,
             repeats=repeats,
-            shots=self.shots,
-            passes=self.passes,
-            calibration=self.calibration,
+            shots=self.spent.shots,
+            passes=self.spent.passes,
+            calibration=self.spent.calibration,
         )
 
 
@@ -168,58 +166,28 @@ def _differences(
 ) -> Protocol[_Measured]:
     achieved = yield Configure(task.rig_parameters(theta))
     theta = {**theta, **achieved}
-    readout, loss = task.readout(theta), task.loss(sequences)
-    direct = {"readout": np.zeros_like(readout.gain), "readout_offset": np.zeros_like(readout.offset)}
-    captures = yield RunShots(tuple(task.forward(item, theta, task.channels, every=task.every) for item in sequences))
-    for sequence, capture in zip(sequences, captures, strict=True):
-        x = task.captured(capture)
-        rho = loss.slope(readout.outputs(x), sequence.target, sequence.weight)
-        for name, term in readout.gradients(x, rho).items():
-            direct[name] += term
-    first, shots = loss_of(task, sequences, captures, theta), len(captures)
-    passes, slopes = sum(capture.passes_run for capture in captures), []
-    moved: set[str] = set()
-    try:
-        for direction in directions:
-            ends = []
-            for sign in (1, -1):
-                shifted = {name: theta[name] + sign * step * item for name, item in direction.items()}
-                knobs = task.rig_parameters(shifted)
-                # Of knobs that were moved for the direction before, those that stay put in this one go back.
-                back = {name: np.asarray(theta[name]) for name in moved - knobs.keys()}
-                moved |= knobs.keys()
-                set_to = (yield Configure(knobs | back)) if knobs | back else {}
-                now = {**theta, **shifted, **set_to}
-                programs = tuple(task.forward(item, now, task.channels, every=task.every) for item in sequences)
-                captures = yield RunShots(programs, order="fixed")
-                shots += len(captures)
-                passes += sum(capture.passes_run for capture in captures)
-                ends.append(loss_of(task, sequences, captures, now))
-            slopes.append((ends[0] - ends[1]) / (2 * step))
-    except GeneratorExit:
-        raise
-    except BaseException:
-        yield from put_back(task, theta, moved)
-        raise
-    yield from put_back(task, theta, moved)
-    return _Measured(np.array(slopes), first, direct, shots, passes, captures[0].shot.calibration)
+    moved = MovedLoss(task, sequences, theta)
+    captures = yield from moved.captures(theta)
+    first, direct = moved.of(captures, theta), moved.direct(captures, theta)
+    slopes = yield from moved.restoring(_slopes(moved, directions, step))
+    return _Measured(np.array(slopes), first, direct, moved)
 
 
-def put_back(task: Task, theta: Arrays, moved: set[str]) -> Protocol[None]:
-    """Knobs that were moved to where they belong; not those with a safe state, which may be there for a reason."""
-    stays = {knob.name for knob in task.capabilities.knobs if knob.safe is None}
-    values = {name: np.asarray(theta[name]) for name in moved & stays}
-    if values:
-        yield Configure(values)
+def _slopes(moved: MovedLoss, directions: Sequence[Direction], step: float) -> Protocol[list[float]]:
+    found = []
+    for direction in directions:
+        high, low = yield from ends_along(moved, direction, step)
+        found.append((high - low) / (2 * step))
+    return found
 
 
-def loss_of(task: Task, sequences: Sequence[TrialSequence], captures: Sequence[Capture], theta: Arrays) -> float:
-    """Loss of a batch, from captures of its read-out."""
-    readout, loss = task.readout(theta), task.loss(sequences)
-    return sum(
-        loss.value(readout.outputs(task.captured(capture)), item.target, item.weight)
-        for item, capture in zip(sequences, captures, strict=True)
-    )
+def ends_along(moved: MovedLoss, direction: Direction, step: float) -> Protocol[tuple[float, float]]:
+    """L(theta + h D) and L(theta - h D)."""
+    ends = []
+    for sign in (1, -1):
+        shifted = {name: moved.theta[name] + sign * step * item for name, item in direction.items()}
+        ends.append((yield from moved.at(shifted)))
+    return ends[0], ends[1]
 
 
 def _entries(task: Task, theta: Arrays, name: str) -> Iterator[Direction]:

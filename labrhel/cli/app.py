@@ -89,6 +89,26 @@ def check(
 
 
 @app.command()
+def audit(
+    config: Config,
+    rig: RigUrl = None,
+    tolerance: Annotated[float, typer.Option(help="Relative error of a gradient that counts as wrong.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Rate at which a right gradient may be called wrong.")] = 0.01,
+    shots: Annotated[int, typer.Option(metavar="N", help="Most shots to spend on the differences.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the random directions.")] = 0,
+) -> None:
+    """Is the rule's gradient right, by measurement? Moves the parameters of the rig and watches its loss.
+
+    Takes the first sequence at the starting parameters, and stops as soon as the answer is clear. Exit status 1 if the
+    gradient is wrong, or if the shots did not suffice to tell.
+    """
+    from labrhel.cli import judging
+
+    if not judging.audit(config, rig, tolerance, alpha, shots, seed):
+        raise typer.Exit(1)
+
+
+@app.command()
 def conformance(
     url: Annotated[str, typer.Argument(metavar="URL", help="The rig; see `labrhel rigs`.", show_default=False)],
     config: Annotated[

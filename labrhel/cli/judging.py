@@ -11,6 +11,7 @@ from rich.table import Table
 from labrhel import estop, plugins
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
+from labrhel.executor import execute
 from labrhel.experiment import handler_for, load_experiment
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
 
@@ -45,6 +46,26 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
     good = all(row.passes(tolerance) for row in report.rows)
     print(f"cosines >= {SMALLEST_COSINE} and errors <= {tolerance:g}: {'yes' if good else 'no'}")
     return good
+
+
+def audit(config: Path, rig: str | None, tolerance: float, alpha: float, shots: int, seed: int) -> bool | None:
+    """Measure one gradient on the rig, and ask the rig whether it is right; None if it could not tell."""
+    asked = plugins.make_audit(tolerance=tolerance, alpha=alpha, most=shots, seed=seed)
+    experiment = load_experiment(config, rig_url=rig)
+    problem = experiment.problem
+    theta, sequences = problem.theta(problem.parameters.flat()), problem.train[:1]
+    with closing(experiment.rig), estop.listening(experiment.rig_url, experiment.rig.make_safe):
+        handler = handler_for(experiment)
+        gradient = execute(problem.rule.gradient(problem.task, sequences, theta, problem.wanted), handler)
+        print(
+            f"{gradient.rule}: loss {gradient.loss:.6g}, r {gradient.response_ratio:.2g}, "
+            f"retrace {gradient.retrace_error:.2g}, {gradient.shots} shots"
+        )
+        for words in gradient.warnings:
+            print(f"warning: {words}")
+        verdict = execute(asked.of(problem.task, sequences, theta, gradient), handler)
+    print(verdict)
+    return verdict.right
 
 
 def list_rigs() -> None:

@@ -11,14 +11,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from labrhel import operations
 from labrhel.arrays import Array, Arrays
 from labrhel.executor import Handler, execute
 from labrhel.gradient import Gradient
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem, batch_at, free_run
+
+
+class Verdict(Protocol):
+    """What an audit found: `right` is None if it could not tell; `str` says it in words."""
+
+    right: bool | None
+
+
+class Audit(Protocol):
+    """Asks a rig whether a gradient is right, by measurement alone."""
+
+    def of(
+        self, task: Task, sequences: Sequence[TrialSequence], theta: Arrays, gradient: Gradient
+    ) -> operations.Protocol[Verdict]:
+        """Audit `gradient`, found at `theta` for these sequences."""
+        ...
+
 
 ExactGradient = Callable[[Task, Sequence[TrialSequence], Arrays], tuple[float, dict[str, Array]]]
 

@@ -28,7 +28,7 @@ def test_a_wrong_option_is_named(options: dict[str, object], words: str) -> None
 
 
 def test_what_is_not_registered_is_named_with_what_is() -> None:
-    with pytest.raises(ConfigurationError, match="learning rule 'ep'; known are: .*rhel"):
+    with pytest.raises(ConfigurationError, match=r"learning rule 'ep'; known are: .*rhel"):
         plugins.make_rule("ep", {})
     with pytest.raises(ConfigurationError, match=r"kind of model 'pendulum'; known are: .*oscillator_network"):
         plugins.model_factory("pendulum")

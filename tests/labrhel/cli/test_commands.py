@@ -100,6 +100,25 @@ def test_check_passes_on_the_examples_and_fails_where_the_echo_is_wrong(shell: S
     assert "plain echo on a rig that loses" in out
 
 
+def test_an_audit_asks_the_rig_itself(shell: Shell) -> None:
+    status, out, _ = shell("audit", "coupled_oscillators")
+    assert status == 0
+    assert "right after" in out
+    status, out, _ = shell("audit", "coupled_oscillators", "--rig", "sim:coupled_oscillators?friction=50/s")
+    assert status == 1
+    assert "WRONG after" in out
+    assert "the echo misses the forward path" in out
+    assert shell("audit", "coupled_oscillators", "--tolerance", "2")[0] == 2
+
+
+def test_a_rule_that_cannot_work_is_refused_with_those_that_would(shell: Shell) -> None:
+    linear = shell.write(SMALL.replace("protocol: {", "protocol: {rule: adjoint_only, "))
+    status, _, err = shell("run", linear, "--dry-run")
+    assert status == 2
+    assert "the rule adjoint_only does not apply: the rig is not linear; rules that would do: " in err
+    assert "rhel" in err.partition("would do")[2]
+
+
 def test_the_schema_and_the_rigs_are_told(shell: Shell) -> None:
     assert json.loads(shell("schema")[1])["title"] == "labrhel configuration"
     status, out, _ = shell("rigs")
