@@ -31,6 +31,8 @@ from benchmarks import (
     hru_memory,
     hru_speed,
     link_rate,
+    locked_echoes,
+    lossy_training,
     stop_latency,
     telemetry,
 )
@@ -114,6 +116,8 @@ def start_up() -> Iterator[Figure]:
 def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     """Everything, cheap things first."""
     yield from gradient_accuracy.targets(rigs)
+    yield from locked_echoes.targets(rigs)
+    yield from lossy_training.targets()
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))

@@ -9,6 +9,9 @@ readings has after two differences, and held to the nominal values where the rec
 
     min  r^T C^-1 r + sum ((theta - theta_nominal)/s)^2,        s: a share of the nominal value
 
+What was found is kept only if the model, run free, then stays closer to the records than before: noise of another kind
+than the channels declare could make it anything.
+
 It takes no shot beyond the forward passes, and integrates no motion, so a record that is good leaves no local minima
 to fall into.  The input map is the reference of all forces, and is not fitted.  What the model cannot say stays
 unexplained, and is for the echo lock.
@@ -26,9 +29,11 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.interfaces import Model
 from labrhel.learning.parameters import Parameter, ParameterSet
+from labrhel.program import GivenState
 from protocols.correlation import unexplained
 from protocols.forward import ForwardPass
 from protocols.inverse_dynamics import InverseDynamics
+from simbackend.nominal import run
 
 SPREAD = 0.3
 """Relative uncertainty of a nominal value; a friction that should be zero may as well cost an e-fold a pass."""
@@ -66,11 +71,29 @@ def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float,
         sizes.append(float(np.sqrt(np.sum([np.sum(item.residual**2) for item in equations]))) / total)
         slopes = np.sqrt(np.sum([np.sum(item.slopes**2, axis=(1, 2)) for item in equations], axis=0))
         # What is zero in the model has no size of its own: it may be as large as a share of all force makes it.
-        spread = np.where(spread > 0, spread, _ABSENT * total / np.maximum(slopes, 1e-300))
+        absent = np.divide(_ABSENT * total, slopes, out=np.ones_like(slopes), where=slopes > 0)
+        spread = np.where(spread > 0, spread, absent)
         normal = np.diag(1 / spread**2) + np.sum([item.normal for item in equations], axis=0)
         right = (nominal - x) / spread**2 - np.sum([item.right for item in equations], axis=0)
         x = x + np.linalg.solve(normal, right)
-    return Fit({**theta, **parameters.values(x)}, sizes[0], sizes[-1])
+    fitted = {**theta, **parameters.values(x)}
+    if not _missed(model, fitted, passes, step) < _missed(model, theta, passes, step):
+        return Fit(dict(theta), sizes[0], sizes[0])
+    return Fit(fitted, sizes[0], sizes[-1])
+
+
+def _missed(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float) -> float:
+    """Sum of squares of what a free run of the model is off the records; infinite where it has no bounded motion."""
+    total = 0.0
+    for item in passes:
+        started = item.program.prepare
+        q = p = np.zeros((1, model.size))
+        if isinstance(started, GivenState):
+            q, p = started.position.values[None], started.momentum.values[None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            ran = run(model, theta, model.input_force(item.u, theta), step, q, p)
+            total += float(np.sum((ran.q[0] - item.q) ** 2))
+    return total if np.isfinite(total) else np.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,21 @@ def audit(
 
 
 @app.command()
+def timeline(
+    config: Config,
+    rig: RigUrl = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the picture.")] = None,
+) -> None:
+    """What one gradient will play and read, on every port, as far as the nominal model knows. Nothing moves.
+
+    Says what a converter, a limit or a slew would refuse. Takes the first sequence.
+    """
+    from labrhel.cli import planning
+
+    planning.show(config, rig, to)
+
+
+@app.command()
 def conformance(
     url: Annotated[str, typer.Argument(metavar="URL", help="The rig; see `labrhel rigs`.", show_default=False)],
     config: Annotated[

@@ -100,6 +100,16 @@ def test_check_passes_on_the_examples_and_fails_where_the_echo_is_wrong(shell: S
     assert "plain echo on a rig that loses" in out
 
 
+def test_a_time_line_is_told_and_drawn(shell: Shell) -> None:
+    status, out, _ = shell("timeline", shell.write(SMALL))
+    assert status == 0
+    assert "nudged echo" in out
+    assert "compensation" in out
+    assert "3 shots in" in out
+    assert Path("small-timeline.png").stat().st_size > 10_000
+    assert not Path("runs").exists()
+
+
 def test_an_audit_asks_the_rig_itself(shell: Shell) -> None:
     status, out, _ = shell("audit", "coupled_oscillators")
     assert status == 0
