@@ -103,7 +103,7 @@ def targets(count: int) -> Iterator[Figure]:
         yield Figure(
             f"  without the lock ({how}): median cosine", f"{np.median([row.cosine for row in plain]):.3f}", None
         )
-    rule = RHEL(lock=6, repeats=8, order=Order.ABBA, bound=True)
+    rule = RHEL(lock=6, precision=0.1, most_repeats=24, order=Order.ABBA, bound=True)
     for by_drive in (False, True):
         how = "by drive" if by_drive else "by flip"
         found = rows(count, rule, wrong=True, real=True, by_drive=by_drive)

@@ -40,7 +40,9 @@ from protocols.echo_drive import EchoDrive
 from protocols.fit import fit
 from protocols.forward import ForwardBatch, read_forward
 from protocols.geometry import Geometry
+from protocols.inverse_dynamics import InverseDynamics
 from protocols.lock import Locked, lock, noise_floor, warm
+from protocols.miss import bias_of_miss
 
 NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 """Response ratios aimed at: without noise (float64), and on noisy rigs, where a linear one bears a large nudge."""
@@ -286,7 +288,8 @@ class _Run:
         if self._stronger is not None:
             powers = 2**rule.estimator.order - 1
             weak, strong = blocks[0].reading.terms, self._stronger.reading.terms
-            bias = {name: np.abs(strong[name] - weak[name]) / powers for name in weak}
+            astray = self._bias_of_miss(tuple(weak))
+            bias = {name: np.abs(strong[name] - weak[name]) / powers + np.abs(astray[name]) for name in weak}
             bias |= {name: np.zeros_like(values[name]) for name in plan.wanted.direct}
         ratio = float(np.sqrt(np.mean([block.response_ratio**2 for block in blocks])))
         retrace = float(np.sqrt(np.mean([block.retrace_error**2 for block in blocks])))
@@ -309,6 +312,15 @@ class _Run:
             corrections=self._learned,
             warnings=(*_warnings(plan, blocks[0].batch, ratio, retrace), *self._doubts()),
         )
+
+    def _bias_of_miss(self, names: Sequence[str]) -> dict[str, Array]:
+        """What the retrace error costs, averaged over the blocks; zero where it is noise alone."""
+        plan, passes = self._plan, self.blocks[0].batch.passes
+        misses = [np.mean(rows, axis=0) for rows in zip(*(block.reading.miss for block in self.blocks), strict=True)]
+        inverse = InverseDynamics(plan.task.model, plan.theta, plan.task.step)
+        noise = plan.geometry.noise * np.sqrt(2.0 / len(self.blocks))
+        smooth = [inverse.smooth(miss, item.q[:, ::-1], noise) for miss, item in zip(misses, passes, strict=True)]
+        return bias_of_miss(plan.task.model, plan.theta, passes, smooth, plan.task.step, names)
 
     def _doubts(self) -> list[str]:
         rule, locked, words = self._rule, self._locked, []
