@@ -24,6 +24,7 @@ from benchmarks import (
     bench_training,
     deep_layer,
     dense_speed,
+    error_bars,
     executor_overhead,
     fpga_training,
     gradient_accuracy,
@@ -118,6 +119,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from gradient_accuracy.targets(rigs)
     yield from locked_echoes.targets(rigs)
     yield from lossy_training.targets()
+    yield from error_bars.targets(max(rigs, 1000))
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))

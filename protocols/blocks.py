@@ -44,11 +44,14 @@ class Block:
 def combined(blocks: Sequence[Block], direct: Sequence[str]) -> tuple[dict[str, Array], dict[str, Array] | None]:
     """Mean by parameter, and its standard error; None of a single block, which says nothing of its spread."""
     values = {name: [block.reading.terms[name] for block in blocks] for name in blocks[0].reading.terms}
-    values |= {name: _crossed([block.batch for block in blocks], name) for name in direct}
+    batches = [block.batch for block in blocks]
+    values |= {name: [np.asarray(batch.direct[name]) for batch in batches] for name in direct}
     means = {name: np.mean(terms, axis=0) for name, terms in values.items()}
-    if len(blocks) == 1:
-        return means, None
-    return means, {name: _standard_error(terms) for name, terms in values.items()}
+    errors = {name: _standard_error(terms) for name, terms in values.items()} if len(blocks) > 1 else None
+    if errors is not None and "readout" in direct:
+        means["readout"], error = _crossed(batches)
+        errors["readout"] = errors["readout"] if error is None else error
+    return means, errors
 
 
 def relative_error(blocks: Sequence[Block]) -> float:
@@ -64,15 +67,25 @@ def _standard_error(values: Sequence[Array]) -> Array:
     return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
-def _crossed(batches: Sequence[ForwardBatch], name: str) -> list[Array]:
-    """The direct term of each block, its slopes of the loss with the mean readings of all other blocks."""
-    if len(batches) == 1 or name != "readout":
-        return [np.asarray(batch.direct[name]) for batch in batches]
-    found = []
-    for index, batch in enumerate(batches):
-        others = [other for place, other in enumerate(batches) if place != index]
-        total = np.zeros_like(batch.direct[name])
-        for place, (slope, _) in enumerate(batch.slopes):
-            total = total + slope @ np.mean([other.slopes[place][1] for other in others], axis=0).T
-        found.append(total)
-    return found
+def _crossed(batches: Sequence[ForwardBatch]) -> tuple[Array, Array | None]:
+    """DL/dC from slopes and readings of different blocks, and its standard error by the jackknife, from 3 blocks on.
+
+    U = mean of rho_i x_j^T over all i != j;    error^2 = (R - 1)/R sum (U without block i - their mean)^2
+    """
+    count = len(batches)
+    mean = _products(batches)
+    if count < 3:
+        return mean, None
+    without = [_products([*batches[:index], *batches[index + 1 :]]) for index in range(count)]
+    spread = np.sum(np.square(without - np.mean(without, axis=0)), axis=0)
+    return mean, np.sqrt((count - 1) / count * spread)
+
+
+def _products(batches: Sequence[ForwardBatch]) -> Array:
+    count = len(batches)
+    total = np.zeros_like(batches[0].direct["readout"])
+    for place in range(len(batches[0].slopes)):
+        rho, x = (np.stack([batch.slopes[place][part] for batch in batches]) for part in (0, 1))
+        own = np.einsum("iak,ibk->ab", rho, x)
+        total = total + (rho.sum(axis=0) @ x.sum(axis=0).T - own) / (count * (count - 1))
+    return total

@@ -54,6 +54,7 @@ LOCKED = 1e-3
 """Retrace error at which an echo counts as locked."""
 
 _ATTEMPTS = 3  # at the response ratio that was asked for
+_LEAST_REPEATS = 3  # before a spread is believed
 _TOLERANCE = 3.0  # factor by which it may be missed; the next gradient starts from what this one found
 
 
@@ -183,7 +184,7 @@ class _Run:
     def is_precise(self) -> bool:
         """True if no more repeats are wanted."""
         rule, done = self._rule, len(self.blocks)
-        if done < max(rule.repeats, 1 if rule.precision is None else 2):
+        if done < max(rule.repeats, 1 if rule.precision is None else _LEAST_REPEATS):
             return False
         if rule.precision is None or not self.blocks[0].batch.has_error or done >= rule.most_repeats:
             return True

@@ -52,6 +52,9 @@ class ImperfectionsSection(Section):
     friction_matrix: Matrix = _off("model units", "Added friction matrix, in files only", ())
     nonreciprocity: Share = _off("1, %", "rms difference, there and back, of the couplings, halved")
     drift: SignedShare = _off("1, %, ppm per shot", "Steady relative change of every part, up or down by the seed")
+    drift_bend: SignedShare = _off(
+        "1, %, ppm per shot squared", "Relative change of every part that grows with the shots"
+    )
     walk: Share = _off("1, %, ppm per shot", "rms step of a random walk of every part")
     hysteresis: Share = _off("1, %", "Backlash of the knobs, relative to their nominal value")
     settling: Number = _off("shots", "Time constant of a knob that was turned")

@@ -1,6 +1,6 @@
 """Slow drift of the parts of a rig, a function of how many shots the device has fired in its life.
 
-    theta_real = theta * (1 + rate * c * s + walk * W(c)),     c = shots fired before this one
+    theta_real = theta * (1 + (rate * c + bend * c^2) * s + walk * W(c)),     c = shots fired before this one
 
 with a direction s = +-1 and a random walk W of unit step for each entry.  W is a Brownian path that any c can be
 asked of: its value at a span of 2^40 shots is drawn first, then mid-points between known values (Levy's construction;
@@ -25,15 +25,18 @@ _REMEMBERED = 128  # mid-points; two neighbouring shots share all but a few of t
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """`rate`: relative change per shot [1]; `walk`: rms of the relative step from shot to shot [1]; 0: off."""
+    """`rate`: relative change per shot [1]; `walk`: rms of the relative step from shot to shot [1]; `bend`: relative
+    change per shot squared [1]; 0: off.
+    """
 
     rate: float = 0.0
     walk: float = 0.0
+    bend: float = 0.0
 
     @property
     def is_off(self) -> bool:
         """True if nothing drifts."""
-        return self.rate == 0 and self.walk == 0
+        return self.rate == 0 and self.walk == 0 and self.bend == 0
 
 
 class DriftingParts:
@@ -48,7 +51,7 @@ class DriftingParts:
 
     def factors(self, shot: int) -> dict[str, Array]:
         """Factor on every part, by parameter, as shot number `shot` of the device's life finds it."""
-        change = self._drift.rate * shot * self._direction
+        change = (self._drift.rate * shot + self._drift.bend * shot**2) * self._direction
         if self._drift.walk:
             change = change + self._drift.walk * self._path(shot)
         factors, start = {}, 0

@@ -45,7 +45,7 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
             FrozenArray(np.array(section.friction_matrix)) if section.friction_matrix else None,
         ),
         reciprocity=NonReciprocity(section.nonreciprocity),
-        drift=Drift(section.drift, section.walk),
+        drift=Drift(section.drift, section.walk, section.drift_bend),
         knobs=KnobErrors(section.hysteresis, section.settling),
         force=ForceNoise(section.force_noise, section.temperature),
         flip=FlipErrors(section.flip_error, section.flip_offset),
