@@ -29,6 +29,7 @@ from simbackend.imperfections.paths import PathErrors
 from simbackend.wrong_rigs import WrongRig, wrong_rig
 
 DELAY = 0.0037  # [model time]: 0.1 % of the fastest period of such a rig
+JITTER = 0.005
 BY_DRIVE = frozenset({Reversal.BY_DRIVE})
 
 
@@ -45,7 +46,7 @@ class Row:
 
 def bench(seed: int) -> Imperfections:
     """A rig on instruments of good quality, calibrated."""
-    port = PathErrors(gain=0.01, skew=DELAY, jitter=0.005)
+    port = PathErrors(gain=0.01, skew=DELAY, jitter=JITTER)
     return Imperfections(
         seed=seed,
         ports=port,
@@ -68,10 +69,11 @@ def measured(seed: int, rule: RHEL, *, wrong: bool, real: bool, by_drive: bool) 
         gradient = rig.gradient(rule)
     except ProgramError:  # more drive than the converters give: refused before anything moved, and counted as wrong
         return Row(rig.folds, 0.0, 1.0, 0, np.nan)
-    cosine, error = rig.compare(gradient)
+    jitter = JITTER if real else 0.0
+    cosine, error = rig.compare(gradient, jitter)
     covered = np.nan
     if gradient.standard_error is not None:
-        exact = rig.exact()
+        exact = rig.exact(jitter)
         inside = [
             np.ravel((low <= exact[name]) & (exact[name] <= high)) for name, (low, high) in gradient.interval().items()
         ]
@@ -103,7 +105,7 @@ def targets(count: int) -> Iterator[Figure]:
         yield Figure(
             f"  without the lock ({how}): median cosine", f"{np.median([row.cosine for row in plain]):.3f}", None
         )
-    rule = RHEL(lock=6, precision=0.1, most_repeats=24, order=Order.ABBA, bound=True)
+    rule = RHEL(lock=6, repeats=8, order=Order.ABBA, bound=True)
     for by_drive in (False, True):
         how = "by drive" if by_drive else "by flip"
         found = rows(count, rule, wrong=True, real=True, by_drive=by_drive)

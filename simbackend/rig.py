@@ -130,6 +130,10 @@ class SimulatedRig:
         moment = Moment(self._life.shots if number is None else number, 0, shot.dt)
         return {name: self._device.arriving(name, item, moment) for name in self.model.inputs if name in item.played}
 
+    def true_gain(self, name: str) -> float:
+        """The real gain of a port or channel, for tests against the truth; what jitters from shot to shot apart."""
+        return self._device.gain(name)
+
     def make_safe(self) -> None:
         """Outputs of a simulated rig are safe whenever no shot runs; the state goes to rest."""
         self._now = (np.zeros(self.model.size), np.zeros(self.model.size))

@@ -15,6 +15,7 @@ from labrhel.gradient import Gradient
 from labrhel.learning.checking import compare
 from labrhel.learning.rules import Rule
 from labrhel.program import Reversal
+from simbackend.adjoint import exact_gradient
 from simbackend.imperfections import IDEAL, Imperfections
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.models.saturating_network import SaturatingNetwork
@@ -34,10 +35,26 @@ class WrongRig:
     truth: dict[str, Array]
     folds: float
 
-    def exact(self) -> dict[str, Array]:
-        """The gradient of the rig as it is."""
-        task = replace(self.reference.task, model=self.reference.rig.model)
-        return separable_gradient(task, self.reference.sequences, self.truth)[1]
+    def exact(self, jitter: float = 0.0, draws: int = 16) -> dict[str, Array]:
+        """The gradient of the rig as it is: the real gains of inputs and read-out channels are in it.
+
+        With a `jitter` of the inputs' gains from shot to shot, of the loss on average over `draws` of them.
+        """
+        reference, rig = self.reference, self.reference.rig
+        task = replace(reference.task, model=rig.model)
+        shown = np.array([rig.true_gain(name) for name in task.channels])
+        gains = np.array([rig.true_gain(name) for name in rig.model.inputs])
+        random = np.random.default_rng(0)
+        gradient = separable_gradient if isinstance(rig.model, SaturatingNetwork) else exact_gradient
+        total: dict[str, Array] = {}
+        count = draws if jitter else 1
+        for _ in range(count):
+            now = gains * (1 + jitter * random.standard_normal(len(gains)))
+            theta = self.truth | {"input": self.truth["input"] * now, "readout": self.truth["readout"] / shown}
+            found = gradient(task, reference.sequences, theta)[1]
+            found = found | {"input": found["input"] * now}
+            total = {name: total.get(name, 0.0) + value / count for name, value in found.items()}
+        return total
 
     def gradient(self, rule: Rule, wanted: tuple[str, ...] = ()) -> Gradient:
         """By echoes."""
@@ -46,9 +63,9 @@ class WrongRig:
         program = rule.gradient(reference.task, reference.sequences, reference.theta, names)
         return execute(program, reference.handler())
 
-    def compare(self, gradient: Gradient) -> tuple[float, float]:
+    def compare(self, gradient: Gradient, jitter: float = 0.0) -> tuple[float, float]:
         """Cosine and relative error, all parameters as one vector."""
-        exact = self.exact()
+        exact = self.exact(jitter)
         flat = [np.concatenate([np.ravel(side[name]) for name in gradient.values]) for side in (gradient.values, exact)]
         return compare(flat[0], flat[1])
 

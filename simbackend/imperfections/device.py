@@ -125,6 +125,10 @@ class Device:
             theta = {**theta, "friction": theta["friction"] + self._rubbed}
         return theta
 
+    def gain(self, name: str) -> float:
+        """The gain of a port or channel [1], on average over the shots."""
+        return (self._ports[name] if name in self._ports else self._channels[name]).gain
+
     def one_sided_pull(self, theta: Arrays) -> Array:
         """N of the extra force N q: (n, n), or (0, 0) for none."""
         return self.errors.reciprocity.matrix(self._model, theta, self.errors.seed)
