@@ -24,6 +24,7 @@ from benchmarks.figure import Figure, print_table
 from labrhel import session
 from labrhel.capture import Capture
 from labrhel.compile import compile as compile_shot
+from labrhel.control import Control
 from labrhel.executor import Handler, Observing
 from labrhel.experiment import load_experiment
 from labrhel.operations import Checkpoint, Configure, Operation, Publish, RunShots
@@ -90,8 +91,9 @@ def added(port: int) -> float:
     program = ShotProgram(0.1, Rest(), (Pass(SAMPLES, (), Acquire(channels)),))
     (capture,) = rig.run([compile_shot(program, rig.capabilities)])
     bare = _Ready(capture)
-    with Telemetry(Settings("127.0.0.1", port, "bench"), Run("id", "name", STEPS, "V", "ms")) as telemetry:
-        observed = Observing(bare, telemetry)
+    control = Control()
+    with Telemetry(Settings("127.0.0.1", port, "bench"), Run("id", "name", STEPS, "V", "ms"), control) as telemetry:
+        observed = Observing(bare, [telemetry], control.hold)
         rounds = []
         for _ in range(ROUNDS):
             rounds.append((_seconds(bare), _seconds(observed)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labrhel.arrays import Array, Arrays
@@ -31,7 +32,7 @@ class Gradient:
     achieved nudge strength, `response_ratio` r the rms of the nudge response over the rms of the state,
     `retrace_error` the relative rms distance of the mean echo from the reversed forward path.  `loss` is that of the
     forward pass.  `shots` and `passes` are what it cost, `lock_rounds` the un-nudged echoes of every sequence among
-    them.  `deviations` and `corrections` are for the `NudgeRecord`.
+    them.  `deviations` and `corrections` are for the `NudgeRecord`; `measured` is what else the rule found out.
     """
 
     values: Arrays
@@ -50,6 +51,7 @@ class Gradient:
     lock_rounds: int = 0
     deviations: Arrays = field(default_factory=dict)
     corrections: Arrays = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[Array, Array]]:
         """Confidence intervals (low, high) by parameter: Student's t times the standard error, and the bias bound.

@@ -8,21 +8,33 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from labrhel import estop, operations
+from labrhel import estop, operations, programs
 from labrhel.arrays import Array
+from labrhel.control import Control
 from labrhel.errors import ConfigurationError
-from labrhel.executor import Compiling, DryBackend, Handler, Limiting, Observer, Observing, execute
+from labrhel.executor import (
+    Compiling,
+    DryBackend,
+    Handler,
+    Limiting,
+    Observer,
+    Observing,
+    RigBackend,
+    Watchdog,
+    execute,
+)
 from labrhel.executor.dry import Cost
 from labrhel.experiment import Experiment, handler_for, load_experiment
 from labrhel.frozen import digest_of
 from labrhel.learning.train import batch_at, checkpoint_state, free_run, rms_error, take_up, train
+from labrhel.lifecycle import Event, Lifecycle
 from labrhel.operations import Checkpoint, Operation, Publish
 from labrhel.runstore import RunReader, RunWriter, consolidate, create_run
 from labrhel.telemetry import Run, Settings, Telemetry, settings_of
@@ -177,24 +189,61 @@ def _published(
     """Drive the run, and publish it if there are settings; without them it costs nothing."""
     units = experiment.document.config.model.units
     run = Run(writer.folder.name, name, experiment.steps, units.position, units.time)
-    with nullcontext() if settings is None else Telemetry(settings, run, writer.step) as observer:
-        return _drive(experiment, writer, watch, observer)
+    control = Control()
+    control.life.on(Event.ARM)
+    with nullcontext() if settings is None else Telemetry(settings, run, control, writer.step) as observer:
+        return _drive(experiment, writer, watch, control, [] if observer is None else [observer])
 
 
-def _drive(experiment: Experiment, writer: RunWriter, watch: Watch, observer: Observer | None) -> Outcome:
+def _drive(
+    experiment: Experiment, writer: RunWriter, watch: Watch, control: Control, observers: Sequence[Observer]
+) -> Outcome:
     """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
-    rig = experiment.rig
+    rig, capabilities = experiment.rig, experiment.rig.capabilities
+    patience = experiment.document.config.interlocks.patience
     try:
-        with writer, estop.listening(experiment.rig_url, rig.make_safe):
-            try:
-                handler = _Watched(handler_for(experiment, writer), watch)
-                execute(_protocol(experiment, writer), Observing(handler, observer) if observer else handler)
-            finally:
-                rig.make_safe()
+        with (
+            writer,
+            programs.listening(
+                experiment.rig_url,
+                rig.make_safe,
+                run=writer.folder.name,
+                answer=lambda request: control.ask(request)[1],
+            ),
+            _alive(control.life, rig.make_safe),
+            Watchdog(
+                RigBackend(rig), rig.make_safe, capabilities.time_unit, capabilities.ring_down_time, patience
+            ) as backend,
+        ):
+            handler = _Watched(handler_for(experiment, writer, backend), watch)
+            execute(_protocol(experiment, writer), Observing(handler, observers, control.hold))
     finally:
         rig.close()
     consolidate(writer.folder)
     return outcome_of(writer.folder, experiment.target_unit)
+
+
+@contextmanager
+def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
+    """Started inside the block; after it the rig is safe, and the state says how it ended."""
+    end = Event.FAIL
+    life.on(Event.START)
+    try:
+        yield
+        end = Event.FINISH
+    except KeyboardInterrupt:
+        life.on(Event.ABORT)
+        end = Event.SAFE
+        raise
+    finally:
+        if estop.latched() and end is not Event.FINISH:
+            end = Event.ESTOP
+        try:
+            make_safe()
+        except BaseException:
+            life.on(Event.FAIL)
+            raise
+        life.on(end)
 
 
 def _protocol(experiment: Experiment, writer: RunWriter) -> operations.Protocol[None]:

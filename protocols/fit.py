@@ -58,7 +58,7 @@ def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float,
     """Parameters near `theta` that explain the records best; `noise` (n,): rms of the positions in them."""
     longest = max(item.steps for item in passes) * step
     parameters = ParameterSet([
-        Parameter(name, np.array(theta.get(name, spec.nominal), float), symmetric=spec.kind == "friction")
+        _free(name, np.array(theta.get(name, spec.nominal), float), symmetric=spec.kind == "friction")
         for name, spec in model.parameters.items()
         if spec.kind in _KINDS
     ])  # fmt: skip
@@ -80,6 +80,11 @@ def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float,
     if not _missed(model, fitted, passes, step) < _missed(model, theta, passes, step):
         return Fit(dict(theta), sizes[0], sizes[0])
     return Fit(fitted, sizes[0], sizes[-1])
+
+
+def _free(name: str, value: Array, *, symmetric: bool) -> Parameter:
+    # A product of matrices is symmetric up to rounding only.
+    return Parameter(name, (value + value.T) / 2 if symmetric else value, symmetric=symmetric)
 
 
 def _missed(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float) -> float:

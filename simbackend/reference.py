@@ -26,6 +26,7 @@ from labrhel.learning.rules import Rule
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.waveform import Waveform
 from simbackend.adjoint import exact_gradient
+from simbackend.imperfections import IDEAL, Imperfections
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rig import SimulatedRig
 
@@ -138,10 +139,40 @@ def lossy_rig(random: np.random.Generator) -> ReferenceTask:
     return _assembled(model, inputs, target, ("q4", "q2"), random.normal(size=(2, 2)))
 
 
+def relaxing_rig(random: np.random.Generator, **imperfections: Any) -> ReferenceTask:
+    """A random Duffing rig, overdamped, that settles under steady inputs; the loss counts its last sample.
+
+    `imperfections` are those of `simbackend.imperfections.Imperfections`.
+    """
+    n = OSCILLATORS
+    root = random.normal(size=(n, n))
+    nominal = {
+        "mass": random.uniform(0.8, 1.2, n),
+        "stiffness": random.uniform(1.0, 2.0, n),
+        "quadratic": random.uniform(-0.05, 0.05, n),
+        "cubic": random.uniform(0.1, 0.5, n),
+        "coupling": random.uniform(0.1, 0.5, n * (n - 1) // 2),
+        "friction": np.diag(random.uniform(3, 4, n)) + 0.1 * root @ root.T,
+        "input": random.normal(size=(n, 2)),
+    }
+    model = OscillatorNetwork(n, coupling="all", inputs=("u1", "u2"), nominal=nominal)
+    inputs = {name: Waveform.of(np.full(STEPS, random.normal()), STEP) for name in model.inputs}
+    gain, target = random.normal(size=(2, 2)), random.normal(size=(2, 1)) * np.ones(STEPS)
+    made = _assembled(model, inputs, target, ("q4", "q2"), gain, Imperfections(**imperfections))
+    last = np.zeros(STEPS)
+    last[-1] = 1.0
+    return replace(made, sequences=tuple(replace(item, weight=last) for item in made.sequences))
+
+
 def _assembled(
-    model: OscillatorNetwork, inputs: Mapping[str, Waveform], target: Array, channels: tuple[str, ...], gain: Array
+    model: OscillatorNetwork,
+    inputs: Mapping[str, Waveform],
+    target: Array,
+    channels: tuple[str, ...],
+    gain: Array,
+    imperfections: Imperfections = IDEAL,
 ) -> ReferenceTask:
-    rig = SimulatedRig(model)
+    rig = SimulatedRig(model, imperfections=imperfections)
     task = Task(model, rig.capabilities, STEP, 1, channels, float(target.var()))
     sequence = TrialSequence("reference", inputs, target, np.ones(target.shape[1]))
     theta = {name: spec.nominal for name, spec in model.parameters.items()}

@@ -26,6 +26,9 @@ Config = Annotated[
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, a run id, or the start of one.", show_default=False)
 ]
+Running = Annotated[
+    str, typer.Argument(metavar="[RUN]", help="A run that is going on; left out: the only one.", show_default=False)
+]
 RigUrl = Annotated[
     str | None, typer.Option("--rig", metavar="URL", help="Another rig than the file names; see `labrhel rigs`.")
 ]
@@ -66,10 +69,30 @@ def run(
 
 @app.command()
 def resume(run: Run, runs: Runs = DEFAULT_RUNS, steps: Steps = None, telemetry: Telemetry = None) -> None:
-    """Go on with a run that was stopped or killed, from its last checkpoint."""
-    from labrhel.cli import running
+    """Go on with a run that is paused, or that was stopped or killed, from its last checkpoint."""
+    from labrhel.cli import running, stopping
 
-    running.resume(run, runs, steps, telemetry)
+    if not stopping.woken(run, runs):
+        running.resume(run, runs, steps, telemetry)
+
+
+@app.command()
+def pause(run: Running = "", runs: Runs = DEFAULT_RUNS) -> None:
+    """Let a run that is going on wait when its step is done; `labrhel resume` lets it go on.
+
+    While it waits no waveform plays, and every knob stays where it is.
+    """
+    from labrhel.cli import stopping
+
+    stopping.ask(run, runs, "pause")
+
+
+@app.command()
+def stop(run: Running = "", runs: Runs = DEFAULT_RUNS) -> None:
+    """End a run that is going on when its step is done, its outputs safe; `labrhel resume` goes on with it."""
+    from labrhel.cli import stopping
+
+    stopping.ask(run, runs, "stop")
 
 
 @app.command()

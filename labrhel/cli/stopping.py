@@ -1,8 +1,13 @@
-"""`labrhel estop` and `labrhel reset`."""
+"""`labrhel pause`, `stop`, `estop` and `reset`: what is said to programs that drive a rig."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from labrhel import estop
+from labrhel.errors import ConfigurationError
+from labrhel.programs import Program, programs
+from labrhel.runstore import find_run
 
 
 def press() -> bool:
@@ -22,3 +27,33 @@ def press() -> bool:
 def reset() -> None:
     """Release the latch."""
     print("released" if estop.reset() else "the emergency stop was not latched")
+
+
+def ask(run: str, root: Path, command: str) -> None:
+    """Say it to the run, and print what it answers."""
+    print(_alive(run, root).ask(command))
+
+
+def woken(run: str, root: Path) -> bool:
+    """True if the run was paused in a program that is alive, and goes on."""
+    identity = find_run(run, root).name
+    for program in programs():
+        if program.run == identity:
+            try:
+                print(f"{program.run}: {program.ask('resume')}")
+            except ConnectionRefusedError:
+                return False  # killed: its file is all that is left
+            return True
+    return False
+
+
+def _alive(run: str, root: Path) -> Program:
+    found = [program for program in programs() if program.run]
+    if run:
+        identity = find_run(run, root).name
+        found = [program for program in found if program.run == identity]
+    if len(found) != 1:
+        listed = ", ".join(program.run for program in found)
+        words = f"several runs are going on: {listed}; name one" if found else "no such run is going on"
+        raise ConfigurationError(words)
+    return found[0]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from labrhel.config.fields import AutoOrPositive, Count, Index, Positive, Section, Seed
+from labrhel.config.fields import AutoOrPositive, Count, Fraction, Index, Positive, Section, Seed
 
 _POLICY = "^(all|none|every [1-9][0-9]*)$"
 
@@ -66,8 +66,6 @@ class ProtocolSection(Section):
 
 
 _OPTIONS = {"adam": ("rate", "beta1", "beta2"), "momentum": ("rate", "momentum"), "lbfgs": ("memory", "tolerance")}
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class OptimizerSection(Section):

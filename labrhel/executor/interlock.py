@@ -1,10 +1,14 @@
-"""Conditions that must hold before each shot; when one fails the rig is made safe and the run stops."""
+"""Conditions that must hold; when one fails the rig is made safe and the run stops.
+
+A `Condition` is asked before each shot: the emergency stop's latch, a door.  A `Guard` looks at what came back: a
+converter that clips, an echo that no longer retraces, a loss that runs away.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from labrhel.errors import InterlockError
 from labrhel.executor.handler import Handler
@@ -19,20 +23,41 @@ class Condition:
     violated: Callable[[], str]
 
 
-class Interlock:
-    """Asks every condition before each `RunShots`."""
+class Guard(Protocol):
+    """A named watch over operations and their answers."""
 
-    def __init__(self, inner: Handler, conditions: Sequence[Condition], make_safe: Callable[[], None]) -> None:
+    name: str
+
+    def violated(self, operation: Operation, answer: Any) -> str:
+        """Words when the run must stop, "" when all is well."""
+        ...
+
+
+class Interlock:
+    """Asks every condition before each `RunShots`, and every guard after each operation."""
+
+    def __init__(
+        self,
+        inner: Handler,
+        conditions: Sequence[Condition],
+        make_safe: Callable[[], None],
+        guards: Sequence[Guard] = (),
+    ) -> None:
         self._inner = inner
-        self._conditions = tuple(conditions)
+        self._conditions, self._guards = tuple(conditions), tuple(guards)
         self._make_safe = make_safe
 
     def do(self, operation: Operation) -> Any:
-        """Check the conditions, then pass on."""
+        """Check the conditions, pass on, and look at what came back."""
         if isinstance(operation, RunShots):
             for condition in self._conditions:
-                words = condition.violated()
-                if words:
-                    self._make_safe()
-                    raise InterlockError(f"interlock {condition.name}: {words}; the rig has been made safe")
-        return self._inner.do(operation)
+                self._stop_if(condition.name, condition.violated())
+        answer = self._inner.do(operation)
+        for guard in self._guards:
+            self._stop_if(guard.name, guard.violated(operation, answer))
+        return answer
+
+    def _stop_if(self, name: str, words: str) -> None:
+        if words:
+            self._make_safe()
+            raise InterlockError(f"interlock {name}: {words}; the rig has been made safe")

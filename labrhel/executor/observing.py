@@ -1,7 +1,8 @@
-"""Somebody who sees a run from outside the executor, and may hold it between two steps."""
+"""Those who see a run from outside the executor, and whoever may hold it between two steps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from labrhel.executor.handler import Handler
@@ -15,24 +16,24 @@ class Observer(Protocol):
         """An operation was carried out and recorded."""
         ...
 
-    def between_steps(self) -> None:
-        """A checkpoint is safe and the next step has not begun; may wait, and may end the run as Ctrl-C does."""
-        ...
-
 
 class Observing:
-    """Tells an observer of every operation; `between_steps` comes only if another operation follows a checkpoint."""
+    """Tells observers of every operation, and asks `between_steps` before the one that follows a checkpoint.
 
-    def __init__(self, inner: Handler, observer: Observer) -> None:
-        self._inner, self._observer = inner, observer
+    Then the checkpoint is safe and the next step has not begun: it may wait, and may end the run as Ctrl-C does.
+    """
+
+    def __init__(self, inner: Handler, observers: Sequence[Observer], between_steps: Callable[[], None]) -> None:
+        self._inner, self._observers, self._between_steps = inner, tuple(observers), between_steps
         self._between = False
 
     def do(self, operation: Operation) -> Any:
         """Carry out, tell, answer."""
         if self._between:
             self._between = False
-            self._observer.between_steps()
+            self._between_steps()
         answer = self._inner.do(operation)
-        self._observer.saw(operation, answer)
+        for observer in self._observers:
+            observer.saw(operation, answer)
         self._between = isinstance(operation, Checkpoint)
         return answer

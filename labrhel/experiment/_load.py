@@ -13,12 +13,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from labrhel import estop, plugins
+from labrhel import plugins
 from labrhel.arrays import Array
 from labrhel.config import Document, find, load
 from labrhel.data import dataset_of, search_path
 from labrhel.errors import ConfigurationError
-from labrhel.executor import Compiling, Condition, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
+from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
+from labrhel.experiment._interlocks import interlocks_of
 from labrhel.experiment._parts import batch_of, check_rule, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import parameter_map, port_map
 from labrhel.frozen import FrozenArray, digest_of
@@ -174,18 +175,19 @@ def load_experiment(
         )
         experiment.make_optimizer()  # so that bad options are found now
         check_rule(document, experiment.problem)
+        interlocks_of(document, rig)
     except BaseException:
         rig.close()
         raise
     return experiment
 
 
-def handler_for(experiment: Experiment, recording: Recording | None = None) -> Handler:
-    """The executor of an experiment: compile, interlock, limits, recorder (if there is one), retry, rig."""
+def handler_for(experiment: Experiment, recording: Recording | None = None, backend: Handler | None = None) -> Handler:
+    """The executor of an experiment: compile, interlock, limits, recorder (if there is one), retry, backend or rig."""
     rig, capabilities = experiment.rig, experiment.rig.capabilities
-    handler: Handler = Retry(RigBackend(rig))
+    handler: Handler = Retry(RigBackend(rig) if backend is None else backend)
     if recording is not None:
         handler = Recorder(handler, recording)
-    conditions = (Condition("emergency stop", estop.latched),)
-    handler = Interlock(Limiting(handler, capabilities), conditions, rig.make_safe)
+    conditions, guards = interlocks_of(experiment.document, rig)
+    handler = Interlock(Limiting(handler, capabilities), conditions, rig.make_safe, guards)
     return Compiling(handler, capabilities, experiment.port_map, experiment.parameter_map)

@@ -19,23 +19,29 @@ from labrhel.learning.task import Task, TrialSequence
 PLAIN_BELOW = 0.05
 """e-folds of energy in a pass up to which a rig counts as lossless."""
 
+SETTLED_FROM = 10.0
+"""e-folds of energy in a pass from which it is worth asking whether the rig has settled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What must be there.
 
     `reversal` of the state; `positions` of all oscillators; `drive` of those that are read out; `lossy_drive` of those
-    that lose energy; a `linear` or `lossless` rig; a loss at the last sample only (`final`); parameters that are
-    `knobs` of the rig, or its initial state.
+    that lose energy; `drive_all`; a `linear` or `lossless` rig; a loss at the last sample only (`final`); a rig that
+    `settles` under inputs that stand still, with a loss at its end; parameters that are `knobs` of the rig, or its
+    initial state.
     """
 
     reversal: bool = False
     positions: bool = False
     drive: bool = False
     lossy_drive: bool = False
+    drive_all: bool = False
     linear: bool = False
     lossless: bool = False
     final: bool = False
+    settles: bool = False
     knobs: bool = False
 
 
@@ -58,6 +64,8 @@ def objections(
         deaf = [str(index + 1) for index in lossy if not _reaches(rig, np.eye(rig.size)[index])]
         if deaf:
             found.append(f"no drive port reaches oscillator {', '.join(deaf)}, which loses energy")
+    if needs.drive_all and np.linalg.matrix_rank(rig.drive_matrix.values) < rig.size:
+        found.append("some oscillators have no drive port")
     if needs.linear and not model.is_linear(theta):
         found.append("the rig is not linear")
     folds = folds_lost(task, sequences, theta)
@@ -65,12 +73,29 @@ def objections(
         found.append(f"the rig loses {folds:.2g} e-folds of energy in a pass")
     if needs.final and any(sequence.weight[:-1].any() for sequence in sequences):
         found.append("the loss counts samples before the last one")
+    if needs.settles:
+        found += _unsettled(task, sequences, folds)
     if needs.knobs:
         settable = {knob.name for knob in rig.knobs} | {"initial_position", "initial_momentum", "readout"}
         fixed = [name for name in wanted if name not in settable and name != "readout_offset"]
         if fixed:
             found.append(f"{', '.join(fixed)} cannot be set on the rig")
     return tuple(found)
+
+
+def _unsettled(task: Task, sequences: Sequence[TrialSequence], folds: float) -> list[str]:
+    found = []
+    if folds < SETTLED_FROM:
+        found.append(f"the rig loses {folds:.2g} e-folds of energy in a pass, too few to settle")
+    for sequence in sequences:
+        steps = task.steps(sequence)
+        late = [waveform.on_grid(task.step, steps)[steps // 2 :] for waveform in sequence.inputs.values()]
+        if any(np.ptp(values) > 1e-6 * max(np.abs(values).max(), 1e-300) for values in late):
+            found.append(f"an input of {sequence.name} still changes in the second half of the pass")
+            break
+    if any(sequence.weight[: -max(1, sequence.samples // 10)].any() for sequence in sequences):
+        found.append("the loss counts samples before the last tenth of the pass")
+    return found
 
 
 def folds_lost(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> float:

@@ -90,6 +90,7 @@ def scalars_of(gradient: Gradient, slope: Array) -> dict[str, float]:
         "gradient_norm": float(np.linalg.norm(slope)),
         "shots": float(gradient.shots),
         "passes": float(gradient.passes),
+        **gradient.measured,
     }
 
 

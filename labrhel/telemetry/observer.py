@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
+from labrhel.control import Control
+from labrhel.lifecycle import State
 from labrhel.operations import Checkpoint, Operation, Publish, RunShots
-from labrhel.telemetry.control import Control
 from labrhel.telemetry.outbox import Outbox
 from labrhel.telemetry.payloads import Run
 from labrhel.telemetry.publisher import Publisher
@@ -14,10 +15,13 @@ from labrhel.telemetry.settings import Settings
 
 
 class Telemetry:
-    """Publishes inside a `with` block, whose end decides the last status: done, stopped or failed."""
+    """Publishes inside a `with` block, whose end decides the last status: done, stopped or failed.
 
-    def __init__(self, settings: Settings, run: Run, step: int = 0) -> None:
-        self._outbox, self._control = Outbox(settings.queue), Control()
+    `control` takes the commands that come over MQTT.
+    """
+
+    def __init__(self, settings: Settings, run: Run, control: Control, step: int = 0) -> None:
+        self._outbox, self._control = Outbox(settings.queue), control
         self._state, self._step, self._traces = "running", step, settings.traces_per_second > 0
         self._publisher = Publisher(settings, run, self._outbox, self._control, self._now)
 
@@ -41,9 +45,5 @@ class Telemetry:
         elif isinstance(operation, Checkpoint):
             self._step = operation.step
 
-    def between_steps(self) -> None:
-        """Wait while the run is paused; KeyboardInterrupt if it was asked to stop."""
-        self._control.hold()
-
     def _now(self) -> tuple[str, int]:
-        return "paused" if self._control.paused else self._state, self._step
+        return "paused" if self._control.life.state is State.PAUSED else self._state, self._step

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labrhel.capture import Capture
+from labrhel.control import Control
 from labrhel.errors import TransportError
 from labrhel.telemetry import payloads
-from labrhel.telemetry.control import Control
 from labrhel.telemetry.outbox import Outbox, Taken
 from labrhel.telemetry.payloads import Message, Run
 from labrhel.telemetry.settings import Settings

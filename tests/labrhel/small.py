@@ -1,5 +1,8 @@
 """A configuration small enough to be trained in a fraction of a second, for tests of runs as a whole."""
 
+from labrhel.control import Control
+from labrhel.lifecycle import Event
+
 SMALL = """\
 model:
   oscillators: 2
@@ -35,3 +38,11 @@ def small(**replacements: str) -> str:
         assert old in text
         text = text.replace(old, new)
     return text
+
+
+def running() -> Control:
+    """The control of a run that is going on."""
+    control = Control()
+    control.life.on(Event.ARM)
+    control.life.on(Event.START)
+    return control

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from labrhel import estop
+from labrhel import estop, programs
 from labrhel.errors import InstrumentError
 
 
 def test_a_press_makes_every_listening_rig_safe_and_latches(tmp_path: Path) -> None:
     safe = []
     with (
-        estop.listening("sim:one", lambda: safe.append("one"), tmp_path),
-        estop.listening("sim:two", lambda: safe.append("two"), tmp_path),
+        programs.listening("sim:one", lambda: safe.append("one"), tmp_path),
+        programs.listening("sim:two", lambda: safe.append("two"), tmp_path),
     ):
         answers = estop.press(tmp_path)
     assert sorted(safe) == ["one", "two"]
@@ -31,7 +31,7 @@ def test_a_press_makes_every_listening_rig_safe_and_latches(tmp_path: Path) -> N
 
 def test_nobody_is_called_after_the_block_and_no_thread_is_left(tmp_path: Path) -> None:
     before = threading.active_count()
-    with estop.listening("sim:", lambda: None, tmp_path):
+    with programs.listening("sim:", lambda: None, tmp_path):
         pass
     assert threading.active_count() == before
     assert estop.press(tmp_path) == []
@@ -41,7 +41,7 @@ def test_a_rig_that_cannot_be_made_safe_says_so(tmp_path: Path) -> None:
     def fails() -> None:
         raise InstrumentError("output 2 is stuck: pull its cable")
 
-    with estop.listening("bench:", fails, tmp_path):
+    with programs.listening("bench:", fails, tmp_path):
         (answer,) = estop.press(tmp_path)
     assert answer.seconds is None
     assert answer.problem == "output 2 is stuck: pull its cable"
@@ -52,7 +52,7 @@ def test_a_caller_without_the_word_is_ignored(tmp_path: Path) -> None:
     import socket
 
     safe = []
-    with estop.listening("sim:", lambda: safe.append(1), tmp_path):
+    with programs.listening("sim:", lambda: safe.append(1), tmp_path):
         (place,) = (tmp_path / "rigs").glob("*.json")
         port = json.loads(place.read_text())["port"]
         with socket.create_connection(("127.0.0.1", port)) as stranger:
@@ -63,8 +63,9 @@ def test_a_caller_without_the_word_is_ignored(tmp_path: Path) -> None:
 
 def test_what_a_killed_program_left_is_cleared_away(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys, time; from labrhel import estop\n"
-        "with estop.listening('sim:', lambda: None, pathlib.Path(sys.argv[1])): print('up', flush=True); time.sleep(60)"
+        "import pathlib, sys, time; from labrhel import programs\n"
+        "with programs.listening('sim:', lambda: None, pathlib.Path(sys.argv[1])):\n"
+        "    print('up', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert child.stdout is not None

@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from mosquitto import Broker, Subscriber, wait_for
+from small import running
 
 from labrhel.operations import Checkpoint, Publish
 from labrhel.telemetry import Run, Settings, Telemetry
@@ -72,7 +73,8 @@ def cable(broker: Broker) -> Iterator[Cable]:
 def test_a_broken_link_is_told_by_the_will_and_a_command_waits_for_its_return(
     cable: Cable, subscriber: Subscriber
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), Telemetry(Settings("127.0.0.1", cable.port, "lab/rig"), RUN) as telemetry:
+    control, settings = running(), Settings("127.0.0.1", cable.port, "lab/rig")
+    with pytest.raises(KeyboardInterrupt), Telemetry(settings, RUN, control) as telemetry:
         telemetry.saw(Publish(0, {"loss": 1.0}), None)
         wait_for(lambda: subscriber.of("scalars"), "the first step")
         cable.whole = False
@@ -81,11 +83,11 @@ def test_a_broken_link_is_told_by_the_will_and_a_command_waits_for_its_return(
         telemetry.saw(Checkpoint(2, {}), None)
         subscriber.send("stop")
         time.sleep(0.2)
-        telemetry.between_steps()  # nobody has told the run yet
+        control.hold()  # nobody has told the run yet
         cable.whole = True
         wait_for(lambda: subscriber.state() == "running", "the return")
         wait_for(lambda: subscriber.of("reply"), "the reply")
-        telemetry.between_steps()
+        control.hold()
     wait_for(lambda: subscriber.state() == "stopped", "the last status")
     assert [item["step"] for item in subscriber.of("scalars")] == [0, 1]
     assert subscriber.of("status")[-1]["step"] == 2

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from mosquitto import MOSQUITTO, Broker, Subscriber, wait_for
-from small import SMALL
+from small import SMALL, running
 
 from labrhel import session
 from labrhel.experiment import load_experiment
@@ -117,7 +117,7 @@ def mute() -> Iterator[Mute]:
 
 
 def test_a_mute_broker_delays_the_end_of_a_run_by_the_deadline_at_most(mute: Mute) -> None:
-    with Telemetry(Settings("127.0.0.1", mute.port, "lab"), RUN) as telemetry:
+    with Telemetry(Settings("127.0.0.1", mute.port, "lab"), RUN, running()) as telemetry:
         telemetry.saw(Publish(0, {"loss": 1.0}), None)
         time.sleep(0.2)
         begin = time.monotonic()
@@ -137,7 +137,7 @@ def test_attempts_to_connect_leave_no_socket_and_no_thread_behind(mute: Mute, mo
         return sum(kind.startswith("socket:") for kind in kinds) - len(mute.taken)
 
     threads, before = threading.active_count(), sockets()
-    with Telemetry(Settings("127.0.0.1", mute.port, "lab"), RUN):
+    with Telemetry(Settings("127.0.0.1", mute.port, "lab"), RUN, running()):
         wait_for(lambda: len(mute.taken) >= 5, "five attempts")
     wait_for(lambda: threading.active_count() <= threads, "the threads to end")
     assert sockets() == before

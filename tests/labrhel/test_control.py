@@ -1,11 +1,17 @@
-"""Pause, resume and stop without a broker: every order of commands ends in the state that the last one names."""
+"""Pause, resume and stop without broker or socket: every order of commands ends in the state that the last names."""
 
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from labrhel.telemetry.control import Control
+sys.path.insert(0, str(Path(__file__).parent))
+from small import running
+
+from labrhel.control import Control
+from labrhel.lifecycle import Event, State
 
 
 @pytest.mark.parametrize(
@@ -20,12 +26,12 @@ from labrhel.telemetry.control import Control
     ],
 )  # fmt: skip
 def test_every_command_gets_one_sentence(commands: list[str], words: list[str]) -> None:
-    control = Control()
+    control = running()
     assert [control.ask(command)[1] for command in commands] == words
 
 
 def test_nothing_holds_a_run_that_was_not_asked() -> None:
-    control = Control()
+    control = running()
     control.hold()
     control.ask("pause")
     control.ask("resume")
@@ -33,7 +39,7 @@ def test_nothing_holds_a_run_that_was_not_asked() -> None:
 
 
 def test_a_stop_is_not_taken_back() -> None:
-    control = Control()
+    control = running()
     control.ask("stop")
     assert [control.ask(command)[0] for command in ("resume", "pause", "stop")] == [False, False, True]
     with pytest.raises(KeyboardInterrupt):
@@ -42,7 +48,7 @@ def test_a_stop_is_not_taken_back() -> None:
 
 @pytest.mark.parametrize("last", ["resume", "stop"])
 def test_a_paused_run_waits_for_the_next_command(last: str) -> None:
-    control, ended = Control(), []
+    control, ended = running(), []
 
     def run() -> None:
         try:
@@ -55,11 +61,21 @@ def test_a_paused_run_waits_for_the_next_command(last: str) -> None:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     until = time.monotonic() + 10
-    while not control.paused and time.monotonic() < until:
+    while control.life.state is not State.PAUSED and time.monotonic() < until:
         time.sleep(0.001)
     assert control.ask("pause")[1] == "already paused"
     assert not ended
     control.ask(last)
     thread.join(10)
     assert ended == [last]
-    assert not control.paused
+    assert control.life.state is not State.PAUSED
+
+
+def test_a_run_that_has_not_begun_cannot_be_paused() -> None:
+    assert Control().ask("pause") == (False, "the run is idle and cannot be paused")
+
+
+def test_a_pause_that_meets_no_other_step_does_not_keep_the_run_from_its_end() -> None:
+    control = running()
+    control.ask("pause")
+    assert control.life.on(Event.FINISH) is State.DONE

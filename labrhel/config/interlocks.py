@@ -1,0 +1,41 @@
+"""The `interlocks` section: what a run is stopped for."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from labrhel.config.fields import Fraction, NotNegative, Positive, Section
+
+
+class ReadingSection(Section):
+    """The range that a slow reading must stay in."""
+
+    low: float = Field(default=float("-inf"), description="Lowest value that is allowed.")
+    high: float = Field(default=float("inf"), description="Highest value that is allowed.")
+    every: NotNegative = Field(default=1.0, description="Seconds between two readings at least.")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> ReadingSection:
+        if not self.low < self.high:
+            raise ValueError(f"a reading needs low < high, not [{self.low:g}, {self.high:g}]; give one or both")
+        return self
+
+
+class InterlocksSection(Section):
+    """Conditions on which the rig is made safe and the run ends; what is left out is not watched.
+
+    The emergency stop, a link that is lost, values beyond limits and gradients that are no numbers stop a run always.
+    """
+
+    over_range: Fraction | None = Field(
+        default=None, description="Largest share of a channel's samples that may clip in a batch of shots."
+    )
+    retrace: Positive | None = Field(default=None, description="Largest retrace error of a step's echoes.")
+    response: Positive | None = Field(default=None, description="Largest response ratio of a step's echoes.")
+    divergence: Positive | None = Field(default=None, description="Largest loss, in multiples of the lowest so far.")
+    readings: dict[str, ReadingSection] = Field(
+        default={}, description="By name of a knob of the rig that reads back: the range it must stay in."
+    )
+    patience: Positive = Field(
+        default=30.0, description="Seconds that an operation may take beyond its time on the rig before it is stuck."
+    )

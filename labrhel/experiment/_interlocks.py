@@ -1,0 +1,36 @@
+"""From the `interlocks` section to the conditions and guards of an executor."""
+
+from __future__ import annotations
+
+import time
+
+from labrhel import estop
+from labrhel.config import Document
+from labrhel.config.problems import nearest
+from labrhel.executor import Condition, Guard
+from labrhel.executor.guards import Divergence, OverRange, Reading, Scalar
+from labrhel.interfaces import Rig
+
+
+def interlocks_of(document: Document, rig: Rig) -> tuple[tuple[Condition, ...], tuple[Guard, ...]]:
+    """The emergency stop, and what the file names; ConfigurationError for a reading that the rig does not have."""
+    section = document.config.interlocks
+    conditions = [Condition("emergency stop", estop.latched)]
+    known = [knob.name for knob in rig.capabilities.knobs]
+    for name, item in section.readings.items():
+        if name not in known:
+            words = f"the rig reads no {name!r}; {nearest(name, known)}"
+            raise document.source.error(words, "interlocks", "readings", name)
+        reading = Reading(rig, name, item.low, item.high, item.every, time.monotonic)
+        conditions.append(Condition(name, reading.violated))
+    guards: list[Guard] = []
+    if section.over_range is not None:
+        guards.append(OverRange(section.over_range))
+    if section.retrace is not None:
+        words = "the echo no longer comes back; calibrate again, or raise protocol.lock"
+        guards.append(Scalar("retrace", "retrace_error", section.retrace, words))
+    if section.response is not None:
+        guards.append(Scalar("response", "response_ratio", section.response, "lower eps"))
+    if section.divergence is not None:
+        guards.append(Divergence(section.divergence))
+    return tuple(conditions), tuple(guards)

@@ -1,0 +1,82 @@
+"""What a run is stopped for, one guard after the other, and that all is well just below."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labrhel.capture import Capture, PassCapture, Trace
+from labrhel.errors import InterlockError
+from labrhel.executor import Interlock
+from labrhel.executor.guards import Divergence, OverRange, Reading, Scalar
+from labrhel.operations import Operation, Publish, RunShots
+
+
+@dataclass
+class Answering:
+    """Answers with what it was given, and counts how often it was made safe."""
+
+    answer: Any = None
+    safe: int = 0
+
+    def do(self, operation: Operation) -> Any:
+        return self.answer
+
+    def make_safe(self) -> None:
+        self.safe += 1
+
+
+def clipped(count: int) -> list[Capture]:
+    trace = Trace(np.zeros((1, 100)), "V", 0.0, 0.1, over_range=count)
+    return [Capture(None, (PassCapture({"q1": trace}),), 1)]  # type: ignore[arg-type]
+
+
+def test_a_channel_that_clips_more_than_its_share_is_named() -> None:
+    rig = Answering(clipped(2))
+    interlock = Interlock(rig, (), rig.make_safe, [OverRange(0.02)])
+    assert interlock.do(RunShots(())) is rig.answer
+    rig.answer = clipped(3)
+    with pytest.raises(InterlockError, match="over_range: channel q1 clipped 3 of 100 samples"):
+        interlock.do(RunShots(()))
+    assert rig.safe == 1
+
+
+def test_a_scalar_above_its_limit_names_the_step() -> None:
+    guard = Scalar("retrace", "retrace_error", 0.1, "look")
+    assert not guard.violated(Publish(3, {"retrace_error": 0.1}), None)
+    assert not guard.violated(Publish(3, {"loss": 9.0}), None)
+    assert (
+        guard.violated(Publish(3, {"retrace_error": 0.2}), None) == "retrace_error was 0.2 in step 3, above 0.1: look"
+    )
+    assert guard.violated(Publish(3, {"retrace_error": float("nan")}), None)
+
+
+def test_a_loss_is_compared_with_its_lowest() -> None:
+    guard = Divergence(10.0)
+    assert not any(guard.violated(Publish(step, {"loss": loss}), None) for step, loss in enumerate((5.0, 1.0, 10.0)))
+    assert "more than 10 times its lowest, 1" in guard.violated(Publish(4, {"loss": 10.1}), None)
+
+
+class Thermometer:
+    """A rig that only reads."""
+
+    def __init__(self, value: float) -> None:
+        self.value, self.asked = value, 0
+
+    def read(self, names: list[str]) -> dict[str, Any]:
+        self.asked += 1
+        return {name: np.array(self.value) for name in names}
+
+
+def test_a_reading_is_asked_no_more_often_than_it_may_and_must_be_in_its_range() -> None:
+    rig, now = Thermometer(20.0), [0.0]
+    reading = Reading(rig, "oven", 10.0, 30.0, 5.0, lambda: now[0])  # type: ignore[arg-type]
+    assert not reading.violated()
+    rig.value = 31.0
+    now[0] = 4.9
+    assert not reading.violated() and rig.asked == 1
+    now[0] = 5.0
+    assert reading.violated() == "oven reads 31, outside [10, 30]"
+    rig.value, now[0] = float("nan"), 10.0
+    assert "reads nan" in reading.violated()
