@@ -89,6 +89,7 @@ class EchoPlan:
     friction: Array
     reversal: Reversal
     order: Order = Order.AB
+    partial: bool = False  # compensate only what the ports reach
     reads_preparation: bool = False  # the echo lock needs it, nobody else
 
     def drives(self, passes: Sequence[ForwardPass]) -> list[EchoDrive]:
@@ -121,7 +122,8 @@ class EchoPlan:
         ]
         # The nudge is an impulse amplitude * e at its kick, so as a force it is divided by the step.
         nudge = self._driven(amplitude / step * forward.error[:, ::-1], step, Role.NUDGE)
-        compensation = self._driven(drive.echo_force, step, Role.COMPENSATION)
+        asked = self.geometry.reachable(drive.echo_force) if self.partial else drive.echo_force
+        compensation = self._driven(asked, step, Role.COMPENSATION)
         ends = bool(self.wanted.state) or self.wanted.drags_mass
         acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
         drives = (*replayed, *nudge, *compensation)

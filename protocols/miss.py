@@ -32,11 +32,15 @@ def bias_of_miss(
 ) -> dict[str, Array]:
     """By name, for the `misses` (n, steps) of the mean echoes of every pass, in the order of the echo."""
     total: dict[str, Array] = {}
+    rubbed = [name for name in names if name in model.parameters and model.parameters[name].kind == "friction"]
     for item, miss in zip(passes, misses, strict=True):
         astray = replace(item, q=item.q + miss[:, ::-1])
         with np.errstate(over="ignore", invalid="ignore"):
-            there, here = (backwards(model, theta, path, step).gradients(names) for path in (astray, item))
+            there, here = (backwards(model, theta, path, step) for path in (astray, item))
+            ends = [back.gradients([name for name in names if name not in rubbed]) for back in (there, here)]
+        # Friction is correlated with the recorded velocity, wherever the echo ran.
+        slope = -step * (there.response - here.response) @ item.v.T
         for name in names:
-            term = there[name] - here[name]
+            term = (slope + slope.T) / 2 if name in rubbed else ends[0][name] - ends[1][name]
             total[name] = total[name] + term if name in total else term
     return total

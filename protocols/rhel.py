@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,9 @@ class RHEL:
     un-nudged echoes that may be spent on locking the echo (`protocols.lock`); 0 trusts the nominal model.  `repeats`
     measures the whole gradient so often, forward passes included, and reports the standard error; with `precision` it
     goes on, up to `most_repeats`, until the standard error is that share of the gradient.  `order` is that of the
-    nudges within a repeat.  `bound` echoes once more at twice the nudge, for a bound of the bias.
+    nudges within a repeat.  `bound` echoes once more at twice the nudge, for a bound of the bias.  `partial` lets
+    lossy oscillators be that no port reaches: the echo then misses the forward path, and what that does to the gradient
+    is predicted by a twin (`protocols.miss`) and reported as the bias bound.
     """
 
     estimator: Estimator = Estimator.SYMMETRIC
@@ -87,6 +89,7 @@ class RHEL:
     most_repeats: int = 64
     order: Order = Order.AB
     bound: bool = False
+    partial: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("eps", self.eps), ("response", self.response)):
@@ -107,7 +110,7 @@ class RHEL:
     def needs(self) -> Needs:
         """Reversal, and drive ports where the echo is driven."""
         plain = self.echo is Echo.PLAIN
-        return Needs(reversal=True, positions=True, drive=True, lossy_drive=not plain)
+        return Needs(reversal=True, positions=True, drive=True, lossy_drive=not (plain or self.partial))
 
     def gradient(
         self,
@@ -145,6 +148,7 @@ class RHEL:
             friction=friction if driven else np.zeros_like(friction),
             reversal=reversal_of(task.capabilities),
             order=self.order,
+            partial=self.partial,
             reads_preparation=self.lock > 0,
         )
 
@@ -285,12 +289,16 @@ class _Run:
         """Average the blocks, and say in words which assumptions failed."""
         rule, plan, blocks = self._rule, self._plan, self.blocks
         values, errors = combined(blocks, plan.wanted.direct)
-        bias = None
+        bias, measured = None, {}
         if self._stronger is not None:
             powers = 2**rule.estimator.order - 1
             weak, strong = blocks[0].reading.terms, self._stronger.reading.terms
             astray = self._bias_of_miss(tuple(weak))
             bias = {name: np.abs(strong[name] - weak[name]) / powers + np.abs(astray[name]) for name in weak}
+            bias |= {name: np.zeros_like(values[name]) for name in plan.wanted.direct}
+        elif rule.partial:
+            bias = {name: np.abs(term) for name, term in self._bias_of_miss(tuple(blocks[0].reading.terms)).items()}
+            measured["predicted_bias"] = _norm(bias) / (_norm({name: values[name] for name in bias}) or 1.0)
             bias |= {name: np.zeros_like(values[name]) for name in plan.wanted.direct}
         ratio = float(np.sqrt(np.mean([block.response_ratio**2 for block in blocks])))
         retrace = float(np.sqrt(np.mean([block.retrace_error**2 for block in blocks])))
@@ -300,6 +308,7 @@ class _Run:
             standard_error=errors,
             bias_bound=bias,
             loss=float(np.mean([block.batch.loss for block in blocks])),
+            measured=measured,
             rule=f"rhel/{rule.estimator}/{driven}{'/locked' if rule.lock else ''}",
             eps=blocks[-1].eps,
             response_ratio=ratio,
@@ -311,7 +320,7 @@ class _Run:
             calibration=blocks[0].batch.calibration,
             deviations=self._deviations,
             corrections=self._learned,
-            warnings=(*_warnings(plan, blocks[0].batch, ratio, retrace), *self._doubts()),
+            warnings=(*_warnings(plan, blocks[0].batch, ratio, retrace), *self._doubts(), *_partly(measured)),
         )
 
     def _bias_of_miss(self, names: Sequence[str]) -> dict[str, Array]:
@@ -335,8 +344,22 @@ class _Run:
         return words
 
 
+def _norm(parts: Arrays) -> float:
+    return float(np.sqrt(sum(np.sum(np.square(part)) for part in parts.values())))
+
+
 def _moved(theta: Arrays, deviations: Arrays) -> dict[str, Array]:
     return {**theta, **{name: np.asarray(theta[name]) + value for name, value in deviations.items() if name in theta}}
+
+
+def _partly(measured: Mapping[str, float]) -> list[str]:
+    bias = measured.get("predicted_bias", 0.0)
+    if bias <= LARGEST_MISS:
+        return []
+    return [
+        f"lossy oscillators without a drive port bias this gradient by {bias:.2g} of its size, by the nominal model: "
+        "give them a port, or take rule: twin"
+    ]
 
 
 def _warnings(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float) -> list[str]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.capabilities import Kind
 from labrhel.executor import execute
+from labrhel.frozen import FrozenArray
 from labrhel.gradient import Gradient
 from labrhel.learning.checking import compare
 from labrhel.learning.rules import Rule
@@ -91,6 +93,26 @@ def wrong_rig(
     factors = 1 + friction * random.choice([-1, 1]), 1 + stiffness * random.choice([-1, 1], size=model.size)
     believed = truth | {"friction": truth["friction"] * factors[0], "stiffness": truth["stiffness"] * factors[1]}
     return WrongRig(ReferenceTask(model, rig, task, drawn.sequences, believed), truth, folds)
+
+
+def deaf_rig(seed: int, folds: float, deaf: tuple[int, ...] = (0, 5)) -> WrongRig:
+    """A rig that the host knows; it loses `folds` e-folds of energy a pass, and no port reaches oscillators `deaf`."""
+    drawn = wrong_rig(seed, friction=0.0, stiffness=0.0)
+    truth = drawn.truth | {"friction": drawn.truth["friction"] * folds / drawn.folds}
+    reference = drawn.reference
+    nominal = {name: truth[name] for name in reference.model.parameters}
+    model = OscillatorNetwork(reference.model.size, coupling="all", inputs=reference.model.inputs, nominal=nominal)
+    rig = SimulatedRig(model)
+    offered = rig.capabilities
+    names = [name for index, name in enumerate(offered.ports_of(Kind.FORCE)) if index not in deaf]
+    capabilities = replace(
+        offered,
+        knobs=(),
+        ports=tuple(port for port in offered.ports if port.kind is not Kind.FORCE or port.name in names),
+        drive_matrix=FrozenArray(np.delete(offered.drive_matrix.values, deaf, axis=1)),
+    )
+    task = replace(reference.task, model=model, capabilities=capabilities)
+    return WrongRig(ReferenceTask(model, rig, task, reference.sequences, truth), truth, folds)
 
 
 def saturating_rig(seed: int, saturation: float = 0.3) -> WrongRig:

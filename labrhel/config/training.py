@@ -53,7 +53,13 @@ class ProtocolSection(Section):
         default=0.01, description="finite_differences, spsa: how far parameters are moved, relative to their size."
     )
     directions: Count = Field(default=1, description="spsa: random directions in each gradient.")
-    seed: Seed = Field(default=0, description="spsa: seed of the directions.")
+    seed: Seed = Field(default=0, description="spsa, echoes_and_twin: seed of what is drawn.")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.25, description="echoes_and_twin: share of the sequences that are echoed."
+    )
+    partial: bool = Field(
+        default=False, description="Drive the echo also where a lossy oscillator has no port; its bias is bounded."
+    )
     refit: bool = Field(default=True, description="twin: fit the model to the forward pass first.")
     bound: bool = Field(default=False, description="Echo once more at twice the nudge, for a bound of the bias.")
     record: Annotated[str, AfterValidator(_policy), WithJsonSchema({"type": "string", "pattern": _POLICY})] = Field(
