@@ -13,7 +13,7 @@ import xarray
 from small import SMALL
 
 from labrhel import session
-from labrhel.errors import ConfigurationError, InstrumentError, RecordError
+from labrhel.errors import ConfigurationError, InstrumentError, InterlockError, RecordError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.operations import Publish
 from labrhel.runstore import RunReader, list_runs
@@ -87,6 +87,43 @@ def test_lbfgs_is_resumed_to_the_same_bits_too(tmp_path: Path) -> None:
     resumed = session.resume(half.folder, ignore, steps=12)
     np.testing.assert_array_equal(whole.losses, resumed.losses)
     assert whole.losses[-1] < 0.01 * whole.losses[0]
+
+
+def test_a_locked_rig_is_resumed_with_what_its_lock_had_learned(tmp_path: Path) -> None:
+    file = tmp_path / "locked.yaml"
+    file.write_text(SMALL.replace("{record: every 3}", "{lock: 6, record: every 3}"))
+    rig = f"sim:{file}?friction=40/s"  # which the host does not know of
+    whole = session.start(load_experiment(file, rig_url=rig), tmp_path / "runs", ignore)
+    half = session.start(load_experiment(file, rig_url=rig, steps=5), tmp_path / "half", ignore)
+    np.testing.assert_array_equal(whole.losses, session.resume(half.folder, ignore, steps=12).losses)
+    learned = RunReader(half.folder).last_checkpoint().state["deviations"]
+    assert np.any(learned["friction"])
+
+
+@pytest.mark.parametrize(
+    ("interlocks", "words"),
+    [
+        ("{divergence: 1.0000001}", "interlock divergence: the loss was"),
+        ("{retrace: 1.0e-30}", "interlock retrace: retrace_error was"),
+        ("{readings: {coupling: {high: 0.01}}}", "interlock coupling: coupling reads 0.1, outside"),
+    ],
+)
+def test_an_interlock_of_the_file_ends_the_run_with_the_rig_safe_and_the_record_whole(
+    interlocks: str, words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "guarded.yaml"
+    file.write_text(SMALL + f"interlocks: {interlocks}\n")
+    with pytest.raises(InterlockError, match=words):
+        session.start(load_experiment(file), tmp_path / "runs", ignore)
+    (reader,) = list_runs(tmp_path / "runs")
+    assert reader.status == "failed"
+
+
+def test_an_interlock_on_a_reading_that_the_rig_does_not_have_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "guarded.yaml"
+    file.write_text(SMALL + "interlocks: {readings: {coupling: {high: 1.0}, cupling: {high: 1.0}}}\n")
+    with pytest.raises(ConfigurationError, match=r"guarded.yaml:\d+.*no 'cupling'; did you mean 'coupling'"):
+        load_experiment(file)
 
 
 def test_a_run_that_was_asked_for_more_steps_goes_on_to_them_when_it_is_resumed_again(
@@ -215,3 +252,32 @@ def test_killed_at_random_instants_a_run_ends_in_the_same_bits(config: Path, tmp
         found = outcome(reader.folder)
         for name, values in expected.items():
             np.testing.assert_array_equal(values, found[name], err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+def test_killed_on_a_rig_that_never_repeats_itself_no_update_is_lost_or_doubled(tmp_path: Path) -> None:
+    file = tmp_path / "noisy.yaml"
+    file.write_text(SMALL)
+    rig = f"sim:{file}?noise=1mV&drift=1e-4&seed=3"
+    fork, random = multiprocessing.get_context("fork"), np.random.default_rng(12)
+    begin = time.perf_counter()
+    session.start(load_experiment(file, rig_url=rig), tmp_path / "warm", ignore)
+    duration, kills = time.perf_counter() - begin, 0
+    while kills < KILLS:
+        root = tmp_path / f"killed{kills}"
+        for _ in range(3):
+            experiment = load_experiment(file, rig_url=rig)
+            child = fork.Process(target=run_or_resume, args=(experiment, root))
+            child.start()
+            child.join(float(random.uniform(0.05, 1.0)) * duration)
+            if child.is_alive():
+                os.kill(child.pid or 0, signal.SIGKILL)
+                kills += 1
+            child.join()
+        if not list_runs(root) or list_runs(root)[0].status != "done":
+            run_or_resume(load_experiment(file, rig_url=rig), root)
+        (reader,) = list_runs(root)
+        losses, checkpoint = reader.scalars()["loss"], reader.last_checkpoint()
+        assert np.isfinite(losses).sum() == checkpoint.step == 12
+        assert checkpoint.state["optimizer"]["told"] == 12  # Adam counts its updates
