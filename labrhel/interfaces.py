@@ -129,3 +129,21 @@ class Model(Protocol):
     def largest_step(self, theta: Arrays) -> float:
         """The step [model time] beyond which the leapfrog of the linear part is unstable."""
         ...
+
+
+@runtime_checkable
+class SelfAdjusting(Protocol):
+    """A model some of whose coordinates are slow parameters: theta' = -mu (dH/dtheta + (theta - v)/eta)."""
+
+    @property
+    def slow(self) -> Mapping[str, slice]:
+        """By parameter, the coordinates that say how far it is from where it rests."""
+        ...
+
+    def mobility(self, theta: Arrays) -> Array:
+        """The mu of the slow coordinates."""
+        ...
+
+    def compliance(self, theta: Arrays) -> float:
+        """The eta of the slow coordinates."""
+        ...

@@ -54,6 +54,7 @@ class ProtocolSection(Section):
     )
     directions: Count = Field(default=1, description="spsa: random directions in each gradient.")
     seed: Seed = Field(default=0, description="spsa, echoes_and_twin: seed of what is drawn.")
+    rounds: Count = Field(default=3, description="agnostic: rounds of holding the parameters.")
     share: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.25, description="echoes_and_twin: share of the sequences that are echoed."
     )

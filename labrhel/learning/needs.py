@@ -14,6 +14,7 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities, Kind
+from labrhel.interfaces import SelfAdjusting
 from labrhel.learning.task import Task, TrialSequence
 
 PLAIN_BELOW = 0.05
@@ -30,7 +31,7 @@ class Needs:
     `reversal` of the state; `positions` of all oscillators; `drive` of those that are read out; `lossy_drive` of those
     that lose energy; `drive_all`; a `linear` or `lossless` rig; a loss at the last sample only (`final`); a rig that
     `settles` under inputs that stand still, with a loss at its end; parameters that are `knobs` of the rig, or its
-    initial state.
+    initial state; parameters that are `slow` variables of the rig.
     """
 
     reversal: bool = False
@@ -42,6 +43,7 @@ class Needs:
     lossless: bool = False
     final: bool = False
     settles: bool = False
+    slow: bool = False
     knobs: bool = False
 
 
@@ -75,6 +77,8 @@ def objections(
         found.append("the loss counts samples before the last one")
     if needs.settles:
         found += _unsettled(task, sequences, folds)
+    if needs.slow and not isinstance(model, SelfAdjusting):
+        found.append("no parameter of the rig moves by itself")
     if needs.knobs:
         settable = {knob.name for knob in rig.knobs} | {"initial_position", "initial_momentum", "readout"}
         fixed = [name for name in wanted if name not in settable and name != "readout_offset"]
