@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from labrhel.frozen import Digested
 
@@ -17,7 +18,10 @@ IDEAL: Mapping[str, float] = MappingProxyType({"delay": 0.0, "gain": 1.0, "offse
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibratedValue(Digested):
-    """One measured number with unit, standard error, method, and the time [s since 1970] it is valid until."""
+    """One measured number with unit, standard error, method, and the time [s since 1970] it is valid until.
+
+    `node` is the routine that measured it, `reference` what it trusts.
+    """
 
     value: float
     unit: str
@@ -25,6 +29,8 @@ class CalibratedValue(Digested):
     method: str
     run: str = ""
     valid_until: float | None = None
+    node: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,3 +43,19 @@ class CalibrationSet(Digested):
         """The value of `subject.quantity`, or that of the ideal rig."""
         known = self.values.get(f"{subject}.{quantity}") if self.values else None
         return IDEAL[quantity] if known is None else known.value
+
+    def parameters(self) -> frozenset[str]:
+        """Names of the parameters that have a factor, or something added, in any entry."""
+        subjects = [key.rpartition(".") for key in self.values]
+        return frozenset(
+            subject.partition("[")[0] for subject, _, what in subjects if "[" in subject and what in ("factor", "added")
+        )
+
+    def expired(self, now: float) -> list[str]:
+        """Names of the values that were valid until before `now` [s since 1970]."""
+        return [name for name, item in self.values.items() if item.valid_until is not None and item.valid_until < now]
+
+
+def set_of(plain: Mapping[str, Mapping[str, Any]]) -> CalibrationSet:
+    """The set from plain data, as a manifest of a run holds it."""
+    return CalibrationSet({name: CalibratedValue(**value) for name, value in plain.items()})

@@ -1,8 +1,9 @@
 """decode(capture, ...) -> Capture: readings from device units back to model units, on the rig's own time axis.
 
 The inverse of what `labrhel.compile` does to outputs: the wire of each channel, then its calibrated gain and offset
-(model value = gain * reading + offset), then its delay, which moves the time axis: what is read at t was there at
-t - delay.  The record keeps the readings as they came; protocols see them decoded.
+(model value = gain * reading + offset), then its delay: what is read at t was there at t - delay, so the trace is read
+between its samples, by a cubic spline, at the times at which it should have been taken.  The record keeps the readings
+as they came; protocols see them decoded.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ from __future__ import annotations
 import operator
 from dataclasses import replace
 
+import numpy as np
+
+from labrhel.arrays import Array
 from labrhel.calibration_set import CalibrationSet
 from labrhel.capabilities import Capabilities
 from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.interfaces import PortMap
+
+_FEWEST = 4  # samples of a spline
 
 
 def decode(capture: Capture, capabilities: Capabilities, port_map: PortMap, calibration: CalibrationSet) -> Capture:
@@ -40,4 +46,14 @@ def _decode_trace(name: str, trace: Trace, time_unit: float, port_map: PortMap, 
         values = gain * values + offset
     if values is trace.values and delay == 0.0:
         return trace
-    return replace(trace, values=values, t0=trace.t0 - delay)
+    return replace(trace, values=_in_time(values, delay / trace.dt))
+
+
+def _in_time(values: Array, late: float) -> Array:
+    """Samples (repeats, n) `late` samples later; straight on beyond the last one."""
+    count = values.shape[1]
+    if late == 0.0 or count < _FEWEST:
+        return values
+    from scipy.interpolate import CubicSpline
+
+    return np.asarray(CubicSpline(np.arange(count), values, axis=1)(np.arange(count) + late))

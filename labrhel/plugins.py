@@ -7,6 +7,7 @@ Groups and what their entries are:
                                          kicks also takes step=, in model time
     labrhel.rules            name        dataclass that is a labrhel.learning.rules.Rule; its fields are the options
     labrhel.audits           `default`   dataclass that is a labrhel.learning.checking.Audit
+    labrhel.campaigns        `default`   makes a calibration of a rig; `card` its card (calibration.campaign, .card)
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
 """
 
@@ -96,6 +97,16 @@ def exact_gradient(kind: str) -> ExactGradient:
 def make_audit(**options: Any) -> Audit:
     """What `labrhel audit` asks a rig with."""
     return _load("audits", _DEFAULT, "audit")(**options)
+
+
+def make_campaign(*asked: Any) -> Any:
+    """A calibration of a rig: of an experiment, a record, and what is trusted."""
+    return _load("campaigns", _DEFAULT, "calibration")(*asked)
+
+
+def make_card(*asked: Any) -> Any:
+    """The card of a rig: of an experiment, and a record."""
+    return _load("campaigns", "card", "card")(*asked)
 
 
 def describe_rigs() -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from labrhel import estop, operations, programs
 from labrhel.arrays import Array
+from labrhel.calibration_set import set_of
 from labrhel.control import Control
 from labrhel.errors import ConfigurationError
 from labrhel.executor import (
@@ -114,7 +115,13 @@ def rehearse(experiment: Experiment) -> Cost:
     """Compile and limit-check one gradient and the tests without moving anything; what they would cost."""
     capabilities = experiment.rig.capabilities
     backend = DryBackend(capabilities)
-    handler = Compiling(Limiting(backend, capabilities), capabilities, experiment.port_map, experiment.parameter_map)
+    handler = Compiling(
+        Limiting(backend, capabilities),
+        capabilities,
+        experiment.port_map,
+        experiment.parameter_map,
+        experiment.calibration,
+    )
     problem = experiment.problem
     x = problem.parameters.flat()
     sequences = [problem.train[index] for index in batch_at(len(problem.train), problem.batch, problem.seed, 0)]
@@ -170,6 +177,7 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: s
         seed=manifest["seed"],
         steps=planned_steps(folder, steps),
         home=Path(manifest["home"]),
+        calibration=set_of(manifest.get("calibration", {})),
     )
     try:
         if manifest.get("recording") not in (None, experiment.recording):

@@ -40,11 +40,15 @@ _WIDEST = 10.0  # beyond the nudges that were tried: farther is guessing
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The best `eps`, the relative error expected there (bias and noise), and the shots it took to find."""
+    """The best `eps`, the relative error expected there (bias and noise), the shots it took to find, and the response.
+
+    `response`: the response ratio at that eps.
+    """
 
     eps: float
     error: float
     shots: int
+    response: float
 
 
 def tuned(
@@ -72,7 +76,7 @@ def tuned(
         if (is_near and best.is_lawful) or shots + found.shots > MOST_SHOTS * len(sequences):
             # Beyond its law the bias says nothing of where it ends, only that it is farther down.
             eps = best.eps if best.is_lawful else min(tried) / _APART
-            return Tuned(eps, best.error, shots)
+            return Tuned(eps, best.error, shots, weak.response_ratio * eps / weak.eps)
         aim = best.eps if best.is_lawful else min(tried) / _APART
         aim = float(np.clip(aim, min(tried) / _WIDEST, max(tried) * _WIDEST))
 

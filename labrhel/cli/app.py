@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labrhel import __version__
-from labrhel.cli import bench
+from labrhel.cli import bench, calibrating
 
 app = typer.Typer(
     name="labrhel",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench.app, name="bench")
+app.add_typer(calibrating.app, name="calibration")
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A YAML configuration, or the name of an example.", show_default=False)
@@ -43,6 +44,11 @@ Telemetry = Annotated[
 
 DEFAULT_RUNS = Path("runs")
 
+Calibrations = Annotated[Path, typer.Option("--calibrations", metavar="DIR", help="Folder of calibration records.")]
+Uncalibrated = Annotated[bool, typer.Option("--uncalibrated", help="Use no calibration, even if there is one.")]
+
+DEFAULT_CALIBRATIONS = Path("calibrations")
+
 
 @app.command()
 def run(
@@ -53,6 +59,8 @@ def run(
     seed: Seed = None,
     telemetry: Telemetry = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compile and check all; move and write nothing.")] = False,
+    calibrations: Calibrations = DEFAULT_CALIBRATIONS,
+    uncalibrated: Uncalibrated = False,
 ) -> None:
     """Train a rig by echoes and record every shot.
 
@@ -60,7 +68,8 @@ def run(
     """
     from labrhel.cli import running
 
-    experiment = running.load(config, rig=rig, steps=steps, seed=seed)
+    known = None if uncalibrated else calibrations
+    experiment = running.load(config, rig=rig, steps=steps, seed=seed, calibrations=known)
     if dry_run:
         running.rehearse(experiment, telemetry)
     else:
@@ -128,6 +137,35 @@ def audit(
     from labrhel.cli import judging
 
     if not judging.audit(config, rig, tolerance, alpha, shots, seed):
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The rig to measure.", show_default=False)],
+    nodes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NODE...]", help="Routines to run, with what they stand on; none: all.", show_default=False
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Model, wiring and data; sim:NAME has its own.")
+    ] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Put what was measured in force.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only ask, by one shot, whether it still holds.")] = False,
+    reference: Annotated[str, typer.Option(help="What is trusted: masses, or gains (of channels).")] = "masses",
+    calibrations: Calibrations = DEFAULT_CALIBRATIONS,
+) -> None:
+    """Measure a rig: connections, noise, delays, gains, springs, friction, flip, reciprocity, eps, drift, gradient.
+
+    Prints a plan, then what each routine found. Channels that fail drop out by name, and the rest goes on. Exit status 1
+    if something dropped out or failed, or if the check fails.
+    """
+    from labrhel.cli import calibrating
+
+    asked = (url, nodes or [], config, calibrations, reference)
+    if not calibrating.calibrate(*asked, accept=accept, check=check):
         raise typer.Exit(1)
 
 

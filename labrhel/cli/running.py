@@ -26,10 +26,18 @@ from labrhel.units import with_prefix
 INTERRUPTED = 130
 
 
-def load(config: Path, *, rig: str | None, steps: int | None, seed: int | None) -> Experiment | Runnable:
-    """Read and check a configuration; nothing moves."""
+def load(
+    config: Path, *, rig: str | None, steps: int | None, seed: int | None, calibrations: Path | None = None
+) -> Experiment | Runnable:
+    """Read and check a configuration; nothing moves.  What is in force in `calibrations` for the rig is used."""
     own = own_runner(config, rig=rig, steps=steps, seed=seed)
-    return load_experiment(config, rig_url=rig, steps=steps, seed=seed) if own is None else own
+    if own is not None:
+        return own
+    experiment = load_experiment(config, rig_url=rig, steps=steps, seed=seed, calibration=calibrations)
+    known = experiment.calibration
+    if known.values:
+        print(f"calibration {known.digest[:8]} of {experiment.rig_url}: {len(known.values)} values in force")
+    return experiment
 
 
 def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:

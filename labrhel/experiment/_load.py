@@ -8,17 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from labrhel import plugins
 from labrhel.arrays import Array
+from labrhel.calibrated import CalibratedParameters
+from labrhel.calibration_set import CalibrationSet
+from labrhel.compile import IDEAL_CALIBRATION
 from labrhel.config import Document, find, load
 from labrhel.data import dataset_of, search_path
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
+from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._interlocks import interlocks_of
 from labrhel.experiment._parts import batch_of, check_rule, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import parameter_map, port_map
@@ -51,7 +55,8 @@ class Experiment:
     steps: int
     policy: Policy
     port_map: WiredPortMap
-    parameter_map: LinearParameterMap
+    parameter_map: LinearParameterMap | CalibratedParameters
+    calibration: CalibrationSet = IDEAL_CALIBRATION
 
     @property
     def config_text(self) -> str:
@@ -107,6 +112,7 @@ class Experiment:
             "target_unit": self.target_unit,
             "time_unit": self.document.config.model.units.time,
             "configuration_digest": digest_of(self.config_text),
+            "calibration": {name: asdict(value) for name, value in self.calibration.values.items()},
             "configuration": self.document.config.model_dump(mode="json"),
             "provenance": provenance(self.home, seeds),
         }
@@ -123,11 +129,13 @@ def load_experiment(
     seed: int | None = None,
     steps: int | None = None,
     home: Path | None = None,
+    calibration: CalibrationSet | Path | None = None,
 ) -> Experiment:
     """The experiment of a configuration file, or of an example by name.
 
     `rig_url`, `seed` and `steps` replace what the file says; `home`, the folder that relative paths start from, is
-    that of the file if left out.  Raises ConfigurationError for everything that can be known to be wrong before a
+    that of the file if left out.  `calibration`: a set, or the folder of records in which that of the rig is
+    looked for; none without it.  Raises ConfigurationError for everything that can be known to be wrong before a
     shot is fired: an unknown rig, a step that is unstable, a read-out that does not exist, data that do not fit.
     """
     file = find(configuration)
@@ -173,6 +181,10 @@ def load_experiment(
             port_map=port_map(document, rig.capabilities),
             parameter_map=parameter_map(document, rig.capabilities),
         )
+        if isinstance(calibration, Path):
+            calibration = calibration_in_force(calibration, url)
+        if calibration is not None:
+            experiment = calibrated(experiment, calibration)
         experiment.make_optimizer()  # so that bad options are found now
         check_rule(document, experiment.problem)
         interlocks_of(document, rig)
@@ -190,4 +202,4 @@ def handler_for(experiment: Experiment, recording: Recording | None = None, back
         handler = Recorder(handler, recording)
     conditions, guards = interlocks_of(experiment.document, rig)
     handler = Interlock(Limiting(handler, capabilities), conditions, rig.make_safe, guards)
-    return Compiling(handler, capabilities, experiment.port_map, experiment.parameter_map)
+    return Compiling(handler, capabilities, experiment.port_map, experiment.parameter_map, experiment.calibration)

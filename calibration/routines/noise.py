@@ -1,0 +1,46 @@
+"""Noise floor, spectrum and resting offset of every channel, from shots in which nothing is played."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibration.bench import Bench
+from calibration.finding import Curve, Finding, Measured
+from labrhel.operations import Protocol
+
+SHOTS = 2
+_STUCK = 3.0  # codes that a live channel flickers over, or a noise that is declared
+
+
+class Noise:
+    """Noise of a channel: rms about its mean; a channel whose noise is ten times what it declares is named."""
+
+    name, title, needs, lifetime = "noise", "noise floor and spectrum", (), 7 * 24.0
+
+    def shots(self, bench: Bench) -> int:
+        """How many it takes."""
+        return SHOTS
+
+    def measure(self, bench: Bench) -> Protocol[Finding]:
+        """Rms [unit] of every channel, and where it rests."""
+        records = yield from bench.fire([{}] * SHOTS)
+        values, noise, words = {}, {}, []
+        spectra = {}
+        for name in bench.channels:
+            # The first half may still ring from whatever was before; offsets of ports start a motion that never dies.
+            shown = np.stack([record.shown[name] for record in records])
+            half = np.diff(shown, axis=0)[0] / np.sqrt(2)  # what both shots share is no noise
+            rms = float(np.sqrt(np.mean(half**2)))
+            declared = bench.noise[name]
+            noise[name] = max(rms, declared)
+            error = rms / np.sqrt(2 * half.size)
+            values[f"{name}.noise"] = Measured(rms, max(error, 1e-12), bench.rig.channel(name).unit or "1")
+            if declared and rms > 10 * declared:
+                words.append(f"channel {name} is {rms / declared:.0f} times noisier than it declares")
+            window = np.hanning(half.size)
+            power = np.abs(np.fft.rfft(half * window)) ** 2 * 2 / np.sum(window**2)
+            spectra[name] = np.sqrt(np.maximum(power, 1e-300) * bench.step * bench.rig.time_unit)
+        period = bench.steps * bench.step * bench.rig.time_unit
+        axis = np.arange(len(next(iter(spectra.values())))) / period if spectra else np.zeros(0)
+        curve = Curve("noise", "frequency [Hz]", "amplitude per root Hz", axis, spectra, logarithmic=True)
+        return Finding(values, noise, words=tuple(words), curves=(curve,))

@@ -1,0 +1,38 @@
+"""How strongly to nudge: the balance of bias and noise, by `protocols.tuning`, in at most 20 shots."""
+
+from __future__ import annotations
+
+from calibration.bench import Bench
+from calibration.finding import Finding, Measured
+from labrhel.errors import LabrhelError
+from labrhel.estimator import Estimator
+from labrhel.operations import Configure, Protocol
+from protocols.rhel import RHEL
+from protocols.tuning import MOST_SHOTS, tuned
+
+
+class Nudge:
+    """The eps at which a gradient is best, the response it causes, and the error to be expected of one gradient."""
+
+    name, title, needs, lifetime = "nudge", "strength of the nudge", ("retrace",), 24.0
+
+    def shots(self, bench: Bench) -> int:
+        """At most."""
+        return MOST_SHOTS
+
+    def measure(self, bench: Bench) -> Protocol[Finding]:
+        """Of the first sequence, for the parameters that are trained."""
+        rule = bench.rule if isinstance(bench.rule, RHEL) else None
+        if rule is None or rule.estimator is not Estimator.SYMMETRIC:
+            return Finding(failed="the rule of the configuration does not nudge symmetrically")
+        yield Configure(bench.task.rig_parameters(bench.theta))
+        try:
+            found = yield from tuned(rule, bench.task, bench.sequences[:1], bench.theta, bench.wanted)
+        except LabrhelError as error:
+            return Finding(failed=str(error))
+        values = {
+            "nudge.eps": Measured(found.eps, 0.5 * found.eps),  # the error is flat there: half is as good
+            "nudge.response": Measured(found.response, 0.5 * found.response),
+            "nudge.error": Measured(found.error, found.error),
+        }
+        return Finding(values, words=(f"one gradient at that eps is good to {100 * found.error:.2g} %",))

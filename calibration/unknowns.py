@@ -1,0 +1,150 @@
+"""What a calibration asks for: every number by which the rig at hand may differ from its nominal model.
+
+    f1.gain, f1.offset, f1.delay            a port:     reaches(t) = gain * played(t - delay) + offset
+    q4.gain, q4.offset, q4.delay            a channel:  shows(t) = (there(t - delay) - offset) / gain
+    stiffness[3].factor, coupling[0].factor parameters: what it is, over what it was set to; entries counted from 0
+    cubic[2].added, friction[0,1].added     ... or added to what it was set to
+
+as `labrhel.calibration_set` names them.  Through the wires alone some of these cannot be told apart: a channel's gain
+from a mass, and, on a rig that does not flip at a time of its own, the delays of ports from those of channels.  A
+*reference* names what is trusted: with `masses` the first channel's gain is 1, and all masses are as declared; with
+`gains` every channel's gain is 1, and the masses are asked for.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.capabilities import Capabilities, Kind
+from labrhel.interfaces import Model
+
+GAIN, SPRING, FRICTION = 0.2, 0.2, 0.5
+"""What is plausible: standard deviations of gains, of springs, and of the e-folds that friction adds to a pass."""
+
+
+class Reference(enum.StrEnum):
+    """What is trusted, since the wires cannot tell it."""
+
+    MASSES = "masses"
+    GAINS = "gains"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """One number: its name, where the search starts, the standard deviation of what is plausible, its unit."""
+
+    name: str
+    start: float
+    spread: float
+    unit: str = "1"
+
+    @property
+    def subject(self) -> str:
+        """The part before the last dot."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def quantity(self) -> str:
+        """The part after the last dot."""
+        return self.name.rpartition(".")[2]
+
+
+def path_unknowns(
+    capabilities: Capabilities,
+    ports: Sequence[str],
+    channels: Sequence[str],
+    step: float,
+    reference: Reference,
+    sizes: Mapping[str, float],
+) -> list[Unknown]:
+    """Of the ports and channels named; `sizes` is the typical value at each, by name."""
+    found = []
+    for name in ports:
+        unit = capabilities.port(name).unit or "1"
+        found += [
+            Unknown(f"{name}.gain", 1.0, GAIN),
+            Unknown(f"{name}.offset", 0.0, GAIN * sizes[name], unit),
+            Unknown(f"{name}.delay", 0.0, 2 * step, "s"),
+        ]
+    for name in channels:
+        unit, first = capabilities.channel(name).unit or "1", name == channels[0]
+        if reference is Reference.MASSES and not first:
+            found.append(Unknown(f"{name}.gain", 1.0, GAIN))
+        found.append(Unknown(f"{name}.offset", 0.0, GAIN * sizes[name], unit))
+        found.append(Unknown(f"{name}.delay", 0.0, 2 * step, "s"))
+    return found
+
+
+def parameter_unknowns(
+    model: Model, theta: Arrays, duration: float, reference: Reference, size: float
+) -> list[Unknown]:
+    """Of springs, friction and, where gains are trusted, masses; `size` is the typical position."""
+    found = []
+    linear = float(np.mean(np.abs(np.diag(_stiffness(model, theta)))))
+    for name, spec in model.parameters.items():
+        value = np.asarray(theta.get(name, spec.nominal), float)
+        if spec.kind == "potential":
+            for index in np.ndindex(value.shape):
+                # What is zero in the model has no size of its own; a power of q counts by its force at the typical q.
+                power = {"quadratic": 2, "cubic": 3, "quartic": 4}.get(name, 1)
+                if value[index]:
+                    found.append(Unknown(f"{name}[{_place(index)}].factor", 1.0, SPRING))
+                elif power > 1 and power < 4:
+                    spread = 0.1 * linear * size ** (1 - power)
+                    found.append(Unknown(f"{name}[{_place(index)}].added", 0.0, spread, spec.unit))
+        elif spec.kind == "friction":
+            scale = FRICTION / duration * float(np.mean(model.mass(theta)))
+            for i, j in zip(*np.triu_indices(model.size), strict=True):
+                spread = max(scale, SPRING * abs(float(value[i, j])))
+                found.append(Unknown(f"{name}[{i},{j}].added", 0.0, spread, spec.unit))
+        elif spec.kind == "kinetic" and reference is Reference.GAINS:
+            found += [Unknown(f"{name}[{_place(index)}].factor", 1.0, SPRING) for index in np.ndindex(value.shape)]
+    return found
+
+
+def moved(model: Model, theta: Arrays, values: Mapping[str, float]) -> dict[str, Array]:
+    """`theta` with the parameters among `values` as they are: factors first, then what is added."""
+    found = {name: np.array(theta.get(name, spec.nominal), float) for name, spec in model.parameters.items()}
+    for quantity in ("factor", "added"):
+        for name, value in values.items():
+            subject, _, what = name.rpartition(".")
+            if what != quantity or not subject.endswith("]"):
+                continue
+            parameter, _, place = subject[:-1].partition("[")
+            index = tuple(int(part) for part in place.split(",") if part)
+            if quantity == "factor":
+                found[parameter][index] *= value
+            else:
+                found[parameter][index] += value
+                if model.parameters[parameter].kind == "friction" and index[0] != index[1]:
+                    found[parameter][index[::-1]] += value
+    return found
+
+
+def force_columns(model: Model, theta: Arrays, capabilities: Capabilities) -> dict[str, Array]:
+    """By port, the force (n,) on the oscillators for one unit at it."""
+    zero = np.zeros((len(model.inputs), 1))
+    rest = model.input_force(zero, theta)
+    columns = {}
+    for index, name in enumerate(model.inputs):
+        unit = zero.copy()
+        unit[index] = 1.0
+        columns[name] = (model.input_force(unit, theta) - rest)[:, 0]
+    for index, name in enumerate(capabilities.ports_of(Kind.FORCE)):
+        columns[name] = capabilities.drive_matrix.values[:, index]
+    return columns
+
+
+def _stiffness(model: Model, theta: Arrays) -> Array:
+    h = 1e-6
+    eye = np.eye(model.size) * h
+    return -(model.force(eye, theta) - model.force(-eye, theta)) / (2 * h)
+
+
+def _place(index: tuple[int, ...]) -> str:
+    return ",".join(map(str, index))

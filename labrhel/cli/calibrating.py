@@ -1,0 +1,216 @@
+"""`labrhel calibrate` and `labrhel calibration`: measure a rig, propose, accept, look back."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from labrhel import plugins, programs
+from labrhel.calibration_record import CalibrationRecord, Entry
+from labrhel.calibration_set import CalibratedValue
+from labrhel.cli.tables import print_table
+from labrhel.errors import ConfigurationError
+from labrhel.experiment import Experiment, load_experiment
+from labrhel.units import with_prefix
+
+app = typer.Typer(help="What was calibrated when: the record of a rig, differences, and the way back.")
+
+_READ = ("gain", "offset", "delay", "factor", "added")
+_SHOWN = 12  # values of a routine that are printed in full
+
+
+def experiment_on(url: str, config: Path | None) -> Experiment:
+    """The experiment of a configuration on the rig `url`; `sim:NAME` names its own example."""
+    scheme, _, rest = url.partition(":")
+    named = rest.partition("?")[0]
+    if config is None and scheme == "sim" and named:
+        return load_experiment(named, rig_url=url)
+    if config is None:
+        raise ConfigurationError(f"{url} names no model and no data: give a configuration or an example with --config")
+    return load_experiment(config, rig_url=url)
+
+
+def calibrate(
+    url: str, nodes: list[str], config: Path | None, folder: Path, reference: str, *, accept: bool, check: bool
+) -> bool:
+    """Measure what was named, with all it stands on; True if everything went well."""
+    experiment = experiment_on(url, config)
+    record = CalibrationRecord(folder, url)
+    with closing(experiment.rig), programs.listening(url, experiment.rig.make_safe):
+        try:
+            campaign = plugins.make_campaign(experiment, record, reference)
+            return _checked(campaign) if check else _measured(campaign, nodes, accept=accept)
+        finally:
+            experiment.rig.make_safe()
+
+
+def _checked(campaign: Any) -> bool:
+    misfit, good = campaign.check()
+    verdict = "in order" if good else "OUT OF ORDER: calibrate again"
+    print(f"one shot misses the calibrated model by {misfit:.2f} times what it did when it was calibrated: {verdict}")
+    return bool(good)
+
+
+def _measured(campaign: Any, nodes: list[str], *, accept: bool) -> bool:
+    plans = campaign.plan(nodes)
+    seconds = sum(plan.seconds for plan in plans)
+    names = ", ".join(plan.routine.name for plan in plans)
+    shots = sum(plan.shots for plan in plans)
+    print(f"plan: {names}: up to {shots} shots, about {with_prefix(seconds, 's')} of rig time")
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    done = []
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(plans[0].routine.title if plans else "", total=len(plans))
+        found = campaign.run(plans)
+        for number, plan in enumerate(plans):
+            progress.update(bar, description=escape(plan.routine.title), completed=number)
+            done.append(next(found))
+            print(_told(done[-1]), flush=True)
+    taken = sum(item.seconds for item in done)
+    print(f"{sum(item.shots for item in done)} shots, {with_prefix(taken, 's')} of rig time")
+    entries = [item.entry for item in done if item.entry is not None]
+    if entries and accept:
+        campaign.record.accept(entries)
+        print(
+            f"accepted: {', '.join(entry.node for entry in entries)}; runs on {campaign.record.url} use it from now on"
+        )
+    elif entries:
+        print("nothing is in force yet: look at it, then `labrhel calibration accept`, or calibrate with --accept")
+    return all(not item.finding.failed and not item.finding.bad for item in done)
+
+
+def _told(item: Any) -> str:
+    name, finding = item.routine.name, item.finding
+    if finding.failed:
+        return f"{name:12} FAILED: {finding.failed}"
+    lines = [f"{name:12} {item.shots} shots, {len(finding.values)} values"]
+    shown = list(finding.values.items())
+    if len(shown) > _SHOWN:
+        shown = [pair for pair in shown if not pair[0].startswith(("coupling", "friction", "quadratic", "flip["))][
+            :_SHOWN
+        ]
+    for what, value in shown:
+        lines.append(f"    {what:24} {value.value:.6g} +- {value.error:.2g} {'' if value.unit == '1' else value.unit}")
+    if len(finding.values) > len(shown):
+        lines.append(f"    ... and {len(finding.values) - len(shown)} more: `labrhel calibration show`")
+    lines += [f"    DROPPED OUT: {subject} {why}" for subject, why in finding.bad.items()]
+    lines += [f"    note: {words}" for words in finding.words]
+    return "\n".join(lines)
+
+
+def accept(url: str, folder: Path) -> None:
+    """Put the last proposal of every routine into force that is newer than the last acceptance."""
+    record = CalibrationRecord(folder, url)
+    newest: dict[str, Entry] = {}
+    for entry in record.entries:
+        if entry.kind == "proposed":
+            newest[entry.node] = entry
+        else:
+            newest.clear()
+    if not newest:
+        raise ConfigurationError(f"nothing has been proposed for {url} since the last acceptance")
+    record.accept(list(newest.values()))
+    print(f"accepted: {', '.join(newest)}")
+
+
+def log(url: str, folder: Path) -> None:
+    """Every line of the record."""
+    table = Table("id", "when", "what", "routine", "values")
+    for entry in CalibrationRecord(folder, url).entries:
+        when = entry.time.astimezone().isoformat(" ", "seconds")
+        refers = ", ".join(entry.refers)
+        table.add_row(entry.id, when, entry.kind, entry.node or refers, str(len(entry.values) or ""))
+    print_table(table)
+
+
+def show(url: str, folder: Path) -> None:
+    """What is in force."""
+    table = Table("value", "is", "standard error", "unit", "by", "valid until")
+    for name, item in CalibrationRecord(folder, url).current().values.items():
+        table.add_row(name, f"{item.value:.6g}", f"{item.uncertainty:.2g}", item.unit, item.node, _until(item))
+    print_table(table)
+
+
+def diff(url: str, folder: Path, before: str, after: str) -> None:
+    """What changed between two entries; `after` left out: until now."""
+    record = CalibrationRecord(folder, url)
+    old = record.current(record.find(before).id).values
+    new = record.current(record.find(after).id if after else "").values
+    table = Table("value", "was", "is", "changed by, in standard errors")
+    for name in sorted({*old, *new}):
+        was, now = old.get(name), new.get(name)
+        if was is None or now is None:
+            table.add_row(
+                name, "-" if was is None else f"{was.value:.6g}", "-" if now is None else f"{now.value:.6g}", ""
+            )
+        elif was.value != now.value:
+            spread = (was.uncertainty**2 + now.uncertainty**2) ** 0.5 or 1.0
+            table.add_row(name, f"{was.value:.6g}", f"{now.value:.6g}", f"{(now.value - was.value) / spread:.1f}")
+    print_table(table)
+
+
+def roll_back(url: str, folder: Path, identity: str) -> None:
+    """To what was in force after an entry."""
+    record = CalibrationRecord(folder, url)
+    record.roll_back(identity)
+    print(f"in force is what was after {record.find(identity).id}: {len(record.current().values)} values")
+
+
+def _until(value: CalibratedValue) -> str:
+    from datetime import UTC, datetime
+
+    if value.valid_until is None:
+        return "ever"
+    return datetime.fromtimestamp(value.valid_until, UTC).astimezone().isoformat(" ", "minutes")
+
+
+Url = Annotated[str, typer.Argument(metavar="URL", help="The rig, as it was calibrated.", show_default=False)]
+Folder = Annotated[Path, typer.Option("--calibrations", metavar="DIR", help="Folder of the records.")]
+_FOLDER = Path("calibrations")
+
+
+@app.command("log")
+def _log(url: Url, calibrations: Folder = _FOLDER) -> None:
+    """Every proposal, acceptance and way back, oldest first."""
+    log(url, calibrations)
+
+
+@app.command("show")
+def _show(url: Url, calibrations: Folder = _FOLDER) -> None:
+    """What is in force: every value with its standard error and how long it is valid."""
+    show(url, calibrations)
+
+
+@app.command("accept")
+def _accept(url: Url, calibrations: Folder = _FOLDER) -> None:
+    """Put what was proposed last into force."""
+    accept(url, calibrations)
+
+
+@app.command("diff")
+def _diff(
+    url: Url,
+    before: Annotated[str, typer.Argument(metavar="ID", help="An entry of the log, or the start of its id.")],
+    after: Annotated[str, typer.Argument(metavar="[ID]", help="A later one; left out: now.")] = "",
+    calibrations: Folder = _FOLDER,
+) -> None:
+    """What changed between two entries of the log."""
+    diff(url, calibrations, before, after)
+
+
+@app.command("rollback")
+def _rollback(
+    url: Url,
+    entry: Annotated[str, typer.Argument(metavar="ID", help="What was in force after this entry will be again.")],
+    calibrations: Folder = _FOLDER,
+) -> None:
+    """Go back to what was in force after an entry; nothing is lost, and you can go forward again."""
+    roll_back(url, calibrations, entry)

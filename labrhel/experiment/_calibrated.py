@@ -1,0 +1,67 @@
+"""An experiment on a calibrated rig: paths corrected, knobs set so that the rig is what is asked for, nudges tuned."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import is_dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labrhel.arrays import Array
+from labrhel.calibrated import CalibratedParameters, as_they_are
+from labrhel.calibration_record import CalibrationRecord
+from labrhel.calibration_set import CalibrationSet
+from labrhel.errors import ConfigurationError
+from labrhel.learning.rules import Rule
+from labrhel.maps import LinearParameterMap
+
+if TYPE_CHECKING:
+    from labrhel.experiment._load import Experiment
+
+
+def calibration_in_force(folder: Path, url: str, now: float | None = None) -> CalibrationSet:
+    """What is in force for the rig `url`; empty if it was never calibrated.
+
+    Raises ConfigurationError if a part of it has expired: a calibration that is out of date is not to be ignored.
+    """
+    calibration = CalibrationRecord(folder, url).current()
+    expired = calibration.expired(time.time() if now is None else now)
+    if expired:
+        oldest = min(calibration.values[name].valid_until or 0.0 for name in expired)
+        since = datetime.fromtimestamp(oldest, UTC).astimezone().isoformat(" ", "minutes")
+        raise ConfigurationError(
+            f"the calibration of {url} expired on {since} ({', '.join(expired[:3])}"
+            f"{' ...' if len(expired) > 3 else ''}): run `labrhel calibrate {url} --accept` again, or start with "
+            "--uncalibrated"
+        )
+    return calibration
+
+
+def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experiment:
+    """The experiment, using `calibration`; the same one for an empty set."""
+    if not calibration.values:
+        return experiment
+    assert isinstance(experiment.parameter_map, LinearParameterMap), "calibrated twice"
+    problem = experiment.problem
+    fixed = set(problem.task.model.parameters) - set(problem.wanted)
+    as_set = problem.theta
+
+    def theta(x: Array) -> dict[str, Array]:
+        return as_they_are(calibration, as_set(x), fixed)
+
+    return replace(
+        experiment,
+        problem=replace(problem, theta=theta, rule=_tuned(problem.rule, calibration)),
+        parameter_map=CalibratedParameters(experiment.parameter_map, calibration),
+        calibration=calibration,
+    )
+
+
+def _tuned(rule: Rule, calibration: CalibrationSet) -> Rule:
+    """With the response that was found best, where the configuration leaves it to the rule."""
+    found = calibration.values.get("nudge.response")
+    free = getattr(rule, "eps", 0.0) is None and getattr(rule, "response", 0.0) is None
+    if found is None or not free or not is_dataclass(rule) or isinstance(rule, type):
+        return rule
+    return replace(rule, response=found.value)  # type: ignore[arg-type]
