@@ -21,9 +21,6 @@ from labrhel.executor import Handler, execute
 from labrhel.experiment import Experiment, calibrated, handler_for
 from labrhel.operations import Configure, Operation, Protocol, RunShots
 
-USED = ("gain", "offset", "delay", "factor", "added", "response")
-"""Quantities that compile and rules read; the others are for the person."""
-
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -112,7 +109,7 @@ class Campaign:
                 experiment = calibrated(experiment, self._so_far())
                 problem = experiment.problem
                 theta = problem.theta(problem.parameters.flat())
-                bench = replace(bench, theta=theta, rule=problem.rule)
+                bench = replace(bench, theta=theta, rule=problem.rule, task=problem.task)
                 if len(bench.channels) < len(self.bench.rig.position_matrix.values):
                     failed.add(routine.name)
                     yield Done(routine, Finding(failed="it needs all channels, and some dropped out"), None, 0, 0.0)

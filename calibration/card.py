@@ -1,1 +1,212 @@
-"""placeholder"""
+"""The card of a rig: what it is, what it is good for, and what limits it most, as one HTML page and as text.
+
+It reads what is in force in the record, and the curves of the campaign that has just run, if one has.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from calibration.finding import Curve
+from labrhel import plugins
+from labrhel.calibration_record import CalibrationRecord
+from labrhel.calibration_set import CalibratedValue
+from labrhel.experiment import Experiment, calibrated
+from labrhel.learning.needs import folds_lost, objections
+from labrhel.learning.rules import Rule
+from labrhel.units import with_prefix
+
+NOT_RECIPROCAL, RETRACES, DRIFTS = 0.03, 0.01, 1e-4
+"""Beyond these a rule is called doubtful, a lock or an order of the nudges is recommended."""
+
+_SENDS_ERROR_THROUGH = ("rhel", "heb", "recorded_correlation", "adjoint_only", "equilibrium", "echoes_and_twin", "twin")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One learning rule on this rig: whether it is valid, and why or why not."""
+
+    rule: str
+    valid: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The card: `facts` and `advice` in words, `verdicts` by rule, `values` by name, `curves`."""
+
+    url: str
+    firmware: str
+    facts: tuple[tuple[str, str], ...]
+    verdicts: tuple[Verdict, ...]
+    advice: tuple[str, ...]
+    limits: str
+    values: Mapping[str, CalibratedValue]
+    curves: tuple[Curve, ...] = ()
+
+    def text(self) -> str:
+        """For a terminal."""
+        lines = [self.url, *([self.firmware] if self.firmware else []), ""]
+        width = max((len(name) for name, _ in self.facts), default=0)
+        lines += [f"{name:{width}}  {words}" for name, words in self.facts]
+        lines += ["", "learning rules"]
+        longest = max((len(item.rule) for item in self.verdicts), default=0)
+        lines += [f"  {item.rule:{longest}}  {item.valid:9}{item.why}" for item in self.verdicts]
+        lines += ["", *self.advice, f"what limits it most: {self.limits}"]
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """One page, with nothing to load."""
+        facts = "".join(f"<tr><th>{escape(name)}</th><td>{escape(words)}</td></tr>" for name, words in self.facts)
+        verdicts = "".join(
+            f'<tr class="{item.valid}"><th>{escape(item.rule)}</th><td>{escape(item.valid)}</td>'
+            f"<td>{escape(item.why)}</td></tr>"
+            for item in self.verdicts
+        )
+        advice = "".join(f"<li>{escape(words)}</li>" for words in self.advice)
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{item.value:.6g}</td><td>{item.uncertainty:.2g}</td>"
+            f"<td>{escape(item.unit)}</td><td>{escape(item.node)}</td></tr>"
+            for name, item in self.values.items()
+        )
+        pictures = "".join(f'<img alt="{escape(curve.title)}" src="{_picture(curve)}">' for curve in self.curves)
+        return _PAGE.format(
+            url=escape(self.url), firmware=escape(self.firmware), facts=facts, verdicts=verdicts, advice=advice,
+            limits=escape(self.limits), rows=rows, pictures=pictures,
+        )  # fmt: skip
+
+
+def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Curve] = ()) -> Card:
+    """What is in force for the rig of an experiment, and what follows from it."""
+    known = record.current()
+    values = known.values
+    rig = experiment.rig.capabilities
+    ready = calibrated(experiment, known) if values and not experiment.calibration.values else experiment
+    problem = ready.problem
+    theta = problem.theta(problem.parameters.flat())
+    facts = [(name, words) for name, words in _facts(values, folds_lost(problem.task, problem.train, theta)) if words]
+
+    def against(rule: Rule) -> tuple[str, ...]:
+        return objections(rule.needs, problem.task, problem.train, theta, problem.wanted)
+
+    asymmetry = _number(values, "reciprocity.asymmetry")
+    verdicts = []
+    for name, rule in plugins.usual_rules().items():
+        found = against(rule)
+        if found:
+            verdicts.append(Verdict(name, "no", "; ".join(found)))
+        elif asymmetry > NOT_RECIPROCAL and name in _SENDS_ERROR_THROUGH:
+            verdicts.append(Verdict(name, "doubtful", f"couplings are not reciprocal by {100 * asymmetry:.0f} %"))
+        else:
+            verdicts.append(Verdict(name, "yes", ""))
+    return Card(
+        record.url, rig.firmware, tuple(facts), tuple(verdicts), tuple(_advice(values)), _limit(values), values,
+        tuple(curves),
+    )  # fmt: skip
+
+
+def _facts(values: Mapping[str, CalibratedValue], folds: float) -> list[tuple[str, str]]:
+    def of(quantity: str) -> list[CalibratedValue]:
+        return [item for name, item in values.items() if name.endswith(f".{quantity}")]
+
+    def span(quantity: str, unit: str, scale: float = 1.0) -> str:
+        found = [scale * item.value for item in of(quantity)]
+        if not found:
+            return ""
+        return f"{with_prefix(min(found), unit)} to {with_prefix(max(found), unit)}"
+
+    gains = [item.value for name, item in values.items() if name.endswith(".gain") and not name.startswith("flip")]
+    flip, retrace = values.get("flip.gain"), values.get("retrace.error")
+    misfit, error = values.get("model.misfit"), values.get("gradient.error")
+    drift = values.get("drift.per_shot")
+    return [
+        ("modes", span("frequency", "Hz")),
+        ("energy lost", f"{folds:.2g} e-folds in a pass, {span('loss', '1/s')}" if of("loss") else ""),
+        ("noise", span("noise", next((item.unit for item in of("noise")), "1"))),
+        ("delays", span("delay", "s")),
+        ("gains", f"{min(gains):.4g} to {max(gains):.4g}" if gains else ""),
+        ("flip", f"gain {flip.value:.4g} +- {flip.uncertainty:.1g}" if flip else ""),
+        ("retrace", f"misses by {retrace.value:.2g} of the motion" if retrace else ""),
+        ("drift", f"{drift.value:.2g} of the motion a shot" if drift else ""),
+        ("model", f"leaves {misfit.value:.3g} times the noise unexplained" if misfit else ""),
+        ("gradient", f"one is good to {100 * error.value:.2g} %, predicted" if error else ""),
+    ]
+
+
+def _advice(values: Mapping[str, CalibratedValue]) -> list[str]:
+    words = []
+    eps, error = _number(values, "nudge.eps"), _number(values, "gradient.error")
+    if eps:
+        response = _number(values, "nudge.response")
+        words.append(f"eps {eps:.3g} (response ratio {response:.2g}); runs on this rig take it by themselves")
+    if error > 0.1:
+        words.append(f"repeats: {int(np.ceil((error / 0.1) ** 2))} for gradients good to 10 %, if it is noise")
+    if _number(values, "retrace.error") > RETRACES:
+        words.append("protocol: {lock: 6}: the echo does not come back well enough by itself")
+    if _number(values, "drift.per_shot") > DRIFTS:
+        words.append("protocol: {order: abba}: the rig drifts between the nudges")
+    return words
+
+
+def _limit(values: Mapping[str, CalibratedValue]) -> str:
+    shares = {
+        "couplings that are not reciprocal": _number(values, "reciprocity.asymmetry"),
+        "an echo that does not retrace": _number(values, "retrace.error"),
+        "drift between the nudges": 20 * _number(values, "drift.per_shot"),
+        "noise and the strength of the nudge": _number(values, "nudge.error"),
+    }
+    if not any(shares.values()):
+        return "not known: calibrate it"
+    name = max(shares, key=lambda item: shares[item])
+    return f"{name} (about {100 * shares[name]:.2g} % of a gradient)"
+
+
+def _number(values: Mapping[str, CalibratedValue], name: str) -> float:
+    """A value that is told from zero, else 0."""
+    item = values.get(name)
+    if item is None:
+        return 0.0
+    return item.value if item.value > 2 * item.uncertainty or name.startswith(("nudge", "gradient")) else 0.0
+
+
+def _picture(curve: Curve) -> str:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    for label, line in curve.lines.items():
+        axes.plot(curve.x, line, label=label, linewidth=1)
+    if curve.logarithmic:
+        axes.set_yscale("log")
+    axes.set(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label)
+    axes.legend(fontsize="x-small", ncols=2)
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=110)
+    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{url}</title><style>
+body {{ font: 16px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem; color: #1b1b1b }}
+table {{ border-collapse: collapse; width: 100%; margin: .6rem 0 1.4rem }} th {{ text-align: left; font-weight: 600 }}
+th, td {{ padding: .25rem .6rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top }}
+tr.yes td:nth-child(2) {{ color: #176b2c }} tr.no td:nth-child(2) {{ color: #a11 }}
+tr.doubtful td:nth-child(2) {{ color: #96600a }} h1 {{ font-size: 1.3rem; overflow-wrap: anywhere }}
+h2 {{ font-size: 1.05rem }}
+img {{ max-width: 100%; height: auto }} .wide {{ overflow-x: auto }} .limit {{ font-size: 1.1rem }}
+</style></head><body>
+<h1>{url}</h1><p>{firmware}</p><p class="limit">What limits it most: <strong>{limits}</strong></p>
+<ul>{advice}</ul><h2>What it is</h2><table>{facts}</table>
+<h2>Learning rules</h2><div class="wide"><table>{verdicts}</table></div>
+<h2>Measured</h2>{pictures}
+<div class="wide"><table><tr><th>value</th><th>is</th><th>standard error</th><th>unit</th><th>by</th></tr>{rows}
+</table></div>
+</body></html>
+"""

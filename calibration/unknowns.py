@@ -8,7 +8,7 @@
 as `labrhel.calibration_set` names them.  Through the wires alone some of these cannot be told apart: a channel's gain
 from a mass, and, on a rig that does not flip at a time of its own, the delays of ports from those of channels.  A
 *reference* names what is trusted: with `masses` the first channel's gain is 1, and all masses are as declared; with
-`gains` every channel's gain is 1, and the masses are asked for.
+`gains` every channel's gain is 1 and the first mass is as declared, and the others are asked for.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def parameter_unknowns(
                 spread = max(scale, SPRING * abs(float(value[i, j])))
                 found.append(Unknown(f"{name}[{i},{j}].added", 0.0, spread, spec.unit))
         elif spec.kind == "kinetic" and reference is Reference.GAINS:
-            found += [Unknown(f"{name}[{_place(index)}].factor", 1.0, SPRING) for index in np.ndindex(value.shape)]
+            # Masses, springs and forces all twice as large move alike: one mass has to be trusted.
+            free = list(np.ndindex(value.shape))[1:]
+            found += [Unknown(f"{name}[{_place(index)}].factor", 1.0, SPRING) for index in free]
     return found
 
 

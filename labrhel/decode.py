@@ -19,8 +19,6 @@ from labrhel.capabilities import Capabilities
 from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.interfaces import PortMap
 
-_FEWEST = 4  # samples of a spline
-
 
 def decode(capture: Capture, capabilities: Capabilities, port_map: PortMap, calibration: CalibrationSet) -> Capture:
     """The capture in model units; traces of channels that are ideal are passed on unchanged."""
@@ -52,8 +50,9 @@ def _decode_trace(name: str, trace: Trace, time_unit: float, port_map: PortMap, 
 def _in_time(values: Array, late: float) -> Array:
     """Samples (repeats, n) `late` samples later; straight on beyond the last one."""
     count = values.shape[1]
-    if late == 0.0 or count < _FEWEST:
+    if late == 0.0 or count == 1:
         return values
-    from scipy.interpolate import CubicSpline
+    from scipy.interpolate import make_interp_spline
 
-    return np.asarray(CubicSpline(np.arange(count), values, axis=1)(np.arange(count) + late))
+    spline = make_interp_spline(np.arange(count), values, k=3 if count > 3 else 1, axis=1)
+    return np.asarray(spline(np.arange(count) + late))

@@ -62,13 +62,17 @@ def make_rule(name: str, options: Mapping[str, Any]) -> Rule:
 
 def rules_that_apply(applies: Callable[[Rule], bool]) -> list[str]:
     """Names of the registered rules, with their usual options, of which `applies` is true."""
-    found = []
+    return [name for name, rule in usual_rules().items() if applies(rule)]
+
+
+def usual_rules() -> dict[str, Rule]:
+    """The registered rules with their usual options, by name; without those that cannot be imported."""
+    found = {}
     for name in sorted(_points("rules")):
         try:
-            if applies(make_rule(name, {})):
-                found.append(name)
+            found[name] = make_rule(name, {})
         except ConfigurationError:
-            continue  # a rule that cannot be imported, or has no usual options, is no advice
+            continue
     return found
 
 

@@ -1,9 +1,9 @@
 """What brings a rig back along its forward path: the preparation, and the drive of the echo, without input and nudge.
 
-On a lossy rig the echo is given, open loop, f_comp = -2 G v(recorded), or it would lose what it should regain.  A rig
-that cannot reverse its state is brought from rest into the reversed end state first (`protocols.preparation`).  Both
-together are one drive along one path, from the start that the rig knows to the end of the echo; `protocols.lock`
-improves it as a whole.
+On a lossy rig the echo is given, open loop, f_comp = -2 G v(recorded), or it would lose what it should regain.  Momenta
+that a flip is known to get wrong are put right by the first two kicks.  A rig that cannot reverse its state is brought
+from rest into the reversed end state first (`protocols.preparation`).  All of it is one drive along one path, from the
+start that the rig knows to the end of the echo; `protocols.lock` improves it as a whole.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EchoDrive:
     def of(cls, task: Task, theta: Arrays, forward: ForwardPass, friction: Array, *, from_rest: bool) -> EchoDrive:
         """What the nominal model says, for the friction matrix `friction` that is to be compensated."""
         path, force = forward.q[:, ::-1], -2 * friction @ forward.v[:, ::-1]
-        if not from_rest:
+        if not from_rest and task.flip is None:
             return cls(path, force, 0)
         model, step, started = task.model, forward.program.dt, forward.program.prepare
         momentum = started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
@@ -42,6 +42,9 @@ class EchoDrive:
             q, p = fitted_end_state(model, theta, forward.q, forward.u, step)
         else:
             q, p = end_state(model, theta, forward.q, forward.u, step, momentum)
+        if not from_rest:
+            assert task.flip is not None
+            return cls(path, _with_flip(force, (task.flip.gain - 1) * p - task.flip.offset, step), 0)
         peak = float(np.abs(model.input_force(forward.u, theta)).max())
         first = affordable_preparation(model, theta, q, -p, step, forward.steps, peak)
         return cls(
@@ -69,3 +72,16 @@ class EchoDrive:
     def echo_force(self) -> Array:
         """Of the echo (n, steps)."""
         return self.force[:, self.prepared :]
+
+
+def _with_flip(force: Array, lacking: Array, step: float) -> Array:
+    """`force` (n, steps) with what gives the momenta `lacking` (n,) after a flip.
+
+    The rig drifts by half a step before its first kick, and by a whole one to the second: 3/2 of the impulse, and -1/2
+    of it then, leave both the momenta and the positions right.
+    """
+    found = force.copy()
+    found[:, 0] += 1.5 * lacking / step
+    if found.shape[1] > 1:
+        found[:, 1] -= 0.5 * lacking / step
+    return found

@@ -1,7 +1,7 @@
 """Delays, gains and offsets of all paths, springs, friction and the flip, in one fit (`calibration.identify`).
 
-One broadband push at every port; on rigs that flip, one more of all ports at once, whose end is reversed and left to
-itself.
+One broadband push at every port; on rigs that flip, two more of all ports at once, opposite ones, whose ends are
+reversed and left to themselves.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Paths:
     name, title, needs, lifetime = "paths", "delays, gains, offsets, springs, friction, flip", ("noise", "signs"), 12.0
 
     def shots(self, bench: Bench) -> int:
-        """One a port, and one that is flipped."""
-        return len(bench.ports) + bench.can_flip
+        """One a port, and two that are flipped."""
+        return len(bench.ports) + 2 * bench.can_flip
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
         """Everything by which the rig differs from its model."""
@@ -47,7 +47,9 @@ class Paths:
         if bench.can_flip:
             share = _LOUD / len(bench.ports) ** 0.5
             every = {port: bench.amplitude(port, share) * bench.multisine(1 + i) for i, port in enumerate(bench.ports)}
-            records += yield from bench.fire([every], flip=True)
+            # From one end state alone gain and offset of a flip cannot be told apart; from opposite ones they can.
+            other = {port: -wave for port, wave in every.items()}
+            records += yield from bench.fire([every, other], flip=True)
         return records
 
     def unknowns(self, bench: Bench) -> list[Unknown]:
@@ -153,5 +155,5 @@ def reference_words(bench: Bench) -> str:
     """What is trusted, in words."""
     first = bench.channels[0] if bench.channels else "the first channel"
     gains = f"the declared masses and the gain of {first}"
-    trusted = gains if bench.reference is Reference.MASSES else "the gains of all channels"
+    trusted = gains if bench.reference is Reference.MASSES else "the gains of all channels, and the first mass"
     return trusted if bench.can_flip else f"{trusted}, and the delay of {first}"

@@ -41,6 +41,7 @@ class Retrace:
         yield Configure(task.rig_parameters(bench.theta))
         plan = rule.plan(task, bench.theta, ())
         misses, times, floor = [], [], 0.0
+        clipped: dict[str, int] = {}
         for share in LENGTHS:
             sequence = _shortened(bench.sequences[0], share)
             try:
@@ -50,6 +51,8 @@ class Retrace:
                 echoes: list[Capture] = yield RunShots(plan.still_programs(batch.passes, drives))
             except LabrhelError as error:
                 return Finding(failed=str(error))
+            for name, trace in captures[0].last.traces.items():
+                clipped[name] = max(clipped.get(name, 0), trace.over_range)
             item = batch.passes[0]
             miss = plan.positions(echoes[0])[:, -item.steps :] - item.q[:, ::-1]
             power = float(np.sum(miss**2)) - 2 * item.steps * float(np.sum(geometry.noise**2))
@@ -57,11 +60,17 @@ class Retrace:
             floor = float(np.sqrt(2 * np.sum(geometry.noise**2) / batch.size))
             times.append(item.steps * task.step * task.capabilities.time_unit)
         values = {"retrace.error": Measured(misses[-1], max(floor, 1e-12))}
-        words = ()
+        words = [
+            f"channel {name} clips in {count} samples of the first training sequence: widen its range, or drive less"
+            for name, count in clipped.items()
+            if count
+        ]
         if misses[-1] > GOOD:
             good = [time for time, miss in zip(times, misses, strict=True) if miss <= GOOD]
             budget = f"up to {1e3 * good[-1]:.3g} ms" if good else "at no length tried"
-            words = (f"the whole echo misses by {misses[-1]:.2g}, below {GOOD:g} {budget}: take protocol: {{lock: 6}}",)
+            words.append(
+                f"the whole echo misses by {misses[-1]:.2g}, below {GOOD:g} {budget}: take protocol: {{lock: 6}}"
+            )
         curve = Curve(
             "retrace error",
             "echo time [s]",
@@ -70,7 +79,7 @@ class Retrace:
             {"miss": np.array(misses)},
             logarithmic=True,
         )
-        return Finding(values, words=words, curves=(curve,))
+        return Finding(values, words=tuple(words), curves=(curve,))
 
 
 def _shortened(sequence: TrialSequence, share: float) -> TrialSequence:

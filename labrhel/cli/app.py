@@ -159,14 +159,32 @@ def calibrate(
 ) -> None:
     """Measure a rig: connections, noise, delays, gains, springs, friction, flip, reciprocity, eps, drift, gradient.
 
-    Prints a plan, then what each routine found. Channels that fail drop out by name, and the rest goes on. Exit status 1
-    if something dropped out or failed, or if the check fails.
+    Prints a plan, then what each routine found. Channels that fail drop out by name, and the rest goes on. Exit status
+    1 if something dropped out or failed, or if the check fails.
     """
     from labrhel.cli import calibrating
 
     asked = (url, nodes or [], config, calibrations, reference)
     if not calibrating.calibrate(*asked, accept=accept, check=check):
         raise typer.Exit(1)
+
+
+@app.command()
+def card(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The rig, as it was calibrated.", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Model, wiring and data; sim:NAME has its own.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page.")] = None,
+    calibrations: Calibrations = DEFAULT_CALIBRATIONS,
+) -> None:
+    """What is this rig good for? Measured quantities, valid rules, recommended eps and repeats, what limits it most.
+
+    Prints it, and writes a page with everything that is in force.
+    """
+    from labrhel.cli import calibrating
+
+    calibrating.card(url, config, calibrations, to)
 
 
 @app.command()

@@ -22,7 +22,6 @@ from labrhel.units import with_prefix
 
 app = typer.Typer(help="What was calibrated when: the record of a rig, differences, and the way back.")
 
-_READ = ("gain", "offset", "delay", "factor", "added")
 _SHOWN = 12  # values of a routine that are printed in full
 
 
@@ -82,6 +81,9 @@ def _measured(campaign: Any, nodes: list[str], *, accept: bool) -> bool:
         print(
             f"accepted: {', '.join(entry.node for entry in entries)}; runs on {campaign.record.url} use it from now on"
         )
+        curves = [curve for item in done for curve in item.finding.curves]
+        page = plugins.make_card(campaign.experiment, campaign.record, curves).html()
+        _write(page, campaign.record.file.with_suffix(".html"))
     elif entries:
         print("nothing is in force yet: look at it, then `labrhel calibration accept`, or calibrate with --accept")
     return all(not item.finding.failed and not item.finding.bad for item in done)
@@ -104,6 +106,21 @@ def _told(item: Any) -> str:
     lines += [f"    DROPPED OUT: {subject} {why}" for subject, why in finding.bad.items()]
     lines += [f"    note: {words}" for words in finding.words]
     return "\n".join(lines)
+
+
+def card(url: str, config: Path | None, folder: Path, to: Path | None) -> None:
+    """Print the card of a rig, and write its page."""
+    experiment, record = experiment_on(url, config), CalibrationRecord(folder, url)
+    with closing(experiment.rig):
+        made = plugins.make_card(experiment, record)
+    print(made.text())
+    _write(made.html(), record.file.with_suffix(".html") if to is None else to)
+
+
+def _write(page: str, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page, encoding="utf-8")
+    print(f"card    {file}")
 
 
 def accept(url: str, folder: Path) -> None:

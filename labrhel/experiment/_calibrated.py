@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from labrhel.arrays import Array
 from labrhel.calibrated import CalibratedParameters, as_they_are
 from labrhel.calibration_record import CalibrationRecord
 from labrhel.calibration_set import CalibrationSet
 from labrhel.errors import ConfigurationError
 from labrhel.learning.rules import Rule
+from labrhel.learning.task import Flip
 from labrhel.maps import LinearParameterMap
 
 if TYPE_CHECKING:
@@ -52,10 +55,23 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
 
     return replace(
         experiment,
-        problem=replace(problem, theta=theta, rule=_tuned(problem.rule, calibration)),
+        problem=replace(
+            problem,
+            theta=theta,
+            rule=_tuned(problem.rule, calibration),
+            task=replace(problem.task, flip=_flip(calibration, problem.task.model.size)),
+        ),
         parameter_map=CalibratedParameters(experiment.parameter_map, calibration),
         calibration=calibration,
     )
+
+
+def _flip(calibration: CalibrationSet, size: int) -> Flip | None:
+    gain = calibration.values.get("flip.gain")
+    if gain is None:
+        return None
+    known = [calibration.values.get(f"flip[{index}].offset") for index in range(size)]
+    return Flip(gain.value, np.array([0.0 if item is None else item.value for item in known]))
 
 
 def _tuned(rule: Rule, calibration: CalibrationSet) -> Rule:

@@ -49,11 +49,19 @@ class TrialSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Flip:
+    """How a rig reverses its momenta, as calibrated: p -> -gain p + offset (n,)."""
+
+    gain: float
+    offset: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """Step d and `every` (kicks per sample), the channels that are read out, and the normalisation of the loss.
 
     Kick k*every is sample k, so a sequence of n samples takes (n - 1)*every + 1 kicks.  `variance` is that of the
-    training targets: the loss is 1 for a read-out stuck at their mean.
+    training targets: the loss is 1 for a read-out stuck at their mean.  `flip`: that of the rig, where it is known.
     """
 
     model: Model
@@ -62,6 +70,7 @@ class Task:
     every: int
     channels: tuple[str, ...]
     variance: float
+    flip: Flip | None = None
 
     def __post_init__(self) -> None:
         for name in self.channels:

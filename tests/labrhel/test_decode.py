@@ -39,8 +39,20 @@ def test_wire_then_calibration_turn_a_reading_into_model_units() -> None:
     calibration = CalibrationSet({"q1.gain": value(1.1), "q1.offset": value(0.01, "V"), "v2.delay": value(0.02, "s")})
     decoded = decode(capture, RIG.capabilities, wires, calibration).last.traces
     np.testing.assert_allclose(decoded["q1"].values[0], 1.1 * -2.0 * (np.array([1.0, 2.0, 3.0]) - 0.5) + 0.01)
-    np.testing.assert_array_equal(decoded["v2"].values, capture.last.traces["v2"].values)
-    assert decoded["v2"].t0 == -0.02
+    np.testing.assert_allclose(
+        decoded["v2"].values[0], [0.0, 0.2, 1.2], atol=1e-12
+    )  # straight on, a fifth of a step later
+    assert decoded["v2"].t0 == 0.0
+
+
+def test_a_late_channel_is_read_between_its_samples() -> None:
+    times, late = 0.1 * np.arange(60), 0.03
+    shown = np.sin(1.3 * (times - late))
+    capture = captured({"q1": shown.tolist()})
+    calibration = CalibrationSet({"q1.delay": value(late, "s")})
+    decoded = decode(capture, RIG.capabilities, WiredPortMap(), calibration).last.traces["q1"]
+    np.testing.assert_allclose(decoded.values[0, 2:-2], np.sin(1.3 * times)[2:-2], atol=2e-5)
+    np.testing.assert_allclose(decoded.values[0], np.sin(1.3 * times), atol=5e-4)
 
 
 def test_a_wire_that_inverts_and_halves_is_undone_by_the_executor() -> None:
