@@ -40,6 +40,7 @@ QUANTITIES = {
     "flip": (0.005, "gain of the flip"),
 }
 NOISE, SPACING = 0.005, 0.2
+FIRST = 2000  # seed; those below were used while the routines were written
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +159,12 @@ def judged(seed: int) -> tuple[list[Judged], float, float, float, float]:
             off = abs(item.value - true[key])
             rows.append(Judged(kind, off / unit, off / item.error))
         before = gradient_of(experiment)
-        after = gradient_of(calibrated(experiment, known))
+        after = gradient_of(calibrated(experiment, known), trusts_gains=reference == "gains")
         predicted = values["gradient.error"].value if "gradient.error" in values else np.nan
         return rows, before[0], after[0], predicted, after[1]
 
 
-def gradient_of(experiment: Experiment) -> tuple[float, float]:
+def gradient_of(experiment: Experiment, *, trusts_gains: bool = False) -> tuple[float, float]:
     """Cosine and relative error of one gradient against the exact one of the rig as it is."""
     problem, rig = experiment.problem, experiment.rig
     assert isinstance(rig, SimulatedRig)
@@ -186,13 +187,17 @@ def gradient_of(experiment: Experiment) -> tuple[float, float]:
     real["input"] = real["input"] * gains
     full = {**theta, **real, "readout": theta["readout"] / shown}
     exact = exact_gradient(problem.task, problem.train[:1], full)[1]
-    return compare(np.ravel(gradient.values["coupling"]), np.ravel(exact["coupling"]))
+    # Where one mass is trusted that is off, couplings are counted in its unit.
+    heavier = (
+        rig.true_parameters()["mass"][0] / theta["mass"][0] if experiment.calibration.values and trusts_gains else 1
+    )
+    return compare(np.ravel(gradient.values["coupling"]), heavier * np.ravel(exact["coupling"]))
 
 
 def targets(count: int = 50) -> Iterator[Figure]:
     """All of it."""
     with ProcessPoolExecutor(2) as pool:
-        found = list(pool.map(partial(judged), range(1000, 1000 + count)))
+        found = list(pool.map(partial(judged), range(FIRST, FIRST + count)))
     rows = [row for item in found for row in item[0]]
     inside = float(np.mean([row.sigmas <= 3 for row in rows]))
     yield Figure(f"{count} rigs: values within 3 standard errors, >= 97 %", f"{100 * inside:.1f} %", inside >= 0.97)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from calibration.bench import Bench
 from calibration.bench_model import Record
 from calibration.finding import Finding
-from calibration.graph import CALIBRATED, Routine, chosen
+from calibration.graph import CALIBRATED, ROUTINES, Routine, chosen
 from calibration.routines.paths import TELLS_ALL, reference_words
 from calibration.unknowns import Reference
 from labrhel.calibration_record import CalibrationRecord, Entry
@@ -86,13 +86,17 @@ class Campaign:
             for value in self.in_force.values.values()
             if value.valid_until is None or value.valid_until > now
         }
+        return self._planned(chosen(names, fresh))
+
+    def plan_of(self, names: Collection[str]) -> list[Planned]:
+        """Just these routines, however fresh they and what they stand on are."""
+        return self._planned([routine for routine in ROUTINES if routine.name in names])
+
+    def _planned(self, routines: Sequence[Routine]) -> list[Planned]:
         unit, rest = self.bench.rig.time_unit, self.bench.rig.ring_down_time
         each = 1.5 * self.bench.steps * self.bench.step * unit + rest
-        plans = []
-        for routine in chosen(names, fresh):
-            shots = routine.shots(self.bench)
-            plans.append(Planned(routine, shots, shots * each))
-        return plans
+        counts = [(routine, routine.shots(self.bench)) for routine in routines]
+        return [Planned(routine, shots, shots * each) for routine, shots in counts]
 
     def run(self, plans: Sequence[Planned]) -> Iterator[Done]:
         """Each routine in turn; one that fails, or has nothing to stand on, says so, and the others go on."""

@@ -182,7 +182,7 @@ def _picture(curve: Curve) -> str:
     axes = figure.subplots()
     for label, line in curve.lines.items():
         axes.plot(curve.x, line, label=label, linewidth=1)
-    if curve.logarithmic:
+    if curve.logarithmic and any(np.any(line > 0) for line in curve.lines.values()):
         axes.set_yscale("log")
     axes.set(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label)
     axes.legend(fontsize="x-small", ncols=2)

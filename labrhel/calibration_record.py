@@ -38,11 +38,26 @@ class Entry:
 
 
 class CalibrationRecord:
-    """The record of the rig `url` in `folder`; nothing is written before `propose` or `accept`."""
+    """The record of the rig `url` in `folder`; nothing is written before `propose` or `accept`.
 
-    def __init__(self, folder: Path, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.url, self.file, self._now = url, folder / f"{_slug(url)}.jsonl", now
-        self.entries: list[Entry] = list(_read(self.file))
+    Without a folder nothing is written at all: what is proposed is known as long as the object lives.
+    """
+
+    def __init__(self, folder: Path | None, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.url, self._now = url, now
+        self.file = None if folder is None else folder / f"{_slug(url)}.jsonl"
+        self.entries: list[Entry] = [] if self.file is None else _read(self.file)
+
+    @classmethod
+    def holding(cls, url: str, calibration: CalibrationSet) -> CalibrationRecord:
+        """A record without a file in which `calibration` is in force."""
+        record = cls(None, url)
+        nodes = dict.fromkeys(value.node for value in calibration.values.values())
+        record.accept([
+            record.propose(node, {name: item for name, item in calibration.values.items() if item.node == node})
+            for node in nodes
+        ])  # fmt: skip
+        return record
 
     def propose(
         self, node: str, values: Mapping[str, CalibratedValue], words: Sequence[str] = (), firmware: str = ""
@@ -102,16 +117,22 @@ class CalibrationRecord:
         line |= {"values": {name: _plain(value) for name, value in values.items()}} if values else {}
         line |= {"refers": list(refers)} if refers else {}
         line |= {"words": list(words)} if words else {}
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RecordError(f"cannot write {self.file}: {error.strerror}; nothing was accepted") from None
+        if self.file is not None:
+            _write(self.file, line)
         self.entries.append(entry)
         return entry
+
+
+def _write(file: Path, line: Mapping[str, Any]) -> None:
+    """On the disk when it returns."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(json.dumps(line) + "\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError as error:
+        raise RecordError(f"cannot write {file}: {error.strerror}; nothing was accepted") from None
 
 
 def _read(file: Path) -> list[Entry]:
@@ -149,5 +170,5 @@ def _slug(url: str) -> str:
         rest = str(Path(rest.partition("?")[0]).absolute())
     from labrhel.frozen import digest_of
 
-    name = re.sub(r"[^A-Za-z0-9]+", "-", f"{scheme}-{Path(rest).name}").strip("-")[:60]
+    name = re.sub(r"[^A-Za-z0-9]+", "-", f"{scheme}-{Path(rest.partition('?')[0]).name}").strip("-")[:60]
     return f"{name}-{digest_of(f'{scheme}:{rest}')[:8]}"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,8 @@ from labrhel.executor import (
 from labrhel.executor.dry import Cost
 from labrhel.experiment import Experiment, handler_for, load_experiment
 from labrhel.frozen import digest_of
+from labrhel.gradient import Gradient
+from labrhel.health import Health
 from labrhel.learning.train import batch_at, checkpoint_state, free_run, rms_error, take_up, train
 from labrhel.lifecycle import Event, Lifecycle
 from labrhel.operations import Checkpoint, Operation, Publish
@@ -177,7 +180,7 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: s
         seed=manifest["seed"],
         steps=planned_steps(folder, steps),
         home=Path(manifest["home"]),
-        calibration=set_of(manifest.get("calibration", {})),
+        calibration=set_of(_calibration_of(reader)),
     )
     try:
         if manifest.get("recording") not in (None, experiment.recording):
@@ -189,6 +192,13 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: s
         experiment.rig.close()
         raise
     return _published(experiment, manifest["name"], writer, watch, settings)
+
+
+def _calibration_of(reader: RunReader) -> Mapping[str, Any]:
+    """That of the last checkpoint, or the one that the run began with."""
+    checkpoint = reader.last_checkpoint()
+    found = None if checkpoint is None else checkpoint.state.get("calibration")
+    return reader.manifest.get("calibration", {}) if found is None else found
 
 
 def _published(
@@ -223,12 +233,29 @@ def _drive(
                 RigBackend(rig), rig.make_safe, capabilities.time_unit, capabilities.ring_down_time, patience
             ) as backend,
         ):
-            handler = _Watched(handler_for(experiment, writer, backend), watch)
-            execute(_protocol(experiment, writer), Observing(handler, observers, control.hold))
+            _train(experiment, writer, backend, watch, control, observers)
     finally:
         rig.close()
     consolidate(writer.folder)
     return outcome_of(writer.folder, experiment.target_unit)
+
+
+def _train(
+    experiment: Experiment,
+    writer: RunWriter,
+    backend: Handler,
+    watch: Watch,
+    control: Control,
+    observers: Sequence[Observer],
+) -> None:
+    """In stretches, between which the rig is calibrated again if its health asks for it."""
+    health = Health(experiment.document.config.health)
+    while True:
+        handler = Observing(_Watched(handler_for(experiment, writer, backend), watch), observers, control.hold)
+        if execute(_protocol(experiment, writer, health.doubts), handler):
+            return
+        experiment, words = health.attended(experiment)
+        handler.do(Publish(writer.step - 1, {"recalibrations": float(health.recalibrations)}, (words,)))
 
 
 @contextmanager
@@ -254,7 +281,10 @@ def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
         life.on(end)
 
 
-def _protocol(experiment: Experiment, writer: RunWriter) -> operations.Protocol[None]:
+def _protocol(
+    experiment: Experiment, writer: RunWriter, doubts: Callable[[Gradient], bool]
+) -> operations.Protocol[bool]:
+    """Train from the last checkpoint on; False if it ended because of doubts, and is to go on."""
     problem, optimizer = experiment.problem, experiment.make_optimizer()
     names = problem.parameters.names
     begin, nudge = 0, None
@@ -263,12 +293,18 @@ def _protocol(experiment: Experiment, writer: RunWriter) -> operations.Protocol[
         begin, nudge = checkpoint.step, take_up(optimizer, checkpoint.state, names)
     else:
         yield Publish(0, (yield from _tests(experiment, problem.parameters.flat()))[0])
-    taken, nudge = yield from train(problem, optimizer, experiment.steps, start=begin, nudge=nudge)
+    also = {"calibration": {name: asdict(value) for name, value in experiment.calibration.values.items()}}
+    taken, nudge = yield from train(
+        problem, optimizer, experiment.steps, start=begin, nudge=nudge, ends=doubts, also=also
+    )
+    if taken < experiment.steps and not optimizer.done:
+        return False
     best = optimizer.best()
     errors, results = yield from _tests(experiment, best)
     yield Publish(taken, errors)
     state = checkpoint_state(problem.parameters, optimizer, nudge, best)
-    yield Checkpoint(taken, state | {"planned_steps": experiment.steps, "results": results})
+    yield Checkpoint(taken, state | also | {"planned_steps": experiment.steps, "results": results})
+    return True
 
 
 def _tests(

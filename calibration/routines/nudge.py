@@ -10,6 +10,9 @@ from labrhel.operations import Configure, Protocol
 from protocols.rhel import RHEL
 from protocols.tuning import MOST_SHOTS, tuned
 
+STRONGEST = 0.1
+"""Response ratio that an anharmonic rig is given at most: beyond it two nudges no longer tell the bias of the first."""
+
 
 class Nudge:
     """The eps at which a gradient is best, the response it causes, and the error to be expected of one gradient."""
@@ -30,9 +33,13 @@ class Nudge:
             found = yield from tuned(rule, bench.task, bench.sequences[:1], bench.theta, bench.wanted)
         except LabrhelError as error:
             return Finding(failed=str(error))
+        share = 1.0
+        if not bench.task.model.is_linear(bench.theta) and found.response > STRONGEST:
+            share = STRONGEST / found.response
+        eps, response = share * found.eps, share * found.response
         values = {
-            "nudge.eps": Measured(found.eps, 0.5 * found.eps),  # the error is flat there: half is as good
-            "nudge.response": Measured(found.response, 0.5 * found.response),
+            "nudge.eps": Measured(eps, 0.5 * eps),  # the error is flat there: half is as good
+            "nudge.response": Measured(response, 0.5 * response),
             "nudge.error": Measured(found.error, found.error),
         }
         return Finding(values, words=(f"one gradient at that eps is good to {100 * found.error:.2g} %",))

@@ -114,6 +114,7 @@ def card(url: str, config: Path | None, folder: Path, to: Path | None) -> None:
     with closing(experiment.rig):
         made = plugins.make_card(experiment, record)
     print(made.text())
+    assert record.file is not None
     _write(made.html(), record.file.with_suffix(".html") if to is None else to)
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from labrhel.config.data import DataSection
 from labrhel.config.fields import Section
+from labrhel.config.health import HealthSection
 from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.interlocks import InterlocksSection
 from labrhel.config.model import ModelSection
@@ -35,6 +36,7 @@ class Config(Section):
     map: MapSection = Field(default=MapSection(), description="Wiring of ports and knobs; ideal where left out.")
     protocol: ProtocolSection = Field(default=ProtocolSection(), description="How a gradient is measured.")
     interlocks: InterlocksSection = Field(default=InterlocksSection(), description="What a run is stopped for.")
+    health: HealthSection | None = Field(default=None, description="When a run doubts its calibration.")
     optimizer: OptimizerSection = Field(default=OptimizerSection(), description="How the parameters are moved.")
     data: DataSection | None = Field(default=None, description="Inputs and targets; needed to train.")
     telemetry: TelemetrySection | None = Field(default=None, description="Where the run is published, over MQTT.")

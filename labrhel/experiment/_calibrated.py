@@ -47,7 +47,10 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
         return experiment
     assert isinstance(experiment.parameter_map, LinearParameterMap), "calibrated twice"
     problem = experiment.problem
-    fixed = set(problem.task.model.parameters) - set(problem.wanted)
+    specs, knobs = problem.task.model.parameters, {knob.name for knob in problem.task.capabilities.knobs}
+    # Springs with a knob are brought to what the configuration says; the rest is what it is.
+    turned = {name for name in knobs if name in specs and specs[name].kind in ("potential", "input")}
+    fixed = set(specs) - set(problem.wanted) - turned
     as_set = problem.theta
 
     def theta(x: Array) -> dict[str, Array]:
@@ -63,6 +66,7 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
         ),
         parameter_map=CalibratedParameters(experiment.parameter_map, calibration),
         calibration=calibration,
+        bare=experiment,
     )
 
 

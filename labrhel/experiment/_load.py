@@ -42,7 +42,7 @@ class Experiment:
     """Everything a run needs.
 
     `home` is the folder that relative paths start from, `rig_url` the rig that was opened, `steps` the gradients to
-    take, `tests` the test sets by name.
+    take, `tests` the test sets by name.  `bare` is a calibrated experiment without its calibration.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Experiment:
     port_map: WiredPortMap
     parameter_map: LinearParameterMap | CalibratedParameters
     calibration: CalibrationSet = IDEAL_CALIBRATION
+    bare: Experiment | None = None
 
     @property
     def config_text(self) -> str:

@@ -51,11 +51,19 @@ def batch_at(count: int, batch: int, seed: int, step: int) -> list[int]:
 
 
 def train(
-    problem: Problem, optimizer: Optimizer, steps: int, *, start: int = 0, nudge: NudgeRecord | None = None
+    problem: Problem,
+    optimizer: Optimizer,
+    steps: int,
+    *,
+    start: int = 0,
+    nudge: NudgeRecord | None = None,
+    ends: Callable[[Gradient], bool] = lambda gradient: False,
+    also: Mapping[str, Any] | None = None,
 ) -> Protocol[tuple[int, NudgeRecord | None]]:
     """Take steps `start` .. `steps` - 1, one gradient each; return how many have been taken, and the last nudge.
 
-    Ends early when the optimizer has converged.  Each step publishes its scalars and then checkpoints, so a step
+    Ends early when the optimizer has converged, or after a gradient of which `ends` is true.  `also` goes into every
+    checkpoint.  Each step publishes its scalars and then checkpoints, so a step
     either counts wholly or is done again.
     """
     for step in range(start, steps):
@@ -76,7 +84,9 @@ def train(
         nudge = gradient.nudge
         yield Publish(step, scalars_of(gradient, slope), gradient.warnings)
         state = checkpoint_state(problem.parameters, optimizer, nudge, x)
-        yield Checkpoint(step + 1, state | {"planned_steps": steps})
+        yield Checkpoint(step + 1, state | {"planned_steps": steps} | dict(also or {}))
+        if ends(gradient):
+            return step + 1, nudge
     return max(start, steps), nudge
 
 
