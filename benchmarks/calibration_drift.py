@@ -62,7 +62,8 @@ def day(folder: Path, name: str, drift: str, health: str) -> tuple[float, int]:
     url = f"sim:{file}?reversal=by_drive&noise=1mV&seed=3{drift}"
     try:
         outcome = session.start(load_experiment(file, rig_url=url), folder / "runs", lambda published: None)
-    except LabrhelError:
+    except LabrhelError as error:
+        print(error)
         return np.inf, 0
     counts = RunReader(outcome.folder).scalars().get("recalibrations", np.zeros(1))
     known = counts[np.isfinite(counts)]
@@ -77,7 +78,7 @@ def targets() -> Iterator[Figure]:
         try:
             still, _ = day(folder, "still", "", "")
             alone, _ = day(folder, "unattended", f"&drift={DRIFT}", "")
-            watched, count = day(folder, "attended", f"&drift={DRIFT}", "health: {retrace: 0.03, steps: 2}\n")
+            watched, count = day(folder, "attended", f"&drift={DRIFT}", "health: {retrace: 0.035, steps: 2}\n")
         finally:
             if before is None:
                 del os.environ["LABRHEL_STATE"]

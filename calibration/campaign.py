@@ -14,6 +14,7 @@ from calibration.finding import Finding
 from calibration.graph import CALIBRATED, ROUTINES, Routine, chosen
 from calibration.routines.paths import TELLS_ALL, reference_words
 from calibration.unknowns import Reference
+from labrhel.arrays import Array
 from labrhel.calibration_record import CalibrationRecord, Entry
 from labrhel.calibration_set import CalibratedValue, CalibrationSet
 from labrhel.errors import ConfigurationError, LabrhelError
@@ -60,18 +61,24 @@ class _Metered:
 
 
 class Campaign:
-    """Calibrates the rig of an experiment into `record`; the experiment itself must not be calibrated yet."""
+    """Calibrates the rig of an experiment into `record`; the experiment itself must not be calibrated yet.
+
+    It does so at the starting parameters, or `at` others: gains and springs are told apart by masses that are taken as
+    declared, so what is found belongs to the neighbourhood of where it was measured.
+    """
 
     def __init__(
         self,
         experiment: Experiment,
         record: CalibrationRecord,
         reference: Reference = Reference.MASSES,
+        at: Array | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.experiment, self.record, self._clock = experiment, record, clock
         problem = experiment.problem
-        theta = problem.theta(problem.parameters.flat())
+        self._x = problem.parameters.flat() if at is None else at
+        theta = problem.theta(self._x)
         bench = Bench.of(problem.task, theta, problem.train, problem.rule, problem.wanted)
         self.bench = replace(bench, reference=reference)
         self.in_force = record.current()
@@ -112,7 +119,7 @@ class Campaign:
             if routine.name in CALIBRATED:
                 experiment = calibrated(experiment, self._so_far())
                 problem = experiment.problem
-                theta = problem.theta(problem.parameters.flat())
+                theta = problem.theta(self._x)
                 bench = replace(bench, theta=theta, rule=problem.rule, task=problem.task)
                 if len(bench.channels) < len(self.bench.rig.position_matrix.values):
                     failed.add(routine.name)
@@ -206,9 +213,14 @@ def _internal(name: str, value: float, bench: Bench) -> float:
     return value / bench.rig.time_unit if name.endswith(".delay") else value
 
 
-def campaign(experiment: Experiment, record: CalibrationRecord, reference: str = Reference.MASSES) -> Campaign:
-    """A campaign that trusts the `reference` of that name; ConfigurationError for one that there is not."""
+def campaign(
+    experiment: Experiment, record: CalibrationRecord, reference: str = Reference.MASSES, at: Array | None = None
+) -> Campaign:
+    """A campaign that trusts the `reference` of that name, at the trained coordinates `at` (size,).
+
+    Raises ConfigurationError for a reference that there is not.
+    """
     known = [item.value for item in Reference]
     if reference not in known:
         raise ConfigurationError(f"the reference is {' or '.join(known)}, not {reference!r}")
-    return Campaign(experiment, record, Reference(reference))
+    return Campaign(experiment, record, Reference(reference), at)

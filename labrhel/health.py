@@ -7,6 +7,7 @@ section of the configuration the run then measures the paths again and goes on, 
 from __future__ import annotations
 
 from labrhel import plugins
+from labrhel.arrays import Array
 from labrhel.calibration_record import CalibrationRecord
 from labrhel.config.health import HealthSection
 from labrhel.errors import InterlockError
@@ -32,8 +33,11 @@ class Health:
         self._row = self._row + 1 if gradient.retrace_error > section.retrace else 0
         return self._row >= section.steps
 
-    def attended(self, experiment: Experiment) -> tuple[Experiment, str]:
-        """The experiment on the rig as it is now, and what was done; InterlockError where the section says stop."""
+    def attended(self, experiment: Experiment, x: Array) -> tuple[Experiment, str]:
+        """The experiment on the rig as it is now, at the coordinates `x`, and what was done.
+
+        Raises InterlockError where the section says stop, and where nothing helps.
+        """
         section = self._section
         assert section is not None
         self._row = 0
@@ -45,7 +49,7 @@ class Health:
         bare = experiment.bare or experiment
         # What a run measures for itself is in its checkpoints; it is not in force for others.
         record = CalibrationRecord.holding(experiment.rig_url, experiment.calibration)
-        campaign = plugins.make_campaign(bare, record)
+        campaign = plugins.make_campaign(bare, record, at=x)
         if section.then == "check":
             misfit, good = campaign.check()
             if good:

@@ -103,9 +103,9 @@ def make_audit(**options: Any) -> Audit:
     return _load("audits", _DEFAULT, "audit")(**options)
 
 
-def make_campaign(*asked: Any) -> Any:
+def make_campaign(*asked: Any, **more: Any) -> Any:
     """A calibration of a rig: of an experiment, a record, and what is trusted."""
-    return _load("campaigns", _DEFAULT, "calibration")(*asked)
+    return _load("campaigns", _DEFAULT, "calibration")(*asked, **more)
 
 
 def make_card(*asked: Any) -> Any:

@@ -252,9 +252,10 @@ def _train(
     health = Health(experiment.document.config.health)
     while True:
         handler = Observing(_Watched(handler_for(experiment, writer, backend), watch), observers, control.hold)
-        if execute(_protocol(experiment, writer, health.doubts), handler):
+        x = execute(_protocol(experiment, writer, health.doubts), handler)
+        if x is None:
             return
-        experiment, words = health.attended(experiment)
+        experiment, words = health.attended(experiment, x)
         handler.do(Publish(writer.step - 1, {"recalibrations": float(health.recalibrations)}, (words,)))
 
 
@@ -283,8 +284,8 @@ def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
 
 def _protocol(
     experiment: Experiment, writer: RunWriter, doubts: Callable[[Gradient], bool]
-) -> operations.Protocol[bool]:
-    """Train from the last checkpoint on; False if it ended because of doubts, and is to go on."""
+) -> operations.Protocol[Array | None]:
+    """Train from the last checkpoint on; the point (size,) to go on from, if it ended because of doubts."""
     problem, optimizer = experiment.problem, experiment.make_optimizer()
     names = problem.parameters.names
     begin, nudge = 0, None
@@ -298,13 +299,13 @@ def _protocol(
         problem, optimizer, experiment.steps, start=begin, nudge=nudge, ends=doubts, also=also
     )
     if taken < experiment.steps and not optimizer.done:
-        return False
+        return optimizer.ask()
     best = optimizer.best()
     errors, results = yield from _tests(experiment, best)
     yield Publish(taken, errors)
     state = checkpoint_state(problem.parameters, optimizer, nudge, best)
     yield Checkpoint(taken, state | also | {"planned_steps": experiment.steps, "results": results})
-    return True
+    return None
 
 
 def _tests(

@@ -9,7 +9,7 @@ from calibration.finding import Curve, Finding, Measured
 from labrhel.operations import Protocol
 
 SHOTS = 2
-_STUCK = 3.0  # codes that a live channel flickers over, or a noise that is declared
+_QUIETEST = 1e-6  # of the typical motion: a simulated rig may have no noise at all, and a fit wants some
 
 
 class Noise:
@@ -32,7 +32,7 @@ class Noise:
             half = np.diff(shown, axis=0)[0] / np.sqrt(2)  # what both shots share is no noise
             rms = float(np.sqrt(np.mean(half**2)))
             declared = bench.noise[name]
-            noise[name] = max(rms, declared)
+            noise[name] = max(rms, declared, _QUIETEST * bench.typical)
             error = rms / np.sqrt(2 * half.size)
             values[f"{name}.noise"] = Measured(rms, max(error, 1e-12), bench.rig.channel(name).unit or "1")
             if declared and rms > 10 * declared:

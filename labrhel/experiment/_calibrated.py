@@ -14,7 +14,9 @@ from labrhel.arrays import Array
 from labrhel.calibrated import CalibratedParameters, as_they_are
 from labrhel.calibration_record import CalibrationRecord
 from labrhel.calibration_set import CalibrationSet
+from labrhel.capabilities import Capabilities, Kind
 from labrhel.errors import ConfigurationError
+from labrhel.frozen import FrozenArray
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Flip
 from labrhel.maps import LinearParameterMap
@@ -56,17 +58,23 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
     def theta(x: Array) -> dict[str, Array]:
         return as_they_are(calibration, as_set(x), fixed)
 
+    model = problem.task.model
+    task = replace(problem.task, flip=_flip(calibration, model.size), capabilities=_seeing(problem.task.capabilities))
     return replace(
         experiment,
-        problem=replace(
-            problem,
-            theta=theta,
-            rule=_tuned(problem.rule, calibration),
-            task=replace(problem.task, flip=_flip(calibration, problem.task.model.size)),
-        ),
+        problem=replace(problem, theta=theta, rule=_tuned(problem.rule, calibration), task=task),
         parameter_map=CalibratedParameters(experiment.parameter_map, calibration),
         calibration=calibration,
         bare=experiment,
+    )
+
+
+def _seeing(rig: Capabilities) -> Capabilities:
+    """Without its velocity channels, which nothing has calibrated: velocities then come from calibrated positions."""
+    return replace(
+        rig,
+        channels=tuple(channel for channel in rig.channels if channel.kind is not Kind.VELOCITY),
+        velocity_matrix=FrozenArray(np.zeros((0, rig.size))),
     )
 
 
