@@ -15,7 +15,7 @@ from labrhel.operations import Protocol
 SHARE = 0.5
 """Of the typical motion, that a push causes."""
 
-_HEARD, _SILENT, _CLIPPED = 8.0, 0.05, 0.02
+_HEARD, _SILENT, _CLIPPED = 40.0, 0.1, 0.02  # a likeness is then known to 1/40
 _EARLY = 0.25  # of the pass: later a model that is a few per cent off has slipped out of phase
 
 

@@ -1,0 +1,76 @@
+"""`labrhel calibrate` and what belongs to it, as a user types them: on a simulated rig, and over a bench's wires."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rigs import IMPERFECT, written
+
+
+def labrhel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "labrhel", *words], capture_output=True, text=True, cwd=folder, check=False,
+        env=os.environ | {"LABRHEL_STATE": str(folder / "state")},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_measure_accept_check_card_run_and_look_back(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    url = f"sim:{file}?{IMPERFECT}"
+    done = labrhel(tmp_path, "calibrate", url, "--config", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "plan: noise, signs, drift, paths" in done.stdout
+    assert "nothing is in force yet" in done.stdout
+    assert labrhel(tmp_path, "calibrate", url, "--config", str(file), "--check").returncode == 2
+    assert "accepted: noise" in labrhel(tmp_path, "calibration", "accept", url).stdout
+    check = labrhel(tmp_path, "calibrate", url, "--config", str(file), "--check")
+    assert check.returncode == 0 and "in order" in check.stdout
+    card = labrhel(tmp_path, "card", url, "--config", str(file), "--to", "card.html")
+    assert re.search(r"flip +gain 1\.0[23]", card.stdout), card.stdout
+    assert "rhel                    yes" in card.stdout and "what limits it most" in card.stdout
+    assert (tmp_path / "card.html").read_text().startswith("<!doctype html>")
+    run = labrhel(tmp_path, "run", str(file), "--rig", url, "--steps", "2")
+    assert "values in force" in run.stdout
+    assert (
+        "values in force"
+        not in labrhel(tmp_path, "run", str(file), "--rig", url, "--steps", "1", "--uncalibrated").stdout
+    )
+    log = labrhel(tmp_path, "calibration", "log", url).stdout
+    first = log.splitlines()[3].split("│")[1].strip()
+    assert "paths" in log and "accepted" in log
+    assert "f1.gain" in labrhel(tmp_path, "calibration", "diff", url, first).stdout
+    assert "f1.gain" in labrhel(tmp_path, "calibration", "show", url).stdout
+    assert "0 values" in labrhel(tmp_path, "calibration", "rollback", url, first).stdout
+
+
+def test_mistakes_get_a_sentence(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    unknown = labrhel(tmp_path, "calibrate", f"sim:{file}", "pths", "--config", str(file))
+    assert unknown.returncode == 2 and "did you mean 'paths'" in unknown.stderr
+    nameless = labrhel(tmp_path, "calibrate", "bench:station.yaml")
+    assert nameless.returncode == 2 and "--config" in nameless.stderr
+    wrong = labrhel(tmp_path, "calibrate", f"sim:{file}", "--config", str(file), "--reference", "hopes")
+    assert wrong.returncode == 2 and "masses or gains" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_over_the_wires_of_a_bench_in_three_commands(tmp_path: Path) -> None:
+    labrhel_ = f"{sys.executable} -m labrhel"
+    steps = (
+        f"{labrhel_} calibrate bench:{{station}} --config bench_oscillators --accept && "
+        f"{labrhel_} run bench_oscillators --rig bench:{{station}} --steps 2"
+    )
+    done = labrhel(tmp_path, "bench", "up", "coupled_oscillators", "--for", f"sh -c '{steps}'")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "accepted: noise, drift, paths" in done.stdout
+    assert "values in force" in done.stdout
+    found = re.search(r"f2\.gain +([\d.]+) \+- ([\d.]+)", done.stdout)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(1.0, abs=4 * float(found[2]))
+    assert "'paths'" not in done.stderr
