@@ -22,6 +22,8 @@ from benchmarks import (
     basic_motions,
     bench_overhead,
     bench_training,
+    calibration_accuracy,
+    calibration_drift,
     deep_layer,
     dense_speed,
     error_bars,
@@ -122,6 +124,8 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from locked_echoes.targets(rigs)
     yield from lossy_training.targets()
     yield from error_bars.targets(max(rigs, 1000))
+    yield from calibration_accuracy.targets()
+    yield from calibration_drift.targets()
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))
