@@ -26,6 +26,19 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.capabilities import (
+    Capabilities,
+    Channel,
+    ClockDomain,
+    Converter,
+    Kind,
+    Knob,
+    Limits,
+    Port,
+    SafeState,
+    Timing,
+    TriggerDomain,
+)
 from labrhel.errors import RecordError
 from labrhel.frozen import FrozenArray
 from labrhel.program import Acquire, Drive, GivenState, Hold, Pass, Rest, Reversal, Role, ShotProgram
@@ -34,8 +47,10 @@ from labrhel.waveform import Interpolation, Waveform
 Put = Callable[[FrozenArray], str]
 Get = Callable[[str], Array]
 
-_DATACLASSES = {cls.__name__: cls for cls in (Rest, GivenState, Hold, Drive, Acquire, Pass, ShotProgram, Waveform)}
-_ENUMS: dict[str, type[enum.Enum]] = {cls.__name__: cls for cls in (Role, Reversal, Interpolation)}
+_PROGRAM = (Rest, GivenState, Hold, Drive, Acquire, Pass, ShotProgram, Waveform)
+_RIG = (Capabilities, Port, Channel, Knob, Limits, SafeState, Converter, Timing, ClockDomain, TriggerDomain)
+_DATACLASSES = {cls.__name__: cls for cls in (*_PROGRAM, *_RIG)}
+_ENUMS: dict[str, type[enum.Enum]] = {cls.__name__: cls for cls in (Role, Reversal, Interpolation, Kind)}
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _PLAIN = frozenset({str, int, bool, type(None)})
 

@@ -252,7 +252,8 @@ def _train(
     health = Health(experiment.document.config.health)
     while True:
         handler = Observing(_Watched(handler_for(experiment, writer, backend), watch), observers, control.hold)
-        x = execute(_protocol(experiment, writer, health.doubts), handler)
+        checkpoint = RunReader(writer.folder).last_checkpoint()
+        x = execute(training(experiment, checkpoint, health.doubts), handler)
         if x is None:
             return
         experiment, words = health.attended(experiment, x)
@@ -282,14 +283,13 @@ def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
         life.on(end)
 
 
-def _protocol(
-    experiment: Experiment, writer: RunWriter, doubts: Callable[[Gradient], bool]
+def training(
+    experiment: Experiment, checkpoint: Checkpoint | None, doubts: Callable[[Gradient], bool] = lambda gradient: False
 ) -> operations.Protocol[Array | None]:
-    """Train from the last checkpoint on; the point (size,) to go on from, if it ended because of doubts."""
+    """Test, train from the checkpoint on (None: the start), and test; the point (size,) to go on from after doubts."""
     problem, optimizer = experiment.problem, experiment.make_optimizer()
     names = problem.parameters.names
     begin, nudge = 0, None
-    checkpoint = RunReader(writer.folder).last_checkpoint()
     if checkpoint is not None:
         begin, nudge = checkpoint.step, take_up(optimizer, checkpoint.state, names)
     else:

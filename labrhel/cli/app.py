@@ -252,6 +252,18 @@ def plot(
 
 
 @app.command()
+def report(
+    run: Run,
+    root: Runs = DEFAULT_RUNS,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page.")] = None,
+) -> None:
+    """One HTML page: did it go well? Loss, parameters, gradient health, retraced echo, what was used, warnings."""
+    from labrhel.cli import inspecting
+
+    inspecting.report(run, root, to)
+
+
+@app.command()
 def export(
     run: Run,
     file: Annotated[Path, typer.Argument(metavar="FILE.nc", help="netCDF file to write.", show_default=False)],
@@ -261,6 +273,30 @@ def export(
     from labrhel.cli import inspecting
 
     inspecting.export(run, root, file)
+
+
+@app.command()
+def replay(
+    run: Run,
+    runs: Runs = DEFAULT_RUNS,
+    mode: Annotated[str, typer.Option(help="strict, results or hybrid.")] = "strict",
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Another configuration than the run's own.")
+    ] = None,
+    steps: Steps = None,
+    rig: Annotated[
+        str | None, typer.Option("--rig", metavar="URL", help="hybrid: the rig that answers what was not recorded.")
+    ] = None,
+) -> None:
+    """Run the protocol of a run again, answered from its record: no rig, and the same to the bit.
+
+    strict: the same shots in the same order, any other is an error that shows the difference. results: shots in any
+    order, for another optimizer, loss or estimator. hybrid: what was never fired comes from another rig.
+    """
+    from labrhel.cli import replaying
+
+    if not replaying.again(run, runs, mode, config, steps, rig):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -72,6 +72,25 @@ def plot(run: str, root: Path, to: Path | None) -> None:
     print(save(reader, to or reader.folder / "plot.png"))
 
 
+def report(run: str, root: Path, to: Path | None) -> None:
+    """Write the page of a run; print its verdict and where the page is."""
+    from labrhel.report import report as page_of
+    from labrhel.report import verdict_of
+
+    reader = RunReader.find(run, root)
+    verdict = verdict_of(reader)
+    file = reader.folder / "report.html" if to is None else to
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(page_of(reader), encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"the report {file} could not be written: {error.strerror}") from None
+    print(verdict.headline)
+    for words in verdict.words:
+        print(f"  {words}")
+    print(f"report  {file}")
+
+
 def export(run: str, root: Path, file: Path) -> None:
     """Write the consolidated file of a run to `file`."""
     reader = RunReader.find(run, root)

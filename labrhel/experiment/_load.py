@@ -34,6 +34,7 @@ from labrhel.learning.train import Problem
 from labrhel.maps import LinearParameterMap, WiredPortMap
 from labrhel.nominal import model_of
 from labrhel.provenance import provenance
+from labrhel.replay import plain_capabilities
 from labrhel.runstore.policy import Policy
 
 
@@ -106,6 +107,7 @@ class Experiment:
             "home": str(self.home.absolute()),
             "rig": self.rig_url,
             "rig_capabilities": self.rig.capabilities.digest,
+            "capabilities": plain_capabilities(self.rig.capabilities),
             "recording": self.recording,
             "seed": self.problem.seed,
             "steps": self.steps,
