@@ -7,7 +7,7 @@ Groups and what their entries are:
                                          kicks also takes step=, in model time
     labrhel.rules            name        dataclass that is a labrhel.learning.rules.Rule; its fields are the options
     labrhel.audits           `default`   dataclass that is a labrhel.learning.checking.Audit
-    labrhel.campaigns        `default`   makes a calibration of a rig; `card` its card (calibration.campaign, .card)
+    labrhel.campaigns        `default`   makes a calibration of a rig; `card`, `twin`: see calibration.card, .twin
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
 """
 
@@ -111,6 +111,11 @@ def make_campaign(*asked: Any, **more: Any) -> Any:
 def make_card(*asked: Any) -> Any:
     """The card of a rig: of an experiment, and a record."""
     return _load("campaigns", "card", "card")(*asked)
+
+
+def make_twin(*asked: Any) -> Any:
+    """The twin of a rig: of an experiment, recorded shots, and the parameters they were taken at."""
+    return _load("campaigns", "twin", "twin")(*asked)
 
 
 def describe_rigs() -> list[str]:

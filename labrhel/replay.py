@@ -59,7 +59,7 @@ def capabilities_of(reader: RunReader) -> Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """A shot, or a setting of knobs, as it was recorded."""
 
     shot: ShotRecord | None
@@ -147,7 +147,7 @@ class ReplayRig:
         passes = self._reader.load_capture(record)
         return Capture(shot, passes, record.passes_run, record.planned_start, record.actual_start)
 
-    def _take(self, what: str) -> _Entry:
+    def _take(self, what: str) -> Entry:
         if self._next == len(self._entries):
             raise RecordError(f"the record ends here, and {what} more is asked for: it was recorded with fewer steps")
         self._next += 1
@@ -167,7 +167,7 @@ class ReplayRig:
         return "no recorded shot has as many passes"
 
 
-def effective(reader: RunReader) -> Iterator[_Entry]:
+def effective(reader: RunReader) -> Iterator[Entry]:
     """What led to the result, in order: a step that was interrupted and done again counts as it was done last."""
     shots: dict[int, list[ShotRecord]] = defaultdict(list)
     for shot in reader.shots():
@@ -180,9 +180,9 @@ def effective(reader: RunReader) -> Iterator[_Entry]:
         if item.attempt != last[item.step]:
             continue
         if item.kind == "shots":
-            yield from (_Entry(shot, {}) for shot in shots[item.seq])
+            yield from (Entry(shot, {}) for shot in shots[item.seq])
         else:
-            yield _Entry(None, item.values)
+            yield Entry(None, item.values)
 
 
 def difference(then: ShotProgram, now: ShotProgram) -> str:

@@ -173,11 +173,11 @@ def _picture(draw: Callable[[Axes], None]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"text.parse_math": False}):
-        figure = Figure(figsize=(5.6, 3.1), layout="constrained")
+    figure = Figure(figsize=(5.6, 3.1), layout="constrained")
+    with rc_context({"text.parse_math": False}):  # a $ in a name is a $; labels of ticks are made later, and are math
         draw(figure.subplots())
-        held = io.BytesIO()
-        figure.savefig(held, format="png", dpi=100)
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=100)
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
 
 
@@ -242,7 +242,8 @@ h1 {{ font-size: 1.2rem; overflow-wrap: anywhere }} h2 {{ font-size: 1.05rem; ma
 .pictures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: .8rem }}
 figure {{ margin: 0 }} figcaption {{ font-weight: 600 }} img {{ width: 100%; height: auto }}
 table {{ border-collapse: collapse }} th {{ text-align: left; font-weight: 500 }}
-th, td {{ padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #e3e3e3; vertical-align: top; overflow-wrap: anywhere }}
+th, td {{ padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #e3e3e3; vertical-align: top }}
+td {{ overflow-wrap: anywhere }}
 .wide {{ overflow-x: auto }} pre {{ background: #f6f6f6; padding: .6rem; overflow-x: auto }}
 summary {{ cursor: pointer; font-weight: 600; margin-top: .8rem }}
 </style></head><body>

@@ -27,6 +27,10 @@ Config = Annotated[
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, a run id, or the start of one.", show_default=False)
 ]
+Text = Annotated[str, typer.Option(help="Only runs whose name, id, rig, rule or note holds this.")]
+Status = Annotated[str, typer.Option(help="Only done, failed, interrupted, killed, running or damaged ones.")]
+Tag = Annotated[str, typer.Option(help="Only runs with this tag.")]
+AtStep = Annotated[int | None, typer.Option("--step", metavar="N", help="The step; left out: the last that was kept.")]
 Running = Annotated[
     str, typer.Argument(metavar="[RUN]", help="A run that is going on; left out: the only one.", show_default=False)
 ]
@@ -224,11 +228,60 @@ def conformance(
 
 
 @app.command()
-def runs(root: Runs = DEFAULT_RUNS) -> None:
-    """List the recorded runs, newest first."""
+def runs(
+    root: Runs = DEFAULT_RUNS,
+    text: Text = "",
+    status: Status = "",
+    tag: Tag = "",
+    below: Annotated[float | None, typer.Option(metavar="LOSS", help="Only runs whose last loss is below.")] = None,
+) -> None:
+    """List the recorded runs, newest first, with what they take on the disk.
+
+    Reads an index beside them, which is made anew where it is out of date.
+    """
     from labrhel.cli import inspecting
 
-    inspecting.list_all(root)
+    inspecting.list_all(root, text=text, status=status, tag=tag, below=below)
+
+
+@app.command("label")
+def label_(
+    run: Run,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="[TAG...]", help="Tags to add.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to take off.")] = None,
+    note: Annotated[str | None, typer.Option(help="A sentence about the run.")] = None,
+    root: Runs = DEFAULT_RUNS,
+) -> None:
+    """Put tags and a note on a run; they are kept in its folder."""
+    from labrhel.cli import inspecting
+
+    inspecting.tag(run, root, tags or [], remove or [], note)
+
+
+@app.command("archive")
+def archive_(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE.tar.gz", help="The archive to write.", show_default=False)],
+    root: Runs = DEFAULT_RUNS,
+) -> None:
+    """One compressed file of a run; unpacked anywhere, it is the run again."""
+    from labrhel.cli import inspecting
+
+    inspecting.pack(run, root, file)
+
+
+@app.command()
+def prune(
+    root: Runs = DEFAULT_RUNS,
+    text: Text = "",
+    status: Status = "",
+    tag: Tag = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them, and do not only say which.")] = False,
+) -> None:
+    """Delete runs that match; without --yes only says which, and never one that is going on."""
+    from labrhel.cli import inspecting
+
+    inspecting.clean(root, text=text, status=status, tag=tag, sure=yes)
 
 
 @app.command()
@@ -297,6 +350,53 @@ def replay(
 
     if not replaying.again(run, runs, mode, config, steps, rig):
         raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    run: Run,
+    rig: Annotated[str, typer.Option("--rig", metavar="URL", help="What to run the recorded programs on.")] = "sim:",
+    runs: Runs = DEFAULT_RUNS,
+    step: AtStep = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the picture.")] = None,
+) -> None:
+    """What was recorded against a model: forward, echo and answer to the nudge, channel by channel."""
+    from labrhel.cli import replaying
+
+    replaying.against(run, runs, rig, step, to)
+
+
+@app.command()
+def twin(
+    run: Run,
+    runs: Runs = DEFAULT_RUNS,
+    step: AtStep = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the twin.")] = None,
+) -> None:
+    """Fit the model to what was recorded: a rig `sim:TWIN.yaml` that runs everywhere a rig does.
+
+    Prints every value with its standard error, how good the twin is on sequences it has not seen, and what its residual
+    looks like: a lag, a missing term, an extra mode.
+    """
+    from labrhel.cli import replaying
+
+    replaying.make_twin(run, runs, step, to)
+
+
+@app.command()
+def whatif(
+    run: Run,
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", metavar="RULE", help="A rule; may be given again.")
+    ] = None,
+    eps: Annotated[list[float] | None, typer.Option("--eps", help="A nudge; may be given again.")] = None,
+    rig: Annotated[str | None, typer.Option("--rig", metavar="URL", help="In place of the run's twin.")] = None,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """What gradient would another rule, or another eps, have given? On the twin of a run, against differences."""
+    from labrhel.cli import replaying
+
+    replaying.what_would(run, runs, rig, rule or [], eps or [])
 
 
 @app.command()

@@ -11,37 +11,57 @@ from rich.table import Table
 
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError, RecordError
-from labrhel.runstore import RunReader, consolidate, run_folders
+from labrhel.rundb import archive, label, matching, prune, rows
+from labrhel.runstore import RunReader, consolidate, find_run
 from labrhel.session import outcome_of
+from labrhel.units import with_prefix
 
 
-def list_all(root: Path) -> None:
-    """One line a run, newest first."""
-    folders = run_folders(root)
-    if not folders:
+def list_all(root: Path, *, text: str, status: str, tag: str, below: float | None) -> None:
+    """One line a run, newest first, and what they take on the disk."""
+    everything = rows(root)
+    if not everything:
         print(f"{root} holds no runs; `labrhel run CONFIG` makes one")
         return
-    table = Table("id", "name", "started", "status", "gradients", "loss", "rig")
-    damage = []
-    for folder in folders:
-        short = folder.name.rsplit("-", 1)[-1]
-        try:
-            table.add_row(short, *map(escape, _cells(RunReader(folder))))
-        except RecordError as error:
-            table.add_row(short, "", "", "damaged")
-            damage.append(str(error))
+    found = matching(everything, text=text, status=status, tag=tag, below=np.inf if below is None else below)
+    table = Table("id", "name", "started", "status", "gradients", "loss", "rig", "tags", "note")
+    for row in found:
+        short = row.id.rsplit("-", 1)[-1]
+        loss = f"{row.first_loss:.3g} -> {row.last_loss:.3g}" if row.gradients else ""
+        started = f"{datetime.fromisoformat(row.created).astimezone():%Y-%m-%d %H:%M}" if row.created else ""
+        cells = row.name, started, row.status, str(row.gradients), loss, row.rig, ", ".join(row.tags), row.note
+        table.add_row(short, *map(escape, cells))
     print_table(table)
-    for words in damage:
-        print(f"damaged: {words}")
+    for row in found:
+        if row.damage:
+            print(f"damaged: {row.damage}")
+    size = sum(row.bytes for row in found)
+    print(f"{len(found)} of {len(everything)} runs, {with_prefix(size, 'B')}")
 
 
-def _cells(reader: RunReader) -> tuple[str, ...]:
-    losses, status = _losses(reader), reader.status
-    reader.close()
-    path = f"{losses[0]:.3g} -> {losses[-1]:.3g}" if losses.size else ""
-    started = datetime.fromisoformat(reader.manifest["created"]).astimezone()
-    manifest = reader.manifest
-    return manifest["name"], f"{started:%Y-%m-%d %H:%M}", status, str(losses.size), path, manifest["rig"]
+def tag(run: str, root: Path, add: list[str], remove: list[str], note: str | None) -> None:
+    """Put labels on a run."""
+    folder = find_run(run, root)
+    label(folder, add=add, remove=remove, note=note)
+    print(f"{folder.name}: labelled")
+
+
+def pack(run: str, root: Path, file: Path) -> None:
+    """One archive file of a run."""
+    print(archive(find_run(run, root), file))
+
+
+def clean(root: Path, *, text: str, status: str, tag: str, sure: bool) -> None:
+    """Delete runs, or say which would be."""
+    found = [row for row in matching(rows(root), text=text, status=status, tag=tag) if row.status != "running"]
+    size = with_prefix(sum(row.bytes for row in found), "B")
+    if not sure:
+        for row in found:
+            print(f"would delete {row.id}")
+        print(f"{len(found)} runs, {size}; add --yes to delete them")
+        return
+    gone = list(prune(found))
+    print(f"deleted {len(gone)} runs, {size}")
 
 
 def show(run: str, root: Path) -> None:

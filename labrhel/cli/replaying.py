@@ -1,11 +1,20 @@
-"""`labrhel replay` and `labrhel compare`: a record again, and against a model."""
+"""`labrhel replay`, `compare`, `twin` and `whatif`: a record again, against a model, as a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from rich.table import Table
+
+from labrhel import plugins
+from labrhel.cli.tables import print_table
+from labrhel.comparing import compare, recorded_shots, save
+from labrhel.errors import ConfigurationError
+from labrhel.experiment import load_experiment
 from labrhel.replaying import replay
-from labrhel.runstore import find_run
+from labrhel.runstore import RunReader, find_run
+from labrhel.whatif import what_if
 
 
 def again(run: str, root: Path, mode: str, config: Path | None, steps: int | None, rig: str | None) -> bool:
@@ -24,3 +33,56 @@ def again(run: str, root: Path, mode: str, config: Path | None, steps: int | Non
     factor = done.recorded / done.seconds if done.seconds else 0.0
     print(f"took {done.seconds:.2f} s; the recording took {done.recorded:.2f} s ({factor:.1f} times as long)")
     return done.same or mode != "strict" or config is not None
+
+
+def against(run: str, root: Path, rig: str, step: int | None, to: Path | None) -> None:
+    """Differences between a record and a rig, and a picture."""
+    folder = find_run(run, root)
+    found = compare(folder, rig, step=step)
+    table = Table("channel", "forward", "echo", "answer to the nudge")
+    for row in found.rows:
+        table.add_row(row.channel, *(_share(value) for value in (row.forward, row.echo, row.response)))
+    print(f"step {found.step}: relative rms differences, {rig} from the record")
+    print_table(table)
+    manifest = RunReader(folder).manifest
+    print(save(found, folder / "compare.png" if to is None else to, manifest["target_unit"], manifest["time_unit"]))
+
+
+def make_twin(run: str, root: Path, step: int | None, to: Path | None) -> None:
+    """Fit a twin, say how good it is and what it lacks, and write it."""
+    folder = find_run(run, root)
+    manifest = RunReader(folder).manifest
+    experiment = load_experiment(
+        folder / "config.yaml", rig_url=f"replay:{folder.absolute()}?mode=results", home=Path(manifest["home"])
+    )
+    step, shots, asked = recorded_shots(folder, experiment, step)
+    made = plugins.make_twin(experiment, shots, asked)
+    table = Table("value", "is", "standard error")
+    for name, value in made.values.items():
+        table.add_row(name, f"{value:.6g}", f"{made.errors[name]:.2g}")
+    print_table(table)
+    print(f"step {step}: the twin leaves {made.inside:.3g} times the noise where it was fitted,")
+    print(f"{made.outside:.3g} times where it was not: {100 * made.relative:.3g} % of the motion")
+    for words in made.lacks:
+        print(f"what it lacks looks like {words}")
+    file = made.write(experiment, folder / "twin.yaml" if to is None else to)
+    print(f"twin    sim:{file}")
+
+
+def what_would(run: str, root: Path, rig: str | None, rules: list[str], eps: list[float]) -> None:
+    """Other rules and nudges, on the twin of the run or another rig."""
+    folder = find_run(run, root)
+    twin = folder / "twin.yaml"
+    if rig is None and not twin.exists():
+        raise ConfigurationError(
+            f"{folder.name} has no twin yet: make one with `labrhel twin {folder.name}`, or name --rig"
+        )
+    table = Table("rule", "eps", "cosine", "error", "response ratio", "shots", "")
+    for item in what_if(folder, f"sim:{twin.absolute()}" if rig is None else rig, rules, eps):
+        numbers = (f"{item.eps:.3g}", f"{item.cosine:.6f}", _share(item.error), f"{item.response:.2g}", str(item.shots))
+        table.add_row(item.rule, *(("", "", "", "", "") if item.refused else numbers), item.refused)
+    print_table(table)
+
+
+def _share(value: float) -> str:
+    return "" if np.isnan(value) else f"{100 * value:.3g} %"

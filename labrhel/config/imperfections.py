@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from labrhel.config.fields import Section
+from labrhel.config.fields import Numbers, Section
 from labrhel.config.measures import (
     Bits,
     Exact,
@@ -82,6 +82,10 @@ class ImperfectionsSection(Section):
     channel_delay: SignedSeconds = _off("s", "Delay of all channels")
     channel_skew: Seconds = _off("s", "rms of the channels' delays against each other")
     channel_highpass: Hertz = _off("Hz", "Corner of the channels' AC coupling")
+    parts: dict[str, Numbers] = Field(
+        default={},
+        description="In files only: by parameter, what its entries really are over what they are set to [1].",
+    )
     exact: Exact = Field(
         default={},
         description=(
@@ -115,7 +119,7 @@ class ImperfectionsSection(Section):
         return {
             name: "" if found is None else found[1]
             for name, field in cls.model_fields.items()
-            if name not in ("exact", "friction_matrix")
+            if name not in ("exact", "friction_matrix", "parts")
             for found in [re.search(r"\[(.*)\]$", field.description or "")]
         }
 

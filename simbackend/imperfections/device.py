@@ -78,7 +78,7 @@ class Device:
         self.errors = errors
         self._model, seed = model, errors.seed
         errors.reciprocity.check(model)
-        self._factors = errors.mismatch.factors(model, seed) if errors.mismatch.spread else {}
+        self._factors = {} if errors.mismatch.is_off else errors.mismatch.factors(model, seed)
         self._rubbed = None if errors.friction.is_off else errors.friction.added(model)
         self._drifting = None if errors.drift.is_off else DriftingParts(errors.drift, model, seed)
         self._ports = {port.name: errors.ports.of(port.name, port.kind, seed) for port in ideal.ports}

@@ -8,20 +8,31 @@ the friction matrix stays symmetric and passive, and what is zero stays zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.frozen import FrozenArray
 from simbackend.imperfections.draws import stream
 from simbackend.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """`spread`: relative rms deviation of every part and of the friction [1]; 0: off."""
+    """`spread`: relative rms deviation of every part and of the friction [1]; 0: off.
+
+    `exact`: by part, real value over knob value, in place of what is drawn.
+    """
 
     spread: float = 0.0
+    exact: Mapping[str, FrozenArray] = field(default_factory=dict)
+
+    @property
+    def is_off(self) -> bool:
+        """True if every part is what its knob says."""
+        return not self.spread and not self.exact
 
     def factors(self, model: Simulable, seed: int) -> dict[str, Array]:
         """Real value over knob value, by parameter; for `friction` the diagonal of D (n,)."""
@@ -29,6 +40,7 @@ class Mismatch:
             name: np.exp(self.spread * stream(seed, "mismatch", name).standard_normal(model.parameters[name].shape))
             for name in parts_of(model)
         }
+        drawn |= {name: factors.values for name, factors in self.exact.items()}
         drawn["friction"] = np.exp(self.spread / 2 * stream(seed, "mismatch", "friction").standard_normal(model.size))
         return drawn
 

@@ -16,7 +16,7 @@ from simbackend.imperfections.drift import Drift
 from simbackend.imperfections.flip import FlipErrors
 from simbackend.imperfections.friction import HiddenFriction
 from simbackend.imperfections.knobs import KnobErrors
-from simbackend.imperfections.mismatch import Mismatch
+from simbackend.imperfections.mismatch import Mismatch, parts_of
 from simbackend.imperfections.noise import ForceNoise
 from simbackend.imperfections.paths import PathErrors
 from simbackend.imperfections.reciprocity import NonReciprocity
@@ -38,7 +38,7 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
     exact = _exact(section, ideal, time)
     return Imperfections(
         seed=section.seed,
-        mismatch=Mismatch(section.mismatch),
+        mismatch=Mismatch(section.mismatch, _parts(section, model)),
         friction=HiddenFriction(
             section.friction * time,
             tuple(rate * time for rate in section.mode_friction),
@@ -72,6 +72,19 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
         adc=ConverterErrors(section.adc_bits, measured("adc_range", reading)),
         noise=measured("noise", reading),
     )
+
+
+def _parts(section: ImperfectionsSection, model: Simulable) -> dict[str, FrozenArray]:
+    known = parts_of(model)
+    found = {}
+    for name, value in section.parts.items():
+        if name not in known:
+            raise ConfigurationError(f"parts: the rig has no part {name!r}; {nearest(name, known)}")
+        factors = np.asarray(value, float)
+        if factors.shape not in ((), model.parameters[name].shape) or (factors <= 0).any():
+            raise ConfigurationError(f"parts: {name} takes positive factors, one or {model.parameters[name].shape}")
+        found[name] = FrozenArray(np.broadcast_to(factors, model.parameters[name].shape))
+    return found
 
 
 def _exact(section: ImperfectionsSection, ideal: Capabilities, time: float) -> dict[str, float]:

@@ -1,0 +1,180 @@
+"""A twin of a run's rig: the model fitted to what was recorded, as a rig that runs everywhere a rig does.
+
+The forward passes of one step, all but every third sequence, are fitted as a calibration fits its shots
+(`calibration.identify`); the sequences that were left out say how good the twin is, and the residual what it lacks:
+
+    lag           the residual goes with the velocity                          a delay that is not in the model
+    quadratic     ... with the square of the position                          an asymmetric spring
+    extra mode    one frequency that the model has no mode near                an oscillator that nobody sees
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from calibration.bench import Bench
+from calibration.bench_model import BenchModel, Record
+from calibration.identify import Identified, identify
+from calibration.unknowns import Reference, parameter_unknowns, path_unknowns
+from labrhel.arrays import Array
+from labrhel.capabilities import Kind
+from labrhel.comparing import RecordedShot
+from labrhel.errors import RecordError
+from labrhel.experiment import Experiment
+from labrhel.program import Rest
+
+LEFT_OUT = 3
+_LACKS = 1.3  # residual over noise from which it is asked what is missing
+_SHARE = 0.1  # of the residual that a missing term must explain
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """`values` and `errors` by name, as a calibration names them; `inside` and `outside`: rms residual over the noise.
+
+    `relative`: rms of what the twin misses outside over the motion.  `lacks`: what the residual looks like, in words.
+    """
+
+    values: dict[str, float]
+    errors: dict[str, float]
+    inside: float
+    outside: float
+    relative: float
+    lacks: tuple[str, ...]
+
+    def write(self, experiment: Experiment, file: Path) -> Path:
+        """As the configuration of a simulated rig: `sim:FILE`."""
+        data: dict[str, Any] = experiment.document.config.model_dump(mode="json", exclude_unset=True)
+        unit = experiment.rig.capabilities.time_unit
+        model = experiment.problem.task.model
+        exact = {
+            name: value * unit if name.endswith(".delay") else value
+            for name, value in self.values.items()
+            if "[" not in name
+        }
+        factors = {
+            name: np.ones(spec.shape)
+            for name, spec in model.parameters.items()
+            if spec.kind in ("kinetic", "potential")
+        }
+        friction = np.zeros((model.size, model.size))
+        for name, value in self.values.items():
+            parameter, bracket, rest = name.partition("[")
+            index = tuple(int(part) for part in rest.partition("]")[0].split(",") if part) if bracket else ()
+            if name.endswith("].factor"):
+                factors[parameter][index] = value
+            elif parameter == "friction":
+                friction[index] = friction[index[::-1]] = value
+        rates, axes = np.linalg.eigh(friction)
+        friction = axes @ np.diag(np.clip(rates, 0.0, None)) @ axes.T  # what noise makes of it may not feed energy in
+        data["imperfections"] = {
+            "exact": exact,
+            "parts": {name: array.tolist() for name, array in factors.items() if np.any(array != 1)},
+            "friction_matrix": friction.tolist(),
+        }
+        try:
+            file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        except OSError as error:
+            raise RecordError(f"the twin {file} could not be written: {error.strerror}") from None
+        return file
+
+
+def twin(experiment: Experiment, shots: Sequence[RecordedShot], asked: dict[str, Array]) -> Twin:
+    """Fit the model of `experiment` to forward shots at the parameters `asked`.
+
+    Raises RecordError if there are none from rest, or the fit has nothing to go by.
+    """
+    problem = experiment.problem
+    theta = {**problem.theta(problem.parameters.flat()), **asked}
+    bench = Bench.of(problem.task, theta, problem.train, problem.rule, problem.wanted)
+    channels = tuple(name for name in bench.rig.channels_of(Kind.POSITION) if name in shots[0].capture.last.traces)
+    records = [
+        _record(shot, channels, bench)
+        for shot in shots
+        if not shot.is_echo
+        and isinstance(shot.program.prepare, Rest)
+        and set(channels) <= set(shot.capture.last.traces)
+    ]
+    if not records:
+        raise RecordError("no forward pass from rest was kept with all its positions; record with record: all")
+    outside = records[::LEFT_OUT] if len(records) > 2 else records
+    inside = [record for index, record in enumerate(records) if index % LEFT_OUT] if len(records) > 2 else records
+    noise = {name: max(bench.noise[name], 1e-6 * bench.typical) for name in channels}
+    ports = tuple(name for name in problem.task.model.inputs if any(name in record.played for record in records))
+    sizes = {
+        name: max(float(np.std(record.played[name])) for record in records if name in record.played) for name in ports
+    }
+    sizes |= dict.fromkeys(channels, bench.typical)
+    unknowns = path_unknowns(bench.rig, ports, channels, bench.step, Reference.MASSES, sizes)
+    unknowns += parameter_unknowns(problem.task.model, theta, bench.steps * bench.step, Reference.MASSES, bench.typical)
+    # Offsets of inputs and springs that the model does not have are seldom told by a training sequence.
+    unknowns = [item for item in unknowns if not item.name.startswith("quadratic") or not item.name.endswith("added")]
+    model = BenchModel(problem.task.model, theta, bench.rig, bench.step)
+    found = identify(model, inside, channels, noise, unknowns)
+    told = [error <= item.spread / 2 for item, error in zip(found.unknowns, found.errors, strict=True)]
+    values = {item.name: float(value) for item, value, ok in zip(found.unknowns, found.values, told, strict=True) if ok}
+    errors = {item.name: float(error) for item, error, ok in zip(found.unknowns, found.errors, told, strict=True) if ok}
+    missed, motion = _left(model, outside, channels, found)
+    sigma = np.array([noise[name] for name in channels])[:, None]
+    over = float(np.sqrt(np.mean([np.mean((item / sigma) ** 2) for item in missed])))
+    size = float(np.sqrt(np.mean([np.mean(item**2) for item in motion]))) or 1.0
+    relative = float(np.sqrt(np.mean([np.mean(item**2) for item in missed]))) / size
+    lacks = _lacks(missed, motion, bench.step) if over > _LACKS else ()
+    return Twin(values, errors, found.misfit, over, relative, lacks)
+
+
+def _record(shot: RecordedShot, channels: Sequence[str], bench: Bench) -> Record:
+    first, steps = shot.program.passes[0], shot.program.passes[0].steps
+    played: dict[str, Array] = {}
+    for drive in first.drives:
+        wave = drive.waveform.on_grid(bench.step, steps)
+        played[drive.port] = played[drive.port] + wave if drive.port in played else np.asarray(wave)
+    traces = shot.capture.passes[0].traces
+    return Record(played, {name: np.asarray(traces[name].values[0]) for name in channels})
+
+
+def _left(
+    model: BenchModel, records: Sequence[Record], channels: Sequence[str], found: Identified
+) -> tuple[list[Array], list[Array]]:
+    missed, motion = [], []
+    for record in records:
+        shown = np.stack([record.shown[name] for name in channels])
+        predicted, _ = model.shows(record, found.by_name, channels, shown.shape[1])
+        missed.append(shown - predicted)
+        motion.append(predicted)
+    return missed, motion
+
+
+def _lacks(missed: Sequence[Array], motion: Sequence[Array], step: float) -> tuple[str, ...]:
+    """What the residual goes with, if with anything."""
+    residual, q = np.concatenate(missed, axis=1), np.concatenate(motion, axis=1)
+    terms = {
+        "lag: it goes with the velocity": np.gradient(q, step, axis=1),
+        "quadratic: it goes with the square of the position": q**2 - np.mean(q**2, axis=1, keepdims=True),
+        "cubic: it goes with the cube of the position": q**3,
+    }
+    total = float(np.sum(residual**2)) or 1.0
+    words = []
+    for name, term in terms.items():
+        weight = np.sum(residual * term, axis=1, keepdims=True) / np.maximum(
+            np.sum(term**2, axis=1, keepdims=True), 1e-300
+        )
+        explained = float(np.sum((weight * term) ** 2)) / total
+        if explained > _SHARE:
+            words.append(f"{name} ({100 * explained:.0f} % of what is left)")
+    spectrum = np.abs(np.fft.rfft(residual * np.hanning(residual.shape[1]), axis=1)) ** 2
+    power = spectrum.sum(axis=0)
+    peak = int(np.argmax(power[1:])) + 1
+    near = power[max(1, peak - 2) : peak + 3].sum() / power[1:].sum()
+    usual = np.abs(np.fft.rfft(q * np.hanning(q.shape[1]), axis=1)) ** 2
+    quiet = usual.sum(axis=0)[peak] < 0.02 * usual.sum(axis=0).max()
+    if near > 0.3 and quiet:
+        frequency = peak / (residual.shape[1] * step)
+        words.append(f"extra mode: it rings at {frequency:.3g} per unit of time, where the model has no mode")
+    return tuple(words) or ("nothing that stands out: friction, couplings or noise may be of another kind",)
