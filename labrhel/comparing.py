@@ -99,9 +99,9 @@ def recorded_shots(
 def _last_gradient(reader: RunReader, entries: Sequence[Entry]) -> int | None:
     """The last step that kept an echo; tests alone tell less."""
     for entry in reversed(entries):
-        if entry.shot is not None and entry.shot.capture is not None:
-            if len(reader.load_program(entry.shot.program).passes) > 1:
-                return entry.shot.step
+        shot = entry.shot
+        if shot is not None and shot.capture is not None and len(reader.load_program(shot.program).passes) > 1:
+            return shot.step
     return None
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.capabilities import Capabilities, Channel, Kind, Knob, Limits, Port
 from labrhel.capture import Capture, PassCapture, State, Trace
+from labrhel.compile import IDEAL_CALIBRATION
 from labrhel.compiled import CompiledShot
 from labrhel.errors import InstrumentError
 from labrhel.frozen import FrozenArray
@@ -29,6 +30,7 @@ from simbackend.simulable import Simulable
 
 _POSITIVE = Limits(low=np.finfo(float).tiny)
 _STORED_STATES = 4096  # 2 n floats each
+_UNCALIBRATED = IDEAL_CALIBRATION.digest
 
 
 def capabilities_of(model: Simulable, name: str) -> Capabilities:
@@ -128,7 +130,12 @@ class SimulatedRig:
         """
         item = shot.passes[0]
         moment = Moment(self._life.shots if number is None else number, 0, shot.dt)
-        return {name: self._device.arriving(name, item, moment) for name in self.model.inputs if name in item.played}
+        calibrated = shot.calibration != _UNCALIBRATED
+        return {
+            name: self._device.arriving(name, item, moment, calibrated=calibrated)
+            for name in self.model.inputs
+            if name in item.played
+        }
 
     def true_gain(self, name: str) -> float:
         """The real gain of a port or channel, for tests against the truth; what jitters from shot to shot apart."""
@@ -242,8 +249,9 @@ class SimulatedRig:
         used = device.pushing(item)
         drive = np.empty((len(runs), len(used), item.steps))
         for row, run in enumerate(runs):
+            calibrated = run.shot.calibration != _UNCALIBRATED
             for column, name in enumerate(used):
-                drive[row, column] = device.arriving(name, run.shot.passes[index], moments[row])
+                drive[row, column] = device.arriving(name, run.shot.passes[index], moments[row], calibrated=calibrated)
         columns = [self._port_names.index(name) for name in used]
         push = Push(columns, drive, device.shaking(propagator.friction, item.steps, moments))
         every = 1 if device.reads_every_kick else item.acquire.every

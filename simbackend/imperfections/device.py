@@ -138,14 +138,14 @@ class Device:
         pushing = {*item.achieved, *self._offset}
         return [name for name in self._ports if name in pushing]
 
-    def arriving(self, name: str, item: CompiledPass, moment: Moment) -> Array:
-        """What reaches the kicks of a pass from a port (steps,)."""
-        if self._plays_truly:
-            # What leaves the wire, not what a calibration makes of it: that may be wrong.
-            leaves = item.played[name].samples if item.played[name].delivered is None else item.played[name].delivered
-            on_kicks = item.played[name].dt == moment.step and item.played[name].t0 == 0.0
-            if leaves is not None and on_kicks and len(leaves) == item.steps:
-                return leaves.values
+    def arriving(self, name: str, item: CompiledPass, moment: Moment, *, calibrated: bool) -> Array:
+        """What reaches the kicks of a pass from a port (steps,).
+
+        A `calibrated` shot has been made for another device than the ideal one, and may be wrong: what leaves the wire
+        counts, not what the host thinks that it achieves.
+        """
+        if self._plays_truly and not calibrated:
+            return item.achieved[name].values
         port, errors = self.capabilities.port(name), self.errors
         path = errors.ports.jittered(self._ports[name], name, errors.seed, moment.shot)
         played = item.played.get(name)
