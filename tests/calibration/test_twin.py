@@ -1,0 +1,97 @@
+"""Twins and comparisons: what a run recorded, as a rig."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rigs import CONFIG
+
+from calibration.twin import Twin, twin
+from labrhel import session
+from labrhel.comparing import compare, recorded_shots
+from labrhel.errors import RecordError
+from labrhel.experiment import load_experiment
+from labrhel.operations import Publish
+from labrhel.runstore import RunReader
+from labrhel.whatif import what_if
+
+FULL = (
+    CONFIG.replace("record: none", "record: all")
+    .replace("sequences: 1", "sequences: 6")
+    .replace("steps: 6", "steps: 3")
+)
+
+
+def ignore(published: Publish) -> None:
+    """Watch nothing."""
+
+
+def recorded(folder: Path, settings: str) -> Path:
+    file = folder / "o.yaml"
+    file.write_text(FULL)
+    return session.start(load_experiment(file, rig_url=f"sim:{file}?{settings}"), folder / "runs", ignore).folder
+
+
+def twin_of(folder: Path) -> Twin:
+    manifest = RunReader(folder).manifest
+    experiment = load_experiment(
+        folder / "config.yaml", rig_url=f"replay:{folder}?mode=results", home=Path(manifest["home"])
+    )
+    _, shots, asked = recorded_shots(folder, experiment)
+    made = twin(experiment, shots, asked)
+    made.write(experiment, folder / "twin.yaml")
+    return made
+
+
+def test_a_twin_finds_the_rig_and_moves_like_it(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, "noise=2mV&seed=3&friction=20/s&channel_gain=2%&channel_skew=4us")
+    made = twin_of(folder)
+    for index in range(3):
+        name = f"friction[{index},{index}].added"
+        assert made.values[name] == pytest.approx(0.02, abs=4 * made.errors[name])
+    assert made.outside < 1.2 and made.relative < 0.01 and not made.lacks
+    before, after = (compare(folder, rig) for rig in (f"sim:{tmp_path / 'o.yaml'}", f"sim:{folder / 'twin.yaml'}"))
+    assert all(row.forward > 0.05 for row in before.rows)
+    assert all(row.forward < 0.02 and row.echo < 0.05 for row in after.rows)
+    assert {row.channel for row in after.rows} == {"q1", "q2", "q3"}
+
+
+def test_what_another_rule_would_have_given_is_told_on_the_twin(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, "noise=2mV&seed=3&friction=20/s")
+    twin_of(folder)
+    rig = f"sim:{folder / 'twin.yaml'}"
+    weak, strong = what_if(folder, rig, [], [0.01, 1.0])
+    assert (weak.eps, strong.eps) == (0.01, 1.0) and weak.response < strong.response
+    plain, fitted, linear = what_if(folder, rig, ["rhel", "twin", "spsa"], [])
+    assert plain.error > 0.05 > fitted.error  # the echo of the run was not driven against friction
+    assert linear.shots == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [("nonreciprocity=0.5", "lag|quadratic|cubic|stands out|mode"), ("channel_highpass=20Hz", "lag|stands out|mode")]
+)
+def test_a_rig_outside_the_family_leaves_something_and_that_is_told(settings: str, words: str, tmp_path: Path) -> None:
+    made = twin_of(recorded(tmp_path, f"noise=2mV&seed=3&friction=20/s&{settings}"))
+    assert made.outside > 1.3
+    assert any(part in " ".join(made.lacks) for part in words.split("|")), made.lacks
+
+
+def test_a_run_without_traces_has_no_twin(tmp_path: Path) -> None:
+    file = tmp_path / "o.yaml"
+    file.write_text(CONFIG)
+    folder = session.start(load_experiment(file), tmp_path / "runs", ignore).folder
+    with pytest.raises(RecordError, match="kept no traces"):
+        compare(folder, f"sim:{file}")
+
+
+def test_parts_of_a_rig_can_be_given_exactly(tmp_path: Path) -> None:
+    file = tmp_path / "parts.yaml"
+    file.write_text(CONFIG + "imperfections:\n  parts: {stiffness: [1.1, 1.0, 0.9], mass: 1.0}\n")
+    rig = load_experiment(file, rig_url=f"sim:{file}").rig
+    real = rig.true_parameters()  # type: ignore[attr-defined]
+    np.testing.assert_allclose(real["stiffness"], np.array([1.0, 1.3, 0.8]) * [1.1, 1.0, 0.9])
+    assert dataclasses.is_dataclass(Twin)
