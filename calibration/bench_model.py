@@ -25,7 +25,8 @@ class Record:
     """A shot from rest and what came back: `played` by port (steps,), `shown` by channel (steps,) [model units].
 
     `flipped`: the shot reverses the momenta at its end and runs on without any drive; `echo` is what it shows then.
-    `over_range` counts the samples of each channel that clipped.
+    `over_range` counts the samples of each channel that clipped.  What is shown is at every `every`-th kick, and the
+    first `skip` samples do not count: a reading before the first kick knows nothing but the noise.
     """
 
     played: Mapping[str, Array]
@@ -33,6 +34,8 @@ class Record:
     flipped: bool = False
     echo: Mapping[str, Array] | None = None
     over_range: Mapping[str, int] = field(default_factory=dict)
+    every: int = 1
+    skip: int = 1
 
 
 class BenchModel:

@@ -23,7 +23,6 @@ _WINDOWS = (0.06, 0.12, 0.25, 0.5, 1.0)  # of the pass
 _ROUNDS = 8  # in each window
 _SHIFT = 1e-4  # of the spread, for slopes
 _DONE = 1e-3  # of a standard error
-_FIRST_READING = 1  # a reading before the first kick knows nothing but the noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,12 @@ def identify(
         values = dict(zip(names, x, strict=True))
         with np.errstate(over="ignore", invalid="ignore"):
             forward, echo = bench.shows(record, values, channels, steps)
-        shown = np.stack([record.shown[channel][:steps] for channel in channels])
-        parts = [((shown - forward) / sigma)[:, _FIRST_READING:]]
+        samples = -(-steps // record.every)
+        shown = np.stack([record.shown[channel][:samples] for channel in channels])
+        parts = [((shown - forward[:, :: record.every]) / sigma)[:, record.skip :]]
         if echo is not None and record.echo is not None:
             read = np.stack([record.echo[channel][:steps] for channel in channels])
-            parts.append(((read - echo) / sigma)[:, _FIRST_READING:])
+            parts.append(((read - echo) / sigma)[:, record.skip :])
         return np.concatenate(parts, axis=1)
 
     def cost(x: Array, steps: int, used: Sequence[Record]) -> float:
@@ -85,7 +85,7 @@ def identify(
     for stage, share in enumerate(_WINDOWS):
         # A flip comes at the end of the pass: only the last window sees it.
         used = [record for record in records if not record.flipped or share == _WINDOWS[-1]]
-        steps = max(12, int(share * max(len(wave) for record in used for wave in record.shown.values())))
+        steps = max(12, int(share * max(map(_kicks, used))))
         damping, now, step = 1e-3, cost(x, steps, used), np.zeros_like(x)
         for turn in range(_ROUNDS):
             normal, right = np.diag(1 / spread**2), (x - start) / spread**2
@@ -112,7 +112,11 @@ def identify(
             watch((stage + (turn + 1) / _ROUNDS) / len(_WINDOWS))
             if not moved or np.max(np.abs(step) / error) < _DONE:
                 break
-    longest = max(len(wave) for record in records for wave in record.shown.values())
+    longest = max(map(_kicks, records))
     left = tuple(residual(x, record, longest) for record in records)
     misfit = float(np.sqrt(np.mean([np.mean(item**2) for item in left])))
     return Identified(tuple(unknowns), x, covariance * max(1.0, misfit) ** 2, misfit, left)
+
+
+def _kicks(record: Record) -> int:
+    return max(1 + (len(wave) - 1) * record.every for wave in record.shown.values())

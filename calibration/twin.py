@@ -11,7 +11,7 @@ The forward passes of one step, all but every third sequence, are fitted as a ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from labrhel.program import Rest
 LEFT_OUT = 3
 _LACKS = 1.3  # residual over noise from which it is asked what is missing
 _SHARE = 0.1  # of the residual that a missing term must explain
+_WIDE, _UNKNOWN_NOISE = 5.0, 0.01  # of a recording of something whose model is a guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,15 @@ class Twin:
             for name, spec in model.parameters.items()
             if spec.kind in ("kinetic", "potential")
         }
+        added = {name: np.zeros(spec.shape) for name, spec in model.parameters.items() if spec.kind == "potential"}
         friction = np.zeros((model.size, model.size))
         for name, value in self.values.items():
             parameter, bracket, rest = name.partition("[")
             index = tuple(int(part) for part in rest.partition("]")[0].split(",") if part) if bracket else ()
             if name.endswith("].factor"):
                 factors[parameter][index] = value
+            elif parameter in added:
+                added[parameter][index] = value
             elif parameter == "friction":
                 friction[index] = friction[index[::-1]] = value
         rates, axes = np.linalg.eigh(friction)
@@ -76,6 +80,7 @@ class Twin:
         data["imperfections"] = {
             "exact": exact,
             "parts": {name: array.tolist() for name, array in factors.items() if np.any(array != 1)},
+            "added": {name: array.tolist() for name, array in added.items() if np.any(array)},
             "friction_matrix": friction.tolist(),
         }
         try:
@@ -103,30 +108,77 @@ def twin(experiment: Experiment, shots: Sequence[RecordedShot], asked: dict[str,
     ]
     if not records:
         raise RecordError("no forward pass from rest was kept with all its positions; record with record: all")
+    return _fitted(bench, records, channels, bench.typical, wide=1.0)
+
+
+def twin_of_recording(experiment: Experiment) -> Twin:
+    """Fit the model to the training sequences of a recording, whose targets are what the read-out channels showed.
+
+    Raises RecordError if the read-out mixes channels in a way that cannot be undone.
+    """
+    problem = experiment.problem
+    task, theta = problem.task, problem.theta(problem.parameters.flat())
+    bench = Bench.of(task, theta, problem.train, problem.rule, problem.wanted)
+    readout = task.readout(theta)
+    if np.linalg.matrix_rank(readout.gain) < len(task.channels):
+        raise RecordError("the read-out mixes its channels: a twin needs a recording of each channel")
+    records = []
+    for sequence in problem.train:
+        shown = np.linalg.pinv(readout.gain) @ (sequence.target - readout.offset[:, None])
+        played = {name: wave.on_grid(task.step, task.steps(sequence)) for name, wave in sequence.inputs.items()}
+        counted = int(np.argmax(sequence.weight > 0))
+        records.append(
+            Record(played, dict(zip(task.channels, shown, strict=True)), every=task.every, skip=max(1, counted))
+        )
+    size = float(np.sqrt(np.mean([np.mean(np.square(list(record.shown.values()))) for record in records])))
+    return _fitted(bench, records, task.channels, size, wide=_WIDE)
+
+
+def twin_of(experiment: Experiment, *recorded: Any) -> Twin:
+    """Of recorded shots and the parameters they were taken at, or, with nothing more, of the experiment's recording."""
+    return twin(experiment, *recorded) if recorded else twin_of_recording(experiment)
+
+
+def _fitted(bench: Bench, records: Sequence[Record], channels: Sequence[str], size: float, *, wide: float) -> Twin:
+    """`wide`: how much less is taken for known than on a bench that was built to its model."""
     outside = records[::LEFT_OUT] if len(records) > 2 else records
     inside = [record for index, record in enumerate(records) if index % LEFT_OUT] if len(records) > 2 else records
-    noise = {name: max(bench.noise[name], 1e-6 * bench.typical) for name in channels}
-    ports = tuple(name for name in problem.task.model.inputs if any(name in record.played for record in records))
+    model = bench.task.model
+    noise = {
+        name: max(bench.noise[name], 1e-6 * size, 0.0 if wide == 1 else _UNKNOWN_NOISE * size) for name in channels
+    }
+    ports = tuple(name for name in model.inputs if any(name in record.played for record in records))
     sizes = {
         name: max(float(np.std(record.played[name])) for record in records if name in record.played) for name in ports
     }
-    sizes |= dict.fromkeys(channels, bench.typical)
+    sizes |= dict.fromkeys(channels, size)
+    duration = bench.steps * bench.step
     unknowns = path_unknowns(bench.rig, ports, channels, bench.step, Reference.MASSES, sizes)
-    unknowns += parameter_unknowns(problem.task.model, theta, bench.steps * bench.step, Reference.MASSES, bench.typical)
-    # Offsets of inputs and springs that the model does not have are seldom told by a training sequence.
-    unknowns = [item for item in unknowns if not item.name.startswith("quadratic") or not item.name.endswith("added")]
-    model = BenchModel(problem.task.model, theta, bench.rig, bench.step)
-    found = identify(model, inside, channels, noise, unknowns)
-    told = [error <= item.spread / 2 for item, error in zip(found.unknowns, found.errors, strict=True)]
-    values = {item.name: float(value) for item, value, ok in zip(found.unknowns, found.values, told, strict=True) if ok}
-    errors = {item.name: float(error) for item, error, ok in zip(found.unknowns, found.errors, told, strict=True) if ok}
-    missed, motion = _left(model, outside, channels, found)
+    unknowns += parameter_unknowns(model, bench.theta, duration, Reference.MASSES, size)
+    if wide == 1:  # what the model does not have at all is seldom told by a training sequence
+        unknowns = [item for item in unknowns if not item.name.startswith("quadratic") or item.quantity != "added"]
+    else:  # a recording has no clock of its own to count delays from
+        unknowns = [replace(item, spread=wide * item.spread) for item in unknowns if item.quantity != "delay"]
+    behind = BenchModel(model, bench.theta, bench.rig, bench.step)
+    found = identify(behind, inside, channels, noise, unknowns)
+    values, errors = _told(found)
+    missed, motion = _left(behind, outside, channels, found)
     sigma = np.array([noise[name] for name in channels])[:, None]
     over = float(np.sqrt(np.mean([np.mean((item / sigma) ** 2) for item in missed])))
-    size = float(np.sqrt(np.mean([np.mean(item**2) for item in motion]))) or 1.0
-    relative = float(np.sqrt(np.mean([np.mean(item**2) for item in missed]))) / size
-    lacks = _lacks(missed, motion, bench.step) if over > _LACKS else ()
+    moved = float(np.sqrt(np.mean([np.mean(item**2) for item in motion]))) or 1.0
+    relative = float(np.sqrt(np.mean([np.mean(item**2) for item in missed]))) / moved
+    if len(records) > 2:  # what is kept knows all of them; what it is good for was found without some
+        found = identify(behind, records, channels, noise, unknowns)
+        values, errors = _told(found)
+    every = records[0].every
+    lacks = _lacks(missed, motion, bench.step * every) if over > _LACKS else ()
     return Twin(values, errors, found.misfit, over, relative, lacks)
+
+
+def _told(found: Identified) -> tuple[dict[str, float], dict[str, float]]:
+    """Values and standard errors by name; of two that only show together neither can be left out."""
+    names = [item.name for item in found.unknowns]
+    return found.by_name, {name: float(error) for name, error in zip(names, found.errors, strict=True)}
 
 
 def _record(shot: RecordedShot, channels: Sequence[str], bench: Bench) -> Record:
@@ -145,9 +197,10 @@ def _left(
     missed, motion = [], []
     for record in records:
         shown = np.stack([record.shown[name] for name in channels])
-        predicted, _ = model.shows(record, found.by_name, channels, shown.shape[1])
-        missed.append(shown - predicted)
-        motion.append(predicted)
+        steps = 1 + (shown.shape[1] - 1) * record.every
+        predicted = model.shows(record, found.by_name, channels, steps)[0][:, :: record.every]
+        missed.append((shown - predicted)[:, record.skip :])
+        motion.append(predicted[:, record.skip :])
     return missed, motion
 
 

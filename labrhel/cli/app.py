@@ -319,10 +319,10 @@ def report(
 @app.command()
 def export(
     run: Run,
-    file: Annotated[Path, typer.Argument(metavar="FILE.nc", help="netCDF file to write.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE.nc|csv|db", help="File to write.", show_default=False)],
     root: Runs = DEFAULT_RUNS,
 ) -> None:
-    """Write a run as one netCDF file that `xarray.open_dataset` reads."""
+    """Write a run as one netCDF file for xarray; or its scalars as CSV, or into a QCoDeS database (.db)."""
     from labrhel.cli import inspecting
 
     inspecting.export(run, root, file)
@@ -368,7 +368,10 @@ def compare(
 
 @app.command()
 def twin(
-    run: Run,
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN|CONFIG", help="A run, or a configuration with a recording.", show_default=False),
+    ],
     runs: Runs = DEFAULT_RUNS,
     step: AtStep = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the twin.")] = None,

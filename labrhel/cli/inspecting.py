@@ -113,11 +113,17 @@ def report(run: str, root: Path, to: Path | None) -> None:
 
 def export(run: str, root: Path, file: Path) -> None:
     """Write the consolidated file of a run to `file`."""
+    from labrhel.bridge import to_csv, to_qcodes
+
     reader = RunReader.find(run, root)
-    if file.suffix != ".nc":
-        raise ConfigurationError(f"{file} does not end in .nc; export writes netCDF, such as run.nc")
+    writers = {".nc": lambda: consolidate(reader.folder, file), ".csv": lambda: to_csv(reader, file),
+               ".db": lambda: to_qcodes(reader, file)}  # fmt: skip
+    if file.suffix not in writers:
+        raise ConfigurationError(
+            f"{file} does not end in .nc (all, for xarray), .csv or .db (the scalars of the steps, .db for QCoDeS)"
+        )
     file.parent.mkdir(parents=True, exist_ok=True)
-    print(consolidate(reader.folder, file))
+    print(writers[file.suffix]())
 
 
 def _losses(reader: RunReader) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -10,6 +11,7 @@ from rich.table import Table
 from labrhel import plugins
 from labrhel.cli.tables import print_table
 from labrhel.comparing import compare, recorded_shots, save
+from labrhel.config import examples
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import load_experiment
 from labrhel.replaying import replay
@@ -50,6 +52,13 @@ def against(run: str, root: Path, rig: str, step: int | None, to: Path | None) -
 
 def make_twin(run: str, root: Path, step: int | None, to: Path | None) -> None:
     """Fit a twin, say how good it is and what it lacks, and write it."""
+    if Path(run).suffix in (".yaml", ".yml") or run in examples():
+        experiment = load_experiment(run)
+        if experiment.document.config.data is None or experiment.document.config.data.file is None:
+            raise ConfigurationError(f"{run} has no recording: a twin is fitted to a file, or to a run")
+        made = plugins.make_twin(experiment)
+        _tell(made, "the recording", made.write(experiment, Path(f"{experiment.name}_twin.yaml") if to is None else to))
+        return
     folder = find_run(run, root)
     manifest = RunReader(folder).manifest
     experiment = load_experiment(
@@ -57,15 +66,18 @@ def make_twin(run: str, root: Path, step: int | None, to: Path | None) -> None:
     )
     step, shots, asked = recorded_shots(folder, experiment, step)
     made = plugins.make_twin(experiment, shots, asked)
+    _tell(made, f"step {step}", made.write(experiment, folder / "twin.yaml" if to is None else to))
+
+
+def _tell(made: Any, what: str, file: Path) -> None:
     table = Table("value", "is", "standard error")
     for name, value in made.values.items():
         table.add_row(name, f"{value:.6g}", f"{made.errors[name]:.2g}")
     print_table(table)
-    print(f"step {step}: the twin leaves {made.inside:.3g} times the noise where it was fitted,")
+    print(f"{what}: the twin leaves {made.inside:.3g} times the noise where it was fitted,")
     print(f"{made.outside:.3g} times where it was not: {100 * made.relative:.3g} % of the motion")
     for words in made.lacks:
         print(f"what it lacks looks like {words}")
-    file = made.write(experiment, folder / "twin.yaml" if to is None else to)
     print(f"twin    sim:{file}")
 
 

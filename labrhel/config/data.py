@@ -87,7 +87,7 @@ class Teacher(Section):
     noise: NotNegative = Field(default=0.0, description="rms noise added to the training targets, in target units.")
 
 
-_OF_A_FILE = ("input", "target", "rate", "train", "test", "source")
+_OF_A_FILE = ("input", "target", "rate", "train", "test", "source", "units")
 _NEEDED = ("input", "target", "rate", "train")
 
 
@@ -95,12 +95,16 @@ class DataSection(Section):
     """Either `file` with its arrays and segments, or `teacher`."""
 
     file: str | None = Field(
-        default=None, description="An .npz or .csv file, beside this one or in the folder LABRHEL_DATA."
+        default=None, description="An .npz, .csv, .mat, .nc or .h5 file, beside this one or in the folder LABRHEL_DATA."
     )
     source: str = Field(default="", description="Where the file can be had; said when it is not found.")
     input: Names = Field(default=None, description="Names of the input arrays, one column per model input.")
     target: Names = Field(default=None, description="Names of the target arrays, one column per output.")
     rate: NameOrRate = Field(default=None, description="Samples per second: a number, or the name of an array.")
+    units: dict[str, str] = Field(
+        default={},
+        description="Units of arrays, such as {y: mV}, where the file does not say; turned into the model's.",
+    )
     train: Segments | None = Field(default=None, description="Segments to learn from; each is started from rest.")
     test: dict[Name, Segments] = Field(default={}, description="Named segments to test on.")
     teacher: Teacher | None = Field(default=None, description="Makes data instead of reading a file.")

@@ -86,6 +86,9 @@ class ImperfectionsSection(Section):
         default={},
         description="In files only: by parameter, what its entries really are over what they are set to [1].",
     )
+    added: dict[str, Numbers] = Field(
+        default={}, description="In files only: by parameter, what is added to what it is set to [model units]."
+    )
     exact: Exact = Field(
         default={},
         description=(
@@ -119,7 +122,7 @@ class ImperfectionsSection(Section):
         return {
             name: "" if found is None else found[1]
             for name, field in cls.model_fields.items()
-            if name not in ("exact", "friction_matrix", "parts")
+            if name not in ("exact", "friction_matrix", "parts", "added")
             for found in [re.search(r"\[(.*)\]$", field.description or "")]
         }
 

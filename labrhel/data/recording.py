@@ -15,6 +15,8 @@ from labrhel.errors import ConfigurationError
 VARIABLE = "LABRHEL_DATA"
 """Environment variable that names a folder of recordings."""
 
+HDF5 = (".nc", ".h5", ".hdf5")
+
 
 def search_path(folder: Path, environment: Mapping[str, str]) -> list[Path]:
     """Where recordings are looked for: beside the configuration, then in LABRHEL_DATA and its sub-folder `data`."""
@@ -48,7 +50,9 @@ def _find(kind: str, name: str, folders: Sequence[Path], source: str, there: Cal
 
 
 def read_arrays(file: Path) -> Mapping[str, Array]:
-    """The arrays of an .npz file, or the columns of a .csv file whose first row names them.
+    """The arrays of a file by name: .npz; .csv, whose first row names them; .mat; .nc, .h5 and .hdf5.
+
+    QCoDeS writes the last kind (`dataset.export("netcdf")`).  Arrays in groups are named GROUP/NAME.
 
     Raises ConfigurationError for another kind of file and for one that cannot be read.
     """
@@ -59,11 +63,48 @@ def read_arrays(file: Path) -> Mapping[str, Array]:
         if file.suffix == ".csv":
             with file.open(encoding="utf-8-sig") as lines:
                 return _table(lines)
+        if file.suffix == ".mat":
+            return _matlab(file)
+        if file.suffix in HDF5:
+            return {name: values for name, (values, _) in _hdf5(file).items()}
     except Exception as error:  # damaged bytes make zip, inflate, numpy and its tokenizer raise nearly anything
         words = error.strerror if isinstance(error, OSError) else None
         reason = words or f"it is damaged, or not {file.suffix} data"
         raise ConfigurationError(f"the data file {file} cannot be read: {reason}") from None
-    raise ConfigurationError(f"data files are .npz or .csv, not {file.name}")
+    raise ConfigurationError(f"data files are .npz, .csv, .mat, .nc or .h5, not {file.name}")
+
+
+def read_units(file: Path) -> dict[str, str]:
+    """What the file itself says of the units of its arrays; only netCDF and HDF5 files do, in `units` or `unit`."""
+    if file.suffix not in HDF5:
+        return {}
+    return {name: unit for name, (_, unit) in _hdf5(file).items() if unit}
+
+
+def _matlab(file: Path) -> dict[str, Array]:
+    from scipy.io import loadmat
+
+    try:
+        found = loadmat(file, squeeze_me=True)
+    except NotImplementedError:  # version 7.3 is HDF5
+        return {name: np.squeeze(values) for name, (values, _) in _hdf5(file).items()}
+    return {name: np.atleast_1d(values) for name, values in found.items() if not name.startswith("__")}
+
+
+def _hdf5(file: Path) -> dict[str, tuple[Array, str]]:
+    import h5py
+
+    found: dict[str, tuple[Array, str]] = {}
+
+    def keep(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf":
+            unit = item.attrs.get("units", item.attrs.get("unit", ""))
+            text = unit.decode() if isinstance(unit, bytes) else str(unit)
+            found[name] = np.asarray(item[()]), text
+
+    with h5py.File(file, "r") as opened:
+        opened.visititems(keep)
+    return found
 
 
 def _member(archive: ZipFile, name: str) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ from labrhel.arrays import Array
 from labrhel.config import Document
 from labrhel.config.data import DataSection, Segments
 from labrhel.data.dataset import Dataset, sequence_of
-from labrhel.data.recording import columns, find_recording, read_arrays
+from labrhel.data.recording import columns, find_recording, read_arrays, read_units
 from labrhel.data.teacher import taught
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model
 from labrhel.learning.task import TrialSequence
 from labrhel.nominal import readout_of
+from labrhel.units import factor
 from labrhel.waveform import Interpolation
 
 
@@ -39,12 +41,14 @@ def _recorded(document: Document, section: DataSection, model: Model, outputs: i
     assert section.file is not None
     assert section.train is not None
     with at("data", "file"):
-        arrays = read_arrays(find_recording(section.file, folders, section.source))
+        file = find_recording(section.file, folders, section.source)
+        arrays, units = read_arrays(file), {**read_units(file), **section.units}
     with at("data", "input"):
-        u = columns(arrays, section.input, "input")
+        own = document.config.model.units
+        u = columns(_in(arrays, section.input, units, own.input), section.input, "input")
         _agree("input columns", len(u), "inputs of the model", len(model.inputs))
     with at("data", "target"):
-        y = columns(arrays, section.target, "target")
+        y = columns(_in(arrays, section.target, units, own.position), section.target, "target")
         _agree("target columns", len(y), "outputs of the read-out", outputs)
         _agree("target samples", y.shape[1], "input samples", u.shape[1])
     with at("data", "rate"):
@@ -70,6 +74,26 @@ def _recorded(document: Document, section: DataSection, model: Model, outputs: i
     train = cut("train", section.train, "data", "train")
     tests = {name: cut(name, segments, "data", "test", name) for name, segments in section.test.items()}
     return Dataset(train, tests, spacing)
+
+
+def _in(arrays: Mapping[str, Array], names: Sequence[str], units: Mapping[str, str], wanted: str) -> dict[str, Array]:
+    """The arrays, those named in the unit of the model; one that has another kind of unit is refused."""
+    found = dict(arrays)
+    for name in names:
+        unit = units.get(name, wanted)
+        if name in found and unit != wanted and wanted != "1":  # a model without a unit takes numbers as they are
+            found[name] = _ratio(name, unit, wanted) * np.asarray(found[name], float)
+    return found
+
+
+def _ratio(name: str, unit: str, wanted: str) -> float:
+    """How many of the model's units one of the file's is: 1e-3 for mV and V, 1e3 for V and mV."""
+    for base in (wanted, unit):
+        with suppress(ConfigurationError):
+            return factor(unit, base) / factor(wanted, base)
+    raise ConfigurationError(
+        f"the array {name!r} is in {unit}, and the model in {wanted}: convert it, or name its unit"
+    )
 
 
 def _agree(what: str, found: int, other: str, wanted: int) -> None:

@@ -119,6 +119,8 @@ class Device:
     def parameters(self, knobs: Arrays, shot: int) -> Arrays:
         """What the parameters really are in shot number `shot`, the real knob values being `knobs`."""
         theta = scaled(knobs, self._factors) if self._factors else knobs
+        if self.errors.mismatch.added:
+            theta = {**theta, **{name: theta[name] + more.values for name, more in self.errors.mismatch.added.items()}}
         if self._drifting is not None:
             theta = scaled(theta, self._drifting.factors(shot))
         if self._rubbed is not None:

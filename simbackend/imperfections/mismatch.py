@@ -23,11 +23,12 @@ from simbackend.simulable import Simulable
 class Mismatch:
     """`spread`: relative rms deviation of every part and of the friction [1]; 0: off.
 
-    `exact`: by part, real value over knob value, in place of what is drawn.
+    `exact`: by part, real value over knob value, in place of what is drawn; `added` to it [model units].
     """
 
     spread: float = 0.0
     exact: Mapping[str, FrozenArray] = field(default_factory=dict)
+    added: Mapping[str, FrozenArray] = field(default_factory=dict)
 
     @property
     def is_off(self) -> bool:

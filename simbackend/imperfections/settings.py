@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from labrhel.capabilities import Capabilities
@@ -38,7 +41,9 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
     exact = _exact(section, ideal, time)
     return Imperfections(
         seed=section.seed,
-        mismatch=Mismatch(section.mismatch, _parts(section, model)),
+        mismatch=Mismatch(
+            section.mismatch, _parts("parts", section.parts, model), _parts("added", section.added, model)
+        ),
         friction=HiddenFriction(
             section.friction * time,
             tuple(rate * time for rate in section.mode_friction),
@@ -74,16 +79,17 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
     )
 
 
-def _parts(section: ImperfectionsSection, model: Simulable) -> dict[str, FrozenArray]:
+def _parts(key: str, given: Mapping[str, Any], model: Simulable) -> dict[str, FrozenArray]:
     known = parts_of(model)
     found = {}
-    for name, value in section.parts.items():
+    for name, value in given.items():
         if name not in known:
-            raise ConfigurationError(f"parts: the rig has no part {name!r}; {nearest(name, known)}")
-        factors = np.asarray(value, float)
-        if factors.shape not in ((), model.parameters[name].shape) or (factors <= 0).any():
-            raise ConfigurationError(f"parts: {name} takes positive factors, one or {model.parameters[name].shape}")
-        found[name] = FrozenArray(np.broadcast_to(factors, model.parameters[name].shape))
+            raise ConfigurationError(f"{key}: the rig has no part {name!r}; {nearest(name, known)}")
+        array, shape = np.asarray(value, float), model.parameters[name].shape
+        if array.shape not in ((), shape) or (key == "parts" and (array <= 0).any()):
+            words = "positive factors" if key == "parts" else "numbers"
+            raise ConfigurationError(f"{key}: {name} takes {words}, one or {shape}")
+        found[name] = FrozenArray(np.broadcast_to(array, shape))
     return found
 
 

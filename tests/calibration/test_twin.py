@@ -72,7 +72,8 @@ def test_what_another_rule_would_have_given_is_told_on_the_twin(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"), [("nonreciprocity=0.5", "lag|quadratic|cubic|stands out|mode"), ("channel_highpass=20Hz", "lag|stands out|mode")]
+    ("settings", "words"),
+    [("nonreciprocity=0.5", "lag|quadratic|cubic|stands out|mode"), ("channel_highpass=20Hz", "lag|stands out|mode")],
 )
 def test_a_rig_outside_the_family_leaves_something_and_that_is_told(settings: str, words: str, tmp_path: Path) -> None:
     made = twin_of(recorded(tmp_path, f"noise=2mV&seed=3&friction=20/s&{settings}"))
