@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,7 +33,7 @@ class Bench:
     """The rig of a task at the parameters `theta`, as they were set.
 
     `ports` and `channels` are those that still take part; `values` and `errors` what was measured so far, by name, and
-    `noise` [unit] of every channel.
+    `noise` [unit] of every channel; `clock` is the host's [s].
     """
 
     task: Task
@@ -46,6 +47,7 @@ class Bench:
     noise: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
 
     @classmethod
     def of(
@@ -136,8 +138,8 @@ class Bench:
         slowest = max(float(modes[0]), 2 * np.pi / (self.steps * self.step))
         random = np.random.default_rng([_SEED, number])
         tones = np.geomspace(_BAND[0] * slowest, _BAND[1] * float(modes[-1]), TONES)
-        time = self.step * np.arange(self.steps)
-        wave = np.sum(np.sin(tones[:, None] * time + random.uniform(0, 2 * np.pi, (TONES, 1))), axis=0)
+        at = self.step * np.arange(self.steps)
+        wave = np.sum(np.sin(tones[:, None] * at + random.uniform(0, 2 * np.pi, (TONES, 1))), axis=0)
         ends = np.clip(np.minimum(np.arange(self.steps), np.arange(self.steps)[::-1]) / (0.03 * self.steps), 0, 1)
         wave = wave * ends
         return wave / np.sqrt(np.mean(wave**2))

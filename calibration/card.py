@@ -128,6 +128,7 @@ def _facts(values: Mapping[str, CalibratedValue], folds: float) -> list[tuple[st
     return [
         ("modes", span("frequency", "Hz")),
         ("energy lost", f"{folds:.2g} e-folds in a pass, {span('loss', '1/s')}" if of("loss") else ""),
+        ("link", f"{with_prefix(values['link.latency'].value, 's')} beyond a shot" if "link.latency" in values else ""),
         ("noise", span("noise", next((item.unit for item in of("noise")), "1"))),
         ("delays", span("delay", "s")),
         ("gains", f"{min(gains):.4g} to {max(gains):.4g}" if gains else ""),

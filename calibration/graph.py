@@ -1,6 +1,6 @@
 """Which routine stands on which: a literal list, dependencies first.
 
-    noise -> signs -> paths -> linearity, reciprocity, retrace -> nudge -> gradient;     signs -> drift
+    link;  noise -> signs -> paths -> linearity, hysteresis, reciprocity, retrace -> nudge -> gradient;  signs -> drift
 
 A routine is any object with a `name`, a `title`, what it `needs`, the `lifetime` [h] of what it finds, the number of
 `shots` that it takes, and `measure`, a protocol that returns a `Finding`.  Those in `CALIBRATED` work on the rig as the
@@ -16,7 +16,9 @@ from calibration.bench import Bench
 from calibration.finding import Finding
 from calibration.routines.drift import Drift
 from calibration.routines.gradient import GradientTest
+from calibration.routines.hysteresis import Hysteresis
 from calibration.routines.linearity import Linearity
+from calibration.routines.link import Link
 from calibration.routines.noise import Noise
 from calibration.routines.nudge import Nudge
 from calibration.routines.paths import Paths
@@ -61,7 +63,8 @@ class Routine(Protocol):
 
 
 ROUTINES: tuple[Routine, ...] = (
-    Noise(), Signs(), Drift(), Paths(), Linearity(), Reciprocity(), Retrace(), Nudge(), GradientTest(),
+    Link(), Noise(), Signs(), Drift(), Paths(), Linearity(), Hysteresis(), Reciprocity(), Retrace(), Nudge(),
+    GradientTest(),
 )  # fmt: skip
 
 CALIBRATED = frozenset({"retrace", "nudge", "gradient"})

@@ -25,10 +25,10 @@ def test_measure_accept_check_card_run_and_look_back(tmp_path: Path) -> None:
     url = f"sim:{file}?{IMPERFECT}"
     done = labrhel(tmp_path, "calibrate", url, "--config", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "plan: noise, signs, drift, paths" in done.stdout
+    assert "plan: link, noise, signs, drift, paths" in done.stdout
     assert "nothing is in force yet" in done.stdout
     assert labrhel(tmp_path, "calibrate", url, "--config", str(file), "--check").returncode == 2
-    assert "accepted: noise" in labrhel(tmp_path, "calibration", "accept", url).stdout
+    assert "accepted: link, noise" in labrhel(tmp_path, "calibration", "accept", url).stdout
     check = labrhel(tmp_path, "calibrate", url, "--config", str(file), "--check")
     assert check.returncode == 0 and "in order" in check.stdout
     card = labrhel(tmp_path, "card", url, "--config", str(file), "--to", "card.html")
@@ -68,7 +68,7 @@ def test_over_the_wires_of_a_bench_in_three_commands(tmp_path: Path) -> None:
     )
     done = labrhel(tmp_path, "bench", "up", "coupled_oscillators", "--for", f"sh -c '{steps}'")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "accepted: noise, drift, paths" in done.stdout
+    assert "accepted: link, noise, drift, paths" in done.stdout
     assert "values in force" in done.stdout
     found = re.search(r"f2\.gain +([\d.]+) \+- ([\d.]+)", done.stdout)
     assert found is not None

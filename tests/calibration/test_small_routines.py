@@ -1,0 +1,53 @@
+"""Link, hysteresis, drift, noise and linearity, each against a rig that has just that."""
+
+import sys
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rigs import measured, opened
+
+from calibration.campaign import campaign
+from labrhel.calibration_record import CalibrationRecord
+
+
+def test_the_link_is_timed_by_the_clock_that_it_is_given(tmp_path: Path) -> None:
+    experiment = opened(tmp_path, "seed=1")
+    asked = campaign(experiment, CalibrationRecord(None, "x"))
+    ticks = count()
+    asked.bench = replace(asked.bench, clock=lambda: 0.25 * next(ticks))
+    (done,) = asked.run(asked.plan(["link"]))
+    played = 160 * 0.2e-3  # seconds of a shot on the rig
+    assert done.finding.values["link.latency"].value == pytest.approx(0.25 - played, abs=1e-3)
+    assert done.finding.values["link.jitter"].value == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_knob_with_backlash_is_named_and_one_without_is_not(tmp_path: Path) -> None:
+    _, loose = measured(opened(tmp_path, "seed=1&noise=1mV&hysteresis=4%"), "hysteresis")
+    _, tight = measured(opened(tmp_path, "seed=1&noise=1mV"), "hysteresis")
+    value = loose["hysteresis"].finding.values["coupling.backlash"]
+    assert 0.01 < abs(value.value) < 0.08
+    assert any("knob coupling" in words for words in loose["hysteresis"].finding.words)
+    still = tight["hysteresis"].finding.values["coupling.backlash"]
+    assert abs(still.value) < 4 * still.error and not tight["hysteresis"].finding.words
+
+
+def test_drift_is_told_from_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABRHEL_STATE", str(tmp_path))
+    _, still = measured(opened(tmp_path, "seed=1&noise=2mV"), "drift")
+    _, moving = measured(opened(tmp_path, "seed=1&noise=2mV&drift=5e-4"), "drift")
+    value = still["drift"].finding.values["drift.per_shot"]
+    assert value.value < 4 * value.error
+    assert moving["drift"].finding.values["drift.per_shot"].value > 5e-4
+    assert any("order: abba" in words for words in moving["drift"].finding.words)
+
+
+def test_noise_is_measured_and_a_noisy_channel_is_not_taken_at_its_word(tmp_path: Path) -> None:
+    campaign_, done = measured(opened(tmp_path, "seed=1&noise=5mV"), "noise")
+    for name in ("q1", "q2", "q3"):
+        value = done["noise"].finding.values[f"{name}.noise"]
+        assert value.value == pytest.approx(5e-3, abs=4 * value.error)
+        assert campaign_.bench.noise[name] >= 4.5e-3
