@@ -105,7 +105,9 @@ def timeline_of(experiment: Experiment) -> Timeline:
     problem, rig = experiment.problem, experiment.rig.capabilities
     theta = problem.theta(problem.parameters.flat())
     backend = NominalBackend(rig, problem.task.model, experiment.port_map, dict(theta))
-    handler: Handler = Compiling(Limiting(backend, rig), rig, experiment.port_map, experiment.parameter_map)
+    handler: Handler = Compiling(
+        Limiting(backend, rig), rig, experiment.port_map, experiment.parameter_map, experiment.calibration
+    )
     gradient = execute(problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted), handler)
     passes: list[PlannedPass] = []
     now, number = 0.0, 0

@@ -27,8 +27,10 @@ def main() -> None:
 
 def _call() -> None:
     from labrhel.cli.app import app
+    from labrhel.cli.recorded import app as with_records  # the same one: importing adds the commands
     from labrhel.errors import LabrhelError
 
+    assert with_records is app
     try:
         app()
     except LabrhelError as error:
