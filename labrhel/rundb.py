@@ -1,6 +1,6 @@
 """An index over the runs of a folder: what is asked of all of them, without opening each.
 
-An SQLite file `index.sqlite` beside the runs.  It holds nothing that the folders do not: what is out of date is read
+An SQLite file `.index.sqlite` beside the runs.  It holds nothing that the folders do not: what is out of date is read
 again, and the file can be thrown away at any time.  Tags and notes, which are a person's, are in the run folders
 themselves (`labels.json`), so that they go where the run goes.
 """
@@ -24,7 +24,7 @@ from labrhel.errors import ConfigurationError, RecordError
 from labrhel.runstore import RunReader
 from labrhel.runstore.folder import MANIFEST
 
-INDEX, LABELS, JOURNAL = "index.sqlite", "labels.json", "journal.log"
+INDEX, LABELS, JOURNAL = ".index.sqlite", "labels.json", "journal.log"
 
 _COLUMNS = "folder, stamp, id, name, created, status, rig, rule, gradients, first_loss, last_loss, error, bytes, labels"
 

@@ -65,7 +65,7 @@ def test_what_was_recorded_can_be_listed_shown_plotted_and_exported(shell: Shell
     assert status == 0
     assert "small" in out
     assert "done" in out
-    run = next(Path("here").iterdir()).name
+    run = next(path.name for path in Path("here").iterdir() if path.is_dir())
     assert shell("show", run.rsplit("-", 1)[-1], "--runs", "here")[0] == 0
     assert shell("plot", run, "--runs", "here", "--to", "picture.png")[0] == 0
     assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
