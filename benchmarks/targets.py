@@ -38,6 +38,7 @@ from benchmarks import (
     lossy_training,
     stop_latency,
     telemetry,
+    twins,
 )
 from benchmarks.figure import Figure, print_table
 from labrhel import session
@@ -126,6 +127,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from error_bars.targets(max(rigs, 1000))
     yield from calibration_accuracy.targets()
     yield from calibration_drift.targets()
+    yield from twins.targets()
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))

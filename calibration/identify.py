@@ -77,8 +77,9 @@ def identify(
 
     def cost(x: Array, steps: int, used: Sequence[Record]) -> float:
         total = float(np.sum(((x - start) / spread) ** 2))
-        for record in used:
-            total += float(np.sum(residual(x, record, steps) ** 2))
+        with np.errstate(over="ignore", invalid="ignore"):  # a motion that diverges costs infinitely much
+            for record in used:
+                total += float(np.sum(residual(x, record, steps) ** 2))
         return total if np.isfinite(total) else np.inf
 
     x, covariance = start.copy(), np.diag(spread**2)
@@ -96,8 +97,10 @@ def identify(
                     shifted = x.copy()
                     shifted[index] += _SHIFT * spread[index]
                     slopes[index] = (residual(shifted, record, steps).ravel() - here) / (_SHIFT * spread[index])
-                normal = normal + slopes @ slopes.T
-                right = right + slopes @ here
+                with np.errstate(over="ignore", invalid="ignore"):
+                    normal, right = normal + slopes @ slopes.T, right + slopes @ here
+            if not (np.isfinite(normal).all() and np.isfinite(right).all()):
+                break  # a step away the model diverges: go no further in this window
             covariance = np.linalg.inv(normal)
             error = np.sqrt(np.diag(covariance))
             moved = False

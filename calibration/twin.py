@@ -1,11 +1,9 @@
 """A twin of a run's rig: the model fitted to what was recorded, as a rig that runs everywhere a rig does.
 
 The forward passes of one step, all but every third sequence, are fitted as a calibration fits its shots
-(`calibration.identify`); the sequences that were left out say how good the twin is, and the residual what it lacks:
-
-    lag           the residual goes with the velocity                          a delay that is not in the model
-    quadratic     ... with the square of the position                          an asymmetric spring
-    extra mode    one frequency that the model has no mode near                an oscillator that nobody sees
+(`calibration.identify`); the sequences that were left out say how good the twin is.  Where it leaves more than noise,
+the fit is made again with each term that the model might lack; what makes the residual fall is named, and so is a mode
+at which it rings and the model does not.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ import yaml
 from calibration.bench import Bench
 from calibration.bench_model import BenchModel, Record
 from calibration.identify import Identified, identify
-from calibration.unknowns import Reference, parameter_unknowns, path_unknowns
+from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_unknowns
 from labrhel.arrays import Array
 from labrhel.capabilities import Kind
 from labrhel.comparing import RecordedShot
@@ -31,7 +29,9 @@ from labrhel.program import Rest
 
 LEFT_OUT = 3
 _LACKS = 1.3  # residual over noise from which it is asked what is missing
-_SHARE = 0.1  # of the residual that a missing term must explain
+_HELPS = 0.8  # share of the residual that is left with a term that is called missing
+_RINGS, _QUIET = 0.3, 0.05  # share of the residual near its peak; of the motion there
+_POWERS = {"quadratic": 2, "cubic": 3, "quartic": 4}
 _WIDE, _UNKNOWN_NOISE = 5.0, 0.01  # of a recording of something whose model is a guess
 
 
@@ -170,8 +170,13 @@ def _fitted(bench: Bench, records: Sequence[Record], channels: Sequence[str], si
     if len(records) > 2:  # what is kept knows all of them; what it is good for was found without some
         found = identify(behind, records, channels, noise, unknowns)
         values, errors = _told(found)
-    every = records[0].every
-    lacks = _lacks(missed, motion, bench.step * every) if over > _LACKS else ()
+    lacks: tuple[str, ...] = ()
+    if over > _LACKS:
+        candidates = _candidates(bench, size, [item.name for item in unknowns])
+        better = {
+            name: identify(behind, inside, channels, noise, [*unknowns, *more]) for name, more in candidates.items()
+        }
+        lacks = _named(found, better) or _ringing(missed, motion, bench.step * records[0].every)
     return Twin(values, errors, found.misfit, over, relative, lacks)
 
 
@@ -204,30 +209,47 @@ def _left(
     return missed, motion
 
 
-def _lacks(missed: Sequence[Array], motion: Sequence[Array], step: float) -> tuple[str, ...]:
-    """What the residual goes with, if with anything."""
-    residual, q = np.concatenate(missed, axis=1), np.concatenate(motion, axis=1)
-    terms = {
-        "lag: it goes with the velocity": np.gradient(q, step, axis=1),
-        "quadratic: it goes with the square of the position": q**2 - np.mean(q**2, axis=1, keepdims=True),
-        "cubic: it goes with the cube of the position": q**3,
-    }
-    total = float(np.sum(residual**2)) or 1.0
+def _candidates(bench: Bench, size: float, known: Sequence[str]) -> dict[str, list[Unknown]]:
+    """By kind, terms of the potential that the fit did not have."""
+    model = bench.task.model
+    linear = float(np.mean(np.abs(np.diag(bench.model_stiffness))))
+    found: dict[str, list[Unknown]] = {}
+    for name, power in _POWERS.items():
+        if name not in model.parameters:
+            continue
+        shape, unit = model.parameters[name].shape, model.parameters[name].unit
+        items = [
+            Unknown(f"{name}[{index}].added", 0.0, linear * size ** (1 - power), unit) for index in range(int(shape[0]))
+        ]
+        items = [item for item in items if item.name not in known and f"{item.subject}.factor" not in known]
+        if items:
+            found[name] = items
+    return found
+
+
+def _named(found: Identified, better: dict[str, Identified]) -> tuple[str, ...]:
+    """The terms with which the residual falls most, by what they come to."""
     words = []
-    for name, term in terms.items():
-        weight = np.sum(residual * term, axis=1, keepdims=True) / np.maximum(
-            np.sum(term**2, axis=1, keepdims=True), 1e-300
+    for name, fit in sorted(better.items(), key=lambda pair: pair[1].misfit):
+        if fit.misfit > _HELPS * found.misfit:
+            continue
+        values = {key: value for key, value in fit.by_name.items() if key.startswith(name)}
+        largest = max(values, key=lambda key: abs(values[key]))
+        words.append(
+            f"a {name} term: with it the residual falls from {found.misfit:.2g} to {fit.misfit:.2g} times the noise "
+            f"({largest.removesuffix('.added')} = {values[largest]:.3g})"
         )
-        explained = float(np.sum((weight * term) ** 2)) / total
-        if explained > _SHARE:
-            words.append(f"{name} ({100 * explained:.0f} % of what is left)")
-    spectrum = np.abs(np.fft.rfft(residual * np.hanning(residual.shape[1]), axis=1)) ** 2
-    power = spectrum.sum(axis=0)
+    return tuple(words)
+
+
+def _ringing(missed: Sequence[Array], motion: Sequence[Array], step: float) -> tuple[str, ...]:
+    """A mode that nobody sees, if the residual rings where the model does not."""
+    length = min(item.shape[1] for item in missed)
+    power = np.sum([np.abs(np.fft.rfft(item[:, :length] * np.hanning(length), axis=1)) ** 2 for item in missed], (0, 1))
+    usual = np.sum([np.abs(np.fft.rfft(item[:, :length] * np.hanning(length), axis=1)) ** 2 for item in motion], (0, 1))
     peak = int(np.argmax(power[1:])) + 1
     near = power[max(1, peak - 2) : peak + 3].sum() / power[1:].sum()
-    usual = np.abs(np.fft.rfft(q * np.hanning(q.shape[1]), axis=1)) ** 2
-    quiet = usual.sum(axis=0)[peak] < 0.02 * usual.sum(axis=0).max()
-    if near > 0.3 and quiet:
-        frequency = peak / (residual.shape[1] * step)
-        words.append(f"extra mode: it rings at {frequency:.3g} per unit of time, where the model has no mode")
-    return tuple(words) or ("nothing that stands out: friction, couplings or noise may be of another kind",)
+    if near > _RINGS and usual[peak] < _QUIET * usual.max():
+        frequency = peak / (length * step)
+        return (f"an extra mode: it rings at {frequency:.3g} per unit of time, where the model has none",)
+    return ("nothing that stands out: friction, couplings or noise may be of another kind",)
