@@ -58,6 +58,18 @@ def identify(
     watch: Callable[[float], None] = lambda share: None,
 ) -> Identified:
     """Fit `unknowns` to the records of `channels` with that rms `noise`; `watch` hears the share that is done."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a motion that diverges costs infinitely much
+        return _identify(bench, records, channels, noise, unknowns, watch)
+
+
+def _identify(
+    bench: BenchModel,
+    records: Sequence[Record],
+    channels: Sequence[str],
+    noise: Mapping[str, float],
+    unknowns: Sequence[Unknown],
+    watch: Callable[[float], None],
+) -> Identified:
     names = [item.name for item in unknowns]
     start = np.array([item.start for item in unknowns])
     spread = np.array([item.spread for item in unknowns])
@@ -65,8 +77,7 @@ def identify(
 
     def residual(x: Array, record: Record, steps: int) -> Array:
         values = dict(zip(names, x, strict=True))
-        with np.errstate(over="ignore", invalid="ignore"):
-            forward, echo = bench.shows(record, values, channels, steps)
+        forward, echo = bench.shows(record, values, channels, steps)
         samples = -(-steps // record.every)
         shown = np.stack([record.shown[channel][:samples] for channel in channels])
         parts = [((shown - forward[:, :: record.every]) / sigma)[:, record.skip :]]
@@ -77,9 +88,8 @@ def identify(
 
     def cost(x: Array, steps: int, used: Sequence[Record]) -> float:
         total = float(np.sum(((x - start) / spread) ** 2))
-        with np.errstate(over="ignore", invalid="ignore"):  # a motion that diverges costs infinitely much
-            for record in used:
-                total += float(np.sum(residual(x, record, steps) ** 2))
+        for record in used:
+            total += float(np.sum(residual(x, record, steps) ** 2))
         return total if np.isfinite(total) else np.inf
 
     x, covariance = start.copy(), np.diag(spread**2)
@@ -97,8 +107,7 @@ def identify(
                     shifted = x.copy()
                     shifted[index] += _SHIFT * spread[index]
                     slopes[index] = (residual(shifted, record, steps).ravel() - here) / (_SHIFT * spread[index])
-                with np.errstate(over="ignore", invalid="ignore"):
-                    normal, right = normal + slopes @ slopes.T, right + slopes @ here
+                normal, right = normal + slopes @ slopes.T, right + slopes @ here
             if not (np.isfinite(normal).all() and np.isfinite(right).all()):
                 break  # a step away the model diverges: go no further in this window
             covariance = np.linalg.inv(normal)
