@@ -1,5 +1,6 @@
 """TLS and a password, which must be nowhere in a run; and brokers that take a connection and say nothing."""
 
+import gc
 import shutil
 import socket
 import subprocess
@@ -136,8 +137,9 @@ def test_attempts_to_connect_leave_no_socket_and_no_thread_behind(mute: Mute, mo
         ]
         return sum(kind.startswith("socket:") for kind in kinds) - len(mute.taken)
 
+    gc.collect()  # what earlier tests left to the collector is theirs
     threads, before = threading.active_count(), sockets()
     with Telemetry(Settings("127.0.0.1", mute.port, "lab"), RUN, running()):
         wait_for(lambda: len(mute.taken) >= 5, "five attempts")
     wait_for(lambda: threading.active_count() <= threads, "the threads to end")
-    assert sockets() == before
+    assert sockets() <= before
