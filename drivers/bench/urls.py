@@ -2,6 +2,7 @@
 
 bench:STATION.yaml                         the instruments of a station file as one rig
 bench:STATION.yaml?traffic=wires.jsonl     every byte to and from them, with its time (`drivers.transport.read_traffic`)
+bench:STATION.yaml?wires=wires.jsonl       no instruments: they answer as they did when that file was written
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from drivers.bench.rig import BenchRig
 from drivers.guardian import Guardian
 from drivers.roles import Instrument
 from drivers.transport import TrafficLog
+from drivers.transport.replayed import ReplayedTraffic
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model
 
 
 def open_rig(url: str, model: Model, folder: Path, step: float | None = None) -> BenchRig:
-    """Instruments at addresses: bench:STATION.yaml; settings: ?traffic=FILE.
+    """Instruments at addresses: bench:STATION.yaml; settings: ?traffic=FILE, or ?wires=FILE to replay it.
 
     The path of a station file starts at the configuration's folder, then here; that of traffic, which is continued if
     it is there, here.  Opening changes no output.  Raises ConfigurationError for a station file that does not fit the
@@ -42,8 +44,10 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
             with document.at("instruments", name):
                 instruments[name] = open_instrument(section.kind, name, section.address, **section.init, log=log)
             opened.callback(instruments[name].close)
-        guardian = Guardian(file)
-        opened.callback(guardian.release)
+        guardian = None
+        if not isinstance(log, ReplayedTraffic):  # nothing is attached that could be left on
+            guardian = Guardian(file)
+            opened.callback(guardian.release)
         rig = BenchRig(document, instruments, model, step, f"bench:{where}", guardian=guardian, log=log)
         opened.pop_all()
     return rig
@@ -53,11 +57,19 @@ def _log(query: str) -> TrafficLog | None:
     settings = dict(parse_qsl(query, keep_blank_values=True))
     if not settings:
         return None
-    if set(settings) != {"traffic"} or not settings["traffic"]:
-        raise ConfigurationError(f"the rig bench: has one setting, traffic=FILE; not {query!r}")
+    if len(settings) != 1 or not settings.keys() <= {"traffic", "wires"} or not all(settings.values()):
+        raise ConfigurationError(f"the rig bench: has one setting, traffic=FILE or wires=FILE; not {query!r}")
+    if "wires" in settings:
+        return ReplayedTraffic(_existing(Path(settings["wires"])))
     try:
         return TrafficLog(Path(settings["traffic"]))
     except OSError as error:
         raise ConfigurationError(
             f"the traffic cannot be written to {settings['traffic']}: {error.strerror}; name another file"
         ) from None
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise ConfigurationError(f"there is no record of traffic {file}; ?traffic=FILE writes one")
+    return file

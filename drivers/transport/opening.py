@@ -13,6 +13,7 @@ from drivers.transport.framed import FramedLink
 from drivers.transport.lease import Lease
 from drivers.transport.link import Link
 from drivers.transport.port import Port
+from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import TrafficLog
 
 
@@ -37,9 +38,12 @@ def open_link(
     Raises ConfigurationError for what is no address, TransportError if it is taken or does not answer.
     """
     parse_visa(address)
-    lease = Lease(address, folder=lease_folder, wait=wait)
+    replayed = log if isinstance(log, ReplayedTraffic) else None
+    lease = None if replayed else Lease(address, folder=lease_folder, wait=wait)
 
     def open_port(seconds: float) -> Port:
+        if replayed:
+            return replayed.port(address)
         return open_visa(address, address, log, seconds, backend, settings or {})
 
     return Link(
