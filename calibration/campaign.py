@@ -10,14 +10,14 @@ import numpy as np
 
 from calibration.bench import Bench
 from calibration.bench_model import Record
-from calibration.finding import Finding
+from calibration.finding import REFUSED, Finding
 from calibration.graph import CALIBRATED, ROUTINES, Routine, chosen
 from calibration.routines.paths import TELLS_ALL, reference_words
 from calibration.unknowns import Reference
 from labrhel.arrays import Array
 from labrhel.calibration_record import CalibrationRecord, Entry
 from labrhel.calibration_set import CalibratedValue, CalibrationSet
-from labrhel.errors import ConfigurationError, LabrhelError
+from labrhel.errors import ConfigurationError
 from labrhel.executor import Handler, execute
 from labrhel.experiment import Experiment, calibrated, handler_for
 from labrhel.operations import Configure, Operation, Protocol, RunShots
@@ -106,7 +106,10 @@ class Campaign:
         return [Planned(routine, shots, shots * each) for routine, shots in counts]
 
     def run(self, plans: Sequence[Planned]) -> Iterator[Done]:
-        """Each routine in turn; one that fails, or has nothing to stand on, says so, and the others go on."""
+        """Each routine in turn; one that fails, or has nothing to stand on, says so, and the others go on.
+
+        Raises TransportError and InterlockError: what was proposed until then stands.
+        """
         failed: set[str] = set()
         for plan in plans:
             routine = plan.routine
@@ -129,7 +132,7 @@ class Campaign:
             try:
                 meter.do(Configure(bench.task.rig_parameters(bench.theta)))
                 finding = execute(routine.measure(bench), meter)
-            except LabrhelError as error:
+            except REFUSED as error:
                 finding = Finding(failed=str(error))
             if finding.failed:
                 failed.add(routine.name)

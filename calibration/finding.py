@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labrhel.arrays import Array
+from labrhel.errors import ConfigurationError, InstrumentError, LimitError, ProgramError, TrainingError
+
+REFUSED = (ProgramError, LimitError, InstrumentError, ConfigurationError, TrainingError)
+"""What one routine may fail of while the others go on; a link that is lost, or an interlock, ends them all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ def recorded_shots(
     entries = list(effective(reader))
     kept = [entry.shot.step for entry in entries if entry.shot is not None and entry.shot.capture is not None]
     if not kept:
-        raise RecordError(f"{reader.id} kept no traces ({reader.policy.what_is_missing()}); record with record: all")
+        missing = reader.policy.what_is_missing() or "its journal holds no shot"
+        raise RecordError(f"{reader.id} kept no traces ({missing}); record with record: all")
     step = _last_gradient(reader, entries) or kept[-1] if step is None else step
     if step not in kept:
         raise RecordError(f"step {step} kept no traces; steps that did: {_some(sorted(set(kept)))}")

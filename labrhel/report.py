@@ -138,7 +138,7 @@ def _line(axes: Axes, scalars: dict[str, Array], names: tuple[str, ...], *, loga
         if logarithmic and (values[there] > 0).any():
             axes.set_yscale("log")
     axes.set_xlabel("gradient")
-    if len(names) > 1:
+    if len(names) > 1 and axes.lines:
         axes.legend(fontsize=8)
 
 

@@ -153,7 +153,7 @@ def _opened(root: Path) -> sqlite3.Connection:
 
 def _stamp(folder: Path) -> str:
     found = []
-    for name in (JOURNAL, LABELS):
+    for name in (MANIFEST, JOURNAL, LABELS):
         try:
             state = (folder / name).stat()
             found.append(f"{state.st_size}.{state.st_mtime_ns}")

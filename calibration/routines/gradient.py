@@ -11,9 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.bench import Bench
-from calibration.finding import Finding, Measured
+from calibration.finding import REFUSED, Finding, Measured
 from labrhel.arrays import Array, Arrays
-from labrhel.errors import LabrhelError
 from labrhel.learning.train import free_run
 from labrhel.operations import Configure, Protocol
 from protocols.differences import ends_along, size_of
@@ -46,7 +45,7 @@ class GradientTest:
             shown = yield from free_run(task, sequences, bench.theta)
             nothing = [replace(sequences[0], target=shown[0])]
             null = yield from replace(asked, repeats=1, bound=False).gradient(task, nothing, bench.theta, bench.wanted)
-        except LabrhelError as error:
+        except REFUSED as error:
             return Finding(failed=str(error))
         names = [name for name in found.values if not name.startswith("readout")]
         if not names:
@@ -78,7 +77,7 @@ class GradientTest:
         try:
             high, low = yield from moved.restoring(ends_along(moved, along, _AHEAD))
             again, _ = yield from moved.restoring(ends_along(moved, along, _AHEAD))
-        except LabrhelError:
+        except REFUSED:
             return np.nan, np.nan
         expected = 2 * _AHEAD * size
         return (high - low) / expected, max(abs(high - again) / expected, 1e-6)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from calibration.bench import Bench
-from calibration.finding import Finding, Measured
-from labrhel.errors import LabrhelError
+from calibration.finding import REFUSED, Finding, Measured
 from labrhel.estimator import Estimator
 from labrhel.operations import Configure, Protocol
 from protocols.rhel import RHEL
@@ -31,7 +30,7 @@ class Nudge:
         yield Configure(bench.task.rig_parameters(bench.theta))
         try:
             found = yield from tuned(rule, bench.task, bench.sequences[:1], bench.theta, bench.wanted)
-        except LabrhelError as error:
+        except REFUSED as error:
             return Finding(failed=str(error))
         share = 1.0
         if not bench.task.model.is_linear(bench.theta) and found.response > STRONGEST:

@@ -12,9 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.bench import Bench
-from calibration.finding import Curve, Finding, Measured
+from calibration.finding import REFUSED, Curve, Finding, Measured
 from labrhel.capture import Capture
-from labrhel.errors import LabrhelError
 from labrhel.learning.task import TrialSequence
 from labrhel.operations import Configure, Protocol, RunShots
 from protocols.forward import read_forward
@@ -49,7 +48,7 @@ class Retrace:
                 batch = read_forward(task, geometry, [sequence], captures, bench.theta)
                 drives = plan.drives(batch.passes)
                 echoes: list[Capture] = yield RunShots(plan.still_programs(batch.passes, drives))
-            except LabrhelError as error:
+            except REFUSED as error:
                 return Finding(failed=str(error))
             for name, trace in captures[0].last.traces.items():
                 clipped[name] = max(clipped.get(name, 0), trace.over_range)

@@ -8,6 +8,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from rigs import measured, opened
 
+from calibration.campaign import campaign
+from labrhel.calibration_record import CalibrationRecord
+from labrhel.errors import TransportError
+
 QUIET = "seed=4&noise=2mV&friction=20/s"
 
 
@@ -45,3 +49,21 @@ def test_a_channel_that_clips_in_the_training_sequence_is_named(tmp_path: Path) 
     settings = f"{QUIET}&q1.offset=1.2V&adc_bits=12&adc_range=2V"
     _, done = measured(opened(tmp_path, settings), "retrace")
     assert any("q1 clips" in words for words in done["retrace"].finding.words) or "q1" in done["signs"].finding.bad
+
+
+def test_a_link_that_is_lost_ends_the_campaign_and_what_was_proposed_stands(tmp_path: Path) -> None:
+    experiment = opened(tmp_path, QUIET)
+    fired, run = [], experiment.rig.run
+
+    def breaks(shots: object) -> object:
+        fired.append(shots)
+        if len(fired) > 4:
+            raise TransportError("the cable is out")
+        return run(shots)  # type: ignore[arg-type]
+
+    experiment.rig.run = breaks  # type: ignore[method-assign, assignment]
+    asked = campaign(experiment, CalibrationRecord(None, "x"))
+    found = asked.run(asked.plan_of(("noise", "signs", "paths", "linearity")))
+    with pytest.raises(TransportError, match="the cable is out"):
+        list(found)
+    assert [entry.node for entry in asked.record.entries] == ["noise"]
