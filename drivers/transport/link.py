@@ -7,6 +7,8 @@ wire, opens it again and proves that.  Then the hooks of `on_reopen` send the se
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -24,6 +26,8 @@ from labrhel.errors import ProgramError
 _T = TypeVar("_T")
 PAUSE = 0.02
 """Between attempts to reopen a wire whose device does not prove itself [s]."""
+
+_AGAIN = 0.5  # s for a device that was given up less than its patience ago
 
 
 class Link(Owner):
@@ -53,7 +57,7 @@ class Link(Owner):
         self.timeout, self.retries = timeout, retries
         self._terminator = terminator.encode()
         self._proof = Proof(marker, self._terminator, timeout)
-        self._in_step = False
+        self._in_step, self._gave_up = False, -math.inf
         try:
             with self._lock:
                 self._ready()
@@ -192,7 +196,17 @@ class Link(Owner):
         return self._port
 
     def _mend(self) -> None:
-        deadline = Deadline(self.patience)
+        # Patience is for a device that comes back; one that has just been given up is not waited for again at once, or
+        # making a dead bench safe would take it for every command.
+        just_now = time.monotonic() - self._gave_up < self.patience
+        try:
+            self._mend_within(Deadline(min(_AGAIN, self.patience) if just_now else self.patience))
+        except OSError:
+            if not just_now:
+                self._gave_up = time.monotonic()
+            raise
+
+    def _mend_within(self, deadline: Deadline) -> None:
         may_go_on = self._port is not None and not self._lost and self._proof.marker is not None
         while True:
             self._check_interrupt()
