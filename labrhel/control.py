@@ -31,14 +31,12 @@ class Control:
             return command == "stop", "the run is about to stop"
         state = self.life.state
         if command == "pause":
-            if state in (State.PAUSING, State.PAUSED):
-                return (
-                    True,
-                    "already paused" if state is State.PAUSED else "pauses when the step that is running is done",
-                )
-            if not self.life.allows(Event.PAUSE):
-                return False, f"the run is {state} and cannot be paused"
-            self.life.on(Event.PAUSE)
+            if state is State.PAUSED:
+                return True, "already paused"
+            if state is not State.PAUSING:
+                if not self.life.allows(Event.PAUSE):
+                    return False, f"the run is {state} and cannot be paused"
+                self.life.on(Event.PAUSE)
             return True, "pauses when the step that is running is done"
         if command == "resume":
             if not self.life.allows(Event.RESUME):

@@ -49,35 +49,19 @@ class Event(enum.StrEnum):
     RESET = "reset"
 
 
+_MAY_END = {Event.ABORT: State.ABORTING, Event.FAIL: State.FAILED, Event.ESTOP: State.ESTOPPED}
+
 TABLE: Mapping[State, Mapping[Event, State]] = {
     State.IDLE: {Event.ARM: State.ARMED},
-    State.ARMED: {
-        Event.START: State.RUNNING,
-        Event.ABORT: State.ABORTING,
-        Event.FAIL: State.FAILED,
-        Event.ESTOP: State.ESTOPPED,
-    },
-    State.RUNNING: {
-        Event.PAUSE: State.PAUSING,
-        Event.FINISH: State.DONE,
-        Event.ABORT: State.ABORTING,
-        Event.FAIL: State.FAILED,
-        Event.ESTOP: State.ESTOPPED,
-    },
+    State.ARMED: {Event.START: State.RUNNING, **_MAY_END},
+    State.RUNNING: {Event.PAUSE: State.PAUSING, Event.FINISH: State.DONE, **_MAY_END},
     State.PAUSING: {
         Event.HOLD: State.PAUSED,
         Event.RESUME: State.RUNNING,
         Event.FINISH: State.DONE,
-        Event.ABORT: State.ABORTING,
-        Event.FAIL: State.FAILED,
-        Event.ESTOP: State.ESTOPPED,
+        **_MAY_END,
     },
-    State.PAUSED: {
-        Event.RESUME: State.RUNNING,
-        Event.ABORT: State.ABORTING,
-        Event.FAIL: State.FAILED,
-        Event.ESTOP: State.ESTOPPED,
-    },
+    State.PAUSED: {Event.RESUME: State.RUNNING, **_MAY_END},
     State.ABORTING: {Event.SAFE: State.IDLE, Event.FAIL: State.FAILED, Event.ESTOP: State.ESTOPPED},
     State.DONE: {},
     State.FAILED: {},

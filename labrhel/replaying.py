@@ -8,8 +8,8 @@ lets a rig answer what was never fired.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,22 +87,19 @@ def replay(
         "calibration": set_of(manifest.get("calibration", {})),
         "home": Path(manifest["home"]) if config is None else None,
     }
+    file = folder / "config.yaml" if config is None else config
     otherwise: Rig | None = None
     if mode == "hybrid":
         if rig is None:
             raise ConfigurationError("a hybrid replay needs a rig for what was not recorded: add --rig URL")
-        otherwise = load_experiment(folder / "config.yaml" if config is None else config, rig_url=rig, **asked).rig
-    experiment = load_experiment(
-        folder / "config.yaml" if config is None else config, rig_url=f"replay:{folder.absolute()}?mode={mode}", **asked
-    )
+        otherwise = load_experiment(file, rig_url=rig, **asked).rig
+    experiment = load_experiment(file, rig_url=f"replay:{folder.absolute()}?mode={mode}", **asked)
     assert isinstance(experiment.rig, ReplayRig)
     answering = experiment.rig if otherwise is None else ReplayRig(reader, mode, otherwise)
     return _run(experiment, answering, reader, watch)
 
 
 def _run(experiment: Experiment, rig: ReplayRig, reader: RunReader, watch: Callable[[Publish], None]) -> Replayed:
-    from dataclasses import replace
-
     begin = time.perf_counter()
     seen = _Watching(handler_for(replace(experiment, rig=rig)), watch)
     execute(training(experiment, None), seen)
@@ -110,10 +107,8 @@ def _run(experiment: Experiment, rig: ReplayRig, reader: RunReader, watch: Calla
     events = reader.events()
     checkpoint, last = reader.last_checkpoint(), seen.last
     assert last is not None
-    found = dict(zip(last.state["parameter_names"], np.asarray(last.state["parameters"], float), strict=True))
-    then = {} if checkpoint is None else dict(
-        zip(checkpoint.state["parameter_names"], np.asarray(checkpoint.state["parameters"], float), strict=True)
-    )  # fmt: skip
+    found = _trained(last.state)
+    then = {} if checkpoint is None else _trained(checkpoint.state)
     shared = [abs(found[name] - then[name]) for name in found if name in then]
     return Replayed(
         losses=np.array(seen.losses),
@@ -125,3 +120,8 @@ def _run(experiment: Experiment, rig: ReplayRig, reader: RunReader, watch: Calla
         seconds=seconds,
         recorded=events[-1][1] - events[0][1],
     )
+
+
+def _trained(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a checkpoint by name."""
+    return dict(zip(state["parameter_names"], np.asarray(state["parameters"], float), strict=True))

@@ -27,6 +27,7 @@ from labrhel.runstore.folder import MANIFEST
 INDEX, LABELS, JOURNAL = ".index.sqlite", "labels.json", "journal.log"
 
 _COLUMNS = "folder, stamp, id, name, created, status, rig, rule, gradients, first_loss, last_loss, error, bytes, labels"
+_TABLE = f"runs ({_COLUMNS.replace('folder', 'folder PRIMARY KEY', 1)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +138,14 @@ def _opened(root: Path) -> sqlite3.Connection:
     for where in (str(root / INDEX), ":memory:"):
         try:
             database = sqlite3.connect(where, timeout=5)
-            database.execute(f"CREATE TABLE IF NOT EXISTS runs ({_COLUMNS.replace('folder', 'folder PRIMARY KEY', 1)})")
+            database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
             database.execute(f"SELECT {_COLUMNS} FROM runs LIMIT 1")
             return database
         except sqlite3.DatabaseError:
             try:
                 (root / INDEX).unlink(missing_ok=True)
                 database = sqlite3.connect(where, timeout=5)
-                database.execute(f"CREATE TABLE runs ({_COLUMNS.replace('folder', 'folder PRIMARY KEY', 1)})")
+                database.execute(f"CREATE TABLE {_TABLE}")
                 return database
             except (OSError, sqlite3.Error):
                 continue

@@ -60,11 +60,10 @@ def what_if(folder: Path, rig: str, rules: Sequence[str], eps: Sequence[float]) 
             for value in eps or [None]:
                 options: dict[str, Any] = {} if value is None else {"eps": value}
                 try:
-                    rule = problem.rule if name == own and not options else plugins.make_rule(name, {})
-                    if name == own:
-                        rule = problem.rule if value is None else replace(problem.rule, **options, response=None)  # type: ignore[type-var]
-                    elif options:
+                    if name != own:
                         rule = plugins.make_rule(name, options)
+                    else:
+                        rule = problem.rule if value is None else replace(problem.rule, **options, response=None)  # type: ignore[type-var]
                     found = measured(rule)
                 except LabrhelError as error:
                     answers.append(Answer(name, value or np.nan, np.nan, np.nan, np.nan, 0, str(error)))

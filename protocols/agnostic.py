@@ -33,10 +33,12 @@ from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.interfaces import SelfAdjusting
 from labrhel.learning.needs import Needs
+from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Configure, Protocol, RunShots
 from labrhel.program import Acquire, Drive, Pass, Role, ShotProgram
 from labrhel.waveform import Waveform
+from protocols.differences import size_of
 from protocols.echo import representable
 from protocols.forward import ForwardBatch, ForwardPass, read_forward
 from protocols.geometry import Geometry
@@ -91,7 +93,7 @@ class Agnostic:
         size = sum(float(np.sum(item.q[~run.is_slow] ** 2)) for item in batch.passes) or 1.0
         ratio = float(np.sqrt(answered / size))
         drift = max(float(np.abs(item.q[run.is_slow]).max()) for item in batch.passes)
-        typical = float(np.sqrt(np.mean(np.square(np.asarray(run.theta[run.name], float))))) or 1.0
+        typical = size_of(np.asarray(run.theta[run.name], float))
         words = ()
         if drift > LARGEST_DRIFT * typical:
             words = (
@@ -121,7 +123,7 @@ class _Run:
         model = task.model
         if not isinstance(model, SelfAdjusting):
             raise ProgramError("no parameter of this rig moves by itself; take rule: rhel")
-        names = [name for name in wanted if name not in ("readout", "readout_offset")]
+        names = [name for name in wanted if name not in READOUT]
         if len(names) != 1 or names[0] not in model.slow:
             known = ", ".join(model.slow)
             raise ProgramError(f"only {known} moves by itself on this rig, not {', '.join(names)}; train that alone")

@@ -15,7 +15,6 @@ Source: sampling with a control variate (Cochran, Sampling Techniques, 1977, sec
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Configure, Protocol, RunShots
+from protocols.differences import random_at
 from protocols.fit import fit
 from protocols.forward import read_forward
 from protocols.geometry import Geometry
@@ -108,8 +108,7 @@ class EchoesAndTwin:
         )
 
     def _drawn(self, count: int, theta: Arrays) -> list[int]:
-        content = b"".join(np.asarray(theta[name], float).tobytes() for name in sorted(theta))
-        random = np.random.default_rng([self.seed, zlib.crc32(content)])
+        random = random_at(theta, self.seed)
         size = min(count, max(2, math.ceil(self.share * count)))
         return sorted(int(index) for index in random.choice(count, size, replace=False))
 

@@ -22,6 +22,7 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.interfaces import Model
+from labrhel.learning.readout import READOUT
 from labrhel.program import GivenState
 from protocols.forward import ForwardPass
 from protocols.inverse_dynamics import InverseDynamics
@@ -60,7 +61,7 @@ class Backwards:
         With dq, dp the end state of the response, dL/dq(0) = dp + G dq, dL/dp(0) = dq + (d^2/4) M^-1 G M^-1 dp.
         """
         model, known = self.model, self.model.parameters
-        unknown = [name for name in names if name not in known and name not in ("readout", "readout_offset")]
+        unknown = [name for name in names if name not in known and name not in READOUT]
         if unknown:
             raise ConfigurationError(f"there is no parameter {unknown[0]!r} to differentiate by")
         state = [name for name in names if name in known and known[name].kind in ("position", "momentum")]

@@ -29,11 +29,11 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
+from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Configure, Protocol
 from protocols.moving import MovedLoss
 
-_HOST = ("readout", "readout_offset")
 _NEEDS = Needs(knobs=True)
 
 Direction = Mapping[str, Array]
@@ -62,7 +62,7 @@ class FiniteDifferences:
     ) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`: two shots an entry and sequence."""
         del previous
-        rig = [name for name in wanted if name not in _HOST]
+        rig = [name for name in wanted if name not in READOUT]
         directions = [item for name in rig for item in _entries(task, theta, name)] * self.repeats
         measured = yield from _differences(task, sequences, theta, directions, self.step)
         rows = measured.slopes.reshape(self.repeats, -1)
@@ -96,9 +96,8 @@ class SPSA:
     ) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`: two shots a direction and sequence."""
         del previous
-        rig = [name for name in wanted if name not in _HOST]
-        content = b"".join(np.asarray(theta[name], float).tobytes() for name in sorted(rig))
-        random = np.random.default_rng([self.seed, zlib.crc32(content)])
+        rig = [name for name in wanted if name not in READOUT]
+        random = random_at({name: theta[name] for name in rig}, self.seed)
         drawn = [random_direction(task, theta, rig, random) for _ in range(self.directions)]
         measured = yield from _differences(task, sequences, theta, drawn, self.step)
         estimates = {
@@ -114,6 +113,12 @@ class SPSA:
             share = np.sqrt(self.directions)
             errors = {name: rows.std(axis=0, ddof=1) / share for name, rows in estimates.items()}
         return measured.gradient("spsa", values, errors, wanted, self.step, self.directions)
+
+
+def random_at(theta: Arrays, seed: int) -> np.random.Generator:
+    """A generator that is a function of `seed` and theta alone, so that a resumed run draws again what it drew."""
+    content = b"".join(np.asarray(theta[name], float).tobytes() for name in sorted(theta))
+    return np.random.default_rng([seed, zlib.crc32(content)])
 
 
 def random_direction(task: Task, theta: Arrays, names: Sequence[str], random: np.random.Generator) -> Direction:
@@ -145,7 +150,7 @@ class _Measured:
     def gradient(
         self, rule: str, values: Arrays, errors: Arrays | None, wanted: Sequence[str], step: float, repeats: int
     ) -> Gradient:
-        direct = {name: self.direct[name] for name in wanted if name in _HOST}
+        direct = {name: self.direct[name] for name in wanted if name in READOUT}
         return Gradient(
             values={**values, **direct},
             standard_error=None if errors is None else {**errors, **{name: 0 * term for name, term in direct.items()}},

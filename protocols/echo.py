@@ -12,6 +12,7 @@ from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError
 from labrhel.estimator import Estimator, Order
 from labrhel.gradient import NudgeRecord
+from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task
 from labrhel.program import Acquire, Drive, Pass, Rest, Reversal, Role, ShotProgram
 from labrhel.waveform import Waveform
@@ -38,7 +39,7 @@ class Wanted:
     def of(cls, task: Task, names: Sequence[str], theta: Arrays, *, driven: bool) -> Wanted:
         """Sort `names`; raises ConfigurationError for one that neither the model nor the read-out has."""
         specs = task.model.parameters
-        unknown = [name for name in names if name not in specs and name not in ("readout", "readout_offset")]
+        unknown = [name for name in names if name not in specs and name not in READOUT]
         if unknown:
             raise ConfigurationError(f"there is no parameter {unknown[0]!r} to differentiate by")
         kinds = {name: specs[name].kind for name in names if name in specs}

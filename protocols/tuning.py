@@ -23,6 +23,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.estimator import Estimator
 from labrhel.gradient import Gradient
+from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Protocol
 from protocols.rhel import RHEL
@@ -93,7 +94,7 @@ class _Point:
     def of(cls, gradient: Gradient) -> _Point:
         assert gradient.standard_error is not None
         errors = gradient.standard_error
-        names = [name for name in gradient.values if name not in ("readout", "readout_offset")]
+        names = [name for name in gradient.values if name not in READOUT]
         slope = np.concatenate([np.ravel(gradient.values[name]) for name in names])
         return cls(gradient.eps, slope, float(sum(np.sum(np.square(errors[name])) for name in names)))
 

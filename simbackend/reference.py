@@ -22,6 +22,7 @@ from labrhel.arrays import Array
 from labrhel.executor import Compiling, Handler, Limiting, RigBackend, execute
 from labrhel.gradient import Gradient
 from labrhel.learning.checking import compare
+from labrhel.learning.readout import READOUT
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.waveform import Waveform
@@ -65,7 +66,7 @@ class ReferenceTask:
 
     def gradient(self, rule: Rule, wanted: Sequence[str] = ()) -> Gradient:
         """The rule's gradient for the parameters `wanted`; none named: for every parameter of model and read-out."""
-        names = wanted or (*self.model.parameters, "readout", "readout_offset")
+        names = wanted or (*self.model.parameters, *READOUT)
         return execute(rule.gradient(self.task, self.sequences, self.theta, names), self.handler())
 
     def compare(self, gradient: Gradient) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibration.bench import Bench
+from calibration.bench_model import Record
 from calibration.finding import Finding, Measured
 from labrhel.capabilities import Kind
 from labrhel.operations import Protocol
@@ -39,14 +40,14 @@ class Reciprocity:
         records = yield from bench.fire(waves)
         above = below = noise = 0.0
         model = bench.model
+        rest, _ = model.shows(Record({}, {}), bench.values, bench.channels, bench.steps)
+        silent = dict(zip(bench.channels, rest, strict=True))
         for i, (_, seen_i) in enumerate(pairs):
             for j in range(i):
                 crossed = []
                 for shot, name in ((records[j], seen_i), (records[i], pairs[j][1])):
                     gain = bench.values.get(f"{name}.gain", 1.0)
-                    silence = type(shot)({}, shot.shown)
-                    rest, _ = model.shows(silence, bench.values, (name,), bench.steps)
-                    crossed.append(gain * (shot.shown[name] - rest[0]))
+                    crossed.append(gain * (shot.shown[name] - silent[name]))
                     noise += (gain * bench.noise[name]) ** 2 * bench.steps
                 # Delays of the paths differ by fractions of a sample: let the model say what they alone would do.
                 delays = {name: value for name, value in bench.values.items() if name.endswith(".delay")}

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from labrhel.arrays import Array
 
+READOUT = ("readout", "readout_offset")
+"""Parameters of the host alone: C and y0, whose gradient needs no echo."""
+
 
 @dataclass(frozen=True, slots=True)
 class Readout:

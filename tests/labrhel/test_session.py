@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,26 @@ def run_or_resume(experiment: Experiment, root: Path) -> None:
         session.start(experiment, root, ignore)
 
 
+def killed_runs(load: Callable[[], Experiment], folder: Path, duration: float, seed: int) -> Iterator[RunReader]:
+    """Runs that were killed at random instants, KILLS kills in all, each resumed until it was done."""
+    fork, random = multiprocessing.get_context("fork"), np.random.default_rng(seed)
+    kills = 0
+    while kills < KILLS:
+        root = folder / f"killed{kills}"
+        for _ in range(3):  # up to three kills of one run, then let it end
+            child = fork.Process(target=run_or_resume, args=(load(), root))
+            child.start()
+            child.join(float(random.uniform(0.05, 1.0)) * duration)
+            if child.is_alive():
+                os.kill(child.pid or 0, signal.SIGKILL)
+                kills += 1
+            child.join()
+        if not list_runs(root) or list_runs(root)[0].status != "done":
+            run_or_resume(load(), root)
+        (reader,) = list_runs(root)
+        yield reader
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 def test_killed_at_random_instants_a_run_ends_in_the_same_bits(config: Path, tmp_path: Path) -> None:
@@ -233,22 +254,7 @@ def test_killed_at_random_instants_a_run_ends_in_the_same_bits(config: Path, tmp
     whole = session.start(load_experiment(config), tmp_path / "runs", ignore)
     duration = time.perf_counter() - begin
     expected = outcome(whole.folder)
-    fork, random = multiprocessing.get_context("fork"), np.random.default_rng(11)
-    kills = 0
-    while kills < KILLS:
-        root = tmp_path / f"killed{kills}"
-        for _ in range(3):  # up to three kills of one run, then let it end
-            experiment = load_experiment(config)
-            child = fork.Process(target=run_or_resume, args=(experiment, root))
-            child.start()
-            child.join(float(random.uniform(0.05, 1.0)) * duration)
-            if child.is_alive():
-                os.kill(child.pid or 0, signal.SIGKILL)
-                kills += 1
-            child.join()
-        if not list_runs(root) or list_runs(root)[0].status != "done":
-            run_or_resume(load_experiment(config), root)
-        (reader,) = list_runs(root)
+    for reader in killed_runs(lambda: load_experiment(config), tmp_path, duration, seed=11):
         found = outcome(reader.folder)
         for name, values in expected.items():
             np.testing.assert_array_equal(values, found[name], err_msg=name)
@@ -260,24 +266,10 @@ def test_killed_on_a_rig_that_never_repeats_itself_no_update_is_lost_or_doubled(
     file = tmp_path / "noisy.yaml"
     file.write_text(SMALL)
     rig = f"sim:{file}?noise=1mV&drift=1e-4&seed=3"
-    fork, random = multiprocessing.get_context("fork"), np.random.default_rng(12)
     begin = time.perf_counter()
     session.start(load_experiment(file, rig_url=rig), tmp_path / "warm", ignore)
-    duration, kills = time.perf_counter() - begin, 0
-    while kills < KILLS:
-        root = tmp_path / f"killed{kills}"
-        for _ in range(3):
-            experiment = load_experiment(file, rig_url=rig)
-            child = fork.Process(target=run_or_resume, args=(experiment, root))
-            child.start()
-            child.join(float(random.uniform(0.05, 1.0)) * duration)
-            if child.is_alive():
-                os.kill(child.pid or 0, signal.SIGKILL)
-                kills += 1
-            child.join()
-        if not list_runs(root) or list_runs(root)[0].status != "done":
-            run_or_resume(load_experiment(file, rig_url=rig), root)
-        (reader,) = list_runs(root)
+    duration = time.perf_counter() - begin
+    for reader in killed_runs(lambda: load_experiment(file, rig_url=rig), tmp_path, duration, seed=12):
         losses, checkpoint = reader.scalars()["loss"], reader.last_checkpoint()
         assert np.isfinite(losses).sum() == checkpoint.step == 12
         assert checkpoint.state["optimizer"]["told"] == 12  # Adam counts its updates
