@@ -36,6 +36,7 @@ def test_nothing_holds_a_run_that_was_not_asked() -> None:
     control.ask("pause")
     control.ask("resume")
     control.hold()
+    assert control.life.state is State.RUNNING
 
 
 def test_a_stop_is_not_taken_back() -> None:
