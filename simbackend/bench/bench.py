@@ -58,7 +58,8 @@ class Host:
         self.addresses: dict[str, str] = {}
         self._wires: list[Wire] = []
         self._closing = threading.Event()
-        self._returning: threading.Thread | None = None
+        self._outages, self._turn = 0, threading.Lock()
+        self._returning: list[threading.Thread] = []
         self.station = Station(device, world.clock, entry.terminator, restart=self._restart, pause=self._closing.wait)
 
     def add(self, kind: str, wire: Wire, address: str) -> None:
@@ -77,28 +78,35 @@ class Host:
 
     def stop(self) -> None:
         """Close every wire."""
-        self._closing.set()
-        if self._returning is not None:
-            self._returning.join()
+        with self._turn:  # from here on nobody opens a wire again
+            self._closing.set()
         for wire in self._wires:
-            wire.close()
+            wire.close()  # ends the threads that could restart
+        for thread in self._returning:
+            thread.join()
 
     def _restart(self, seconds: float) -> None:
-        """Go away at once, and come back by and by."""
+        """Go away at once, and come back by and by: the last of the restarts that overlap opens the wires again."""
+        with self._turn:
+            self._outages += 1
         for wire in self._wires:
             wire.stop()
         with self._clock.lock:
             self.device.errors.clear()
             self.device.event_status = 0
             self.device.restore()
-        if self._returning is None or not self._returning.is_alive():
-            self._returning = threading.Thread(target=self._return, args=(seconds,), name=f"restart {self.name}")
-            self._returning.start()
+        thread = threading.Thread(target=self._return, args=(seconds,), name=f"restart {self.name}")
+        with self._turn:  # a thread that can be seen can be joined: it has started
+            self._returning = [*(other for other in self._returning if other.is_alive()), thread]
+            thread.start()
 
     def _return(self, seconds: float) -> None:
-        if not self._closing.wait(seconds):
-            for wire in self._wires:
-                wire.start()
+        self._closing.wait(seconds)
+        with self._turn:
+            self._outages -= 1
+            if self._outages == 0 and not self._closing.is_set():
+                for wire in self._wires:
+                    wire.start()
 
 
 class Bench:

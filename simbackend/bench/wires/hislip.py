@@ -66,13 +66,14 @@ class HislipServer:
         self._server.start()
 
     def stop(self) -> None:
-        """Close all sessions and the port."""
+        """Close all sessions, and refuse new ones."""
         self._server.stop()
         self._sessions.clear()
 
     def close(self) -> None:
-        """The same as `stop`."""
+        """Stop for ever, and give the port back."""
         self.stop()
+        self._server.close()
 
     def _serve(self, connection: socket.socket) -> None:
         first = _receive(connection)

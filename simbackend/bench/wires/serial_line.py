@@ -33,8 +33,9 @@ class SerialLine:
     def start(self) -> None:
         """Listen."""
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._serve, name=f"serial {self.path}")
-        self._thread.start()
+        thread = threading.Thread(target=self._serve, name=f"serial {self.path}")
+        thread.start()
+        self._thread = thread
 
     def stop(self) -> None:
         """Listen no more; `close` gives the path back."""

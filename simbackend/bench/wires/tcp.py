@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 
@@ -25,42 +26,45 @@ class Server:
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
         self.port = port
+        self._holder: socket.socket | None = None
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None
         self.start()
 
     def start(self) -> None:
         """Listen; the port stays the same after a stop.  Raises TransportError if somebody else has it."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, self.port))
-        except OSError as error:
-            listener.close()
-            raise TransportError(f"port {self.port} of {HOST} cannot be had: {error.strerror}") from None
-        listener.listen(16)
+        listener = _bound(self.port)
         self.port = listener.getsockname()[1]
+        if self._holder is None and sys.platform == "linux":  # elsewhere two sockets cannot have one port
+            # Without it, a connection that any program opens while the server is stopped could be given its port.
+            self._holder = _bound(self.port)
+        listener.listen(16)
         self._listener = listener
-        self._accepting = threading.Thread(target=self._accept, args=(listener,), name=f"accept {self.port}")
-        self._accepting.start()
+        accepting = threading.Thread(target=self._accept, args=(listener,), name=f"accept {self.port}")
+        accepting.start()
+        self._accepting = accepting
 
     def stop(self) -> None:
-        """Close the port and every connection, and wait for their threads."""
-        if self._listener is not None:
+        """Refuse and break every connection, and wait for their threads; the port stays taken."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
             with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._listener = None
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        if self._accepting is not None:
+            self._accepting.join(_PATIENCE)  # so that the connections are all that there will be
         self.drop()
         with self._lock:
-            threads = [*self._open, *([self._accepting] if self._accepting else [])]
+            threads = list(self._open)
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(_PATIENCE)
 
     def close(self) -> None:
-        """The same as `stop`: a port that is not listened on is nobody's."""
+        """Stop for ever, and give the port back."""
         self.stop()
+        if self._holder is not None:
+            self._holder.close()
 
     def drop(self) -> None:
         """Break every connection."""
@@ -77,9 +81,9 @@ class Server:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread = threading.Thread(target=self._run, args=(connection,), name=f"serve {self.port}")
-            with self._lock:
+            with self._lock:  # a thread that can be seen can be joined: it has started
                 self._open[thread] = connection
-            thread.start()
+                thread.start()
             if self._listener is not listener:
                 break_off(connection)  # it came while the port was being closed
 
@@ -92,6 +96,18 @@ class Server:
         finally:
             with self._lock:
                 self._open.pop(threading.current_thread(), None)
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket with a port of the loopback interface."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise TransportError(f"port {port} of {HOST} cannot be had: {error.strerror}") from None
+    return listener
 
 
 def serve_scpi(station: Station) -> Callable[[socket.socket], None]:

@@ -84,6 +84,57 @@ def test_a_restart_is_away_for_a_while_and_forgets_everything_but_its_address(be
     again.close()
 
 
+class SlowWire:
+    """A wire that takes its time to be reachable again."""
+
+    def __init__(self):
+        self.starts = 0
+
+    def start(self):
+        time.sleep(0.2)
+        self.starts += 1
+
+    def stop(self):
+        pass
+
+    close = stop
+
+
+def reached(bench, patience=5):
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return Client(bench.addresses["awg"]["socket"])
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_restart_in_the_middle_of_a_return_comes_back_too(bench, awg):
+    slow = SlowWire()
+    bench.hosts["awg"].add("slow", slow, "nowhere")
+    order(bench, instrument="awg", fault="restart", amount=0.01)
+    order(bench, instrument="awg", fault="restart", amount=0.01)
+    with pytest.raises(OSError):
+        awg.ask("*OPC?")
+    with closing(reached(bench)) as second, pytest.raises(OSError):
+        second.ask("*OPC?")  # the slow wire has not returned from the first restart
+    assert order(bench, instrument="awg", happened=True) == {"happened": ["restart", "restart"]}
+    with closing(reached(bench)) as again:
+        assert again.ask("*OPC?") == "1"
+
+
+def test_an_instrument_that_is_away_keeps_its_port(bench, awg):
+    order(bench, instrument="awg", fault="restart", amount=0.5)
+    with pytest.raises(OSError):
+        awg.ask("*OPC?")
+    port = int(bench.addresses["awg"]["socket"].split("::")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 1)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+
+
 def test_a_stuck_instrument_holds_up_nobody_else(bench, awg):
     order(bench, instrument="awg", fault="busy", amount=0.5)
     awg.write("*OPC?")
@@ -183,9 +234,9 @@ def test_many_random_faults_leave_no_thread_and_an_instrument_that_answers(tmp_p
                             client.read()
                 except OSError:
                     time.sleep(0.005)
+            assert [fault.kind for fault in bench.hosts["awg"].station.faults.happened] == [kind]
             bench.hosts["awg"].station.faults.happened.clear()
         bench.hosts["awg"].station.faults.clear()
-        time.sleep(0.1)
-        with clients(bench, "awg") as (client,):
+        with closing(reached(bench)) as client:
             assert client.ask("*IDN?").startswith("Agilent")
     assert set(threading.enumerate()) <= before
