@@ -23,12 +23,16 @@ from protocols.forward import ForwardBatch
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One measurement of the gradient at the achieved nudge `eps`."""
+    """One measurement of the gradient at the achieved nudge `eps`.
+
+    `jitter`: rms deviation of the ports' gains from shot to shot, where it was found and taken off.
+    """
 
     batch: ForwardBatch
     drives: tuple[EchoDrive, ...]
     reading: EchoReading
     eps: float
+    jitter: float = 0.0
 
     @property
     def response_ratio(self) -> float:

@@ -129,12 +129,33 @@ class EchoPlan:
         acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
         drives = (*replayed, *nudge, *compensation)
         if self.reversal is Reversal.BY_DRIVE:
-            prepare = self._driven(drive.preparation_force, step, Role.PREPARATION)
-            seen = self.geometry.channels if self.reads_preparation else ()
+            force, seen, pilots = drive.preparation_force, (), ()
+            if self.reads_preparation:
+                seen = self.geometry.channels
+                pilot = self._pilot(forward, drive.prepared)
+                force = force - self.task.model.input_force(pilot, self.theta)
+                force += self.task.model.input_force(np.zeros_like(pilot), self.theta)
+                pilots = tuple(
+                    Drive(port, Waveform.of(values, step), Role.PREPARATION)
+                    for port, values in zip(self.task.model.inputs, pilot, strict=True)
+                    if values.any()
+                )
+            prepare = (*pilots, *self._driven(force, step, Role.PREPARATION))
             first = Pass(drive.prepared, prepare, Acquire(seen))
             return ShotProgram(step, Rest(), (first, Pass(forward.steps, drives, acquire)))
         echo = Pass(forward.steps, drives, acquire, echo=True)
         return ShotProgram(step, forward.program.prepare, (forward.program.passes[0], echo))
+
+    def _pilot(self, forward: ForwardPass, kicks: int) -> Array:
+        """What the inputs play in a preparation (inputs, kicks), so that it shows their gains (`protocols.port_gains`).
+
+        Half of the input that the echo begins with, mirrored at its beginning and grown from zero: no steps, and
+        nothing that the port does not play anyhow.
+        """
+        length = min(kicks, forward.steps)
+        found = np.zeros((len(forward.u), kicks))
+        found[:, kicks - length :] = 0.5 * forward.u[:, forward.steps - length :]
+        return found * np.linspace(0.0, 1.0, kicks)
 
     def _driven(self, force: Array, step: float, role: Role) -> tuple[Drive, ...]:
         # Linear: held samples change at the kicks, where a fast converter would play half of the one before.

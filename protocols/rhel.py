@@ -21,7 +21,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from labrhel.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import PLAIN_BELOW, Needs
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.operations import Configure, Protocol, RunShots
+from labrhel.program import Reversal
 from protocols.blocks import Block, combined, relative_error
 from protocols.echo import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, first_eps, representable
 from protocols.echo_drive import EchoDrive
@@ -43,6 +44,7 @@ from protocols.geometry import Geometry
 from protocols.inverse_dynamics import InverseDynamics
 from protocols.lock import Locked, lock, noise_floor, warm
 from protocols.miss import bias_of_miss
+from protocols.port_gains import at_common_gains
 
 NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 """Response ratios aimed at: without noise (float64), and on noisy rigs, where a linear one bears a large nudge."""
@@ -279,7 +281,13 @@ class _Run:
         captures = yield RunShots(programs, order="fixed" if careful else "free")
         self._count(captures)
         eps = self._eps * plan.achieved_scale(batch.passes, captures, self._eps)
-        return Block(batch, tuple(drives), plan.read(batch.passes, captures, eps), eps)
+        reading = plan.read(batch.passes, captures, eps)
+        if not (plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE):
+            return Block(batch, tuple(drives), reading, eps)
+        settled, jitter = at_common_gains(plan, batch.passes, drives, captures, self._eps)
+        # What the echoes missed is told as it was seen: what a model takes off does not count as retraced.
+        corrected = replace(plan.read(batch.passes, settled, eps), miss=reading.miss)
+        return Block(batch, tuple(drives), corrected, eps, jitter)
 
     def _count(self, captures: Sequence[Capture]) -> None:
         self._shots += len(captures)
@@ -289,7 +297,8 @@ class _Run:
         """Average the blocks, and say in words which assumptions failed."""
         rule, plan, blocks = self._rule, self._plan, self.blocks
         values, errors = combined(blocks, plan.wanted.direct)
-        bias, measured = None, {}
+        jitter = float(np.sqrt(np.mean([block.jitter**2 for block in blocks])))
+        bias, measured = None, {"port_jitter": jitter} if jitter else {}
         if self._stronger is not None:
             powers = 2**rule.estimator.order - 1
             weak, strong = blocks[0].reading.terms, self._stronger.reading.terms
