@@ -1,13 +1,11 @@
 """The commands that docs/records.md and docs/calibration.md show do what the pages say, in their order."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import labrhel
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIG = """\
@@ -44,13 +42,6 @@ def commands(page: str) -> list[str]:
     lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
     found = [match[1] for line in lines if (match := re.match(r"    (?:\$ )?(labrhel .*)", line))]
     return [line.partition("  #")[0].strip() for line in found if not any(word in line for word in ELSEWHERE)]
-
-
-def labrhel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "labrhel", *words], capture_output=True, text=True, cwd=folder, check=False,
-        env=os.environ | {"LABRHEL_STATE": str(folder / "state")},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,14 @@
 """`labrhel calibrate` and what belongs to it, as a user types them: on a simulated rig, and over a bench's wires."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import labrhel
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rigs import IMPERFECT, written
-
-
-def labrhel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "labrhel", *words], capture_output=True, text=True, cwd=folder, check=False,
-        env=os.environ | {"LABRHEL_STATE": str(folder / "state")},
-    )  # fmt: skip
 
 
 @pytest.mark.slow

@@ -1,25 +1,17 @@
 """The drivers against a record of their traffic: the same run with nothing attached, and a changed driver caught."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import labrhel
 
 from drivers.transport.deadline import Deadline
 from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import Direction, TrafficLog
 from labrhel.config import find
 from labrhel.errors import RecordError
-
-
-def labrhel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "labrhel", *words], capture_output=True, text=True, cwd=folder, check=False,
-        env=os.environ | {"LABRHEL_STATE": str(folder / "state")},
-    )  # fmt: skip
 
 
 @pytest.mark.slow
