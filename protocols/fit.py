@@ -60,7 +60,7 @@ def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float,
     parameters = ParameterSet([
         _free(name, np.array(theta.get(name, spec.nominal), float), symmetric=spec.kind == "friction")
         for name, spec in model.parameters.items()
-        if spec.kind in _KINDS
+        if spec.kind in _KINDS and np.size(spec.nominal)  # one oscillator has no couplings
     ])  # fmt: skip
     nominal = parameters.flat()
     spread = _spread(parameters, float(np.mean(model.mass(theta))) / longest)

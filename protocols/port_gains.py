@@ -103,7 +103,8 @@ class _Shots:
         """Relative deviations (shots, ports) of the gains from those at which the rig would take the path."""
         plan = self._plan
         base = self._run(self._force).q[0]
-        slopes = np.stack([(self._run(self._force + _SHIFT * port).q[0] - base) / _SHIFT for port in self._ports])
+        with np.errstate(over="ignore", invalid="ignore"):
+            slopes = np.stack([(self._run(self._force + _SHIFT * port).q[0] - base) / _SHIFT for port in self._ports])
         read = np.stack([plan.positions(capture) for capture in captures])
         still = [level == 0 for level in levels] if sum(levels) else slice(None)  # one-sided nudges do not cancel
         mean = read[still].mean(axis=0)
@@ -155,6 +156,9 @@ class _Shots:
 
 def _gains(slopes: Array, seen: Array) -> Array:
     """Gains (shots, ports) by least squares, from slopes (ports, n, kicks) and readings (shots, n, kicks), whitened."""
-    rows = slopes.reshape(len(slopes), -1)
-    normal = rows @ rows.T + np.eye(len(rows)) / _LARGEST**2
-    return np.linalg.solve(normal, rows @ seen.reshape(len(seen), -1).T).T
+    rows, right = slopes.reshape(len(slopes), -1), seen.reshape(len(seen), -1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        normal, answer = rows @ rows.T + np.eye(len(rows)) / _LARGEST**2, rows @ right.T
+    if not (np.isfinite(normal).all() and np.isfinite(answer).all()):
+        return np.zeros((len(seen), len(slopes)))  # a motion without bound shows no gains
+    return np.linalg.solve(normal, answer).T

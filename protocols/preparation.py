@@ -101,13 +101,13 @@ def preparation(model: Model, theta: Arrays, position: Array, momentum: Array, s
     lossless = {**theta, "friction": np.zeros((n, n))}
     (free,) = run(model, lossless, np.zeros((n, steps)), step, position[None], -momentum[None]).q
     x = np.linspace(0.0, 1.0, steps)
-    path = free[:, ::-1] * x**3 * (10 - 15 * x + 6 * x**2)
     p = np.zeros((n, steps + 1))
-    p[:, 1:-1] = mass[:, None] * np.diff(path, axis=1) / step
-    p[:, -1] = momentum
     a, b = _friction_halves(model, theta, step)
     offset = model.input_force(np.zeros((len(model.inputs), 1)), theta)
     with np.errstate(over="ignore", invalid="ignore"):  # a motion without bound has an infinite peak, which is refused
+        path = free[:, ::-1] * x**3 * (10 - 15 * x + 6 * x**2)
+        p[:, 1:-1] = mass[:, None] * np.diff(path, axis=1) / step
+        p[:, -1] = momentum
         return Preparation(path, (a @ p[:, 1:] - b @ p[:, :-1]) / step - model.force(path, theta) - offset)
 
 

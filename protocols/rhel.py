@@ -329,7 +329,7 @@ class _Run:
             calibration=blocks[0].batch.calibration,
             deviations=self._deviations,
             corrections=self._learned,
-            warnings=(*_warnings(plan, blocks[0].batch, ratio, retrace), *self._doubts(), *_partly(measured)),
+            warnings=(*_warnings(plan, blocks[0].batch, ratio, retrace, jitter), *self._doubts(), *_partly(measured)),
         )
 
     def _bias_of_miss(self, names: Sequence[str]) -> dict[str, Array]:
@@ -371,7 +371,7 @@ def _partly(measured: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _warnings(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float) -> list[str]:
+def _warnings(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float, jitter: float) -> list[str]:
     task, words = plan.task, []
     longest = max(item.steps for item in batch.passes) * task.step
     lost = float(np.mean(np.diag(task.model.friction(plan.theta)) / task.model.mass(plan.theta))) * longest
@@ -386,6 +386,7 @@ def _warnings(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float)
         words.append(
             f"the echo misses the forward path by {retrace:.2g} of its size: "
             "friction, flip or timing are not what the model says"
+            + (f", or gains are not from shot to shot (they differ by {jitter:.1g}, taken off)" if jitter else "")
         )
     if ratio > LARGEST_RESPONSE and not task.model.is_linear(plan.theta):
         words.append(f"response ratio {ratio:.2g} is large for a nonlinear rig: lower eps")

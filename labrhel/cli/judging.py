@@ -45,6 +45,8 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
         print(f"warning: {words}")
     good = all(row.passes(tolerance) for row in report.rows)
     print(f"cosines >= {SMALLEST_COSINE} and errors <= {tolerance:g}: {'yes' if good else 'no'}")
+    if not good and any(item.noise or item.converter for item in experiment.problem.task.capabilities.channels):
+        print("the readings of this rig are noisy, and small differences drown in that: labrhel audit weighs the noise")
     return good
 
 

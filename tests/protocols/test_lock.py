@@ -1,5 +1,6 @@
 """The echo lock: rigs that the host does not know well still give their own gradient."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -8,14 +9,15 @@ import pytest
 from labrhel.capabilities import Kind, Limits
 from labrhel.executor import Compiling, Limiting, RigBackend, execute
 from labrhel.operations import Protocol, RunShots
-from labrhel.program import Reversal
+from labrhel.program import Pass, Rest, Reversal, ShotProgram
 from protocols.echo import EchoPlan
 from protocols.fit import fit
-from protocols.forward import read_forward
+from protocols.forward import ForwardPass, read_forward
 from protocols.lock import Locked, lock
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.friction import HiddenFriction
+from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.reference import STEP
 from simbackend.wrong_rigs import WrongRig, saturating_rig, wrong_rig
 
@@ -140,3 +142,16 @@ def test_friction_that_the_nominal_model_does_not_have_is_found() -> None:
     gradient = replace(wrong, truth=exact).compare(wrong.gradient(RHEL(lock=6)))
     assert gradient[0] > 0.9999
     assert lossless.folds == wrong.folds
+
+
+def test_one_oscillator_has_no_couplings_to_fit() -> None:
+    model = OscillatorNetwork(1, inputs=("u1",), nominal={"friction": [[0.1]], "cubic": [0.2]})
+    rng = np.random.default_rng(0)
+    q = rng.normal(size=(1, 40)).cumsum(axis=1) * 0.05
+    program = ShotProgram(0.1, Rest(), (Pass(40),))
+    item = ForwardPass(program, q, np.gradient(q, 0.1, axis=1), np.zeros((1, 40)), np.zeros((1, 40)))
+    theta = {name: np.asarray(spec.nominal) for name, spec in model.parameters.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit(model, theta, (item,), 0.1, np.full(1, 1e-3))
+    assert all(np.isfinite(value).all() for value in found.theta.values())

@@ -14,7 +14,7 @@ from labrhel.operations import Protocol, RunShots
 from labrhel.program import Reversal, Role
 from protocols.echo import EchoPlan
 from protocols.forward import ForwardBatch, read_forward
-from protocols.port_gains import at_common_gains
+from protocols.port_gains import _gains, at_common_gains
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.converters import ConverterErrors
@@ -101,6 +101,13 @@ def test_a_rig_that_amplifies_every_mistake_is_left_alone(seed: int) -> None:
     corrected, deviation = at_common_gains(plan, batch.passes, plan.drives(batch.passes), read, EPS)
     assert deviation == 0.0
     assert corrected == read
+
+
+def test_a_motion_without_bound_shows_no_gains() -> None:
+    slopes, seen = np.ones((2, 1, 5)), np.ones((3, 1, 5))
+    assert not _gains(1e200 * slopes, seen).any()
+    assert not _gains(np.inf * slopes, seen).any()
+    assert _gains(slopes, seen).any()
 
 
 def test_inputs_are_heard_in_the_preparation_and_the_drive_takes_them_back() -> None:

@@ -98,6 +98,10 @@ def test_check_passes_on_the_examples_and_fails_where_the_echo_is_wrong(shell: S
     assert status == 1
     assert "WRONG" in out
     assert "plain echo on a rig that loses" in out
+    assert "labrhel audit" not in out
+    status, out, _ = shell("check", plain, "--rig", "sim:?noise=2mV")
+    assert status == 1
+    assert "labrhel audit weighs the noise" in out
 
 
 def test_a_time_line_is_told_and_drawn(shell: Shell) -> None:
