@@ -26,11 +26,13 @@ class Reciprocity:
     name, title, needs, lifetime = "reciprocity", "reciprocity", ("paths",), 30 * 24.0
 
     def shots(self, bench: Bench) -> int:
-        """One a force port whose oscillator is seen."""
-        return len(self._pairs(bench))
+        """One a force port whose oscillator is seen; none for a single oscillator."""
+        return len(self._pairs(bench)) if bench.rig.size > 1 else 0
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
         """One number, and its standard error."""
+        if bench.rig.size < 2:
+            return Finding(words=("a single oscillator is reciprocal",))
         pairs = self._pairs(bench)
         if len(pairs) < 2:
             return Finding(failed="fewer than two oscillators are both pushed and seen")

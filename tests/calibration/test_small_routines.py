@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from rigs import measured, opened
+from rigs import CONFIG, measured, opened
 
 from calibration.campaign import campaign
 from labrhel.calibration_record import CalibrationRecord
+from labrhel.experiment import load_experiment
 
 
 def test_the_link_is_timed_by_the_clock_that_it_is_given(tmp_path: Path) -> None:
@@ -51,3 +52,16 @@ def test_noise_is_measured_and_a_noisy_channel_is_not_taken_at_its_word(tmp_path
         value = done["noise"].finding.values[f"{name}.noise"]
         assert value.value == pytest.approx(5e-3, abs=4 * value.error)
         assert campaign_.bench.noise[name] >= 4.5e-3
+
+
+def test_a_single_oscillator_is_reciprocal_without_a_shot(tmp_path: Path) -> None:
+    alone = CONFIG.replace("oscillators: 3", "oscillators: 1").replace("  coupling: all\n", "")
+    alone = alone.replace("    coupling: {value: 0.15, train: true, bounds: [0, 2]}\n", "")
+    alone = alone.replace("stiffness: [1.0, 1.3, 0.8]", "stiffness: {value: 1.0, train: true, bounds: [0.1, 4]}")
+    alone = alone.replace("input: [[1.0], [0.0], [0.0]]", "input: [[1.0]]").replace("[q3]", "[q1]")
+    alone = alone.replace("parameters: {coupling: [0.3, 0.05, 0.22]}", "parameters: {stiffness: 1.4}")
+    (tmp_path / "one.yaml").write_text(alone)
+    experiment = load_experiment(tmp_path / "one.yaml", rig_url=f"sim:{tmp_path / 'one.yaml'}?seed=1&noise=1mV")
+    _, found = measured(experiment, "reciprocity")
+    assert not found["reciprocity"].finding.failed
+    assert found["reciprocity"].shots == 0
