@@ -1,6 +1,6 @@
 # make run    install into .venv and train the example rig        make test     all tests
 # make lint   style, types, import contracts                      make targets  every figure the project promises
-# make test-torch   install PyTorch (CPU) and run the tests of simbackend.stacks, which `make test` skips without it
+# make test-torch   install PyTorch (CPU) and run the tests of simbackend.recurrent.stacks, which `make test` skips without it
 # Windows has no make: the README shows the same commands for it.
 
 PYTHON ?= python3

@@ -26,7 +26,7 @@ def accuracies(unit: str, engine: str) -> Array:
     """Test accuracy of every seed of the example (seeds,), with this unit and engine."""
     import torch
 
-    from simbackend.stacks.experiment import load
+    from simbackend.recurrent.stacks.experiment import load
 
     torch.set_num_threads(1)  # the maps between the units are small: threads cost more than they save
     file = find("basic_motions")

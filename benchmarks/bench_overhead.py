@@ -23,7 +23,7 @@ from benchmarks.figure import Figure, print_table
 from drivers.transport import Direction, read_traffic
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, handler_for, load_experiment
-from labrhel.gradient import Gradient
+from labrhel.learning.gradient import Gradient
 
 ROUNDS, MOST = 15, 1.5
 CONFIG = """

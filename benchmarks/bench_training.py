@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.figure import Figure, print_table
 from labrhel import session
 from labrhel.experiment import load_experiment
-from simbackend.bench import station_text, virtual_bench
+from simbackend.virtual_bench import station_text, virtual_bench
 
 LARGEST_RATIO = 1.1  # of the test errors: eight bits and 1 mV of noise
 

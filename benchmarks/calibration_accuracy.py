@@ -24,13 +24,13 @@ import yaml
 from benchmarks.figure import Figure, print_table
 from calibration.campaign import campaign
 from labrhel.arrays import Array
-from labrhel.calibration_record import CalibrationRecord
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, calibrated, handler_for, load_experiment
 from labrhel.learning.checking import compare
-from labrhel.operations import Configure
-from simbackend.rig import SimulatedRig
-from simbackend.separable_adjoint import exact_gradient
+from labrhel.shots.operations import Configure
+from labrhel.store.calibrations import CalibrationRecord
+from simbackend.dynamics.separable_adjoint import exact_gradient
+from simbackend.rigs.simulated import SimulatedRig
 
 QUANTITIES = {
     "delay": (0.02, "path delays, in samples"),

@@ -21,7 +21,7 @@ from benchmarks.figure import Figure, print_table
 from labrhel import session
 from labrhel.errors import LabrhelError
 from labrhel.experiment import load_experiment
-from labrhel.runstore import RunReader
+from labrhel.store import RunReader
 
 STEPS = 240  # ten an hour, of six shots each
 DRIFT = "20ppm"  # a shot

@@ -17,7 +17,7 @@ from benchmarks.figure import Figure
 from benchmarks.hru_task import BATCH, MODELS, UNITS, Parameters, engine, strength, task, widened
 from benchmarks.rounds import Contender, Rounds, distance, installed, interleaved
 from labrhel.arrays import Array
-from simbackend.engines.interface import Engine
+from labrhel.learning.units import Engine
 
 WIDTH = 128
 ENGINES = ("echoes", "difference", "adjoint")

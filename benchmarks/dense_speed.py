@@ -18,7 +18,7 @@ from benchmarks.figure import Figure
 from benchmarks.hru_task import Parameters, engine, exact, learning
 from benchmarks.rounds import Rounds, distance, installed, interleaved
 from labrhel.arrays import Array
-from simbackend.models.dense_network import DenseNetwork
+from simbackend.recurrent.models.dense_network import DenseNetwork
 
 STEPS, D_IN, D_OUT = 2000, 4, 8
 STEP, AMPLITUDE = 0.02, 0.3

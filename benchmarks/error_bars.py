@@ -19,13 +19,13 @@ from functools import partial
 import numpy as np
 
 from benchmarks.figure import Figure, print_table
-from labrhel.estimator import Order
+from labrhel.learning.estimator import Order
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.drift import Drift
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
+from simbackend.rigs.simulated import SimulatedRig
 
 NOISE = 5e-3  # rms of a reading; the rigs move by about one
 ANHARMONIC = ("quadratic", "cubic", "quartic")

@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.figure import Figure, print_table
-from labrhel.capabilities import Capabilities
-from labrhel.capture import Capture, PassCapture, Trace
-from labrhel.compile import compile as compile_shot
-from labrhel.compiled import CompiledShot
 from labrhel.executor import Compiling, Handler, Limiting, Recorder, RigBackend
-from labrhel.operations import Checkpoint, Configure, Operation, Publish, Read, RunShots
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.runstore import Policy, RunWriter, create_run
-from labrhel.waveform import Interpolation, Waveform
+from labrhel.rig.capabilities import Capabilities
+from labrhel.shots.capture import Capture, PassCapture, Trace
+from labrhel.shots.compile import compile as compile_shot
+from labrhel.shots.compiled import CompiledShot
+from labrhel.shots.operations import Checkpoint, Configure, Operation, Publish, Read, RunShots
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Interpolation, Waveform
+from labrhel.store import Policy, RunWriter, create_run
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.simulated import SimulatedRig
 
 ROUNDS, COUNT = 9, 300
 CHANNELS, SAMPLES = 8, 20_000

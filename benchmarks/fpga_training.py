@@ -19,11 +19,11 @@ import numpy as np
 
 from benchmarks.figure import Figure, print_table
 from labrhel import session
-from labrhel.capture import Capture
-from labrhel.compile import compile
 from labrhel.experiment import Experiment, load_experiment
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.shots.capture import Capture
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 from simbackend.gateware.verilated import VerilatedBoard
 
 LARGEST_RATIO = 1.05  # of the final losses

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.figure import Figure, print_table
 from protocols.rhel import RHEL, Echo, Estimator
-from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
 
 LARGEST_RESPONSE = 1e-4  # the response ratio up to which the error targets are stated
 SCAN = tuple(10 ** np.arange(-6.0, -0.9, 0.25))  # of eps; on the reference rig r is 1.06 times eps

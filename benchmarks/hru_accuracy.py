@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.figure import Figure, print_table
 from benchmarks.hru_task import MODELS, exact, learning, task, widened
 from benchmarks.rounds import distance
-from simbackend.engines.bptt import TapeEngine
-from simbackend.engines.difference import DifferenceEngine
-from simbackend.engines.echoes import EchoEngine
+from simbackend.recurrent.engines.bptt import TapeEngine
+from simbackend.recurrent.engines.difference import DifferenceEngine
+from simbackend.recurrent.engines.echoes import EchoEngine
 
 SEEDS = range(8)
 STRENGTHS = (1e-7, 1e-6, 1e-5)

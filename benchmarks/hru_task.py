@@ -12,14 +12,14 @@ import numpy as np
 
 from benchmarks.rounds import Contender
 from labrhel.arrays import Array
-from simbackend.engines.adjoint import AdjointEngine
-from simbackend.engines.bptt import TapeEngine
-from simbackend.engines.difference import DifferenceEngine
-from simbackend.engines.echoes import EchoEngine
-from simbackend.engines.interface import Engine
-from simbackend.models.linear_hru import LinearHRU
-from simbackend.models.nonlinear_hru import NonlinearHRU
-from simbackend.models.recurrent_unit import RecurrentUnit
+from labrhel.learning.units import Engine
+from simbackend.recurrent.engines.adjoint import AdjointEngine
+from simbackend.recurrent.engines.bptt import TapeEngine
+from simbackend.recurrent.engines.difference import DifferenceEngine
+from simbackend.recurrent.engines.echoes import EchoEngine
+from simbackend.recurrent.models.linear_hru import LinearHRU
+from simbackend.recurrent.models.nonlinear_hru import NonlinearHRU
+from simbackend.recurrent.models.recurrent_unit import RecurrentUnit
 
 UNITS, BATCH, D_IN, D_OUT = 128, 32, 6, 1
 STEP, AMPLITUDE = 0.02, 0.3

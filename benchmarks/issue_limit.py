@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.hru_task import BATCH, UNITS
 from benchmarks.rounds import Contender
 from simbackend.kernels.compiling import compiled
-from simbackend.kernels.lanes import load, store
+from simbackend.recurrent.kernels.lanes import load, store
 
 INSTRUCTIONS = {"float32": 88 / 16, "float64": 127 / 8}  # for one step of a unit
 REGISTERS = 16  # four chains of four: enough to hide the latency of a multiply-add

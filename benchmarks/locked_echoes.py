@@ -2,7 +2,7 @@
 
     python -m benchmarks.locked_echoes [--rigs N]
 
-The same random rigs (`simbackend.wrong_rigs`) three times: a host that knows the rig; one whose friction is wrong by
+The same random rigs (`simbackend.rigs.wrong`) three times: a host that knows the rig; one whose friction is wrong by
 20 % and whose springs are wrong by 5 %; and the same on 12-bit converters, with 1 % gain errors, delays of 0.1 % of the
 fastest period, and gains that differ by 0.5 % from shot to shot.
 """
@@ -20,13 +20,13 @@ import numpy as np
 
 from benchmarks.figure import Figure, print_table
 from labrhel.errors import ProgramError
-from labrhel.estimator import Order
-from labrhel.program import Reversal
+from labrhel.learning.estimator import Order
+from labrhel.rig.capabilities import Reversal
 from protocols.rhel import RHEL
 from simbackend.imperfections import IDEAL, Imperfections
 from simbackend.imperfections.converters import ConverterErrors
 from simbackend.imperfections.paths import PathErrors
-from simbackend.wrong_rigs import WrongRig, wrong_rig
+from simbackend.rigs.wrong import WrongRig, wrong_rig
 
 DELAY = 0.0037  # [model time]: 0.1 % of the fastest period of such a rig
 JITTER = 0.005

@@ -37,9 +37,9 @@ from protocols.twin import FittedTwin
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.friction import HiddenFriction
 from simbackend.imperfections.reciprocity import NonReciprocity
-from simbackend.reference import ReferenceTask, lossy_rig, reference_rig, relaxing_rig
-from simbackend.rig import SimulatedRig
-from simbackend.wrong_rigs import saturating_rig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig, relaxing_rig
+from simbackend.rigs.simulated import SimulatedRig
+from simbackend.rigs.wrong import saturating_rig
 
 SETTLING = ("relaxation", "relaxation, not reciprocal")
 SECONDS, SHOT = 1e-3 / (2 * np.pi), 0.1  # of a unit of model time, and beside the passes of a shot

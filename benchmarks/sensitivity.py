@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.compile import compile
 from labrhel.learning.checking import compare
-from labrhel.waveform import Waveform
+from labrhel.shots.compile import compile
+from labrhel.shots.waveform import Waveform
 from protocols.rhel import RHEL
-from simbackend.adjoint import exact_gradient
+from simbackend.dynamics.adjoint import exact_gradient
 from simbackend.imperfections import (
     ClockErrors,
     ConverterErrors,
@@ -40,8 +40,8 @@ from simbackend.imperfections import (
     PathErrors,
     ReplayErrors,
 )
-from simbackend.reference import CUBIC, STEP, STEPS, ReferenceTask, lossy_rig, reference_rig
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.reference import CUBIC, STEP, STEPS, ReferenceTask, lossy_rig, reference_rig
+from simbackend.rigs.simulated import SimulatedRig
 
 COMPARED = ("stiffness", "cubic", "coupling")
 SAMPLE = 0.0107  # of the fastest period: the sample that the published figures count delays in

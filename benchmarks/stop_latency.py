@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.figure import Figure, print_table
-from labrhel import estop
+from labrhel.safety import estop
 
 OUTPUTS = [*(f"awg{box}.ch{channel}" for box in (1, 2, 3, 4) for channel in (1, 2)), "bias.ch1", "bias.ch15"]
 _QUIET = 0.15  # s without a movement that count as safe; the shots' input crosses zero every 5 ms
@@ -36,11 +36,11 @@ import sys
 from pathlib import Path
 import numpy as np
 from labrhel import programs
-from labrhel.compile import compile
+from labrhel.shots.compile import compile
 from labrhel.errors import LabrhelError
 from labrhel.experiment import load_experiment
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 
 experiment = load_experiment("bench_oscillators", rig_url="bench:" + sys.argv[1])
 rig, dt, steps = experiment.rig, experiment.task.step, int(sys.argv[2])

@@ -22,16 +22,16 @@ from typing import Any
 
 from benchmarks.figure import Figure, print_table
 from labrhel import session
-from labrhel.capture import Capture
-from labrhel.compile import compile as compile_shot
-from labrhel.control import Control
 from labrhel.executor import Handler, Observing
 from labrhel.experiment import load_experiment
-from labrhel.operations import Checkpoint, Configure, Operation, Publish, RunShots
-from labrhel.program import Acquire, Pass, Rest, ShotProgram
+from labrhel.safety.control import Control
+from labrhel.shots.capture import Capture
+from labrhel.shots.compile import compile as compile_shot
+from labrhel.shots.operations import Checkpoint, Configure, Operation, Publish, RunShots
+from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
 from labrhel.telemetry import Run, Settings, Telemetry
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.simulated import SimulatedRig
 
 ROUNDS, STEPS = 15, 400
 CHANNELS, SAMPLES = 6, 2000

@@ -24,13 +24,13 @@ from benchmarks.calibration_drift import _CONFIG
 from benchmarks.figure import Figure, print_table
 from calibration.twin import Twin, twin, twin_of_recording
 from labrhel import session
-from labrhel.comparing import recorded_shots
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, handler_for, load_experiment
 from labrhel.learning.train import free_run, rms_error
-from labrhel.runstore import RunReader
-from simbackend.rig import SimulatedRig
+from labrhel.records.comparison import recorded_shots
+from labrhel.store import RunReader
+from simbackend.rigs.simulated import SimulatedRig
 
 
 def recorded(folder: Path, seed: int, added: dict[str, list[float]]) -> tuple[Twin, Experiment]:

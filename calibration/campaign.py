@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.bench import Bench
-from calibration.bench_model import Record
 from calibration.finding import REFUSED, Finding
 from calibration.graph import CALIBRATED, ROUTINES, Routine, chosen
+from calibration.path_model import Record
 from calibration.routines.paths import TELLS_ALL, reference_words
+from calibration.subject import Bench
 from calibration.unknowns import Reference
 from labrhel.arrays import Array
-from labrhel.calibration_record import CalibrationRecord, Entry
-from labrhel.calibration_set import CalibratedValue, CalibrationSet
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Handler, execute
 from labrhel.experiment import Experiment, calibrated, handler_for
-from labrhel.operations import Configure, Operation, Protocol, RunShots
+from labrhel.rig.calibration import CalibratedValue, CalibrationSet
+from labrhel.shots.operations import Configure, Operation, Protocol, RunShots
+from labrhel.store.calibrations import CalibrationRecord, Entry
 
 
 @dataclass(frozen=True, slots=True)

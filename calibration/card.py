@@ -15,11 +15,11 @@ import numpy as np
 
 from calibration.finding import Curve
 from labrhel import plugins
-from labrhel.calibration_record import CalibrationRecord
-from labrhel.calibration_set import CalibratedValue
 from labrhel.experiment import Experiment, calibrated
 from labrhel.learning.needs import folds_lost, objections
 from labrhel.learning.rules import Rule
+from labrhel.rig.calibration import CalibratedValue
+from labrhel.store.calibrations import CalibrationRecord
 from labrhel.units import with_prefix
 
 NOT_RECIPROCAL, RETRACES, DRIFTS = 0.03, 0.01, 1e-4

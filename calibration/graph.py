@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from calibration.bench import Bench
 from calibration.finding import Finding
 from calibration.routines.drift import Drift
 from calibration.routines.gradient import GradientTest
@@ -25,9 +24,10 @@ from calibration.routines.paths import Paths
 from calibration.routines.reciprocity import Reciprocity
 from calibration.routines.retrace import Retrace
 from calibration.routines.signs import Signs
-from labrhel import operations
+from calibration.subject import Bench
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
+from labrhel.shots import operations
 
 
 class Routine(Protocol):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.bench_model import BenchModel, Record
+from calibration.path_model import BenchModel, Record
 from calibration.unknowns import Unknown
 from labrhel.arrays import Array
 

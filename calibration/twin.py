@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from calibration.bench import Bench
-from calibration.bench_model import BenchModel, Record
 from calibration.identify import Identified, identify
+from calibration.path_model import BenchModel, Record
+from calibration.subject import Bench
 from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_unknowns
 from labrhel.arrays import Array
-from labrhel.capabilities import Kind
-from labrhel.comparing import RecordedShot
 from labrhel.errors import RecordError
 from labrhel.experiment import Experiment
-from labrhel.program import Rest
+from labrhel.records.comparison import RecordedShot
+from labrhel.rig.capabilities import Kind
+from labrhel.shots.program import Rest
 
 LEFT_OUT = 3
 _LACKS = 1.3  # residual over noise from which it is asked what is missing

@@ -5,7 +5,7 @@
     stiffness[3].factor, coupling[0].factor parameters: what it is, over what it was set to; entries counted from 0
     cubic[2].added, friction[0,1].added     ... or added to what it was set to
 
-as `labrhel.calibration_set` names them.  Through the wires alone some of these cannot be told apart: a channel's gain
+as `labrhel.rig.calibration` names them.  Through the wires alone some of these cannot be told apart: a channel's gain
 from a mass, and, on a rig that does not flip at a time of its own, the delays of ports from those of channels.  A
 *reference* names what is trusted: with `masses` the first channel's gain is 1, and all masses are as declared; with
 `gains` every channel's gain is 1 and the first mass is as declared, and the others are asked for.
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Kind
-from labrhel.interfaces import Model
+from labrhel.model.interface import Model
+from labrhel.rig.capabilities import Capabilities, Kind
 
 GAIN, SPRING, FRICTION = 0.2, 0.2, 0.5
 """What is plausible: standard deviations of gains, of springs, and of the e-folds that friction adds to a pass."""

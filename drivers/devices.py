@@ -19,8 +19,8 @@ from drivers.fpga.board import FpgaBoard
 from drivers.instruments import KINDS
 from drivers.transport import Lease, canonical_address, open_framed_link, open_link
 from labrhel.config.station import StationDocument
-from labrhel.devices import Device, State
 from labrhel.errors import ConfigurationError, TransportError
+from labrhel.rig.devices import Device, State
 
 IDENTITIES = {
     "keysight_33600": r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]",
@@ -45,7 +45,7 @@ class _Wanted:
 
 
 def find(station: StationDocument | None, ask: Sequence[str], timeout: float) -> Iterator[Device]:
-    """A `labrhel.devices.Finder`."""
+    """A `labrhel.rig.devices.Finder`."""
     wanted = [_Wanted(place) for place in ask]
     if station is not None:
         sections = station.station.instruments.items()

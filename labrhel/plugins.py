@@ -27,9 +27,10 @@ from labrhel.config.problems import nearest
 from labrhel.config.reader import read
 from labrhel.config.stack import KIND, kind_of
 from labrhel.errors import ConfigurationError
-from labrhel.interfaces import Model, Rig
 from labrhel.learning.checking import Audit, ExactGradient
 from labrhel.learning.rules import Rule
+from labrhel.model.interface import Model
+from labrhel.shots.rig import Rig
 
 _DEFAULT = "default"
 

@@ -5,9 +5,10 @@ time that of the adjoint.  So, from rest and without input, drive the read-out w
 
     M a'' + G a' + K a = e/d,            a (n, steps) put back into the order of the forward pass,
 
-and correlate it with the forward record (`protocols.correlation`).  It is sent with both signs, and the difference is
-taken, so that offsets of ports, inputs and channels drop out.  It needs no reversal of the state, and friction of any
-strength takes part in the adjoint as it should; the strength of the drive is free, since the rig is linear.
+and correlate it with the forward record (`protocols.inference.correlation`).  It is sent with both signs, and the
+difference is taken, so that offsets of ports, inputs and channels drop out.  It needs no reversal of the state, and
+friction of any strength takes part in the adjoint as it should; the strength of the drive is free, since the rig is
+linear.
 
 Source: the adjoint method by Lorentz reciprocity; derived and tested in this project (docs/rules.md).
 """
@@ -22,15 +23,15 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
-from protocols.correlation import Backwards
-from protocols.forward import ForwardPass, read_forward
-from protocols.geometry import Geometry
+from labrhel.shots.operations import Configure, Protocol, RunShots
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
+from protocols.forward.forward import ForwardPass, read_forward
+from protocols.forward.geometry import Geometry
+from protocols.inference.correlation import Backwards
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,20 +28,20 @@ from typing import ClassVar
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError, ProgramError
-from labrhel.gradient import Gradient, NudgeRecord
-from labrhel.interfaces import SelfAdjusting
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
-from labrhel.program import Acquire, Drive, Pass, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.model.interface import SelfAdjusting
+from labrhel.shots.capture import Capture
+from labrhel.shots.operations import Configure, Protocol, RunShots
+from labrhel.shots.program import Acquire, Drive, Pass, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 from protocols.differences import size_of
-from protocols.echo import representable
-from protocols.forward import ForwardBatch, ForwardPass, read_forward
-from protocols.geometry import Geometry
+from protocols.echoes.plan import representable
+from protocols.forward.forward import ForwardBatch, ForwardPass, read_forward
+from protocols.forward.geometry import Geometry
 
 LARGEST_DRIFT = 0.05
 """Of a parameter in a forward pass, relative to its size: beyond it the gradient comes with a warning."""

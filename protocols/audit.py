@@ -30,15 +30,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Kind
 from labrhel.errors import ConfigurationError
-from labrhel.gradient import Gradient
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol
-from labrhel.program import GivenState
+from labrhel.model.motion import run
+from labrhel.rig.capabilities import Kind
+from labrhel.shots.operations import Configure, Protocol
+from labrhel.shots.program import GivenState
 from protocols.differences import ends_along, size_of
-from protocols.moving import MovedLoss
-from simbackend.nominal import run
+from protocols.forward.moving import MovedLoss
 
 _FINEST = 0.1  # of the tolerance: the noise that is assumed at least, for what the model says wrongly of the curvature
 _SHARPNESS = 0.25  # of the tolerance: the noise of one slope that the step aims at

@@ -22,14 +22,14 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
+from labrhel.shots.operations import Configure, Protocol, RunShots
 from protocols.differences import random_at
-from protocols.fit import fit
-from protocols.forward import read_forward
-from protocols.geometry import Geometry
+from protocols.forward.forward import read_forward
+from protocols.forward.geometry import Geometry
+from protocols.inference.fit import fit
 from protocols.rhel import RHEL
 from protocols.twin import backwards
 

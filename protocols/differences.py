@@ -27,12 +27,12 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol
-from protocols.moving import MovedLoss
+from labrhel.shots.operations import Configure, Protocol
+from protocols.forward.moving import MovedLoss
 
 _NEEDS = Needs(knobs=True)
 

@@ -29,12 +29,12 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol
-from protocols.forward import ForwardBatch
-from protocols.settled import Moved, Rest, Settling
+from labrhel.shots.operations import Configure, Protocol
+from protocols.forward.forward import ForwardBatch
+from protocols.inference.settled import Moved, Rest, Settling
 
 NOISELESS_RESPONSE, NOISY_RESPONSE = 1e-3, 0.05
 """Response ratios aimed at: the bias is about the square, and settling leaves a rest."""

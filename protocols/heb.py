@@ -15,11 +15,11 @@ from typing import ClassVar
 
 from labrhel.arrays import Arrays
 from labrhel.errors import ProgramError
-from labrhel.estimator import Estimator
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.estimator import Estimator
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Protocol
+from labrhel.shots.operations import Protocol
 from protocols.rhel import RHEL, Echo
 
 

@@ -2,8 +2,8 @@
 
 An echo without compensation does not retrace, and the sums of RHEL are taken along the wrong path.  On a linear rig the
 *difference* of the two nudged echoes does not care where they ran: it is the adjoint, friction included.  So it is
-correlated with the recorded forward pass (`protocols.correlation`) in place of the echo's own path; errors of flip and
-replay are common to both echoes, and vanish as well.
+correlated with the recorded forward pass (`protocols.inference.correlation`) in place of the echo's own path; errors of
+flip and replay are common to both echoes, and vanish as well.
 
 Source: derived and tested in this project (docs/rules.md); exact for linear rigs with any symmetric friction.
 """
@@ -17,17 +17,17 @@ from typing import ClassVar
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.compile import reversal_of
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.estimator import Estimator
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
-from protocols.correlation import Backwards
-from protocols.echo import EchoPlan, Wanted, first_eps
-from protocols.forward import read_forward
-from protocols.geometry import Geometry
+from labrhel.shots.compile import reversal_of
+from labrhel.shots.operations import Configure, Protocol, RunShots
+from protocols.echoes.plan import EchoPlan, Wanted, first_eps
+from protocols.forward.forward import read_forward
+from protocols.forward.geometry import Geometry
+from protocols.inference.correlation import Backwards
 
 
 @dataclass(frozen=True, slots=True)

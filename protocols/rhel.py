@@ -26,25 +26,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capture import Capture
-from labrhel.compile import reversal_of
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator, Order
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.estimator import Estimator, Order
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import PLAIN_BELOW, Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
-from labrhel.program import Reversal
-from protocols.blocks import Block, combined, relative_error
-from protocols.echo import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, first_eps, representable
-from protocols.echo_drive import EchoDrive
-from protocols.fit import fit
-from protocols.forward import ForwardBatch, read_forward
-from protocols.geometry import Geometry
-from protocols.inverse_dynamics import InverseDynamics
-from protocols.lock import Locked, lock, noise_floor, warm
-from protocols.miss import bias_of_miss
-from protocols.port_gains import at_common_gains
+from labrhel.rig.capabilities import Reversal
+from labrhel.shots.capture import Capture
+from labrhel.shots.compile import reversal_of
+from labrhel.shots.operations import Configure, Protocol, RunShots
+from protocols.echoes.blocks import Block, combined, relative_error
+from protocols.echoes.drive import EchoDrive
+from protocols.echoes.lock import Locked, lock, noise_floor, warm
+from protocols.echoes.miss import bias_of_miss
+from protocols.echoes.plan import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, first_eps, representable
+from protocols.echoes.port_gains import at_common_gains
+from protocols.forward.forward import ForwardBatch, read_forward
+from protocols.forward.geometry import Geometry
+from protocols.inference.fit import fit
+from protocols.inference.inverse_dynamics import InverseDynamics
 
 NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 """Response ratios aimed at: without noise (float64), and on noisy rigs, where a linear one bears a large nudge."""
@@ -73,12 +73,12 @@ class RHEL:
     """The rule.  `eps` fixes the nudge; None chooses it so that the response ratio is `response`.
 
     `response` None takes 1e-5 on channels without noise and 0.05 (0.3 on linear rigs) on noisy ones.  `lock`: rounds of
-    un-nudged echoes that may be spent on locking the echo (`protocols.lock`); 0 trusts the nominal model.  `repeats`
-    measures the whole gradient so often, forward passes included, and reports the standard error; with `precision` it
-    goes on, up to `most_repeats`, until the standard error is that share of the gradient.  `order` is that of the
-    nudges within a repeat.  `bound` echoes once more at twice the nudge, for a bound of the bias.  `partial` lets
-    lossy oscillators be that no port reaches: the echo then misses the forward path, and what that does to the gradient
-    is predicted by a twin (`protocols.miss`) and reported as the bias bound.
+    un-nudged echoes that may be spent on locking the echo (`protocols.echoes.lock`); 0 trusts the nominal model.
+    `repeats` measures the whole gradient so often, forward passes included, and reports the standard error; with
+    `precision` it goes on, up to `most_repeats`, until the standard error is that share of the gradient.  `order` is
+    that of the nudges within a repeat.  `bound` echoes once more at twice the nudge, for a bound of the bias.
+    `partial` lets lossy oscillators be that no port reaches: the echo then misses the forward path, and what that does
+    to the gradient is predicted by a twin (`protocols.echoes.miss`) and reported as the bias bound.
     """
 
     estimator: Estimator = Estimator.SYMMETRIC

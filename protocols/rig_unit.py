@@ -1,11 +1,11 @@
-"""A rig as a recurrent unit: the engine interface of `simbackend.engines` on shots.
+"""A rig as a recurrent unit: the engine interface of `simbackend.recurrent.engines` on shots.
 
     u (batch, steps, d_in) -> y (batch, steps, d_out),   y_k = C x_k + y0        x: channels at the kicks
 
-so that a rig, simulated or on a bench, sits inside a torch model like any other unit (`simbackend.stacks.layer`).
-Every item of a batch is a shot of its own: one forward and, with the symmetric estimator, two echoes, one after the
-other on a bench.  The echo is nudged with e = C^T dL/dy, whatever made dL/dy; the rest is RHEL (`protocols.rhel`),
-and with a_k = D[q] in forward order the inputs get
+so that a rig, simulated or on a bench, sits inside a torch model like any other unit
+(`simbackend.recurrent.stacks.layer`).  Every item of a batch is a shot of its own: one forward and, with the symmetric
+estimator, two echoes, one after the other on a bench.  The echo is nudged with e = C^T dL/dy, whatever made dL/dy; the
+rest is RHEL (`protocols.rhel`), and with a_k = D[q] in forward order the inputs get
 
     dL/du_k = d W^T a_k                      W the input map of the nominal model
 
@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capture import Capture
-from labrhel.compile import reversal_of
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator
+from labrhel.learning.estimator import Estimator
 from labrhel.learning.readout import Readout
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
-from labrhel.program import Pass, ShotProgram
-from labrhel.waveform import Waveform
-from protocols.echo import EchoPlan, EchoReading, Wanted
-from protocols.forward import ForwardPass
-from protocols.geometry import Geometry
-from simbackend.engines.interface import BackwardRun, ForwardRun, UnitState
+from labrhel.learning.units import BackwardRun, ForwardRun, UnitState
+from labrhel.shots.capture import Capture
+from labrhel.shots.compile import reversal_of
+from labrhel.shots.operations import Configure, Protocol, RunShots
+from labrhel.shots.program import Pass, ShotProgram
+from labrhel.shots.waveform import Waveform
+from protocols.echoes.plan import EchoPlan, EchoReading, Wanted
+from protocols.forward.forward import ForwardPass
+from protocols.forward.geometry import Geometry
 
 LARGEST_MISS = 0.01
 """Retrace error beyond which a gradient comes with a warning."""

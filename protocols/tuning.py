@@ -21,11 +21,11 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator
-from labrhel.gradient import Gradient
+from labrhel.learning.estimator import Estimator
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Protocol
+from labrhel.shots.operations import Protocol
 from protocols.rhel import RHEL
 
 FIRST_RESPONSE = 0.1

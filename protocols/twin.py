@@ -1,7 +1,8 @@
 """The fitted twin: what a good model of the rig says of the gradient, without a single echo.
 
-Fit the nominal model to the forward record (`protocols.fit`), send the error backwards through the twin, linearised
-along the *measured* path, and correlate (`protocols.correlation`).  The adjoint runs as the echo would:
+Fit the nominal model to the forward record (`protocols.inference.fit`), send the error backwards through the twin,
+linearised
+along the *measured* path, and correlate (`protocols.inference.correlation`).  The adjoint runs as the echo would:
 
     M a'' + G a' + V''(q_rec) a = e/d          in reversed time, from rest, by the leapfrog of the rig
 
@@ -20,16 +21,16 @@ from typing import ClassVar
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.gradient import Gradient, NudgeRecord
-from labrhel.interfaces import Model
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
-from protocols.correlation import Backwards, hessian_along
-from protocols.fit import fit
-from protocols.forward import ForwardPass, read_forward
-from protocols.geometry import Geometry
-from simbackend.separable import KickMatrices
+from labrhel.model.interface import Model
+from labrhel.model.leapfrog import KickMatrices
+from labrhel.shots.operations import Configure, Protocol, RunShots
+from protocols.forward.forward import ForwardPass, read_forward
+from protocols.forward.geometry import Geometry
+from protocols.inference.correlation import Backwards, hessian_along
+from protocols.inference.fit import fit
 
 _UNEXPLAINED = 0.05  # of the force, beyond which the gradient comes with a warning
 

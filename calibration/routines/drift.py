@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bench import Bench
 from calibration.finding import Curve, Finding, Measured
+from calibration.subject import Bench
 from labrhel.arrays import Array
-from labrhel.operations import Protocol
+from labrhel.shots.operations import Protocol
 
 SHOTS = 16
 TOLERATED = 0.01

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibration.bench import Bench
 from calibration.finding import REFUSED, Finding, Measured
+from calibration.subject import Bench
 from labrhel.arrays import Array, Arrays
 from labrhel.learning.train import free_run
-from labrhel.operations import Configure, Protocol
+from labrhel.shots.operations import Configure, Protocol
 from protocols.differences import ends_along, size_of
-from protocols.moving import MovedLoss
+from protocols.forward.moving import MovedLoss
 from protocols.rhel import RHEL
 
 REPEATS = 4

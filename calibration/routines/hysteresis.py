@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calibration.bench import Bench
-from calibration.bench_model import BenchModel, Record
 from calibration.finding import Finding, Measured
+from calibration.path_model import BenchModel, Record
+from calibration.subject import Bench
 from labrhel.arrays import Array
-from labrhel.operations import Configure, Protocol
+from labrhel.shots.operations import Configure, Protocol
 
 SWING = 0.1
 """Of its value, by which a knob is turned away before it comes back."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bench import Bench
 from calibration.finding import Curve, Finding, Measured
-from labrhel.operations import Protocol
+from calibration.subject import Bench
+from labrhel.shots.operations import Protocol
 
 LEVELS = (0.25, 0.5, 1.0)
 BENT = 0.01

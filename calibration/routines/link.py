@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bench import Bench
 from calibration.finding import Finding, Measured
-from labrhel.operations import Protocol
+from calibration.subject import Bench
+from labrhel.shots.operations import Protocol
 
 SHOTS = 8
 _SLOW = 10.0  # of the median: a shot that was held up

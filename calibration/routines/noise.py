@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bench import Bench
 from calibration.finding import Curve, Finding, Measured
-from labrhel.operations import Protocol
+from calibration.subject import Bench
+from labrhel.shots.operations import Protocol
 
 SHOTS = 2
 _QUIETEST = 1e-6  # of the typical motion: a simulated rig may have no noise at all, and a fit wants some

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from calibration.bench import Bench
 from calibration.finding import REFUSED, Finding, Measured
-from labrhel.estimator import Estimator
-from labrhel.operations import Configure, Protocol
+from calibration.subject import Bench
+from labrhel.learning.estimator import Estimator
+from labrhel.shots.operations import Configure, Protocol
 from protocols.rhel import RHEL
 from protocols.tuning import MOST_SHOTS, tuned
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bench import Bench
-from calibration.bench_model import Record
 from calibration.finding import Curve, Finding, Measured
 from calibration.identify import Identified, identify
+from calibration.path_model import Record
+from calibration.subject import Bench
 from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_unknowns
 from labrhel.arrays import Array
-from labrhel.operations import Protocol
+from labrhel.shots.operations import Protocol
 
 TELLS_ALL = 1.5
 """Residual over noise up to which the model explains what the rig shows."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bench import Bench
-from calibration.bench_model import Record
 from calibration.finding import Finding, Measured
-from labrhel.capabilities import Kind
-from labrhel.operations import Protocol
+from calibration.path_model import Record
+from calibration.subject import Bench
+from labrhel.rig.capabilities import Kind
+from labrhel.shots.operations import Protocol
 
 GENTLE = 0.1
 """Of the typical motion: anharmonic terms are a hundredth of what they are there."""

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibration.bench import Bench
 from calibration.finding import REFUSED, Curve, Finding, Measured
-from labrhel.capture import Capture
+from calibration.subject import Bench
 from labrhel.learning.task import TrialSequence
-from labrhel.operations import Configure, Protocol, RunShots
-from protocols.forward import read_forward
-from protocols.geometry import Geometry
+from labrhel.shots.capture import Capture
+from labrhel.shots.operations import Configure, Protocol, RunShots
+from protocols.forward.forward import read_forward
+from protocols.forward.geometry import Geometry
 from protocols.rhel import RHEL
 
 LENGTHS = (0.25, 0.5, 1.0)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.bench import Bench
 from calibration.finding import Finding
+from calibration.subject import Bench
 from labrhel.arrays import Array
-from labrhel.operations import Protocol
+from labrhel.shots.operations import Protocol
 
 SHARE = 0.5
 """Of the typical motion, that a push causes."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from drivers.roles import Burst
 from labrhel.arrays import Array
-from labrhel.compiled import CompiledShot
 from labrhel.config.station import PortSection, StationDocument
 from labrhel.errors import ConfigurationError, LimitError
+from labrhel.shots.compiled import CompiledShot
 
 
 def check_shared(document: StationDocument) -> None:

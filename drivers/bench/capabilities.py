@@ -9,7 +9,12 @@ import numpy as np
 
 from drivers.bench.readings import FIT_NOISE
 from drivers.roles import Digitizer, Generator, InputSpec, Instrument, LevelSource, OutputSpec
-from labrhel.capabilities import (
+from labrhel.config.problems import nearest
+from labrhel.config.station import ChannelSection, KnobSection, PortSection, StationDocument
+from labrhel.errors import ConfigurationError
+from labrhel.frozen import FrozenArray
+from labrhel.model.interface import Model
+from labrhel.rig.capabilities import (
     Capabilities,
     Channel,
     ClockDomain,
@@ -18,16 +23,11 @@ from labrhel.capabilities import (
     Knob,
     Limits,
     Port,
+    Reversal,
     SafeState,
     Timing,
     TriggerDomain,
 )
-from labrhel.config.problems import nearest
-from labrhel.config.station import ChannelSection, KnobSection, PortSection, StationDocument
-from labrhel.errors import ConfigurationError
-from labrhel.frozen import FrozenArray
-from labrhel.interfaces import Model
-from labrhel.program import Reversal
 
 T = TypeVar("T")
 

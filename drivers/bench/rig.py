@@ -22,19 +22,18 @@ from drivers.guardian import Guardian
 from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
 from labrhel.arrays import Array, Arrays
-from labrhel.capture import Capture, PassCapture
-from labrhel.compiled import CompiledShot
 from labrhel.config.station import StationDocument
 from labrhel.errors import InstrumentError, LabrhelError, LimitError, ProgramError
-from labrhel.interfaces import Model
-from labrhel.program import Rest
-from labrhel.readings import together
+from labrhel.model.interface import Model
+from labrhel.shots.capture import Capture, PassCapture, together
+from labrhel.shots.compiled import CompiledShot
+from labrhel.shots.program import Rest
 
 _PATIENCE = 5.0  # s beyond its length that a shot may take
 
 
 class BenchRig:
-    """`labrhel.interfaces.Rig` of the instruments of a station, for kicks every `step` [model time].
+    """`labrhel.shots.rig.Rig` of the instruments of a station, for kicks every `step` [model time].
 
     `guardian` makes the bench safe if this process dies; `log` is that of the instruments' links, closed with them.
     `clock` [s] and `sleep` are those of the host.  After a failure the bench is safe.

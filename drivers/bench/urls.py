@@ -18,7 +18,7 @@ from drivers.transport import TrafficLog
 from drivers.transport.replayed import ReplayedTraffic
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
-from labrhel.interfaces import Model
+from labrhel.model.interface import Model
 
 
 def open_rig(url: str, model: Model, folder: Path, step: float | None = None) -> BenchRig:

@@ -14,10 +14,10 @@ import numpy as np
 from drivers.bench.fiducial import TimeAxis, time_axis
 from drivers.bench.readings import at_kicks
 from drivers.roles import Digitizer, Record, Window
-from labrhel.capture import PassCapture, Trace
-from labrhel.compiled import CompiledShot
 from labrhel.config.station import RigSection, StationDocument
 from labrhel.errors import ConfigurationError, InstrumentError, ProgramError
+from labrhel.shots.capture import PassCapture, Trace
+from labrhel.shots.compiled import CompiledShot
 
 _MARGIN = 2.0  # steps that are recorded before the first and after the last kick
 _DRIFT = 2e-4  # of the length of a shot, recorded beyond it where a fiducial says how fast a clock runs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from labrhel.capabilities import (
+from labrhel.frozen import FrozenArray
+from labrhel.rig.capabilities import (
     Capabilities,
     Channel,
     ClockDomain,
@@ -13,11 +14,10 @@ from labrhel.capabilities import (
     Knob,
     Limits,
     Port,
+    Reversal,
     Timing,
     TriggerDomain,
 )
-from labrhel.frozen import FrozenArray
-from labrhel.program import Reversal
 from labrhel.wire.board import Build
 from labrhel.wire.network_codes import Network
 

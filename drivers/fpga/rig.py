@@ -17,12 +17,11 @@ from drivers.fpga.board import FpgaBoard
 from drivers.fpga.capabilities import capabilities_of, knobs_of
 from drivers.fpga.words import read_state, read_traces, write_state, write_waveforms
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Kind
-from labrhel.capture import Capture, PassCapture, State, Trace
-from labrhel.compiled import CompiledPass, CompiledShot
 from labrhel.errors import ConfigurationError, InstrumentError, ProgramError
-from labrhel.program import Hold, Rest, Reversal
-from labrhel.readings import played, together
+from labrhel.rig.capabilities import Kind, Reversal
+from labrhel.shots.capture import Capture, PassCapture, State, Trace, played, together
+from labrhel.shots.compiled import CompiledPass, CompiledShot
+from labrhel.shots.program import Hold, Rest
 from labrhel.wire.board import Build, Option, Region, Register
 from labrhel.wire.microcode import leapfrog
 from labrhel.wire.network_codes import Network, NetworkCodes
@@ -31,7 +30,7 @@ _WORKING = 0  # the slot that every pass may use; the others hold end states tha
 
 
 class FpgaRig:
-    """`labrhel.interfaces.Rig` of a network on a board, for shots of one `step` [model time].
+    """`labrhel.shots.rig.Rig` of a network on a board, for shots of one `step` [model time].
 
     A pass in which a word did not fit is an InstrumentError.  Raises ConfigurationError for a network that the board
     cannot hold, LimitError for parameters and states that have no code.

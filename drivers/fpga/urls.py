@@ -19,7 +19,7 @@ from drivers.fpga.board import FpgaBoard
 from drivers.fpga.rig import FpgaRig
 from drivers.transport import open_framed_link
 from labrhel.errors import ConfigurationError
-from labrhel.interfaces import Model
+from labrhel.model.interface import Model
 from labrhel.wire.network_codes import Network
 
 _DEFAULT_BAUD = 115200

@@ -17,7 +17,7 @@ from typing import ClassVar
 from drivers.transport.address import canonical_address
 from drivers.transport.deadline import Deadline
 from labrhel.errors import TransportError
-from labrhel.places import state_folder
+from labrhel.safety.places import state_folder
 
 if sys.platform == "win32":
     import msvcrt

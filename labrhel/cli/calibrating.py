@@ -12,12 +12,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from labrhel import plugins, programs
-from labrhel.calibration_record import CalibrationRecord, Entry
-from labrhel.calibration_set import CalibratedValue
+from labrhel import plugins
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
+from labrhel.rig.calibration import CalibratedValue
+from labrhel.safety import processes
+from labrhel.store.calibrations import CalibrationRecord, Entry
 from labrhel.units import with_prefix
 
 app = typer.Typer(help="What was calibrated when: the record of a rig, differences, and the way back.")
@@ -42,7 +43,7 @@ def calibrate(
     """Measure what was named, with all it stands on; True if everything went well."""
     experiment = experiment_on(url, config)
     record = CalibrationRecord(folder, url)
-    with closing(experiment.rig), programs.listening(url, experiment.rig.make_safe):
+    with closing(experiment.rig), processes.listening(url, experiment.rig.make_safe):
         try:
             campaign = plugins.make_campaign(experiment, record, reference)
             return _checked(campaign) if check else _measured(campaign, nodes, accept=accept)

@@ -16,10 +16,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from labrhel import programs
 from labrhel.cli.tables import print_table
 from labrhel.conformance import Check, Outcome, Result, Subject, chosen, subject_of, summary
 from labrhel.errors import ConfigurationError
+from labrhel.safety import processes
 
 
 def conform(url: str, config: Path | None, only: str, tolerance: float, file: Path | None) -> bool:
@@ -30,7 +30,7 @@ def conform(url: str, config: Path | None, only: str, tolerance: float, file: Pa
     results: list[Result] = []
     with subject_of(url, config, tolerance=tolerance) as subject:
         try:
-            with programs.listening(url, subject.make_safe), _watched(checks) as watched:
+            with processes.listening(url, subject.make_safe), _watched(checks) as watched:
                 for item in watched:
                     results.append(item.judge(subject))
         finally:  # what was found before a link was lost is worth saying

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from labrhel.cli.tables import print_table
 from labrhel.config.station import load_station
-from labrhel.devices import State, find
 from labrhel.errors import ConfigurationError
+from labrhel.rig.devices import State, find
 
 
 def show(station: str | None, ask: Sequence[str], timeout: float) -> bool:

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError, RecordError
-from labrhel.rundb import archive, label, matching, prune, rows
-from labrhel.runstore import RunReader, consolidate, find_run
-from labrhel.session import outcome_of
+from labrhel.session.outcome import outcome_of
+from labrhel.store import RunReader, consolidate, find_run
+from labrhel.store.index import archive, label, matching, prune, rows
 from labrhel.units import with_prefix
 
 
@@ -86,7 +86,7 @@ def show(run: str, root: Path) -> None:
 
 def plot(run: str, root: Path, to: Path | None) -> None:
     """Draw a run and say where the picture is."""
-    from labrhel.plots import save
+    from labrhel.records.plots import save
 
     reader = RunReader.find(run, root)
     print(save(reader, to or reader.folder / "plot.png"))
@@ -94,8 +94,8 @@ def plot(run: str, root: Path, to: Path | None) -> None:
 
 def report(run: str, root: Path, to: Path | None) -> None:
     """Write the page of a run; print its verdict and where the page is."""
-    from labrhel.report import report as page_of
-    from labrhel.report import verdict_of
+    from labrhel.records.report import report as page_of
+    from labrhel.records.report import verdict_of
 
     reader = RunReader.find(run, root)
     verdict = verdict_of(reader)
@@ -113,7 +113,7 @@ def report(run: str, root: Path, to: Path | None) -> None:
 
 def export(run: str, root: Path, file: Path) -> None:
     """Write the consolidated file of a run to `file`."""
-    from labrhel.bridge import to_csv, to_qcodes
+    from labrhel.records.export import to_csv, to_qcodes
 
     reader = RunReader.find(run, root)
     writers = {".nc": lambda: consolidate(reader.folder, file), ".csv": lambda: to_csv(reader, file),

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from rich.table import Table
 
-from labrhel import plugins, programs
+from labrhel import plugins
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
 from labrhel.experiment import handler_for, load_experiment
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
+from labrhel.safety import processes
 
 
 def check(config: Path, rig: str | None, tolerance: float) -> bool:
@@ -22,7 +23,7 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
         raise ConfigurationError(f"the tolerance must be positive, not {tolerance:g}")
     experiment = load_experiment(config, rig_url=rig)
     exact = plugins.exact_gradient(experiment.model_kind)
-    with closing(experiment.rig), programs.listening(experiment.rig_url, experiment.rig.make_safe):
+    with closing(experiment.rig), processes.listening(experiment.rig_url, experiment.rig.make_safe):
         report = check_gradient(experiment.problem, handler_for(experiment), exact)
     gradient = report.gradient
     print(
@@ -56,7 +57,7 @@ def audit(config: Path, rig: str | None, tolerance: float, alpha: float, shots: 
     experiment = load_experiment(config, rig_url=rig)
     problem = experiment.problem
     theta, sequences = problem.theta(problem.parameters.flat()), problem.train[:1]
-    with closing(experiment.rig), programs.listening(experiment.rig_url, experiment.rig.make_safe):
+    with closing(experiment.rig), processes.listening(experiment.rig_url, experiment.rig.make_safe):
         handler = handler_for(experiment)
         gradient = execute(problem.rule.gradient(problem.task, sequences, theta, problem.wanted), handler)
         print(

@@ -10,13 +10,13 @@ from rich.table import Table
 
 from labrhel import plugins
 from labrhel.cli.tables import print_table
-from labrhel.comparing import compare, recorded_shots, save
 from labrhel.config import examples
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import load_experiment
-from labrhel.replaying import replay
-from labrhel.runstore import RunReader, find_run
-from labrhel.whatif import what_if
+from labrhel.records.comparison import compare, recorded_shots, save
+from labrhel.records.replay import replay
+from labrhel.records.whatif import what_if
+from labrhel.store import RunReader, find_run
 
 
 def again(run: str, root: Path, mode: str, config: Path | None, steps: int | None, rig: str | None) -> bool:

@@ -17,10 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from labrhel import session
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
-from labrhel.operations import Publish
-from labrhel.plots import save
-from labrhel.runnable import Runnable, own_runner, own_runner_of_run
-from labrhel.runstore import RunReader, find_run
+from labrhel.experiment.runners import Runnable, own_runner, own_runner_of_run
+from labrhel.records.plots import save
+from labrhel.shots.operations import Publish
+from labrhel.store import RunReader, find_run
+from labrhel.timeline import cost as planning
 from labrhel.units import with_prefix
 
 INTERRUPTED = 130
@@ -48,7 +49,7 @@ def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
         return
     with closing(experiment.rig):
         settings = session.telemetry_of(experiment, telemetry)
-        cost = session.rehearse(experiment)
+        cost = planning.rehearse(experiment)
     print(f"{experiment.name}: everything compiles, and all values are inside their limits; nothing was moved")
     print(
         f"one gradient: {cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, "

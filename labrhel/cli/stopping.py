@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labrhel import estop
 from labrhel.errors import ConfigurationError
-from labrhel.programs import Program, programs
-from labrhel.runstore import find_run
+from labrhel.safety import estop
+from labrhel.safety.processes import Program, programs
+from labrhel.store import find_run
 
 
 def press() -> bool:

@@ -7,8 +7,9 @@
 `labrhel conformance URL` does the same; `labrhel.conformance.suite` makes a pytest suite of it (docs/conformance.md).
 """
 
-from labrhel.conformance.check import Check, Finding, NotApplicable, Outcome, Result
+from labrhel.conformance.check import Check
 from labrhel.conformance.checks import CHECKS
+from labrhel.conformance.finding import Finding, NotApplicable, Outcome, Result
 from labrhel.conformance.judging import chosen, judge, summary
 from labrhel.conformance.opening import subject_of
 from labrhel.conformance.subject import Subject

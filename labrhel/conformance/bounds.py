@@ -15,10 +15,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Channel, Converter, Kind, Limits
-from labrhel.capture import Capture
-from labrhel.conformance.check import Finding, worst
-from labrhel.maps import WiredPortMap
+from labrhel.conformance.finding import Finding, worst
+from labrhel.rig.capabilities import Capabilities, Channel, Converter, Kind, Limits
+from labrhel.rig.wiring import WiredPortMap
+from labrhel.shots.capture import Capture
 
 SIGMAS = 5.0
 """Standard errors that a deviation may have: one false alarm in 1.7 million."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from labrhel.conformance.check import Check, Outcome, Result
+from labrhel.conformance.check import Check
 from labrhel.conformance.checks import CHECKS
+from labrhel.conformance.finding import Outcome, Result
 from labrhel.conformance.subject import Subject
 from labrhel.errors import ConfigurationError
 

@@ -10,8 +10,8 @@ from labrhel.conformance.bounds import TOLERANCE
 from labrhel.conformance.subject import Subject
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import parameter_map, port_map
-from labrhel.interfaces import Model
-from labrhel.nominal import model_of
+from labrhel.experiment.model import model_of
+from labrhel.model.interface import Model
 
 _KICKS = 10  # in the time of the largest stable step: 31 in a period of the fastest mode
 

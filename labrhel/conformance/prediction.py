@@ -1,4 +1,4 @@
-"""What the nominal model says a shot does: a plain leapfrog on the interface `labrhel.interfaces.Model`.
+"""What the nominal model says a shot does: a plain leapfrog on the interface `labrhel.model.interface.Model`.
 
 It shares no line with the simulated rigs, so that each holds the other to account.  With v = p/m, drift, kick, drift
 of step d, A = 1 + (d/2) G M^-1 and B = 1 - (d/2) G M^-1:
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Kind
-from labrhel.compiled import CompiledPass, CompiledShot
 from labrhel.errors import ProgramError
-from labrhel.interfaces import Model
-from labrhel.program import GivenState, Hold
+from labrhel.model.interface import Model
+from labrhel.rig.capabilities import Capabilities, Kind
+from labrhel.shots.compiled import CompiledPass, CompiledShot
+from labrhel.shots.program import GivenState, Hold
 
 
 @dataclass(frozen=True, slots=True)

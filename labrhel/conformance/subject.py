@@ -11,22 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from labrhel import estop
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Kind
-from labrhel.capture import Capture
-from labrhel.compile import compile
 from labrhel.conformance.bounds import TOLERANCE, Bounds, readings
-from labrhel.conformance.check import Finding, NotApplicable
+from labrhel.conformance.finding import Finding, NotApplicable
 from labrhel.conformance.fitting import Pair
 from labrhel.conformance.prediction import Motion, predicted
 from labrhel.errors import ProgramError
 from labrhel.executor import Compiling, Condition, Handler, Interlock, Limiting, RigBackend
-from labrhel.interfaces import Model, Rig
-from labrhel.maps import IDEAL_PARAMETERS, IDEAL_PORTS, LinearParameterMap, WiredPortMap
-from labrhel.operations import Configure, Operation, RunShots
-from labrhel.program import Acquire, Drive, Pass, Prepare, Rest, Reversal, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.model.interface import Model
+from labrhel.rig.capabilities import Capabilities, Kind, Reversal
+from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, LinearParameterMap, WiredPortMap
+from labrhel.safety import estop
+from labrhel.shots.capture import Capture
+from labrhel.shots.compile import compile
+from labrhel.shots.operations import Configure, Operation, RunShots
+from labrhel.shots.program import Acquire, Drive, Pass, Prepare, Rest, Role, ShotProgram
+from labrhel.shots.rig import Rig
+from labrhel.shots.waveform import Waveform
 
 _STEPS = 64
 _SHARE = 0.25  # of a port's reach that the smallest push takes at most

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from labrhel.conformance.check import Check, Outcome
+from labrhel.conformance.check import Check
 from labrhel.conformance.checks import CHECKS
+from labrhel.conformance.finding import Outcome
 from labrhel.conformance.subject import Subject
 
 

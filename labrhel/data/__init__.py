@@ -2,6 +2,6 @@
 
 from labrhel.data.dataset import Dataset, weighted_variance
 from labrhel.data.recording import search_path
-from labrhel.data.sources import dataset_of
+from labrhel.experiment.dataset import dataset_of
 
 __all__ = ["Dataset", "dataset_of", "search_path", "weighted_variance"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.learning.task import TrialSequence
-from labrhel.waveform import Interpolation, Waveform
+from labrhel.shots.waveform import Interpolation, Waveform
 
 
 @dataclass(frozen=True, slots=True)

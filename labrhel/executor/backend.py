@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from labrhel.interfaces import Rig
-from labrhel.operations import Configure, Operation, Read, RunShots
+from labrhel.shots.operations import Configure, Operation, Read, RunShots
+from labrhel.shots.rig import Rig
 
 
 class RigBackend:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from labrhel.calibration_set import CalibrationSet
-from labrhel.capabilities import Capabilities
-from labrhel.compile import IDEAL_CALIBRATION, compile
-from labrhel.decode import decode
 from labrhel.executor.handler import Handler
-from labrhel.interfaces import ParameterMap, PortMap
-from labrhel.maps import IDEAL_PARAMETERS, IDEAL_PORTS
-from labrhel.operations import Configure, Operation, RunShots
+from labrhel.rig.calibration import CalibrationSet
+from labrhel.rig.capabilities import Capabilities
+from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, ParameterMap, PortMap
+from labrhel.shots.compile import IDEAL_CALIBRATION, compile
+from labrhel.shots.decode import decode
+from labrhel.shots.operations import Configure, Operation, RunShots
 
 
 class Compiling:

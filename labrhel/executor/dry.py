@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from labrhel.capabilities import Capabilities
-from labrhel.capture import Capture, PassCapture, State, Trace
-from labrhel.compiled import CompiledShot
-from labrhel.operations import Configure, Operation, RunShots
+from labrhel.rig.capabilities import Capabilities
+from labrhel.shots.capture import Capture, PassCapture, State, Trace
+from labrhel.shots.compiled import CompiledShot
+from labrhel.shots.operations import Configure, Operation, RunShots
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from labrhel.interfaces import Rig
-from labrhel.operations import Operation, Publish, RunShots
+from labrhel.shots.operations import Operation, Publish, RunShots
+from labrhel.shots.rig import Rig
 
 
 class OverRange:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
-from labrhel import operations
+from labrhel.shots import operations
 
 R = TypeVar("R")
 

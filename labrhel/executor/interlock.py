@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from labrhel.errors import InterlockError
 from labrhel.executor.handler import Handler
-from labrhel.operations import Operation, RunShots
+from labrhel.shots.operations import Operation, RunShots
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from labrhel.capabilities import Capabilities, Limits, Port
-from labrhel.compiled import CompiledShot, Played
 from labrhel.errors import LimitError
 from labrhel.executor.handler import Handler
-from labrhel.operations import Configure, Operation, RunShots
+from labrhel.rig.capabilities import Capabilities, Limits, Port
+from labrhel.shots.compiled import CompiledShot, Played
+from labrhel.shots.operations import Configure, Operation, RunShots
 
 
 class Limiting:

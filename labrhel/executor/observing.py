@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from labrhel.executor.handler import Handler
-from labrhel.operations import Checkpoint, Operation
+from labrhel.shots.operations import Checkpoint, Operation
 
 
 class Observer(Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from labrhel.arrays import Arrays
-from labrhel.capture import Capture
 from labrhel.executor.handler import Handler
-from labrhel.operations import Checkpoint, Configure, Operation, Publish, Read, RunShots
+from labrhel.shots.capture import Capture
+from labrhel.shots.operations import Checkpoint, Configure, Operation, Publish, Read, RunShots
 
 
 class Recording(Protocol):

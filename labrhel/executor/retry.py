@@ -6,7 +6,7 @@ from typing import Any
 
 from labrhel.errors import ConfigurationError, TransportError
 from labrhel.executor.handler import Handler
-from labrhel.operations import Operation, Read, RunShots
+from labrhel.shots.operations import Operation, Read, RunShots
 
 
 class Retry:

@@ -15,7 +15,7 @@ from typing import Any
 
 from labrhel.errors import DeadlineError, LabrhelError
 from labrhel.executor.handler import Handler
-from labrhel.operations import Operation, RunShots
+from labrhel.shots.operations import Operation, RunShots
 
 _LOOK = 0.1  # s between two looks
 

@@ -1,7 +1,8 @@
 """An experiment, assembled from a configuration file and checked before anything runs."""
 
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
-from labrhel.experiment._load import Experiment, handler_for, load_experiment
+from labrhel.experiment._experiment import Experiment
+from labrhel.experiment._load import handler_for, load_experiment
 from labrhel.experiment._wiring import parameter_map, port_map
 
 __all__ = [

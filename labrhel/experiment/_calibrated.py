@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.calibrated import CalibratedParameters, as_they_are
-from labrhel.calibration_record import CalibrationRecord
-from labrhel.calibration_set import CalibrationSet
-from labrhel.capabilities import Capabilities, Kind
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Flip
-from labrhel.maps import LinearParameterMap
+from labrhel.rig.calibrated import CalibratedParameters, as_they_are
+from labrhel.rig.calibration import CalibrationSet
+from labrhel.rig.capabilities import Capabilities, Kind
+from labrhel.rig.wiring import LinearParameterMap
+from labrhel.store.calibrations import CalibrationRecord
 
 if TYPE_CHECKING:
-    from labrhel.experiment._load import Experiment
+    from labrhel.experiment._experiment import Experiment
 
 
 def calibration_in_force(folder: Path, url: str, now: float | None = None) -> CalibrationSet:

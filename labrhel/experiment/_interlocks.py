@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from labrhel import estop
 from labrhel.config import Document
 from labrhel.config.problems import nearest
 from labrhel.executor import Condition, Guard
 from labrhel.executor.guards import Divergence, OverRange, Reading, Scalar
-from labrhel.interfaces import Rig
+from labrhel.safety import estop
+from labrhel.shots.rig import Rig
 
 
 def interlocks_of(document: Document, rig: Rig) -> tuple[tuple[Condition, ...], tuple[Guard, ...]]:

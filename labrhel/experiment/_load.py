@@ -6,123 +6,23 @@ Loading opens the rig and reads the data; it moves nothing and writes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from labrhel import plugins
-from labrhel.arrays import Array
-from labrhel.calibrated import CalibratedParameters
-from labrhel.calibration_set import CalibrationSet
-from labrhel.compile import IDEAL_CALIBRATION
-from labrhel.config import Document, find, load
+from labrhel.config import find, load
 from labrhel.data import dataset_of, search_path
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
+from labrhel.experiment._experiment import Experiment
 from labrhel.experiment._interlocks import interlocks_of
 from labrhel.experiment._parts import batch_of, check_rule, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import parameter_map, port_map
-from labrhel.frozen import FrozenArray, digest_of
-from labrhel.interfaces import Rig
-from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.experiment.model import model_of
 from labrhel.learning.train import Problem
-from labrhel.maps import LinearParameterMap, WiredPortMap
-from labrhel.nominal import model_of
-from labrhel.provenance import provenance
-from labrhel.replay import plain_capabilities
-from labrhel.runstore.policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class Experiment:
-    """Everything a run needs.
-
-    `home` is the folder that relative paths start from, `rig_url` the rig that was opened, `steps` the gradients to
-    take, `tests` the test sets by name.  `bare` is a calibrated experiment without its calibration.
-    """
-
-    name: str
-    home: Path
-    document: Document
-    rig_url: str
-    rig: Rig
-    problem: Problem
-    tests: Mapping[str, tuple[TrialSequence, ...]]
-    steps: int
-    policy: Policy
-    port_map: WiredPortMap
-    parameter_map: LinearParameterMap | CalibratedParameters
-    calibration: CalibrationSet = IDEAL_CALIBRATION
-    bare: Experiment | None = None
-
-    @property
-    def config_text(self) -> str:
-        """The configuration as it was written."""
-        return self.document.source.text
-
-    @property
-    def model_kind(self) -> str:
-        """The registered kind of the nominal model."""
-        return self.document.config.model.kind
-
-    @property
-    def task(self) -> Task:
-        """The task of the problem."""
-        return self.problem.task
-
-    @property
-    def target_unit(self) -> str:
-        """Unit of targets and read-outs."""
-        return self.document.config.model.units.position
-
-    @property
-    def recording(self) -> str | None:
-        """Digest of the data of a recording; None for a teacher's, whose last bits depend on the processor."""
-        data = self.document.config.data
-        if data is None or data.file is None:
-            return None
-        return digest_of([_content(item) for item in (*self.problem.train, *chain(*self.tests.values()))])
-
-    def theta(self, x: Array) -> dict[str, Array]:
-        """All parameters, at the trained coordinates x."""
-        return self.problem.theta(x)
-
-    def make_optimizer(self) -> Optimizer:
-        """A fresh optimizer at the starting values."""
-        section, parameters = self.document.config.optimizer, self.problem.parameters
-        with self.document.at("optimizer"):
-            return OPTIMIZERS[section.kind](parameters.flat(), parameters.bounds(), **section.options())
-
-    def manifest(self) -> dict[str, Any]:
-        """What the record says of the run, as plain data; what `load_experiment` needs to make it again included."""
-        units = {parameter.name: parameter.unit for parameter in self.problem.parameters.parameters}
-        seeds = {"training": self.problem.seed}
-        return {
-            "name": self.name,
-            "home": str(self.home.absolute()),
-            "rig": self.rig_url,
-            "rig_capabilities": self.rig.capabilities.digest,
-            "capabilities": plain_capabilities(self.rig.capabilities),
-            "recording": self.recording,
-            "seed": self.problem.seed,
-            "steps": self.steps,
-            "units": units,
-            "target_unit": self.target_unit,
-            "time_unit": self.document.config.model.units.time,
-            "configuration_digest": digest_of(self.config_text),
-            "calibration": {name: asdict(value) for name, value in self.calibration.values.items()},
-            "configuration": self.document.config.model_dump(mode="json"),
-            "provenance": provenance(self.home, seeds),
-        }
-
-
-def _content(sequence: TrialSequence) -> tuple[Any, ...]:
-    return sequence.name, sequence.inputs, FrozenArray(sequence.target), FrozenArray(sequence.weight)
+from labrhel.rig.calibration import CalibrationSet
+from labrhel.store.policy import Policy
 
 
 def load_experiment(

@@ -8,16 +8,16 @@ import numpy as np
 
 from labrhel import plugins
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities
 from labrhel.config import Document
 from labrhel.data import Dataset, weighted_variance
-from labrhel.interfaces import Model
+from labrhel.experiment.model import readout_channels, readout_of, trained_model_parameters
 from labrhel.learning.needs import objections
 from labrhel.learning.parameters import ParameterSet
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Task
 from labrhel.learning.train import Problem
-from labrhel.nominal import readout_channels, readout_of, trained_model_parameters
+from labrhel.model.interface import Model
+from labrhel.rig.capabilities import Capabilities
 
 
 def coordinates_of(document: Document, model: Model) -> tuple[ParameterSet, Callable[[Array], dict[str, Array]]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from labrhel.capabilities import Capabilities
 from labrhel.config import Document
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
-from labrhel.maps import Coupling, LinearKnob, LinearParameterMap, Wire, WiredPortMap
+from labrhel.rig.capabilities import Capabilities
+from labrhel.rig.wiring import Coupling, LinearKnob, LinearParameterMap, Wire, WiredPortMap
 
 
 def port_map(document: Document, capabilities: Capabilities) -> WiredPortMap:

@@ -15,12 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
-from labrhel import operations
 from labrhel.arrays import Array, Arrays
 from labrhel.executor import Handler, execute
-from labrhel.gradient import Gradient
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem, batch_at, free_run
+from labrhel.shots import operations
 
 
 class Verdict(Protocol):

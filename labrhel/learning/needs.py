@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Kind
-from labrhel.interfaces import SelfAdjusting
 from labrhel.learning.task import Task, TrialSequence
+from labrhel.model.interface import SelfAdjusting
+from labrhel.rig.capabilities import Capabilities, Kind
 
 PLAIN_BELOW = 0.05
 """e-folds of energy in a pass up to which a rig counts as lossless."""

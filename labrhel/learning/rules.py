@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from labrhel import operations
 from labrhel.arrays import Arrays
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
+from labrhel.shots import operations
 
 
 class Rule(Protocol):

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Kind
-from labrhel.capture import Capture
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.frozen import FrozenArray
-from labrhel.interfaces import Model
 from labrhel.learning.readout import Readout, SquaredError
-from labrhel.program import Acquire, Drive, GivenState, Pass, Prepare, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.model.interface import Model
+from labrhel.rig.capabilities import Capabilities, Kind
+from labrhel.shots.capture import Capture
+from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Prepare, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError, TrainingError
-from labrhel.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.optimizers import Optimizer
 from labrhel.learning.parameters import ParameterSet
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.operations import Checkpoint, Configure, Protocol, Publish, RunShots
+from labrhel.shots.operations import Checkpoint, Configure, Protocol, Publish, RunShots
 
 
 @dataclass(frozen=True, slots=True)

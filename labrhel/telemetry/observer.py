@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from labrhel.control import Control
-from labrhel.lifecycle import State
-from labrhel.operations import Checkpoint, Operation, Publish, RunShots
+from labrhel.safety.control import Control
+from labrhel.safety.lifecycle import State
+from labrhel.shots.operations import Checkpoint, Operation, Publish, RunShots
 from labrhel.telemetry.outbox import Outbox
 from labrhel.telemetry.payloads import Run
 from labrhel.telemetry.publisher import Publisher

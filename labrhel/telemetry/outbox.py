@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from labrhel.capture import Capture
-from labrhel.operations import Publish
+from labrhel.shots.capture import Capture
+from labrhel.shots.operations import Publish
 
 T = TypeVar("T")
 

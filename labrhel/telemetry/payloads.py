@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.capture import Capture
-from labrhel.operations import Publish
+from labrhel.shots.capture import Capture
+from labrhel.shots.operations import Publish
 from labrhel.telemetry.outbox import Taken
 from labrhel.units import product
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from labrhel.capture import Capture
-from labrhel.control import Control
 from labrhel.errors import TransportError
+from labrhel.safety.control import Control
+from labrhel.shots.capture import Capture
 from labrhel.telemetry import payloads
 from labrhel.telemetry.outbox import Outbox, Taken
 from labrhel.telemetry.payloads import Message, Run

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
-from labrhel.interfaces import ParameterSpec
+from labrhel.model.interface import ParameterSpec
 from labrhel.wire.fixed_point import Codes, Format
 
 _SATURATION = "saturation"

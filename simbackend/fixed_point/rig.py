@@ -12,21 +12,20 @@ from dataclasses import replace
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Converter, Kind, Limits
-from labrhel.capture import PassCapture, State, Trace
-from labrhel.compiled import CompiledPass
 from labrhel.errors import ProgramError
-from labrhel.program import GivenState, Reversal
-from labrhel.readings import played
+from labrhel.rig.capabilities import Capabilities, Converter, Kind, Limits, Reversal
+from labrhel.shots.capture import PassCapture, State, Trace, played
+from labrhel.shots.compiled import CompiledPass
+from labrhel.shots.program import GivenState
 from labrhel.wire.fixed_point import Codes, Format
 from simbackend.fixed_point.network import FixedPointNetwork, FixedPointRun, FixedPointState
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.rig import capabilities_of
-from simbackend.serial_rig import SerialRig
+from simbackend.rigs.serial import SerialRig
+from simbackend.rigs.simulated import capabilities_of
 
 
 class FixedPointRig(SerialRig[FixedPointState]):
-    """`labrhel.interfaces.Rig` of an oscillator network in integer words, for shots of one `step` [model time].
+    """`labrhel.shots.rig.Rig` of an oscillator network in integer words, for shots of one `step` [model time].
 
     `table`: intervals of the board's table of tanh, 0 for none.  `overflows` counts the words that did not fit since
     the rig was opened; results are then still reversible, but no longer those of the network.  Raises LimitError for

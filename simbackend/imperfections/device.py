@@ -1,8 +1,8 @@
 """One simulated device: its imperfections, drawn from its seed, each applied where it acts.
 
-The rig (simbackend.rig) asks it, in the order of a shot: what the parameters are, what reaches the kicks, what shakes
-the rig, how the momenta come out of a flip, and what the channels show.  What is off answers without arithmetic, so
-that a device with everything off gives the bits of the ideal rig.
+The rig (simbackend.rigs.simulated) asks it, in the order of a shot: what the parameters are, what reaches the kicks,
+what shakes the rig, how the momenta come out of a flip, and what the channels show.  What is off answers without
+arithmetic, so that a device with everything off gives the bits of the ideal rig.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Capabilities, Kind, TriggerDomain
-from labrhel.capture import State, Trace
-from labrhel.compiled import CompiledPass
+from labrhel.rig.capabilities import Capabilities, Kind, TriggerDomain
+from labrhel.shots.capture import State, Trace
+from labrhel.shots.compiled import CompiledPass
 from simbackend.imperfections.converters import ConverterErrors
 from simbackend.imperfections.draws import stream
 from simbackend.imperfections.drift import Drift, DriftingParts
@@ -29,7 +29,7 @@ from simbackend.imperfections.ports import arriving
 from simbackend.imperfections.readings import sampled, shown
 from simbackend.imperfections.reciprocity import NonReciprocity
 from simbackend.imperfections.timing import ClockErrors, ReplayErrors
-from simbackend.simulable import Simulable
+from simbackend.models.simulable import Simulable
 
 _PERFECT = Path()
 

@@ -17,7 +17,7 @@ import numpy as np
 from labrhel.arrays import Array
 from simbackend.imperfections.draws import stream
 from simbackend.imperfections.mismatch import parts_of
-from simbackend.simulable import Simulable
+from simbackend.models.simulable import Simulable
 
 _SPAN = 2**40  # shots in a device's life; at one a microsecond, twelve days
 _REMEMBERED = 128  # mid-points; two neighbouring shots share all but a few of their 40

@@ -14,7 +14,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
-from simbackend.simulable import Simulable
+from simbackend.models.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)

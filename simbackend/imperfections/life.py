@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labrhel.errors import ConfigurationError
-from labrhel.places import state_folder
+from labrhel.safety.places import state_folder
 
 
 def state_file(seed: int, environment: Mapping[str, str]) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.frozen import FrozenArray
 from simbackend.imperfections.draws import stream
-from simbackend.simulable import Simulable
+from simbackend.models.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The way between a terminal and the rig: gain, offset, cable delay and AC coupling, of every port and channel.
 
-A path is described as a calibration describes it (labrhel.calibration_set), so that a calibration with the true
+A path is described as a calibration describes it (labrhel.rig.calibration), so that a calibration with the true
 values corrects it: for a port  reaches(t) = gain * played(t - delay) + offset,  for a channel
 shows(t) = (there(t - delay) - offset) / gain.
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.compiled import Played
+from labrhel.shots.compiled import Played
 from simbackend.imperfections.paths import Path, high_pass
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labrhel.arrays import Array
-from labrhel.capabilities import Converter
+from labrhel.rig.capabilities import Converter
 from simbackend.imperfections.converters import digitize
 from simbackend.imperfections.paths import Path, high_pass
 

@@ -16,7 +16,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from simbackend.imperfections.draws import stream
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.simulable import Simulable
+from simbackend.models.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)

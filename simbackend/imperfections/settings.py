@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from labrhel.capabilities import Capabilities
 from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.measures import Measure
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
+from labrhel.rig.capabilities import Capabilities
 from simbackend.imperfections.converters import ConverterErrors
 from simbackend.imperfections.device import Imperfections
 from simbackend.imperfections.drift import Drift
@@ -24,7 +24,7 @@ from simbackend.imperfections.noise import ForceNoise
 from simbackend.imperfections.paths import PathErrors
 from simbackend.imperfections.reciprocity import NonReciprocity
 from simbackend.imperfections.timing import ClockErrors, ReplayErrors
-from simbackend.simulable import Simulable
+from simbackend.models.simulable import Simulable
 
 
 def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Capabilities) -> Imperfections:

@@ -1,6 +1,6 @@
 """numba kernels of the oscillator network: a batch of passes in one call, without the GIL.
 
-The arithmetic is that of `simbackend.separable.leapfrog` with the force of
+The arithmetic is that of `labrhel.model.leapfrog.leapfrog` with the force of
 `simbackend.models.oscillator_network`; only the order of the loops differs.  `fastmath` stays off: two runs on one
 machine give the same bits, and the echo retraces to rounding.
 """

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError, ProgramError
-from labrhel.interfaces import ParameterKind, ParameterSpec
+from labrhel.model.interface import ParameterKind, ParameterSpec
 from simbackend.kernels.kerr import propagate
 from simbackend.models.oscillator_network import edges_of
 

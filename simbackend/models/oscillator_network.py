@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.interfaces import ParameterKind, ParameterSpec
+from labrhel.model.interface import ParameterKind, ParameterSpec
 from labrhel.units import prefixed, product
 
 POWERS = {"stiffness": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
@@ -53,7 +53,7 @@ def edges_of(coupling: str | Sequence[Sequence[int]], size: int) -> NDArray[np.i
 
 
 class OscillatorNetwork:
-    """The network as a `labrhel.interfaces.Model`; arrays of positions and velocities are (n,) or (n, steps)."""
+    """The network as a `labrhel.model.interface.Model`; arrays of positions and velocities are (n,) or (n, steps)."""
 
     is_polynomial: ClassVar[bool] = True
     """Whether its forces are those above alone, which the compiled kernels know."""

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.interfaces import ParameterKind, ParameterSpec
+from labrhel.model.interface import ParameterKind, ParameterSpec
 from simbackend.models.oscillator_network import edges_of
 
 

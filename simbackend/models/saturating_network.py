@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labrhel.arrays import Array, Arrays
-from labrhel.interfaces import ParameterKind
+from labrhel.model.interface import ParameterKind
 from simbackend.models.oscillator_network import OscillatorNetwork
 
 

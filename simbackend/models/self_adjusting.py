@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from simbackend.models.oscillator_network import edges_of
-from simbackend.separable_model import SeparableModel, Term
+from simbackend.models.separable_model import SeparableModel, Term
 
 MOBILITY, RESPONSE_TIME = 1e-3, 0.05
 

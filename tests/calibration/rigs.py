@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from calibration.campaign import Campaign, Done, campaign
-from labrhel.calibration_record import CalibrationRecord
 from labrhel.experiment import Experiment, load_experiment
+from labrhel.store.calibrations import CalibrationRecord
 
 CONFIG = """\
 model:

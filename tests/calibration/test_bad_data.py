@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rigs import measured, opened
 
 from calibration.campaign import campaign
-from labrhel.calibration_record import CalibrationRecord
 from labrhel.errors import TransportError
+from labrhel.store.calibrations import CalibrationRecord
 
 QUIET = "seed=4&noise=2mV&friction=20/s"
 

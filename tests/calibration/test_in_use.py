@@ -11,14 +11,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rigs import IMPERFECT, measured, opened, written
 
 from labrhel import session
-from labrhel.calibration_record import CalibrationRecord
-from labrhel.calibration_set import CalibrationSet
 from labrhel.errors import ConfigurationError, InterlockError
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, calibrated, handler_for, load_experiment
-from labrhel.gradient import Gradient
-from labrhel.operations import Publish
-from labrhel.runstore import RunReader
+from labrhel.learning.gradient import Gradient
+from labrhel.rig.calibration import CalibrationSet
+from labrhel.shots.operations import Publish
+from labrhel.store import RunReader
+from labrhel.store.calibrations import CalibrationRecord
 
 
 def ignore(published: Publish) -> None:
@@ -94,7 +94,7 @@ def test_a_run_finds_what_is_in_force_embeds_it_and_resumes_with_it(tmp_path: Pa
 def test_a_calibration_that_has_expired_is_refused(tmp_path: Path) -> None:
     folder, file = tmp_path / "calibrations", written(tmp_path)
     url = f"sim:{file}?seed=1"
-    from labrhel.calibration_set import CalibratedValue
+    from labrhel.rig.calibration import CalibratedValue
 
     record = CalibrationRecord(folder, url)
     old = CalibratedValue(1.0, "1", 0.01, "by hand", valid_until=1e9, node="paths")

@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from rigs import measured, opened
 
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.simulated import SimulatedRig
 
 
 @pytest.mark.parametrize("seed", [4, 5])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from labrhel.calibration_record import CalibrationRecord
-from labrhel.calibration_set import CalibratedValue
 from labrhel.errors import ConfigurationError, RecordError
+from labrhel.rig.calibration import CalibratedValue
+from labrhel.store.calibrations import CalibrationRecord
 
 
 def value(number: float, node: str = "paths") -> CalibratedValue:

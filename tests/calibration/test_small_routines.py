@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rigs import CONFIG, measured, opened
 
 from calibration.campaign import campaign
-from labrhel.calibration_record import CalibrationRecord
 from labrhel.experiment import load_experiment
+from labrhel.store.calibrations import CalibrationRecord
 
 
 def test_the_link_is_timed_by_the_clock_that_it_is_given(tmp_path: Path) -> None:

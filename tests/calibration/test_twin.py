@@ -12,12 +12,12 @@ from rigs import CONFIG
 
 from calibration.twin import Twin, twin
 from labrhel import session
-from labrhel.comparing import compare, recorded_shots
 from labrhel.errors import RecordError
 from labrhel.experiment import load_experiment
-from labrhel.operations import Publish
-from labrhel.runstore import RunReader
-from labrhel.whatif import what_if
+from labrhel.records.comparison import compare, recorded_shots
+from labrhel.records.whatif import what_if
+from labrhel.shots.operations import Publish
+from labrhel.store import RunReader
 
 FULL = (
     CONFIG.replace("record: none", "record: all")

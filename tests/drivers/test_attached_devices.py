@@ -14,9 +14,9 @@ import serial.tools.list_ports
 from drivers.devices import IDENTITIES, find
 from drivers.instruments import KINDS, open_instrument
 from labrhel.config.station import StationDocument, load_station
-from labrhel.devices import Device, State
 from labrhel.errors import ConfigurationError
-from simbackend.bench import Bench, Fault, station_text, virtual_bench
+from labrhel.rig.devices import Device, State
+from simbackend.virtual_bench import Bench, Fault, station_text, virtual_bench
 
 BENCH = """
 model: coupled_oscillators

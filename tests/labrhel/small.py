@@ -1,7 +1,7 @@
 """A configuration small enough to be trained in a fraction of a second, for tests of runs as a whole."""
 
-from labrhel.control import Control
-from labrhel.lifecycle import Event
+from labrhel.safety.control import Control
+from labrhel.safety.lifecycle import Event
 
 SMALL = """\
 model:

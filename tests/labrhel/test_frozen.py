@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from labrhel.capabilities import Kind
 from labrhel.frozen import FrozenArray, digest_of, encode
-from labrhel.program import Acquire, Pass, Reversal, Role
+from labrhel.rig.capabilities import Kind, Reversal
+from labrhel.shots.program import Acquire, Pass, Role
 
 PLAIN = st.recursive(
     st.none()

@@ -4,7 +4,7 @@ import pytest
 
 from labrhel import plugins
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator
+from labrhel.learning.estimator import Estimator
 from protocols.rhel import RHEL
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import gradient_accuracy as accuracy
 from protocols.rhel import Estimator
-from simbackend import reference
+from simbackend.rigs import reference
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,17 @@ from labrhel import session
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.executor import Compiling, Limiting, RigBackend, execute
 from labrhel.experiment import load_experiment
-from labrhel.gradient import Gradient
 from labrhel.learning.checking import compare
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import objections
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.waveform import Waveform
+from labrhel.shots.waveform import Waveform
 from protocols.agnostic import Agnostic
-from simbackend.adjoint import exact_gradient
+from simbackend.dynamics.adjoint import exact_gradient
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.models.self_adjusting import RESPONSE_TIME, SelfAdjustingNetwork
-from simbackend.reference import reference_rig
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.reference import reference_rig
+from simbackend.rigs.simulated import SimulatedRig
 
 N, STEP, STEPS = 3, 0.1, 400
 

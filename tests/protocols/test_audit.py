@@ -9,15 +9,15 @@ import pytest
 
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
-from labrhel.gradient import Gradient
+from labrhel.learning.gradient import Gradient
 from protocols.audit import Audit, Verdict
-from protocols.moving import MovedLoss
+from protocols.forward.moving import MovedLoss
 from protocols.rhel import RHEL
 from protocols.twin import FittedTwin
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.friction import HiddenFriction
-from simbackend.reference import ReferenceTask, lossy_rig
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig
+from simbackend.rigs.simulated import SimulatedRig
 
 COUNT = int(os.environ.get("LABRHEL_AUDITS", "12"))
 NAMES = ("coupling", "stiffness", "friction")

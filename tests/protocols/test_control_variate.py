@@ -7,11 +7,11 @@ import pytest
 
 from labrhel.errors import ConfigurationError
 from labrhel.learning.checking import compare
-from labrhel.waveform import Waveform
+from labrhel.shots.waveform import Waveform
 from protocols.control_variate import EchoesAndTwin
 from protocols.rhel import RHEL
-from simbackend.reference import STEP, STEPS, ReferenceTask, lossy_rig
-from simbackend.wrong_rigs import saturating_rig
+from simbackend.rigs.reference import STEP, STEPS, ReferenceTask, lossy_rig
+from simbackend.rigs.wrong import saturating_rig
 
 NAMES = ("stiffness", "coupling", "readout")
 COUNT = 6

@@ -9,11 +9,11 @@ from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.learning.checking import compare
 from labrhel.learning.needs import objections
 from labrhel.learning.rules import Rule
-from labrhel.waveform import Waveform
+from labrhel.shots.waveform import Waveform
 from protocols.differences import FiniteDifferences
 from protocols.equilibrium import AsymmetricEquilibrium, Equilibrium, asymmetry_of
 from simbackend.imperfections.reciprocity import NonReciprocity
-from simbackend.reference import STEP, STEPS, ReferenceTask, reference_rig, relaxing_rig
+from simbackend.rigs.reference import STEP, STEPS, ReferenceTask, reference_rig, relaxing_rig
 
 KNOWN = ("stiffness", "cubic", "input")  # whose effect on the force a rig that is not reciprocal shares with the model
 BOTH: tuple[Rule, ...] = (Equilibrium(), AsymmetricEquilibrium())

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.error_bars import coverage, drift_bias, noisy
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Order
+from labrhel.learning.estimator import Order
 from protocols.rhel import RHEL
 from simbackend.imperfections.drift import Drift
 

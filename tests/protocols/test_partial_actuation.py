@@ -5,7 +5,7 @@ import pytest
 
 from labrhel.learning.needs import objections
 from protocols.rhel import RHEL
-from simbackend.wrong_rigs import WrongRig, deaf_rig
+from simbackend.rigs.wrong import WrongRig, deaf_rig
 
 NAMES = ("stiffness", "cubic", "coupling", "input", "friction")
 

@@ -5,21 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel.capabilities import Kind, Port, Timing
-from labrhel.capture import Capture, PassCapture
-from labrhel.compiled import CompiledShot
 from labrhel.errors import ConfigurationError, ProgramError, TransportError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.frozen import FrozenArray
-from labrhel.gradient import Gradient
 from labrhel.learning.checking import compare
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.task import TrialSequence
-from labrhel.operations import Operation, RunShots
-from labrhel.program import Reversal
-from labrhel.waveform import Interpolation, Waveform
+from labrhel.rig.capabilities import Kind, Port, Reversal, Timing
+from labrhel.shots.capture import Capture, PassCapture
+from labrhel.shots.compiled import CompiledShot
+from labrhel.shots.operations import Operation, RunShots
+from labrhel.shots.waveform import Interpolation, Waveform
 from protocols.rhel import RHEL, Estimator
-from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
+from simbackend.rigs.simulated import SimulatedRig
 
 RHEL_ON_TRACES: dict[str, Any] = {"accumulates": frozenset()}
 
@@ -129,7 +128,7 @@ def test_automatic_eps_reaches_the_response_asked_for(target: float) -> None:
 
 
 def test_a_start_value_of_eps_that_is_wildly_off_is_corrected(lossless: ReferenceTask) -> None:
-    from labrhel.gradient import NudgeRecord
+    from labrhel.learning.gradient import NudgeRecord
 
     for eps in (1e-14, 1e-9):
         protocol = RHEL(response=1e-4).gradient(
@@ -405,7 +404,7 @@ def test_plus_and_minus_stand_next_to_each_other_in_the_batch(lossless: Referenc
 
 
 def test_the_gradient_carries_the_calibration_it_was_measured_with(lossless: ReferenceTask) -> None:
-    from labrhel.calibration_set import CalibratedValue, CalibrationSet
+    from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 
     known = CalibrationSet({"u1.gain": CalibratedValue(1.1, "", 0.01, "test")})
     capabilities = lossless.task.capabilities

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labrhel.capabilities import Converter, Kind, Timing
 from labrhel.errors import ProgramError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.frozen import FrozenArray
-from labrhel.gradient import Gradient
 from labrhel.learning.checking import compare
+from labrhel.learning.gradient import Gradient
+from labrhel.rig.capabilities import Converter, Kind, Timing
 from protocols.rhel import RHEL, Echo, Estimator
-from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
 
 
 def rig(seed: int = 7) -> ReferenceTask:
@@ -220,7 +220,7 @@ def test_a_rig_whose_friction_is_not_what_the_host_believes_is_caught_by_the_ret
             self.inner = Compiling(RigBackend(reference.rig), reference.rig.capabilities)
 
         def do(self, operation):
-            from labrhel.operations import Configure
+            from labrhel.shots.operations import Configure
 
             if isinstance(operation, Configure):
                 self.inner.do(Configure({**operation.parameters, "friction": 1.5 * true}))

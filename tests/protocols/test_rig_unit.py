@@ -9,11 +9,11 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, Limiting, RigBackend, execute
 from labrhel.learning.task import Task
-from labrhel.operations import Protocol, RunShots
+from labrhel.learning.units import UnitState
+from labrhel.shots.operations import Protocol, RunShots
 from protocols.rig_unit import RigUnit
-from simbackend.engines.interface import UnitState
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.simulated import SimulatedRig
 
 BATCH, STEPS = 3, 40
 RANDOM = np.random.default_rng(4)

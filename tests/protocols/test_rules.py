@@ -18,8 +18,8 @@ from protocols.recorded_correlation import RecordedCorrelation
 from protocols.rhel import RHEL
 from protocols.twin import FittedTwin
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.reference import ReferenceTask, lossy_rig, reference_rig
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
+from simbackend.rigs.simulated import SimulatedRig
 
 
 def lossy(seed: int = 3) -> ReferenceTask:

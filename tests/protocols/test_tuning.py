@@ -6,11 +6,11 @@ import pytest
 from benchmarks.error_bars import noisy
 from labrhel.arrays import Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.estimator import Estimator
 from labrhel.executor import execute
+from labrhel.learning.estimator import Estimator
 from protocols.rhel import RHEL
 from protocols.tuning import MOST_SHOTS, tuned
-from simbackend.reference import ReferenceTask
+from simbackend.rigs.reference import ReferenceTask
 
 NAMES = ("stiffness", "coupling", "cubic")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from labrhel.conformance.bounds import readings
-from labrhel.conformance.check import Finding, NotApplicable, check, holds
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds
 from labrhel.conformance.subject import Subject
-from labrhel.program import ShotProgram
+from labrhel.shots.program import ShotProgram
 
 
 @check("a shot is answered by a capture that names it, with one entry for each pass")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from labrhel.capabilities import Channel, Kind, Limits, Port
-from labrhel.conformance.check import Finding, NotApplicable, check, holds
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds
 from labrhel.conformance.subject import Subject
-from labrhel.interfaces import Rig
+from labrhel.rig.capabilities import Channel, Kind, Limits, Port
+from labrhel.shots.rig import Rig
 
 _STARTS = {"rest", "state", "hold"}
 
@@ -18,7 +19,7 @@ _STARTS = {"rest", "state", "hold"}
 def methods(subject: Subject) -> Finding:
     """`configure`, `run`, `read`, `make_safe`, `close`."""
     return holds(
-        [] if isinstance(subject.rig, Rig) else ["it is no labrhel.interfaces.Rig"],
+        [] if isinstance(subject.rig, Rig) else ["it is no labrhel.shots.rig.Rig"],
         "configure, run, read, make_safe and close are there",
     )
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.capabilities import Kind
-from labrhel.capture import Capture
 from labrhel.conformance.bounds import readings
-from labrhel.conformance.check import Finding, NotApplicable, check, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, worst
 from labrhel.conformance.prediction import preparation
 from labrhel.conformance.subject import Subject
 from labrhel.errors import ConfigurationError, LimitError, ProgramError
-from labrhel.operations import RunShots
-from labrhel.program import Drive, Pass, Prepare, Rest, Reversal, Role, ShotProgram
+from labrhel.rig.capabilities import Kind, Reversal
+from labrhel.shots.capture import Capture
+from labrhel.shots.operations import RunShots
+from labrhel.shots.program import Drive, Pass, Prepare, Rest, Role, ShotProgram
 
 _IN_PLACE = (Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP)
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.capabilities import Knob
 from labrhel.conformance.bounds import ROUNDING, SIGMAS, readings
-from labrhel.conformance.check import Finding, NotApplicable, check, holds, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds, worst
 from labrhel.conformance.subject import Subject
 from labrhel.errors import ConfigurationError, LabrhelError, LimitError, ProgramError
+from labrhel.rig.capabilities import Knob
 
 _TURN = 0.1  # of the nominal value, or of the unit where that is zero
 _HALF = 0.5  # ignored is 0, half or double is a wrong unit, -1 a wrong sign

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 
 from labrhel.conformance.bounds import ROUNDING, SIGMAS, readings, rms
-from labrhel.conformance.check import Finding, NotApplicable, check, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, worst
 from labrhel.conformance.subject import Subject
 
 _SHOTS = 10

@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.capabilities import Port
-from labrhel.compile import compile
-from labrhel.compiled import CompiledShot
-from labrhel.conformance.check import Finding, NotApplicable, check, holds
+from labrhel.conformance.check import check
 from labrhel.conformance.checks.refusals import refused, refused_program
+from labrhel.conformance.finding import Finding, NotApplicable, holds
 from labrhel.conformance.subject import Subject
 from labrhel.errors import LabrhelError, LimitError, ProgramError
 from labrhel.frozen import FrozenArray
-from labrhel.operations import Configure
-from labrhel.program import GivenState, ShotProgram
+from labrhel.rig.capabilities import Port
+from labrhel.shots.compile import compile
+from labrhel.shots.compiled import CompiledShot
+from labrhel.shots.operations import Configure
+from labrhel.shots.program import GivenState, ShotProgram
 
 _BEYOND = 1.5  # times the end of a range
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from labrhel.conformance.check import Finding, NotApplicable, check, holds
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds
 from labrhel.conformance.subject import Subject
 from labrhel.errors import LabrhelError, LimitError, ProgramError
 from labrhel.frozen import FrozenArray
-from labrhel.operations import Configure, Operation, RunShots
-from labrhel.program import GivenState, Hold, Pass, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.shots.operations import Configure, Operation, RunShots
+from labrhel.shots.program import GivenState, Hold, Pass, ShotProgram
+from labrhel.shots.waveform import Waveform
 
 _BEYOND = 1.5  # times the end of a range
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from labrhel.capture import Capture
 from labrhel.conformance.bounds import SIGMAS, readings
-from labrhel.conformance.check import Finding, NotApplicable, check, holds, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds, worst
 from labrhel.conformance.subject import Subject
-from labrhel.program import ShotProgram
+from labrhel.shots.capture import Capture
+from labrhel.shots.program import ShotProgram
 
 _REPEATS = 4
 

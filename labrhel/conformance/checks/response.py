@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from labrhel.conformance.bounds import ROUNDING, SIGMAS, readings, rms
-from labrhel.conformance.check import Finding, NotApplicable, check, holds, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds, worst
 from labrhel.conformance.fitting import fit
 from labrhel.conformance.subject import Subject
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from labrhel.capture import Capture
 from labrhel.conformance.bounds import readings
-from labrhel.conformance.check import Finding, check, holds, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, holds, worst
 from labrhel.conformance.subject import Subject
 from labrhel.errors import LabrhelError
+from labrhel.shots.capture import Capture
 
 _PATIENCE = 60.0  # s, for a thread that should end by itself; only a rig that hangs waits so long
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from labrhel.conformance.bounds import readings, rms
-from labrhel.conformance.check import Finding, NotApplicable, check, holds, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds, worst
 from labrhel.conformance.subject import Subject
 from labrhel.frozen import FrozenArray
-from labrhel.program import GivenState, Hold, Rest, ShotProgram
+from labrhel.shots.program import GivenState, Hold, Rest, ShotProgram
 
 
 @check("rest is rest, right after a strong shot")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.capture import Capture
 from labrhel.conformance.bounds import ROUNDING
-from labrhel.conformance.check import Finding, NotApplicable, check, holds, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, holds, worst
 from labrhel.conformance.subject import Subject
-from labrhel.program import Rest, ShotProgram
+from labrhel.shots.capture import Capture
+from labrhel.shots.program import Rest, ShotProgram
 
 
 def _names(subject: Subject) -> tuple[str, ...]:

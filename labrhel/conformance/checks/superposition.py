@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.capture import Capture
 from labrhel.conformance.bounds import readings
-from labrhel.conformance.check import Finding, NotApplicable, check, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, worst
 from labrhel.conformance.subject import Subject
-from labrhel.program import Role
+from labrhel.shots.capture import Capture
+from labrhel.shots.program import Role
 
 
 @check("from rest, with nothing played, a channel shows its declared noise")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from labrhel.conformance.bounds import SIGMAS, readings
-from labrhel.conformance.check import Finding, NotApplicable, check, worst
+from labrhel.conformance.check import check
+from labrhel.conformance.finding import Finding, NotApplicable, worst
 from labrhel.conformance.fitting import Pair, fit
 from labrhel.conformance.subject import Subject
-from labrhel.program import Rest, ShotProgram
+from labrhel.shots.program import Rest, ShotProgram
 
 _ALIGNED = 0.25  # samples: a sampling bug is 1 off, a hold that was forgotten 0.5
 _BLIND = 0.25  # samples of uncertainty, beyond which an alignment says nothing

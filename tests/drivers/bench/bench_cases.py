@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from labrhel.capture import Capture
-from labrhel.compile import compile
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, handler_for, load_experiment
-from labrhel.gradient import Gradient
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
-from simbackend.bench import Bench, station_text, virtual_bench
+from labrhel.learning.gradient import Gradient
+from labrhel.shots.capture import Capture
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
+from simbackend.virtual_bench import Bench, station_text, virtual_bench
 
 CONFIG = """
 model:

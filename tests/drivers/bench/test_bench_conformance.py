@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labrhel.conformance import Outcome, judge, subject_of, summary
-from simbackend.bench import station_text, virtual_bench
+from simbackend.virtual_bench import station_text, virtual_bench
 
 MISTAKES = {
     "factor 2 of the load": ("terminal: awg1.ch1\n      gain: 0.99", "terminal: awg1.ch1\n      gain: 1.99"),

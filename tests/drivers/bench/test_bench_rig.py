@@ -17,8 +17,8 @@ from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, ProgramError
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
-from labrhel.program import GivenState, ShotProgram
-from simbackend.bench import station_text, virtual_bench
+from labrhel.shots.program import GivenState, ShotProgram
+from simbackend.virtual_bench import station_text, virtual_bench
 
 
 @pytest.mark.slow
@@ -116,10 +116,10 @@ OWNER = """
 import sys
 from pathlib import Path
 import numpy as np
-from labrhel.compile import compile
+from labrhel.shots.compile import compile
 from labrhel.experiment import load_experiment
-from labrhel.program import *
-from labrhel.waveform import Waveform
+from labrhel.shots.program import *
+from labrhel.shots.waveform import Waveform
 experiment = load_experiment(Path(sys.argv[1]), rig_url="bench:" + sys.argv[2])
 rig, dt = experiment.rig, experiment.task.step
 rig._generators["awg1"].load({})

@@ -8,7 +8,7 @@ from bench_cases import CONFIG, gradient
 
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
-from simbackend.bench import station_text, virtual_bench
+from simbackend.virtual_bench import station_text, virtual_bench
 
 
 @pytest.mark.slow

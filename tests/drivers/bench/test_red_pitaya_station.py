@@ -13,10 +13,10 @@ from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError, LimitError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.checking import compare
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
-from simbackend.bench import Bench, station_text, virtual_bench
-from simbackend.bench.spec import STATIONS
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
+from simbackend.virtual_bench import Bench, station_text, virtual_bench
+from simbackend.virtual_bench.station.spec import STATIONS
 
 BESIDE_A_GENERATOR = """
 model: MODEL

@@ -15,8 +15,8 @@ from bench_cases import drive, opened, shoot, volts
 
 from labrhel.errors import LabrhelError
 from labrhel.experiment import Experiment
-from simbackend.bench import Bench
-from simbackend.bench.faults import KINDS, Fault
+from simbackend.virtual_bench import Bench
+from simbackend.virtual_bench.faults import KINDS, Fault
 
 COUNT = int(os.environ.get("LABRHEL_FAULTS", "50"))
 NAMES = ("awg1", "awg2", "awg3", "awg4", "scope1", "scope2", "bias")

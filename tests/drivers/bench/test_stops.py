@@ -11,8 +11,8 @@ from bench_cases import drive, opened, volts
 
 from benchmarks import stop_latency
 from drivers.transport import Direction, read_traffic
-from labrhel.compile import compile
 from labrhel.errors import LabrhelError
+from labrhel.shots.compile import compile
 
 
 def test_shots_that_were_still_to_come_are_not_fired(tmp_path: Path) -> None:

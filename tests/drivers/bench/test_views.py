@@ -11,9 +11,9 @@ from bench_cases import gradient, shoot
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.checking import compare
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
-from simbackend.bench import Bench, station_text, virtual_bench
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
+from simbackend.virtual_bench import Bench, station_text, virtual_bench
 
 CONFIG = """
 model:

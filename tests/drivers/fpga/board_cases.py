@@ -6,11 +6,11 @@ import numpy as np
 
 from drivers.fpga import FpgaBoard, FpgaRig
 from drivers.transport import open_framed_link
-from labrhel.capture import Capture
-from labrhel.compile import compile
 from labrhel.frozen import FrozenArray
-from labrhel.program import Acquire, Drive, GivenState, Pass, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.shots.capture import Capture
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 from labrhel.wire.board import Build
 from simbackend.fixed_point import FixedPointRig
 from simbackend.models.oscillator_network import OscillatorNetwork

@@ -16,9 +16,9 @@ from wounded_wire import WOUNDS, WoundedWire
 
 from drivers.fpga import FpgaBoard
 from drivers.transport import open_framed_link
-from labrhel.compile import compile
 from labrhel.errors import InstrumentError, TransportError
-from labrhel.program import Pass, Rest, ShotProgram
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Pass, Rest, ShotProgram
 from labrhel.wire.board import Option, Region, Register, Request, Status, address
 
 STOPS = 30
@@ -105,8 +105,8 @@ OWNER = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from board_cases import STEP, rig_at
-from labrhel.compile import compile
-from labrhel.program import Pass, Rest, ShotProgram
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Pass, Rest, ShotProgram
 rig = rig_at(sys.argv[1])
 shot = compile(ShotProgram(STEP, Rest(), (Pass(1024),) * 100000), rig.capabilities)
 print("running", flush=True)

@@ -11,10 +11,10 @@ from board_cases import STEP, Shot, model, rig_at
 
 from drivers.fpga import FpgaRig
 from labrhel import plugins
-from labrhel.compile import compile
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, ProgramError, TransportError
 from labrhel.frozen import FrozenArray
-from labrhel.program import Acquire, GivenState, Hold, Pass, Rest, ShotProgram
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Acquire, GivenState, Hold, Pass, Rest, ShotProgram
 from labrhel.wire.board import Build, Option, Region, Register, Status
 from simbackend.models.oscillator_network import OscillatorNetwork
 

@@ -7,10 +7,10 @@ from conftest import board_or_skip
 
 from drivers.fpga import FpgaBoard, FpgaRig
 from drivers.transport import open_framed_link
-from labrhel.compile import compile
 from labrhel.errors import ProgramError
-from labrhel.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 from labrhel.wire.board import Build
 from simbackend.fixed_point import FixedPointRig
 from simbackend.models.saturating_network import SaturatingNetwork

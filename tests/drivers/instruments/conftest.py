@@ -10,7 +10,7 @@ import pytest
 import pyvisa
 
 from drivers.instruments import open_instrument
-from simbackend.bench import virtual_bench
+from simbackend.virtual_bench import virtual_bench
 
 MODEL = """
 model:

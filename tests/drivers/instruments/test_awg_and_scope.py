@@ -17,8 +17,8 @@ from labrhel.errors import (
     LimitError,
     ProgramError,
 )
-from simbackend.bench import Fault
-from simbackend.separable import leapfrog
+from labrhel.model.leapfrog import leapfrog
+from simbackend.virtual_bench import Fault
 
 BENCH = """
 instruments:

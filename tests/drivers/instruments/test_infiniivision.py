@@ -10,8 +10,8 @@ import pytest
 from drivers.instruments import open_instrument
 from drivers.roles import Burst, Digitizer, Window
 from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError, LabrhelError, LimitError, ProgramError
-from simbackend.bench import Fault
-from simbackend.separable import leapfrog
+from labrhel.model.leapfrog import leapfrog
+from simbackend.virtual_bench import Fault
 
 BENCH = """
 instruments:

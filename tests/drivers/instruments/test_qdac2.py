@@ -9,7 +9,7 @@ import pytest
 
 from drivers.roles import LevelSource
 from labrhel.errors import ConfigurationError, InstrumentError, LabrhelError, LimitError, ProgramError
-from simbackend.bench import Fault
+from simbackend.virtual_bench import Fault
 
 BENCH = """
 instruments:

@@ -19,8 +19,8 @@ from labrhel.errors import (
     ProgramError,
     TransportError,
 )
-from simbackend.bench import Fault
-from simbackend.separable import leapfrog
+from labrhel.model.leapfrog import leapfrog
+from simbackend.virtual_bench import Fault
 
 BENCH = """
 instruments:

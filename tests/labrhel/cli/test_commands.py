@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from small import SMALL
 
 from labrhel.cli import main
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.simulated import SimulatedRig
 
 
 class Shell:

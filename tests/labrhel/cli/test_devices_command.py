@@ -7,7 +7,7 @@ import pytest
 from test_commands import Shell, shell  # noqa: F401  a fixture
 
 from drivers.transport import Lease
-from simbackend.bench import Fault, station_text, virtual_bench
+from simbackend.virtual_bench import Fault, station_text, virtual_bench
 
 
 @pytest.fixture(autouse=True)

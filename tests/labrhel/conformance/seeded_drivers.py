@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.capabilities import Limits
-from labrhel.capture import Capture, PassCapture, Trace
-from labrhel.compiled import CompiledPass, CompiledShot
 from labrhel.conformance import Subject
 from labrhel.errors import InstrumentError
 from labrhel.executor.limiting import check_range
 from labrhel.frozen import FrozenArray
+from labrhel.rig.capabilities import Limits
+from labrhel.shots.capture import Capture, PassCapture, Trace
+from labrhel.shots.compiled import CompiledPass, CompiledShot
 from simbackend.imperfections import ConverterErrors, Imperfections
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.simulated import SimulatedRig
 
 STEP = 0.2
 MODEL = OscillatorNetwork(

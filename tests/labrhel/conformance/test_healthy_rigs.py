@@ -8,12 +8,11 @@ from seeded_drivers import MODEL, STEP, Driver, subject
 
 from labrhel.conformance import CHECKS, Outcome, Subject, judge, subject_of, summary
 from labrhel.conformance.bounds import TOLERANCE
-from labrhel.program import Reversal
+from labrhel.rig.capabilities import Reversal
 from labrhel.wire.fixed_point import Format
 from simbackend.fixed_point import FixedPointRig
-from simbackend.model_rig import ModelRig
-from simbackend.reference import lossy_rig
-from simbackend.rig import SimulatedRig
+from simbackend.rigs.reference import lossy_rig
+from simbackend.rigs.simulated import ModelRig, SimulatedRig
 
 LOSSY = lossy_rig(np.random.default_rng(2)).model
 BY_DRIVE = frozenset({Reversal.BY_DRIVE})

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from seeded_drivers import MODEL, STEP, Driver, PortOfTheWrongSign, subject
 
-from labrhel.capture import Capture
 from labrhel.cli import main
-from labrhel.compiled import CompiledShot
 from labrhel.conformance import Finding, NotApplicable, Outcome, Subject, chosen, judge, subject_of, summary
 from labrhel.conformance.check import check
 from labrhel.errors import ConfigurationError, TransportError
-from simbackend.rig import SimulatedRig
+from labrhel.shots.capture import Capture
+from labrhel.shots.compiled import CompiledShot
+from simbackend.rigs.simulated import SimulatedRig
 
 
 @check("it is small enough")

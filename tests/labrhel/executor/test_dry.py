@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labrhel.capabilities import Limits
 from labrhel.executor import Compiling, DryBackend, Limiting, RigBackend, execute
-from labrhel.operations import Configure, RunShots
-from labrhel.program import Acquire, Pass, Rest, Reversal, ShotProgram
+from labrhel.rig.capabilities import Limits, Reversal
+from labrhel.shots.operations import Configure, RunShots
+from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
 from protocols.rhel import RHEL
-from simbackend.reference import lossy_rig, reference_rig
+from simbackend.rigs.reference import lossy_rig, reference_rig
 
 
 def test_a_dry_run_answers_in_the_shapes_of_the_real_one() -> None:

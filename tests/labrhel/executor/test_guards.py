@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel.capture import Capture, PassCapture, Trace
 from labrhel.errors import InterlockError
 from labrhel.executor import Interlock
 from labrhel.executor.guards import Divergence, OverRange, Reading, Scalar
-from labrhel.operations import Operation, Publish, RunShots
+from labrhel.shots.capture import Capture, PassCapture, Trace
+from labrhel.shots.operations import Operation, Publish, RunShots
 
 
 @dataclass

@@ -5,7 +5,7 @@ import pytest
 
 from labrhel.errors import TransportError
 from labrhel.executor import execute
-from labrhel.operations import Operation, Publish, Read
+from labrhel.shots.operations import Operation, Publish, Read
 
 
 class Scripted:

@@ -2,7 +2,7 @@ import pytest
 
 from labrhel.errors import InterlockError
 from labrhel.executor import Condition, Interlock
-from labrhel.operations import Operation, Publish, RunShots
+from labrhel.shots.operations import Operation, Publish, RunShots
 
 
 class Bench:

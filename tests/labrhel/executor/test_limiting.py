@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labrhel.capabilities import Capabilities, Kind, Knob, Limits, Port, SafeState
-from labrhel.compile import compile
 from labrhel.errors import LimitError
 from labrhel.executor import Limiting
 from labrhel.frozen import FrozenArray
-from labrhel.maps import Wire, WiredPortMap
-from labrhel.operations import Configure, Operation, Read, RunShots
-from labrhel.program import Drive, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.rig.capabilities import Capabilities, Kind, Knob, Limits, Port, SafeState
+from labrhel.rig.wiring import Wire, WiredPortMap
+from labrhel.shots.compile import compile
+from labrhel.shots.operations import Configure, Operation, Read, RunShots
+from labrhel.shots.program import Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 
 EYE = FrozenArray(np.eye(1))
 RIG = Capabilities(

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from labrhel.capabilities import Capabilities, Converter, Limits, Port, SafeState, Timing
 from labrhel.errors import LabrhelError
 from labrhel.executor import Compiling, Limiting
 from labrhel.frozen import FrozenArray
-from labrhel.maps import Wire, WiredPortMap
-from labrhel.operations import Configure, Operation, RunShots
-from labrhel.program import Drive, GivenState, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Interpolation, Waveform
-from simbackend.reference import reference_rig
+from labrhel.rig.capabilities import Capabilities, Converter, Limits, Port, SafeState, Timing
+from labrhel.rig.wiring import Wire, WiredPortMap
+from labrhel.shots.operations import Configure, Operation, RunShots
+from labrhel.shots.program import Drive, GivenState, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Interpolation, Waveform
+from simbackend.rigs.reference import reference_rig
 
 COUNT = int(os.environ.get("LABRHEL_PROGRAMS", "500"))
 IDEAL = reference_rig().rig.capabilities

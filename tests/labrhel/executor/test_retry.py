@@ -3,8 +3,8 @@ import pytest
 
 from labrhel.errors import InstrumentError, TransportError
 from labrhel.executor import Retry
-from labrhel.operations import Configure, Operation, Read, RunShots
-from labrhel.program import Hold, Pass, Rest, ShotProgram
+from labrhel.shots.operations import Configure, Operation, Read, RunShots
+from labrhel.shots.program import Hold, Pass, Rest, ShotProgram
 
 FROM_REST = ShotProgram(0.1, Rest(), (Pass(1),))
 FROM_HOLD = ShotProgram(0.1, Hold(), (Pass(1),))

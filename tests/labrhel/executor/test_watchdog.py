@@ -8,7 +8,7 @@ import pytest
 
 from labrhel.errors import DeadlineError, InstrumentError, TransportError
 from labrhel.executor import Watchdog
-from labrhel.operations import Operation, Read, RunShots
+from labrhel.shots.operations import Operation, Read, RunShots
 
 
 class Stuck:

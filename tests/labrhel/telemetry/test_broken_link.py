@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from mosquitto import Broker, Subscriber, wait_for
 from small import running
 
-from labrhel.operations import Checkpoint, Publish
+from labrhel.shots.operations import Checkpoint, Publish
 from labrhel.telemetry import Run, Settings, Telemetry
 
 RUN = Run("20260101T000000Z-x-abcdef", "x", 3, "V", "ms")

@@ -18,7 +18,7 @@ from small import SMALL, running
 
 from labrhel import session
 from labrhel.experiment import load_experiment
-from labrhel.operations import Publish
+from labrhel.shots.operations import Publish
 from labrhel.telemetry import Run, Settings, Telemetry
 from labrhel.telemetry.publisher import DEADLINE
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labrhel.operations import Publish
+from labrhel.shots.operations import Publish
 from labrhel.telemetry import payloads
 from labrhel.telemetry.outbox import Outbox
 from labrhel.telemetry.payloads import Run, thinned

@@ -18,8 +18,8 @@ from small import SMALL, small
 
 from labrhel import session
 from labrhel.experiment import load_experiment
-from labrhel.operations import Publish
-from labrhel.runstore import RunReader, list_runs
+from labrhel.shots.operations import Publish
+from labrhel.store import RunReader, list_runs
 
 STEPS = 40
 

@@ -101,6 +101,6 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path) -> None
 def test_a_run_without_telemetry_loads_no_mqtt(tmp_path: Path) -> None:
     import subprocess
 
-    code = "import sys, labrhel.session; print(sorted({'aiomqtt', 'paho'} & set(sys.modules)))"
+    code = "import sys, labrhel.session.run; print(sorted({'aiomqtt', 'paho'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert answer.stdout.strip() == "[]"

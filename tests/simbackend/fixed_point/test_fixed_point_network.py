@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labrhel.errors import LimitError, ProgramError
+from labrhel.model.leapfrog import leapfrog
 from labrhel.wire.fixed_point import Format
 from simbackend.fixed_point import FixedPointNetwork, FixedPointRun, FixedPointState
 from simbackend.fixed_point.reference import near, odd, run_reference
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.separable import leapfrog
 
 WORDS = (8, 12, 16, 24, 32)
 

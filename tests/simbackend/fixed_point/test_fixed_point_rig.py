@@ -9,12 +9,12 @@ from labrhel.errors import ProgramError
 from labrhel.executor import execute
 from labrhel.frozen import FrozenArray
 from labrhel.learning.train import free_run
-from labrhel.operations import RunShots
-from labrhel.program import Acquire, GivenState, Hold, Pass, Rest, ShotProgram
+from labrhel.shots.operations import RunShots
+from labrhel.shots.program import Acquire, GivenState, Hold, Pass, Rest, ShotProgram
 from labrhel.wire.fixed_point import Format
 from protocols.rhel import RHEL
 from simbackend.fixed_point import FixedPointRig
-from simbackend.reference import STEP, ReferenceTask, reference_rig
+from simbackend.rigs.reference import STEP, ReferenceTask, reference_rig
 
 PARAMETERS = ("mass", "stiffness", "cubic", "coupling", "input", "input_offset", "initial_position", "initial_momentum")
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel.compile import compile
 from labrhel.errors import ConfigurationError
-from labrhel.program import Acquire, Pass, Rest, ShotProgram
+from labrhel.shots.compile import compile
+from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
 from simbackend.imperfections import Drift, ForceNoise, Imperfections, Life, Mismatch, PathErrors, state_file
 from simbackend.imperfections.drift import DriftingParts
-from simbackend.reference import reference_rig
-from simbackend.rig import SimulatedRig
-from simbackend.urls import open_rig
+from simbackend.rigs.reference import reference_rig
+from simbackend.rigs.simulated import SimulatedRig
+from simbackend.rigs.urls import open_rig
 
 MODEL = reference_rig().model
 PROGRAM = ShotProgram(0.1, Rest(), (Pass(20, acquire=Acquire(("q1",))),))

@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel.calibration_set import CalibratedValue, CalibrationSet
-from labrhel.capture import Capture, PassCapture
-from labrhel.compile import compile
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.executor import Compiling, RigBackend
 from labrhel.frozen import FrozenArray
-from labrhel.maps import Wire, WiredPortMap
-from labrhel.operations import RunShots
-from labrhel.program import Acquire, Drive, GivenState, Pass, Rest, Role, ShotProgram
-from labrhel.waveform import Waveform
+from labrhel.model.leapfrog import leapfrog
+from labrhel.rig.calibration import CalibratedValue, CalibrationSet
+from labrhel.rig.wiring import Wire, WiredPortMap
+from labrhel.shots.capture import Capture, PassCapture
+from labrhel.shots.compile import compile
+from labrhel.shots.operations import RunShots
+from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
 from simbackend.imperfections import (
     ClockErrors,
     ConverterErrors,
@@ -31,11 +32,9 @@ from simbackend.imperfections import (
     PathErrors,
     ReplayErrors,
 )
-from simbackend.model_rig import ModelRig
 from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.reference import reference_rig
-from simbackend.rig import SimulatedRig
-from simbackend.separable import leapfrog
+from simbackend.rigs.reference import reference_rig
+from simbackend.rigs.simulated import ModelRig, SimulatedRig
 
 STEP, STEPS = 0.1, 80
 TIME = STEP * np.arange(STEPS)

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.sensitivity import ROWS, device, gradient_error, measure
 from protocols.rhel import RHEL
 from simbackend.imperfections import ForceNoise, Mismatch, PathErrors
-from simbackend.reference import reference_rig
+from simbackend.rigs.reference import reference_rig
 
 DEVICES = 20
 BY_NAME = {row.name: row for row in ROWS}

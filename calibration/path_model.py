@@ -1,0 +1,93 @@
+"""What a rig with given errors would show: the nominal model behind the wires, as they may be.
+
+    forces(t) = sum over ports of B_p [gain_p w_p(t - delay_p) + offset_p]
+    shows_c(t) = (there(t - delay_c) - offset_c) / gain_c
+
+between kicks positions move in straight lines, which is what the leapfrog does, and so are waveforms read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calibration.unknowns import force_columns, moved
+from labrhel.arrays import Array, Arrays
+from labrhel.model.interface import Model
+from labrhel.model.motion import run
+from labrhel.rig.capabilities import Capabilities, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A shot from rest and what came back: `played` by port (steps,), `shown` by channel (steps,) [model units].
+
+    `flipped`: the shot reverses the momenta at its end and runs on without any drive; `echo` is what it shows then.
+    `over_range` counts the samples of each channel that clipped.  What is shown is at every `every`-th kick, and the
+    first `skip` samples do not count: a reading before the first kick knows nothing but the noise.
+    """
+
+    played: Mapping[str, Array]
+    shown: Mapping[str, Array]
+    flipped: bool = False
+    echo: Mapping[str, Array] | None = None
+    over_range: Mapping[str, int] = field(default_factory=dict)
+    every: int = 1
+    skip: int = 1
+
+
+class BenchModel:
+    """The rig of `model` at the settings `theta`, with `step` [model time] between kicks."""
+
+    def __init__(self, model: Model, theta: Arrays, capabilities: Capabilities, step: float) -> None:
+        self.model, self.theta, self.capabilities, self.step = model, theta, capabilities, step
+        self._columns = force_columns(model, theta, capabilities)
+        rows = capabilities.position_matrix.values
+        self._sees = {channel: rows[row] for row, channel in enumerate(capabilities.channels_of(Kind.POSITION))}
+
+    def shows(
+        self, record: Record, values: Mapping[str, float], channels: Sequence[str], steps: int
+    ) -> tuple[Array, Array | None]:
+        """The first `steps` readings (channels, steps) of a shot, and those of its echo, with these errors."""
+        theta = moved(self.model, self.theta, values)
+        still = self._forces({}, values, steps) if record.flipped else None
+        rest = np.zeros((1, self.model.size))
+        ran = run(self.model, theta, self._forces(record.played, values, steps), self.step, rest, rest)
+        forward = self._read(ran.q[0], values, channels)
+        if still is None:
+            return forward, None
+        gain = values.get("flip.gain", 1.0)
+        offset = np.array([values.get(f"flip[{index}].offset", 0.0) for index in range(self.model.size)])
+        back = run(self.model, theta, still, self.step, ran.end_position, -gain * ran.end_momentum + offset)
+        return forward, self._read(back.q[0], values, channels)
+
+    def _forces(self, played: Mapping[str, Array], values: Mapping[str, float], steps: int) -> Array:
+        time = self.step * np.arange(steps)
+        total = np.zeros((self.model.size, steps))
+        for port, column in self._columns.items():
+            offset = values.get(f"{port}.offset", 0.0)
+            reached = np.full(steps, offset)
+            wave = played.get(port)
+            if wave is not None:
+                delay = values.get(f"{port}.delay", 0.0)
+                # Idle one sample before the first and after the last, as a converter is.
+                padded = np.concatenate([[0.0], wave, [0.0]])
+                grid = self.step * np.arange(-1, len(wave) + 1)
+                reached = reached + values.get(f"{port}.gain", 1.0) * np.interp(time - delay, grid, padded)
+            total += column[:, None] * reached
+        return total
+
+    def _read(self, q: Array, values: Mapping[str, float], channels: Sequence[str]) -> Array:
+        kicks = self.step * np.arange(q.shape[1])
+        found = np.empty((len(channels), q.shape[1]))
+        for row, channel in enumerate(channels):
+            seen = self._sees[channel] @ q
+            delay = values.get(f"{channel}.delay", 0.0)
+            if delay:
+                # Straight on beyond the ends, as the motion goes for another half step.
+                line = np.concatenate([[2 * seen[0] - seen[1]], seen, [2 * seen[-1] - seen[-2]]])
+                seen = np.interp(kicks - delay, self.step * np.arange(-1, len(seen) + 1), line)
+            found[row] = (seen - values.get(f"{channel}.offset", 0.0)) / values.get(f"{channel}.gain", 1.0)
+        return found

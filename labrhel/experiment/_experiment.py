@@ -1,0 +1,111 @@
+"""An experiment: everything that a run needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from labrhel.arrays import Array
+from labrhel.config import Document
+from labrhel.frozen import FrozenArray, digest_of
+from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.train import Problem
+from labrhel.rig.calibrated import CalibratedParameters
+from labrhel.rig.calibration import CalibrationSet
+from labrhel.rig.wiring import LinearParameterMap, WiredPortMap
+from labrhel.shots.compile import IDEAL_CALIBRATION
+from labrhel.shots.rig import Rig
+from labrhel.shots.serialise import plain_capabilities
+from labrhel.store.policy import Policy
+from labrhel.store.provenance import provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Everything a run needs.
+
+    `home` is the folder that relative paths start from, `rig_url` the rig that was opened, `steps` the gradients to
+    take, `tests` the test sets by name.  `bare` is a calibrated experiment without its calibration.
+    """
+
+    name: str
+    home: Path
+    document: Document
+    rig_url: str
+    rig: Rig
+    problem: Problem
+    tests: Mapping[str, tuple[TrialSequence, ...]]
+    steps: int
+    policy: Policy
+    port_map: WiredPortMap
+    parameter_map: LinearParameterMap | CalibratedParameters
+    calibration: CalibrationSet = IDEAL_CALIBRATION
+    bare: Experiment | None = None
+
+    @property
+    def config_text(self) -> str:
+        """The configuration as it was written."""
+        return self.document.source.text
+
+    @property
+    def model_kind(self) -> str:
+        """The registered kind of the nominal model."""
+        return self.document.config.model.kind
+
+    @property
+    def task(self) -> Task:
+        """The task of the problem."""
+        return self.problem.task
+
+    @property
+    def target_unit(self) -> str:
+        """Unit of targets and read-outs."""
+        return self.document.config.model.units.position
+
+    @property
+    def recording(self) -> str | None:
+        """Digest of the data of a recording; None for a teacher's, whose last bits depend on the processor."""
+        data = self.document.config.data
+        if data is None or data.file is None:
+            return None
+        return digest_of([_content(item) for item in (*self.problem.train, *chain(*self.tests.values()))])
+
+    def theta(self, x: Array) -> dict[str, Array]:
+        """All parameters, at the trained coordinates x."""
+        return self.problem.theta(x)
+
+    def make_optimizer(self) -> Optimizer:
+        """A fresh optimizer at the starting values."""
+        section, parameters = self.document.config.optimizer, self.problem.parameters
+        with self.document.at("optimizer"):
+            return OPTIMIZERS[section.kind](parameters.flat(), parameters.bounds(), **section.options())
+
+    def manifest(self) -> dict[str, Any]:
+        """What the record says of the run, as plain data; what `load_experiment` needs to make it again included."""
+        units = {parameter.name: parameter.unit for parameter in self.problem.parameters.parameters}
+        seeds = {"training": self.problem.seed}
+        return {
+            "name": self.name,
+            "home": str(self.home.absolute()),
+            "rig": self.rig_url,
+            "rig_capabilities": self.rig.capabilities.digest,
+            "capabilities": plain_capabilities(self.rig.capabilities),
+            "recording": self.recording,
+            "seed": self.problem.seed,
+            "steps": self.steps,
+            "units": units,
+            "target_unit": self.target_unit,
+            "time_unit": self.document.config.model.units.time,
+            "configuration_digest": digest_of(self.config_text),
+            "calibration": {name: asdict(value) for name, value in self.calibration.values.items()},
+            "configuration": self.document.config.model_dump(mode="json"),
+            "provenance": provenance(self.home, seeds),
+        }
+
+
+def _content(sequence: TrialSequence) -> tuple[Any, ...]:
+    return sequence.name, sequence.inputs, FrozenArray(sequence.target), FrozenArray(sequence.weight)

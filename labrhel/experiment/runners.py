@@ -1,0 +1,82 @@
+"""What else `labrhel run` takes besides rigs: kinds of model that have a runner of their own, such as stacks.
+
+A runner is an entry point of the group `labrhel.runners` under the kind that the model section names, called as
+`runner(file, *, home, steps, seed)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from labrhel.config import find
+from labrhel.config.reader import read
+from labrhel.config.stack import kind_of
+from labrhel.errors import ConfigurationError
+from labrhel.shots.operations import Publish
+from labrhel.store.folder import read_manifest
+
+Watch = Callable[[Publish], None]
+
+
+class Runnable(Protocol):
+    """A loaded and checked configuration, ready to run; `steps` is what the progress bar counts to."""
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        ...
+
+    def rehearse(self) -> list[str]:
+        """What a run would do, a line each; nothing is written."""
+        ...
+
+    def start(self, root: Path, watch: Watch) -> list[str]:
+        """Run into a new folder under `root`; what there is to say at the end, a line each."""
+        ...
+
+    def resume(self, folder: Path, watch: Watch) -> list[str]:
+        """Go on with the run in `folder` from its last checkpoint; the same lines as `start`."""
+        ...
+
+
+def own_runner(
+    configuration: str | Path, *, rig: str | None, steps: int | None, seed: int | None, home: Path | None = None
+) -> Runnable | None:
+    """What the runner makes of a configuration; None if its kind has no runner, so that it describes a rig.
+
+    `home` is the folder that relative paths start from, that of the file if left out.  Raises ConfigurationError.
+    """
+    file = find(configuration)
+    kind = kind_of(read(file))
+    runner = _runner(kind)
+    if runner is None:
+        return None
+    if rig is not None:
+        raise ConfigurationError(f"a model of kind {kind} runs on its own engine, not on a rig; leave out --rig")
+    return runner(file, home=file.parent if home is None else home, steps=steps, seed=seed)
+
+
+def own_runner_of_run(folder: Path, steps: int | None) -> Runnable | None:
+    """The same for a run that was stopped, as its record says it was started."""
+    manifest, config = read_manifest(folder), folder / "config.yaml"
+    if "asked_steps" not in manifest:
+        return None
+    if steps is not None:
+        raise ConfigurationError("this run goes on to the steps it was started with; leave out --steps")
+    asked, seed = manifest["asked_steps"], manifest["asked_seed"]
+    return own_runner(config, rig=None, steps=asked, seed=seed, home=Path(manifest["home"]))
+
+
+def _runner(kind: object) -> Callable[..., Runnable] | None:
+    points: dict[str, Any] = {point.name: point for point in entry_points(group="labrhel.runners")}
+    if not isinstance(kind, str) or kind not in points:
+        return None
+    try:
+        return points[kind].load()
+    except ImportError as error:
+        raise ConfigurationError(
+            f"a model of kind {kind} needs more than labrhel alone ({error}); pip install 'labrhel[torch]'"
+        ) from error

@@ -1,0 +1,86 @@
+"""What the host knows of a rig: the nominal model, as the rules, the lock and the simulation ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from labrhel.arrays import Array, Arrays
+
+ParameterKind = Literal["potential", "kinetic", "input", "friction", "position", "momentum"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """What a model says of one of its parameters: `kind` tells a rule where its gradient is read.
+
+    potential: dH/dtheta from positions; kinetic: from momenta; input: from positions and inputs; friction: from
+    velocities; position and momentum: the initial state, from the echo's end state.
+    """
+
+    shape: tuple[int, ...]
+    unit: str
+    kind: ParameterKind
+    nominal: Array
+    meaning: str
+
+
+class Model(Protocol):
+    """A separable Hamiltonian with friction: M q'' + G q' + dV/dq(q; theta) = W(u + o) + drive forces.
+
+    `theta` maps parameter names to arrays in model units; parameters that are absent take their nominal values.
+    """
+
+    size: int
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, ParameterSpec]
+    time_unit: float
+
+    def force(self, q: Array, theta: Arrays) -> Array:
+        """-dV/dq at positions (n, ...), without inputs."""
+        ...
+
+    def input_force(self, u: Array, theta: Arrays) -> Array:
+        """W (u + o) (n, steps) for inputs (inputs, steps)."""
+        ...
+
+    def observables(
+        self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays
+    ) -> dict[str, Array]:
+        """sum_k dt * dH/dtheta from traces at the kicks, q, v (n, steps), u (inputs, steps); for rigs without sums."""
+        ...
+
+    def friction(self, theta: Arrays) -> Array:
+        """The symmetric friction matrix G (n, n)."""
+        ...
+
+    def mass(self, theta: Arrays) -> Array:
+        """The masses (n,)."""
+        ...
+
+    def is_linear(self, theta: Arrays) -> bool:
+        """True if dV/dq is linear at these parameters."""
+        ...
+
+    def largest_step(self, theta: Arrays) -> float:
+        """The step [model time] beyond which the leapfrog of the linear part is unstable."""
+        ...
+
+
+@runtime_checkable
+class SelfAdjusting(Protocol):
+    """A model some of whose coordinates are slow parameters: theta' = -mu (dH/dtheta + (theta - v)/eta)."""
+
+    @property
+    def slow(self) -> Mapping[str, slice]:
+        """By parameter, the coordinates that say how far it is from where it rests."""
+        ...
+
+    def mobility(self, theta: Arrays) -> Array:
+        """The mu of the slow coordinates."""
+        ...
+
+    def compliance(self, theta: Arrays) -> float:
+        """The eta of the slow coordinates."""
+        ...

@@ -1,0 +1,205 @@
+"""The picture of a run: is it learning, can the gradients be trusted, does the echo retrace?
+
+Drawn from the record alone, so that any run can be drawn again, also while it is going on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.errors import ConfigurationError, RecordError
+from labrhel.store import RunReader, ShotRecord
+from labrhel.units import with_prefix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SHOWN = 400  # samples of a trace; more than that is a solid block at this size
+_NAMED = 8  # parameters; a longer legend hides the curves
+_FORWARD, _ECHO, _TARGET = "tab:blue", "tab:orange", "0.35"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEcho:
+    """The newest recorded gradient's first sequence, at the kicks in forward order, for one channel."""
+
+    step: int
+    channel: str
+    dt: float
+    forward: Array
+    plus: Array
+    minus: Array
+
+    @property
+    def retraced(self) -> Array:
+        """Mean of the two echoes: where the un-nudged echo would have gone."""
+        return (self.plus + self.minus) / 2
+
+    @property
+    def response(self) -> Array:
+        """Half the difference of the two echoes: the answer to the nudge."""
+        return (self.plus - self.minus) / 2
+
+
+def draw(reader: RunReader) -> Figure:
+    """The figure of a run, six panels."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    panels: list[Callable[[Axes, RunReader], None]] = [
+        _loss, _tests, _parameters, _health, _echo, _response
+    ]  # fmt: skip
+    with rc_context({"text.parse_math": False}):  # a $ in a name or unit is a $
+        figure = Figure(figsize=(13, 7), layout="constrained")
+        for axes, panel in zip(figure.subplots(2, 3).flat, panels, strict=True):
+            panel(axes, reader)
+        figure.suptitle(f"{reader.manifest['name']}   {reader.id}   ({reader.status})", fontsize=11)
+    return figure
+
+
+def save(reader: RunReader, file: Path) -> Path:
+    """Draw and write a picture; the file's ending says which kind.
+
+    Raises ConfigurationError for an ending that no kind of picture has, RecordError if the file cannot be written.
+    """
+    figure = draw(reader)
+    kinds = figure.canvas.get_supported_filetypes()
+    if file.suffix.lower().removeprefix(".") not in kinds:
+        raise ConfigurationError(f"{file} does not end like a picture; known endings are: {', '.join(sorted(kinds))}")
+    try:
+        figure.savefig(file, dpi=110)
+    except OSError as error:
+        raise RecordError(f"the picture {file} could not be written: {error.strerror}") from error
+    return file
+
+
+def last_echo(reader: RunReader) -> RecordedEcho | None:
+    """The newest pair of echoes whose traces were kept, with its forward pass; None if the record has none."""
+    steps = sorted({shot.step for shot in reader.shots() if shot.capture is not None}, reverse=True)
+    for step in steps:
+        found = _echo_of_step(reader, step)
+        if found is not None:
+            return found
+    return None
+
+
+def _echo_of_step(reader: RunReader, step: int) -> RecordedEcho | None:
+    kept = [shot for shot in reader.shots(step) if shot.capture is not None]
+    passes: dict[ShotRecord, int] = {shot: len(reader.load_program(shot.program).passes) for shot in kept}
+    echoes = [shot for shot, count in passes.items() if count == 2]
+    if not echoes:
+        return None
+    newest = max(shot.operation for shot in echoes)
+    pair = [shot for shot in echoes if shot.operation == newest][:2]
+    before = [shot for shot, count in passes.items() if count == 1 and shot.operation < newest and shot.number == 0]
+    if len(pair) < 2 or not before:
+        return None
+    channel = read_out_channel(reader)
+    forward = reader.load_capture(before[-1])[-1].traces[channel]
+    plus, minus = (np.asarray(reader.load_capture(shot)[-1].traces[channel].values[0])[::-1] for shot in pair)
+    return RecordedEcho(step, channel, forward.dt, np.asarray(forward.values[0]), plus, minus)
+
+
+def read_out_channel(reader: RunReader) -> str:
+    """The first channel that is read out, by the configuration in the record."""
+    return reader.manifest["configuration"]["model"]["readout"]["channels"][0]
+
+
+def _loss(axes: Axes, reader: RunReader) -> None:
+    scalars = reader.scalars()
+    _curve(axes, scalars, "loss", "loss")
+    axes.set(title="loss", xlabel="gradient")
+    axes.set_yscale("log")
+
+
+def _tests(axes: Axes, reader: RunReader) -> None:
+    checkpoint = reader.last_checkpoint()
+    results: dict[str, Any] = {} if checkpoint is None else checkpoint.state.get("results", {})
+    if not results:
+        _absent(axes, "no test result in the record yet")
+        return
+    name, result = next(iter(results.items()))
+    target, output, weight = result["target"][0], result["output"][0], result["weight"]
+    loudest = int(np.argmax(np.abs(target) * (weight > 0)))  # where a wrong nonlinearity would show first
+    begin = max(0, min(loudest - _SHOWN // 2, target.size - _SHOWN))
+    window = slice(begin, begin + _SHOWN)
+    sample = np.arange(target.size)[window]
+    axes.plot(sample, target[window], color=_TARGET, lw=2.5, alpha=0.5, label="target")
+    axes.plot(sample, output[window], color=_FORWARD, lw=1, label="read-out, free running")
+    axes.plot(sample, (output - target)[window], color=_ECHO, lw=0.8, label="difference")
+    error = float(np.sqrt(np.sum(weight * (output - target) ** 2) / np.sum(weight)))
+    unit = reader.manifest["target_unit"]
+    title = f"test: {name.replace('_', ' ')}, error {with_prefix(error, unit)} rms"
+    axes.set(title=title, xlabel="sample", ylabel=unit)
+    axes.legend(fontsize=8, loc="upper right")
+
+
+def _parameters(axes: Axes, reader: RunReader) -> None:
+    parameters = reader.parameters()
+    step = parameters.pop("step")
+    units: dict[str, str] = reader.manifest.get("units", {})
+    for name, values in parameters.items():
+        largest = np.max(np.abs(values)) or 1.0
+        axes.plot(
+            step, values / largest, lw=1, label=f"{name} -> {values[-1]:.3g} {units.get(name.partition('[')[0], '')}"
+        )
+    if 0 < len(parameters) <= _NAMED:
+        axes.legend(fontsize=7)
+    axes.set(title="parameters, each over its largest value", xlabel="gradient")
+
+
+def _health(axes: Axes, reader: RunReader) -> None:
+    scalars = reader.scalars()
+    _curve(axes, scalars, "response_ratio", "response ratio r")
+    _curve(axes, scalars, "retrace_error", "retrace error")
+    axes.set(title="health of the echo", xlabel="gradient")
+    axes.set_yscale("log")
+    axes.legend(fontsize=8)
+
+
+def _echo(axes: Axes, reader: RunReader) -> None:
+    echo = last_echo(reader)
+    if echo is None:
+        _absent(axes, "no echo was kept by the recording policy")
+        return
+    time = np.arange(echo.forward.size) * echo.dt
+    axes.plot(time[:_SHOWN], echo.forward[:_SHOWN], color=_FORWARD, lw=2.5, alpha=0.5, label="forward")
+    axes.plot(time[:_SHOWN], echo.retraced[:_SHOWN], color=_ECHO, lw=1, ls="--", label="echo, mirrored")
+    axes.set(title=f"retrace on {echo.channel}, gradient {echo.step}", xlabel=_time(reader), ylabel=_unit(reader))
+    axes.legend(fontsize=8, loc="upper right")
+
+
+def _response(axes: Axes, reader: RunReader) -> None:
+    echo = last_echo(reader)
+    if echo is None:
+        _absent(axes, "no echo was kept by the recording policy")
+        return
+    time = np.arange(echo.forward.size) * echo.dt
+    axes.plot(time, echo.response, color=_ECHO, lw=0.8)
+    axes.set(title=f"answer to the nudge on {echo.channel}", xlabel=_time(reader), ylabel=_unit(reader))
+
+
+def _curve(axes: Axes, scalars: dict[str, Array], name: str, label: str) -> None:
+    values = scalars.get(name, np.array([]))
+    there = np.isfinite(values) & (values > 0) if values.size else np.array([], bool)
+    axes.plot(scalars["step"][there], values[there], lw=1.2, label=label, marker="." if there.sum() < 3 else "")
+
+
+def _absent(axes: Axes, words: str) -> None:
+    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color=_TARGET)
+    axes.set_axis_off()
+
+
+def _unit(reader: RunReader) -> str:
+    return reader.manifest["target_unit"]
+
+
+def _time(reader: RunReader) -> str:
+    return f"time [{reader.manifest['time_unit']}]"

@@ -1,0 +1,261 @@
+"""The report of a run: one HTML page with nothing to load, that says in ten seconds whether the run went well.
+
+Verdict and warnings in words first, then pictures, then what was used: calibration, configuration, provenance.  Made
+from the record alone, so that any run can be reported again, also while it is going on.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.records.plots import RecordedEcho, last_echo
+from labrhel.session.outcome import outcome_of
+from labrhel.store import RunReader
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WELL, _DOUBT, _BAD = "well", "doubt", "bad"
+_FELL, _ROSE = 0.9, 1.0  # last loss over first
+_RETRACES, _LARGE = 0.05, 0.3  # retrace error and response ratio that raise a doubt
+_SHOWN = 400
+_MOST = 12  # parameters that are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`mark` (well, doubt, bad) and why, a sentence each."""
+
+    mark: str
+    words: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """In three words."""
+        return {_WELL: "It went well", _DOUBT: "Look at this", _BAD: "It did not go well"}[self.mark]
+
+
+def verdict_of(reader: RunReader) -> Verdict:
+    """How a run went, by its status, its loss, its tests and the health of its echoes."""
+    scalars, status = reader.scalars(), reader.status
+    losses = _finite(scalars.get("loss"))
+    words, marks = [], [_WELL]
+    if status in ("failed", "killed"):
+        marks.append(_BAD)
+        words.append(
+            f"it {'failed' if status == 'failed' else 'was killed'}: {reader.events()[-1][2] or 'no word why'}"
+        )
+    elif status != "done":
+        marks.append(_DOUBT)
+        words.append(f"it is {status}: `labrhel resume {reader.id}` goes on")
+    if not losses.size:
+        return Verdict(_BAD if status != "running" else _DOUBT, (*words, "no gradient was measured"))
+    factor = losses[-1] / losses[0] if losses[0] else 1.0
+    if factor >= _ROSE:
+        marks.append(_BAD)
+        words.append(f"the loss did not fall: {losses[0]:.4g} -> {losses[-1]:.4g}")
+    elif factor > _FELL:
+        marks.append(_DOUBT)
+        words.append(f"the loss hardly fell: {losses[0]:.4g} -> {losses[-1]:.4g}")
+    else:
+        words.append(f"the loss fell to {100 * factor:.3g} %: {losses[0]:.4g} -> {losses[-1]:.4g}")
+    for metric in outcome_of(reader.folder, reader.manifest["target_unit"]).metrics:
+        words.append(str(metric))
+        if not metric.after < metric.before:
+            marks.append(_DOUBT)
+    retrace, response = _finite(scalars.get("retrace_error")), _finite(scalars.get("response_ratio"))
+    if retrace.size and np.median(retrace) > _RETRACES:
+        marks.append(_DOUBT)
+        words.append(f"the echo missed by {np.median(retrace):.2g} in the median: calibrate, or take protocol: lock")
+    if response.size and np.median(response) > _LARGE:
+        marks.append(_DOUBT)
+        words.append(f"the nudge moved the rig by {np.median(response):.2g} of its motion: lower eps")
+    if reader.words():
+        marks.append(_DOUBT if len(reader.words()) > len(losses) / 10 else _WELL)
+    worst = _BAD if _BAD in marks else _DOUBT if _DOUBT in marks else _WELL
+    return Verdict(worst, tuple(words))
+
+
+def report(reader: RunReader) -> str:
+    """The page."""
+    manifest, scalars = reader.manifest, reader.scalars()
+    verdict, echo = verdict_of(reader), last_echo(reader)
+    unit, time = manifest["target_unit"], manifest["time_unit"]
+    panels: list[tuple[str, Callable[[Axes], None]]] = [
+        ("Loss", lambda axes: _line(axes, scalars, ("loss",), logarithmic=True)),
+        ("Parameters", lambda axes: _parameters(axes, reader)),
+        (
+            "Health of the echo",
+            lambda axes: _line(axes, scalars, ("retrace_error", "response_ratio"), logarithmic=True),
+        ),
+        ("Nudge strength eps", lambda axes: _line(axes, scalars, ("eps",), logarithmic=True)),
+    ]
+    if echo is not None:
+        panels += [
+            (f"Forward, and the echo mirrored: {echo.channel}", lambda axes: _trajectory(axes, echo, time, unit)),
+            (f"Phase portrait of {echo.channel}", lambda axes: _portrait(axes, echo, time, unit)),
+        ]
+    pictures = "".join(
+        f'<figure><figcaption>{escape(title)}</figcaption><img alt="{escape(title)}" src="{_picture(draw)}"></figure>'
+        for title, draw in panels
+    )
+    outcome = outcome_of(reader.folder, unit)
+    return _PAGE.format(
+        title=escape(f"{manifest['name']} {reader.id}"),
+        mark=verdict.mark,
+        headline=verdict.headline,
+        words="".join(f"<li>{escape(text)}</li>" for text in verdict.words),
+        warnings="".join(f"<li>{escape(text)}</li>" for text in outcome.warnings) or "<li>none</li>",
+        pictures=pictures,
+        facts=_rows(_facts(reader, scalars)),
+        parameters=_parameter_rows(reader),
+        calibration=_calibration_rows(manifest.get("calibration", {})),
+        provenance=_rows(_flat(manifest.get("provenance", {}))),
+        config=escape(reader.config_text),
+        missing=escape(reader.policy.what_is_missing() or "everything was kept"),
+    )
+
+
+def _finite(values: Array | None) -> Array:
+    return np.array([]) if values is None else values[np.isfinite(values)]
+
+
+def _line(axes: Axes, scalars: dict[str, Array], names: tuple[str, ...], *, logarithmic: bool) -> None:
+    for name in names:
+        values = scalars.get(name)
+        if values is None or not np.isfinite(values).any():
+            continue
+        there = np.isfinite(values)
+        axes.plot(scalars["step"][there], values[there], lw=1.3, label=name.replace("_", " "))
+        if logarithmic and (values[there] > 0).any():
+            axes.set_yscale("log")
+    axes.set_xlabel("gradient")
+    if len(names) > 1 and axes.lines:
+        axes.legend(fontsize=8)
+
+
+def _parameters(axes: Axes, reader: RunReader) -> None:
+    columns = reader.parameters()
+    step = columns.pop("step")
+    for name, values in list(columns.items())[:_MOST]:
+        axes.plot(step, values, lw=1, label=name)
+    if len(columns) > _MOST:
+        axes.set_title(f"{_MOST} of {len(columns)}", fontsize=9)
+    axes.set_xlabel("gradient")
+    if columns:
+        axes.legend(fontsize=6, ncols=2)
+
+
+def _trajectory(axes: Axes, echo: RecordedEcho, time: str, unit: str) -> None:
+    at = np.arange(echo.forward.size)[:_SHOWN] * echo.dt
+    axes.plot(at, echo.forward[:_SHOWN], lw=2.5, alpha=0.5, label="forward")
+    axes.plot(at, echo.retraced[:_SHOWN], lw=1, ls="--", label="echo, mirrored")
+    axes.set(xlabel=f"time [{time}]", ylabel=unit)
+    axes.legend(fontsize=8)
+
+
+def _portrait(axes: Axes, echo: RecordedEcho, time: str, unit: str) -> None:
+    for motion, label, style in ((echo.forward, "forward", "-"), (echo.retraced, "echo, mirrored", "--")):
+        axes.plot(motion[:_SHOWN], np.gradient(motion, echo.dt)[:_SHOWN], style, lw=1, label=label)
+    axes.set(xlabel=unit, ylabel=f"{unit} per {time}")
+    axes.legend(fontsize=8)
+
+
+def _picture(draw: Callable[[Axes], None]) -> str:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.1), layout="constrained")
+    with rc_context({"text.parse_math": False}):  # a $ in a name is a $; labels of ticks are made later, and are math
+        draw(figure.subplots())
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=100)
+    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
+
+
+def _facts(reader: RunReader, scalars: dict[str, Array]) -> dict[str, str]:
+    manifest = reader.manifest
+    shots, passes = (np.nansum(scalars.get(name, np.zeros(1))) for name in ("shots", "passes"))
+    events = reader.events()
+    return {
+        "rig": manifest["rig"],
+        "status": reader.status,
+        "begun": manifest["created"],
+        "took": f"{events[-1][1] - events[0][1]:.1f} s",
+        "gradients": str(len(_finite(scalars.get("loss")))),
+        "shots, passes": f"{shots:.0f}, {passes:.0f}",
+        "recorded traces": str(reader.policy),
+    }
+
+
+def _parameter_rows(reader: RunReader) -> str:
+    columns = reader.parameters()
+    columns.pop("step")
+    units = reader.manifest.get("units", {})
+    return "".join(
+        f"<tr><th>{escape(name)}</th><td>{values[0]:.6g}</td><td>{values[-1]:.6g}</td>"
+        f"<td>{escape(units.get(name.partition('[')[0], ''))}</td></tr>"
+        for name, values in columns.items()
+        if len(values)
+    )
+
+
+def _calibration_rows(calibration: dict[str, Any]) -> str:
+    if not calibration:
+        return "<tr><td>none was used</td></tr>"
+    return "".join(
+        f"<tr><th>{escape(name)}</th><td>{item['value']:.6g}</td><td>&plusmn; {item['uncertainty']:.2g}</td>"
+        f"<td>{escape(item['unit'])}</td></tr>"
+        for name, item in calibration.items()
+    )
+
+
+def _rows(facts: dict[str, str]) -> str:
+    return "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, str]:
+    if not isinstance(data, dict):
+        return {prefix: str(data)}
+    found: dict[str, str] = {}
+    for name, value in data.items():
+        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return found
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+body {{ font: 16px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 1.2rem auto; padding: 0 1rem; color: #1b1b1b }}
+h1 {{ font-size: 1.2rem; overflow-wrap: anywhere }} h2 {{ font-size: 1.05rem; margin-top: 1.6rem }}
+.verdict {{ border-left: .5rem solid; padding: .4rem .9rem; border-radius: .2rem }}
+.verdict strong {{ font-size: 1.25rem }} .well {{ border-color: #2e8b57; background: #eef8f1 }}
+.doubt {{ border-color: #d29a1a; background: #fdf7e7 }} .bad {{ border-color: #b3261e; background: #fdeeed }}
+.pictures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: .8rem }}
+figure {{ margin: 0 }} figcaption {{ font-weight: 600 }} img {{ width: 100%; height: auto }}
+table {{ border-collapse: collapse }} th {{ text-align: left; font-weight: 500 }}
+th, td {{ padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #e3e3e3; vertical-align: top }}
+td {{ overflow-wrap: anywhere }}
+.wide {{ overflow-x: auto }} pre {{ background: #f6f6f6; padding: .6rem; overflow-x: auto }}
+summary {{ cursor: pointer; font-weight: 600; margin-top: .8rem }}
+</style></head><body>
+<h1>{title}</h1>
+<section class="verdict {mark}"><strong>{headline}</strong><ul>{words}</ul></section>
+<h2>Warnings</h2><ul>{warnings}</ul>
+<div class="pictures">{pictures}</div>
+<h2>The run</h2><div class="wide"><table>{facts}</table></div>
+<details open><summary>Parameters: start, end</summary><div class="wide"><table>{parameters}</table></div></details>
+<details><summary>Calibration used</summary><div class="wide"><table>{calibration}</table></div></details>
+<details><summary>Provenance</summary><div class="wide"><table>{provenance}</table></div></details>
+<details><summary>Configuration</summary><pre>{config}</pre></details>
+<p>Not in the record: {missing}.</p>
+</body></html>
+"""

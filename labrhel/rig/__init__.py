@@ -1,0 +1,1 @@
+"""What a rig declares: capabilities, wiring, calibration, devices."""

@@ -1,0 +1,1 @@
+"""Emergency stop, the programs of this machine, and the states that a rig can be in."""

@@ -1,0 +1,58 @@
+"""Pause, resume and stop: asked by one thread, obeyed by another between two steps.
+
+The words come from the command line (`labrhel pause`, over the run's own socket) or over MQTT; both end here, and in
+the states of `labrhel.safety.lifecycle`.  A stop is what Ctrl-C is, at a better moment.
+"""
+
+from __future__ import annotations
+
+from labrhel.safety.lifecycle import Event, Lifecycle, State
+
+COMMANDS = ("pause", "resume", "stop")
+"""What a run can be asked to do."""
+
+_PATIENCE = 0.2  # s; Windows hears Ctrl-C only between two waits
+_LONGEST = 60  # characters of an unknown command that are repeated
+
+
+class Control:
+    """Takes commands for the run whose life this is."""
+
+    def __init__(self, life: Lifecycle | None = None) -> None:
+        self.life = Lifecycle() if life is None else life
+        self._stopping = False
+
+    def ask(self, command: str) -> tuple[bool, str]:
+        """Take a command; whether it is one that can be obeyed, and a sentence about it."""
+        if command not in COMMANDS:
+            known = ", ".join(COMMANDS)
+            return False, f"unknown command {command[:_LONGEST]!r}; known are: {known}"
+        if self._stopping:
+            return command == "stop", "the run is about to stop"
+        state = self.life.state
+        if command == "pause":
+            if state is State.PAUSED:
+                return True, "already paused"
+            if state is not State.PAUSING:
+                if not self.life.allows(Event.PAUSE):
+                    return False, f"the run is {state} and cannot be paused"
+                self.life.on(Event.PAUSE)
+            return True, "pauses when the step that is running is done"
+        if command == "resume":
+            if not self.life.allows(Event.RESUME):
+                return True, "was not paused"
+            self.life.on(Event.RESUME)
+            return True, "goes on"
+        self._stopping = True
+        if self.life.allows(Event.RESUME):
+            self.life.on(Event.RESUME)  # wakes it up, to find that it is to stop
+        return True, "stops when the step that is running is done; `labrhel resume` goes on"
+
+    def hold(self) -> None:
+        """Between two steps: wait while paused; KeyboardInterrupt if the run is to stop."""
+        if self.life.state is State.PAUSING and not self._stopping:
+            self.life.on(Event.HOLD)
+            while not self.life.wait_while(State.PAUSED, _PATIENCE):
+                pass
+        if self._stopping:
+            raise KeyboardInterrupt("stopped by a command")

@@ -1,0 +1,202 @@
+"""A run from start to end: check, record, train, test, make safe; and going on after it was stopped.
+
+Nothing is written before everything has been checked, a dry run of the first gradient included.  On every way out
+the rig is made safe and the record says how the run ended.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from labrhel.errors import ConfigurationError
+from labrhel.executor import (
+    Handler,
+    Observer,
+    Observing,
+    RigBackend,
+    Watchdog,
+    execute,
+)
+from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.frozen import digest_of
+from labrhel.rig.calibration import set_of
+from labrhel.safety import estop, processes
+from labrhel.safety.control import Control
+from labrhel.safety.lifecycle import Event, Lifecycle
+from labrhel.session.health import Health
+from labrhel.session.outcome import Outcome, outcome_of
+from labrhel.session.training import training
+from labrhel.shots.operations import Operation, Publish
+from labrhel.store import RunReader, RunWriter, consolidate, create_run
+from labrhel.telemetry import Run, Settings, Telemetry, settings_of
+from labrhel.timeline.cost import rehearse
+
+Watch = Callable[[Publish], None]
+
+
+class _Watched:
+    """Tells an onlooker of every `Publish` after it has been carried out."""
+
+    def __init__(self, inner: Handler, watch: Watch) -> None:
+        self._inner, self._watch = inner, watch
+
+    def do(self, operation: Operation) -> object:
+        answer = self._inner.do(operation)
+        if isinstance(operation, Publish):
+            self._watch(operation)
+        return answer
+
+
+def telemetry_of(experiment: Experiment, url: str | None, name: str | None = None) -> Settings | None:
+    """Where a run will be published: by the `url`, or by its file; None for nowhere.  Raises ConfigurationError."""
+    return settings_of(experiment.document, name or experiment.name, experiment.home, url, os.environ)
+
+
+def start(experiment: Experiment, root: Path, watch: Watch, *, telemetry: str | None = None) -> Outcome:
+    """Run an experiment into a new folder under `root`; `telemetry` is a URL that replaces the file's section."""
+    try:
+        settings = telemetry_of(experiment, telemetry)
+        rehearse(experiment)
+        writer = create_run(root, experiment.name, experiment.manifest(), experiment.config_text, experiment.policy)
+    except BaseException:
+        experiment.rig.close()
+        raise
+    return _published(experiment, experiment.name, writer, watch, settings)
+
+
+def planned_steps(folder: Path, steps: int | None) -> int:
+    """Steps a resumed run will have taken in all when it ends: `steps`, or what it was last asked for.
+
+    Raises ConfigurationError for fewer than it has taken.
+    """
+    reader = RunReader(folder)
+    checkpoint = reader.last_checkpoint()
+    reader.close()
+    taken, last = (0, None) if checkpoint is None else (checkpoint.step, checkpoint.state.get("planned_steps"))
+    if steps is None:
+        return int(reader.manifest["steps"] if last is None else last)
+    if 0 <= steps < taken:
+        raise ConfigurationError(f"the run has taken {taken} steps; it cannot go on to {steps}")
+    return steps
+
+
+def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: str | None = None) -> Outcome:
+    """Go on with a run from its last checkpoint; the result is the same as if it had never stopped.
+
+    Raises ConfigurationError if configuration or recording are not those that the run began with.
+    """
+    reader = RunReader(folder)
+    manifest, config = reader.manifest, folder / "config.yaml"
+    if manifest.get("configuration_digest") not in (None, digest_of(reader.config_text)):
+        raise ConfigurationError(f"{config} is not what the run began with; restore it, or start a new run with it")
+    experiment = load_experiment(
+        config,
+        rig_url=manifest["rig"],
+        seed=manifest["seed"],
+        steps=planned_steps(folder, steps),
+        home=Path(manifest["home"]),
+        calibration=set_of(_calibration_of(reader)),
+    )
+    try:
+        if manifest.get("recording") not in (None, experiment.recording):
+            raise ConfigurationError(f"the data are not those that {folder} began with; bring them back, or start anew")
+        settings = telemetry_of(experiment, telemetry, manifest["name"])
+        rehearse(experiment)
+        writer = RunWriter.open_for_resume(folder)
+    except BaseException:
+        experiment.rig.close()
+        raise
+    return _published(experiment, manifest["name"], writer, watch, settings)
+
+
+def _calibration_of(reader: RunReader) -> Mapping[str, Any]:
+    """That of the last checkpoint, or the one that the run began with."""
+    checkpoint = reader.last_checkpoint()
+    found = None if checkpoint is None else checkpoint.state.get("calibration")
+    return reader.manifest.get("calibration", {}) if found is None else found
+
+
+def _published(
+    experiment: Experiment, name: str, writer: RunWriter, watch: Watch, settings: Settings | None
+) -> Outcome:
+    """Drive the run, and publish it if there are settings; without them it costs nothing."""
+    units = experiment.document.config.model.units
+    run = Run(writer.folder.name, name, experiment.steps, units.position, units.time)
+    control = Control()
+    control.life.on(Event.ARM)
+    with nullcontext() if settings is None else Telemetry(settings, run, control, writer.step) as observer:
+        return _drive(experiment, writer, watch, control, [] if observer is None else [observer])
+
+
+def _drive(
+    experiment: Experiment, writer: RunWriter, watch: Watch, control: Control, observers: Sequence[Observer]
+) -> Outcome:
+    """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
+    rig, capabilities = experiment.rig, experiment.rig.capabilities
+    patience = experiment.document.config.interlocks.patience
+    try:
+        with (
+            writer,
+            processes.listening(
+                experiment.rig_url,
+                rig.make_safe,
+                run=writer.folder.name,
+                answer=lambda request: control.ask(request)[1],
+            ),
+            _alive(control.life, rig.make_safe),
+            Watchdog(
+                RigBackend(rig), rig.make_safe, capabilities.time_unit, capabilities.ring_down_time, patience
+            ) as backend,
+        ):
+            _train(experiment, writer, backend, watch, control, observers)
+    finally:
+        rig.close()
+    consolidate(writer.folder)
+    return outcome_of(writer.folder, experiment.target_unit)
+
+
+def _train(
+    experiment: Experiment,
+    writer: RunWriter,
+    backend: Handler,
+    watch: Watch,
+    control: Control,
+    observers: Sequence[Observer],
+) -> None:
+    """In stretches, between which the rig is calibrated again if its health asks for it."""
+    health = Health(experiment.document.config.health)
+    while True:
+        handler = Observing(_Watched(handler_for(experiment, writer, backend), watch), observers, control.hold)
+        checkpoint = RunReader(writer.folder).last_checkpoint()
+        x = execute(training(experiment, checkpoint, health.doubts), handler)
+        if x is None:
+            return
+        experiment, words = health.attended(experiment, x)
+        handler.do(Publish(writer.step - 1, {"recalibrations": float(health.recalibrations)}, (words,)))
+
+
+@contextmanager
+def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
+    """Started inside the block; after it the rig is safe, and the state says how it ended."""
+    end = Event.FAIL
+    life.on(Event.START)
+    try:
+        yield
+        end = Event.FINISH
+    except KeyboardInterrupt:
+        life.on(Event.ABORT)
+        end = Event.SAFE
+        raise
+    finally:
+        if estop.latched() and end is not Event.FINISH:
+            end = Event.ESTOP
+        try:
+            make_safe()
+        except BaseException:
+            life.on(Event.FAIL)
+            raise
+        life.on(end)

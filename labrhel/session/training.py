@@ -1,0 +1,52 @@
+"""The operations of a run: test, train from the last checkpoint on, test again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from labrhel.arrays import Array
+from labrhel.experiment import Experiment
+from labrhel.learning.gradient import Gradient
+from labrhel.learning.train import checkpoint_state, free_run, rms_error, take_up, train
+from labrhel.shots import operations
+from labrhel.shots.operations import Checkpoint, Publish
+
+TEST = "test_"  # scalars whose names begin so are errors on a test set
+
+
+def training(
+    experiment: Experiment, checkpoint: Checkpoint | None, doubts: Callable[[Gradient], bool] = lambda gradient: False
+) -> operations.Protocol[Array | None]:
+    """Test, train from the checkpoint on (None: the start), and test; the point (size,) to go on from after doubts."""
+    problem, optimizer = experiment.problem, experiment.make_optimizer()
+    names = problem.parameters.names
+    begin, nudge = 0, None
+    if checkpoint is not None:
+        begin, nudge = checkpoint.step, take_up(optimizer, checkpoint.state, names)
+    else:
+        yield Publish(0, (yield from _tests(experiment, problem.parameters.flat()))[0])
+    also = {"calibration": {name: asdict(value) for name, value in experiment.calibration.values.items()}}
+    taken, nudge = yield from train(
+        problem, optimizer, experiment.steps, start=begin, nudge=nudge, ends=doubts, also=also
+    )
+    if taken < experiment.steps and not optimizer.done:
+        return optimizer.ask()
+    best = optimizer.best()
+    errors, results = yield from _tests(experiment, best)
+    yield Publish(taken, errors)
+    state = checkpoint_state(problem.parameters, optimizer, nudge, best)
+    yield Checkpoint(taken, state | also | {"planned_steps": experiment.steps, "results": results})
+    return None
+
+
+def _tests(
+    experiment: Experiment, x: Array
+) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Array]]]]:
+    """The rms error by metric, and read-out and target of the first sequence of each test set."""
+    errors, results = {}, {}
+    for name, sequences in experiment.tests.items():
+        outputs = yield from free_run(experiment.task, sequences, experiment.theta(x))
+        errors[TEST + name] = rms_error(sequences, outputs)
+        results[name] = {"output": outputs[0], "target": sequences[0].target, "weight": sequences[0].weight}
+    return errors, results

@@ -1,0 +1,1 @@
+"""A shot, from the program that is wanted to what came back."""

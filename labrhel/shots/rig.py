@@ -1,0 +1,42 @@
+"""The interfaces that outer packages implement.  Nothing here knows a device, a file or a Hamiltonian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from labrhel.arrays import Array, Arrays
+from labrhel.rig.capabilities import Capabilities
+from labrhel.shots.capture import Capture
+from labrhel.shots.compiled import CompiledShot
+
+
+@runtime_checkable
+class Rig(Protocol):
+    """A device that can be configured and run: simulated, on a bench, an FPGA board, or a recording.
+
+    Opening one never resets an instrument or changes an output.  `run` answers in the order of the shots.
+    `make_safe` ramps every output to its safe state and is safe to call at any time, from any thread, twice.
+    """
+
+    capabilities: Capabilities
+
+    def configure(self, knobs: Arrays) -> dict[str, Array]:
+        """Turn knobs [knob units]; return what they are now."""
+        ...
+
+    def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
+        """Run compiled shots and return one capture each."""
+        ...
+
+    def read(self, names: Sequence[str]) -> dict[str, Array]:
+        """Slow quantities and knob read-backs by name."""
+        ...
+
+    def make_safe(self) -> None:
+        """Bring every output to its safe state."""
+        ...
+
+    def close(self) -> None:
+        """Give the rig back; outputs are safe afterwards."""
+        ...

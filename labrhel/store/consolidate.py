@@ -1,0 +1,157 @@
+"""One netCDF file of a run, which `xarray.open_dataset` reads: scalars, parameters, last traces, and what it was.
+
+    step                       scalars NAME(step); `trained`(step, parameter)
+    forward, echo              (shot, repeat, channel, time) of the last step whose traces were kept
+
+Shots that are shorter than the longest are filled with NaN.  The same record gives the same data; only attributes
+that hold wall-clock times and machine names differ from run to run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labrhel.shots.capture import PassCapture, Trace
+from labrhel.store._trouble import writing
+from labrhel.store.reader import RunReader, ShotRecord
+
+if TYPE_CHECKING:
+    import xarray
+
+FILE = "run.nc"
+
+
+def consolidate(folder: Path, to: Path | None = None) -> Path:
+    """Write the run in `folder` as one netCDF file (default: run.nc inside it), replacing one that is there.
+
+    Units come from the manifest's `units` (name -> unit) and from the traces.  Raises RecordError if the record
+    cannot be read or the file not written.
+    """
+    reader = RunReader(folder)
+    path = folder / FILE if to is None else to
+    try:
+        dataset = as_dataset(reader)
+    finally:
+        reader.close()
+    with writing(path, "the record itself is complete"):
+        hidden = path.with_name(f".{path.name}.making")
+        try:
+            dataset.to_netcdf(hidden, engine="h5netcdf", encoding=_compressed(dataset))
+            hidden.replace(path)
+        except BaseException:
+            hidden.unlink(missing_ok=True)
+            raise
+    return path
+
+
+def as_dataset(reader: RunReader) -> xarray.Dataset:
+    """The dataset that `consolidate` writes."""
+    import xarray
+
+    manifest = reader.manifest
+    units: Mapping[str, str] = manifest.get("units", {})
+    scalars, trained = reader.scalars(), reader.parameters()
+    published, measured = scalars.pop("step"), trained.pop("step")
+    steps = np.union1d(published, measured)
+    table = np.full((len(steps), len(trained)), np.nan)
+    for column, values in enumerate(trained.values()):
+        table[np.searchsorted(steps, measured), column] = values
+    data: dict[str, Any] = {}
+    for name, values in scalars.items():
+        filled = np.full(len(steps), np.nan)
+        filled[np.searchsorted(steps, published)] = values
+        data[name] = ("step", filled, {"units": units[name]} if name in units else {})
+    data["trained"] = (("step", "parameter"), table, {"long_name": "trained coordinates, as each step measured them"})
+    coordinates: dict[str, Any] = {"step": ("step", steps, {"long_name": "training step"})}
+    coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=object).astype(str))
+    coordinates["parameter_unit"] = ("parameter", np.array([_unit_of(name, units) for name in trained], dtype=str))
+    for kind, shots in _last_kept(reader).items():
+        _add_traces(data, coordinates, kind, shots, str(manifest.get("time_unit", "model time")))
+    return xarray.Dataset(data, coordinates, _attributes(reader))
+
+
+def _attributes(reader: RunReader) -> dict[str, Any]:
+    manifest = reader.manifest
+    last = reader.events()[-1]
+    return {
+        "title": f"labrhel run {reader.id}",
+        "run": reader.id,
+        "created": manifest["created"],
+        "status": f"{last[0]}: {last[2]}" if last[2] else last[0],
+        "policy": str(reader.policy),
+        "not_kept": reader.policy.what_is_missing(),
+        "config": reader.config_text,
+        "warnings": json.dumps(reader.words()),
+        "manifest": json.dumps(manifest),
+        "provenance": json.dumps(manifest.get("provenance", {})),
+    }
+
+
+def _unit_of(name: str, units: Mapping[str, str]) -> str:
+    return units.get(name, units.get(name.partition("[")[0], ""))
+
+
+def _last_kept(reader: RunReader) -> dict[str, list[PassCapture]]:
+    """The last passes of the shots of the last step with kept echoes (else kept shots), by kind of pass."""
+    kept = [shot for shot in reader.shots() if shot.capture is not None]
+    is_echo: dict[str, bool] = {}
+    for shot in reversed(kept):
+        is_echo.setdefault(shot.program, reader.load_program(shot.program).passes[-1].echo)
+        if is_echo[shot.program]:
+            break
+    newest = next((shot for shot in reversed(kept) if is_echo.get(shot.program)), kept[-1] if kept else None)
+    found: dict[str, list[PassCapture]] = {}
+    for shot in kept:
+        if newest is not None and _same_turn(shot, newest):
+            echo = reader.load_program(shot.program).passes[-1].echo
+            found.setdefault("echo" if echo else "forward", []).append(reader.load_capture(shot)[-1])
+    return found
+
+
+def _same_turn(shot: ShotRecord, other: ShotRecord) -> bool:
+    return (shot.step, shot.attempt) == (other.step, other.attempt)
+
+
+def _add_traces(
+    data: dict[str, Any], coordinates: dict[str, Any], kind: str, shots: list[PassCapture], time_unit: str
+) -> None:
+    traces: list[Mapping[str, Trace]] = [shot.traces for shot in shots if shot.traces]
+    if not traces:
+        return
+    first: dict[str, Trace] = {}
+    for item in traces:
+        for name, trace in item.items():
+            if name not in first or trace.values.shape[1] > first[name].values.shape[1]:
+                first[name] = trace
+    channels = list(first)
+    repeats = max(trace.values.shape[0] for item in traces for trace in item.values())
+    samples = max(trace.values.shape[1] for trace in first.values())
+    kinds = [trace.values.dtype for item in traces for trace in item.values()]
+    cube = np.full((len(traces), repeats, len(channels), samples), np.nan, np.result_type(np.float32, *kinds))
+    for row, item in enumerate(traces):
+        for name, trace in item.items():
+            count, length = trace.values.shape
+            cube[row, :count, channels.index(name), :length] = trace.values
+    longest = max(first.values(), key=lambda trace: trace.values.shape[1])
+    dims = (f"{kind}_shot", f"{kind}_repeat", f"{kind}_channel", f"{kind}_time")
+    attributes = {"units": ", ".join(dict.fromkeys(trace.unit for trace in first.values() if trace.unit)) or "1"}
+    if np.iscomplexobj(cube):  # netCDF has no complex numbers
+        data[f"{kind}_real"] = (dims, np.real(cube), attributes)
+        data[f"{kind}_imag"] = (dims, np.imag(cube), attributes)
+    else:
+        data[kind] = (dims, cube, attributes)
+    coordinates[dims[2]] = (dims[2], np.array(channels, dtype=str))
+    coordinates[f"{kind}_unit"] = (dims[2], np.array([first[name].unit for name in channels], dtype=str))
+    times = longest.t0 + longest.dt * np.arange(samples)
+    coordinates[dims[3]] = (dims[3], times, {"units": time_unit, "long_name": "time since the first kick of the pass"})
+
+
+def _compressed(dataset: xarray.Dataset) -> dict[str, dict[str, Any]]:
+    # Only traces are worth it; level 1 costs a tenth of level 9 and saves nearly as much.
+    names = [name for name in dataset.data_vars if dataset[name].ndim == 4]
+    return {str(name): {"zlib": True, "complevel": 1} for name in names}

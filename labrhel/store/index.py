@@ -1,0 +1,208 @@
+"""An index over the runs of a folder: what is asked of all of them, without opening each.
+
+An SQLite file `.index.sqlite` beside the runs.  It holds nothing that the folders do not: what is out of date is read
+again, and the file can be thrown away at any time.  Tags and notes, which are a person's, are in the run folders
+themselves (`labels.json`), so that they go where the run goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labrhel.errors import ConfigurationError, RecordError
+from labrhel.store import RunReader
+from labrhel.store.folder import MANIFEST
+
+INDEX, LABELS, JOURNAL = ".index.sqlite", "labels.json", "journal.log"
+
+_COLUMNS = "folder, stamp, id, name, created, status, rig, rule, gradients, first_loss, last_loss, error, bytes, labels"
+_TABLE = f"runs ({_COLUMNS.replace('folder', 'folder PRIMARY KEY', 1)})"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What is known of a run at a glance; `error` is that of its first test, `damage` why it cannot be read."""
+
+    folder: Path
+    id: str
+    name: str
+    created: str
+    status: str
+    rig: str
+    rule: str
+    gradients: int
+    first_loss: float
+    last_loss: float
+    error: float
+    bytes: int
+    tags: tuple[str, ...]
+    note: str
+    damage: str = ""
+
+
+def rows(root: Path) -> list[RunRow]:
+    """All runs below `root`, newest first; only those that have changed since the last time are opened."""
+    if not root.is_dir():
+        return []
+    folders = {
+        entry.name: entry
+        for entry in os.scandir(root)
+        if not entry.name.startswith(".") and entry.is_dir() and (Path(entry.path) / MANIFEST).is_file()
+    }
+    with closing(_opened(root)) as database:
+        known = {row[0]: row for row in database.execute(f"SELECT {_COLUMNS} FROM runs")}
+        found = []
+        for name, entry in folders.items():
+            folder = Path(entry.path)
+            stamp = _stamp(folder)
+            row = known.get(name)
+            if row is None or row[1] != stamp or row[5] == "running":
+                row = _read(folder, stamp)
+                database.execute(f"REPLACE INTO runs ({_COLUMNS}) VALUES ({','.join('?' * len(row))})", row)
+            found.append(_row(root, row))
+        gone = [(name,) for name in known if name not in folders]
+        database.executemany("DELETE FROM runs WHERE folder = ?", gone)
+        database.commit()
+    return sorted(found, key=lambda row: (row.created, row.id), reverse=True)
+
+
+def matching(
+    found: Sequence[RunRow], *, text: str = "", status: str = "", tag: str = "", below: float = np.inf
+) -> list[RunRow]:
+    """Those whose name, id, rig or note holds `text`, of that status and tag, with a last loss below `below`."""
+    wanted = text.lower()
+    return [
+        row
+        for row in found
+        if wanted in f"{row.name} {row.id} {row.rig} {row.rule} {row.note}".lower()
+        and (not status or row.status == status)
+        and (not tag or tag in row.tags)
+        and (np.isinf(below) or row.last_loss < below)
+    ]
+
+
+def label(folder: Path, *, add: Sequence[str] = (), remove: Sequence[str] = (), note: str | None = None) -> None:
+    """Add and remove tags, and set the note, of a run."""
+    labels = _labels(folder)
+    tags = [tag for tag in dict.fromkeys([*labels["tags"], *add]) if tag not in remove]
+    bad = [tag for tag in add if not tag or any(sign in tag for sign in ",\n\t ")]
+    if bad:
+        raise ConfigurationError(f"a tag is one word, not {bad[0]!r}")
+    text = json.dumps({"tags": tags, "note": labels["note"] if note is None else note}, ensure_ascii=False)
+    beside = folder / f".{LABELS}.making"
+    try:
+        beside.write_text(text + "\n", encoding="utf-8")
+        beside.replace(folder / LABELS)
+    except OSError as error:
+        raise RecordError(f"the labels of {folder} could not be written: {error.strerror}") from None
+
+
+def archive(folder: Path, to: Path) -> Path:
+    """One compressed file of a run, which `tar xf` unpacks to the folder that it was."""
+    if not to.name.endswith((".tar.gz", ".tgz")):
+        raise ConfigurationError(f"{to} does not end in .tar.gz")
+    hidden = to.with_name(f".{to.name}.making")
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(hidden, "w:gz", compresslevel=6) as file:
+            file.add(folder, folder.name)
+        hidden.replace(to)
+    except OSError as error:
+        hidden.unlink(missing_ok=True)
+        raise RecordError(f"{to} could not be written: {error.strerror}; the run is as it was") from None
+    return to
+
+
+def prune(found: Sequence[RunRow]) -> Iterator[RunRow]:
+    """Delete these runs from the disk, but none that is running; yields each that is gone."""
+    for row in found:
+        if row.status == "running":
+            continue
+        shutil.rmtree(row.folder)
+        yield row
+
+
+def _opened(root: Path) -> sqlite3.Connection:
+    """The index; one that cannot be read is thrown away, and one that cannot be written is made in memory."""
+    for where in (str(root / INDEX), ":memory:"):
+        try:
+            database = sqlite3.connect(where, timeout=5)
+            database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
+            database.execute(f"SELECT {_COLUMNS} FROM runs LIMIT 1")
+            return database
+        except sqlite3.DatabaseError:
+            try:
+                (root / INDEX).unlink(missing_ok=True)
+                database = sqlite3.connect(where, timeout=5)
+                database.execute(f"CREATE TABLE {_TABLE}")
+                return database
+            except (OSError, sqlite3.Error):
+                continue
+    raise AssertionError("unreachable: a database in memory can always be made")
+
+
+def _stamp(folder: Path) -> str:
+    found = []
+    for name in (MANIFEST, JOURNAL, LABELS):
+        try:
+            state = (folder / name).stat()
+            found.append(f"{state.st_size}.{state.st_mtime_ns}")
+        except OSError:
+            found.append("-")
+    return ".".join(found)
+
+
+def _read(folder: Path, stamp: str) -> tuple[object, ...]:
+    labels = json.dumps(_labels(folder))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    try:
+        reader = RunReader(folder)
+        manifest, scalars, status = reader.manifest, reader.scalars(), reader.status
+        reader.close()
+    except RecordError as error:
+        return (folder.name, stamp, folder.name, "", "", "damaged", "", "", 0, None, None, str(error), size, labels)
+    losses = scalars.get("loss", np.array([]))
+    losses = losses[np.isfinite(losses)]
+    tests = [values[np.isfinite(values)] for name, values in scalars.items() if name.startswith("test_")]
+    error = float(tests[0][-1]) if tests and tests[0].size else None
+    rule = manifest.get("configuration", {}).get("protocol", {}).get("rule", "")
+    ends = (float(losses[0]), float(losses[-1])) if losses.size else (None, None)
+    return (
+        folder.name, stamp, manifest["id"], manifest["name"], manifest["created"], status, manifest.get("rig", ""),
+        rule, int(losses.size), *ends, error, size, labels,
+    )  # fmt: skip
+
+
+def _row(root: Path, row: Sequence[object]) -> RunRow:
+    labels = json.loads(str(row[13]))
+    damaged = row[5] == "damaged"
+
+    def number(value: object) -> float:
+        return np.nan if value is None or isinstance(value, str) else float(value)  # type: ignore[arg-type]
+
+    return RunRow(
+        root / str(row[0]), str(row[2]), str(row[3]), str(row[4]), str(row[5]), str(row[6]), str(row[7]),
+        int(number(row[8])), number(row[9]), number(row[10]), number(row[11]), int(number(row[12])),
+        tuple(labels["tags"]), labels["note"], str(row[11]) if damaged else "",
+    )  # fmt: skip
+
+
+def _labels(folder: Path) -> dict[str, Any]:
+    try:
+        data = json.loads((folder / LABELS).read_text(encoding="utf-8"))
+        return {"tags": [str(tag) for tag in data["tags"]], "note": str(data["note"])}
+    except FileNotFoundError:
+        return {"tags": [], "note": ""}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"tags": [], "note": "(its labels cannot be read)"}

@@ -1,0 +1,217 @@
+"""Reading a run, also while it is being written: manifest, journal and arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.errors import RecordError
+from labrhel.shots.capture import PassCapture
+from labrhel.shots.operations import Checkpoint
+from labrhel.shots.program import ShotProgram
+from labrhel.shots.serialise import from_data
+from labrhel.store._captures import unpack_capture
+from labrhel.store._checkpoints import read_slot
+from labrhel.store._index import Head, Index
+from labrhel.store._lock import is_locked
+from labrhel.store._packing import unpack
+from labrhel.store._values import unpack_value
+from labrhel.store._verifying import captures_of, content_digest, faults
+from labrhel.store.folder import CONFIG, find_run, read_manifest, run_folders
+from labrhel.store.policy import Policy
+
+_PATIENCE = 10  # times a checkpoint is looked for while a writer replaces them
+
+
+@dataclass(frozen=True, slots=True)
+class ShotRecord:
+    """One recorded shot: digests, times [s, the rig's clock] and counts; `capture` is None if it was not kept.
+
+    `attempt` counts starts and resumes from 1: a step that was interrupted and done again has shots of both.
+    """
+
+    operation: int
+    number: int
+    attempt: int
+    step: int
+    program: str
+    compiled: str
+    capture: str | None
+    planned_start: float
+    actual_start: float
+    passes_run: int
+    over_range: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRecord:
+    """One recorded operation; `values` holds what was set or read, for `configure` and `read`."""
+
+    seq: int
+    attempt: int
+    step: int
+    kind: str
+    values: dict[str, Array]
+
+
+class RunReader:
+    """The record in a folder.  Raises RecordError for a folder that is no run, or one of a newer version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest: dict[str, Any] = read_manifest(folder)
+        self.policy = Policy.parse(self.manifest["policy"])
+
+    @classmethod
+    def find(cls, text: str, root: Path) -> RunReader:
+        """The run named by a folder, an id, or the beginning of one."""
+        return cls(find_run(text, root))
+
+    @cached_property
+    def _known(self) -> Index:
+        return Index(self.folder)
+
+    @property
+    def _index(self) -> Index:
+        self._known.refresh()
+        return self._known
+
+    def close(self) -> None:
+        """Forget what was read; reading again reads it again."""
+        self.__dict__.pop("_known", None)
+
+    @property
+    def id(self) -> str:
+        """The run's id, which is the name its folder was given."""
+        return self.manifest["id"]
+
+    @property
+    def config_text(self) -> str:
+        """The user's file, as it was."""
+        try:
+            return (self.folder / CONFIG).read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecordError(f"{self.folder / CONFIG} cannot be read ({error}); restore it from a copy") from error
+
+    @property
+    def status(self) -> str:
+        """done, failed, interrupted, running, or killed: begun, not ended, and nobody is writing it."""
+        last = self.events()[-1][0]
+        if last in ("done", "failed", "interrupted"):
+            return last
+        return "running" if is_locked(self.folder) else "killed"
+
+    def events(self) -> list[tuple[str, float, str]]:
+        """Changes of state: (kind, time [s since 1970], words)."""
+        events = self._index.events
+        if not events:
+            raise RecordError(f"the journal in {self.folder} cannot be read from its beginning; restore it from a copy")
+        return [(head["event"], head["wall"], head["words"]) for head in events]
+
+    def scalars(self) -> dict[str, Array]:
+        """Published scalars by name, each (steps,), NaN where a step did not publish it; `step` holds the numbers."""
+        by_step: dict[int, dict[str, float]] = {}
+        for head in self._published():
+            by_step.setdefault(head["step"], {}).update(head["scalars"])
+        steps = sorted(step for step, scalars in by_step.items() if scalars)
+        names = sorted({name for scalars in by_step.values() for name in scalars})
+        columns = {name: np.array([by_step[step].get(name, np.nan) for step in steps]) for name in names}
+        return {"step": np.array(steps, np.int64), **columns}
+
+    def parameters(self) -> dict[str, Array]:
+        """Trained coordinates by name, each (steps,), as each step measured them; `step` holds the numbers."""
+        index, rows, names = self._index, {}, []
+        for head, place in index.of_kind("checkpoint"):
+            names = head.get("names", names)
+            if "measured" in head:
+                rows[head["measured"]] = place
+        steps = sorted(rows)
+        vectors = [np.frombuffer(index.load(rows[step]), "<f8") for step in steps]
+        table = np.stack(vectors) if vectors else np.empty((0, len(names)))
+        names = names + [f"parameter[{number}]" for number in range(len(names), table.shape[1])]
+        columns = {name: table[:, number].copy() for number, name in enumerate(names)}
+        return {"step": np.array(steps, np.int64), **columns}
+
+    def words(self) -> list[tuple[int, str]]:
+        """Warnings: (step, text), in order."""
+        published = sorted(self._published(), key=lambda head: head["step"])
+        return [(head["step"], text) for head in published for text in head["words"]]
+
+    def _published(self) -> Iterator[Head]:
+        """What was published, but for steps that were done again after a resume: of these, what was published last."""
+        heads = [head for head, _ in self._index.of_kind("publish")]
+        last = {head["step"]: head["attempt"] for head in heads}
+        return (head for head in heads if head["attempt"] == last[head["step"]])
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The state to go on from; None if the run was stopped before its first."""
+        for _ in range(_PATIENCE):
+            # The last two states are there; a writer that has gone on since the journal was read leaves newer ones.
+            heads = [head for head, _ in self._index.of_kind("checkpoint")]
+            for head in heads[:-3:-1]:
+                state = read_slot(self.folder, head["slot"], head["size"])
+                if content_digest(state) == head["digest"]:
+                    return Checkpoint(head["step"], unpack_value(state))
+            if not heads:
+                return None
+        raise RecordError(f"the checkpoints in {self.folder} are not what was written; restore the folder from a copy")
+
+    def operations(self) -> list[OperationRecord]:
+        """Everything the protocol asked, in order."""
+        index = self._index
+        return [
+            OperationRecord(
+                head["operation"], head["attempt"], head["step"], head["kind"],
+                unpack(index.load(place))[0] if head["kind"] in ("configure", "read") else {},
+            )
+            for head, place in index.operations
+        ]  # fmt: skip
+
+    def shots(self, step: int | None = None) -> list[ShotRecord]:
+        """Recorded shots in order: all, or those made during a step."""
+        index = self._index
+        return [
+            ShotRecord(
+                head["operation"], number, head["attempt"], head["step"], program, compiled, capture,
+                from_data(planned, index.array), from_data(actual, index.array), passes, over,
+            )
+            for head, _ in index.of_kind("shots") if step is None or head["step"] == step
+            for number, (program, compiled, planned, actual, passes, over, capture, *_) in enumerate(head["shots"])
+        ]  # fmt: skip
+
+    def load_program(self, digest: str) -> ShotProgram:
+        """The program of that digest; raises RecordError if the recording policy did not keep it."""
+        index = self._index
+        if digest not in index.programs:
+            raise RecordError(f"program {digest} is not in the record: {self._why_missing()}")
+        return from_data(json.loads(index.load(index.programs[digest])), index.array)
+
+    def load_capture(self, shot: ShotRecord) -> tuple[PassCapture, ...]:
+        """What came back from a shot; large traces are mapped from their files and read as they are used."""
+        index = self._index
+        digest, files, place = captures_of(*index.operations[shot.operation - 1])[shot.number]
+        if digest is None:
+            raise RecordError(
+                f"the capture of shot {shot.number + 1} of operation {shot.operation} is not in the record: "
+                f"{self._why_missing()}"
+            )
+        return unpack_capture(index.load(place), files, index.array)
+
+    def _why_missing(self) -> str:
+        return self.policy.what_is_missing() or "the folder is not complete; restore it from a copy"
+
+    def verify(self) -> list[str]:
+        """What is damaged or missing, a sentence each; empty if every byte is what was written."""
+        return list(faults(self.folder, self._index, self.load_program))
+
+
+def list_runs(root: Path) -> list[RunReader]:
+    """The runs below `root`, newest first."""
+    return [RunReader(folder) for folder in run_folders(root)]

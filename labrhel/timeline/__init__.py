@@ -1,0 +1,1 @@
+"""What a gradient will do, and cost, on paper: nothing moves."""

@@ -1,0 +1,31 @@
+"""What a gradient would cost, found out without moving anything."""
+
+from __future__ import annotations
+
+from labrhel.executor import (
+    Compiling,
+    DryBackend,
+    Limiting,
+    execute,
+)
+from labrhel.executor.dry import Cost
+from labrhel.experiment import Experiment
+from labrhel.learning.train import batch_at
+
+
+def rehearse(experiment: Experiment) -> Cost:
+    """Compile and limit-check one gradient and the tests without moving anything; what they would cost."""
+    capabilities = experiment.rig.capabilities
+    backend = DryBackend(capabilities)
+    handler = Compiling(
+        Limiting(backend, capabilities),
+        capabilities,
+        experiment.port_map,
+        experiment.parameter_map,
+        experiment.calibration,
+    )
+    problem = experiment.problem
+    x = problem.parameters.flat()
+    sequences = [problem.train[index] for index in batch_at(len(problem.train), problem.batch, problem.seed, 0)]
+    execute(problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted), handler)
+    return backend.cost

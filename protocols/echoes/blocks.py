@@ -1,0 +1,95 @@
+"""Gradients measured several times: their mean, and how far it may be off.
+
+A block is one whole measurement, forward pass and all echoes, so that everything random is in the spread of the blocks:
+
+    standard error = standard deviation over the blocks / sqrt(number of blocks)
+
+The direct terms of the loss are products of two readings, dL/dC = sum rho x^T; where there are several blocks rho and x
+are taken from different ones, or the noise that both share would be counted as signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array
+from protocols.echoes.drive import EchoDrive
+from protocols.echoes.plan import EchoReading
+from protocols.forward.forward import ForwardBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One measurement of the gradient at the achieved nudge `eps`.
+
+    `jitter`: rms deviation of the ports' gains from shot to shot, where it was found and taken off.
+    """
+
+    batch: ForwardBatch
+    drives: tuple[EchoDrive, ...]
+    reading: EchoReading
+    eps: float
+    jitter: float = 0.0
+
+    @property
+    def response_ratio(self) -> float:
+        """Rms of the response to the nudge over rms of the forward pass."""
+        return float(np.sqrt(self.reading.response / self.batch.size))
+
+    @property
+    def retrace_error(self) -> float:
+        """Rms of what the echoes miss over rms of the forward pass."""
+        return float(np.sqrt(self.reading.missed / self.batch.size))
+
+
+def combined(blocks: Sequence[Block], direct: Sequence[str]) -> tuple[dict[str, Array], dict[str, Array] | None]:
+    """Mean by parameter, and its standard error; None of a single block, which says nothing of its spread."""
+    values = {name: [block.reading.terms[name] for block in blocks] for name in blocks[0].reading.terms}
+    batches = [block.batch for block in blocks]
+    values |= {name: [np.asarray(batch.direct[name]) for batch in batches] for name in direct}
+    means = {name: np.mean(terms, axis=0) for name, terms in values.items()}
+    errors = {name: _standard_error(terms) for name, terms in values.items()} if len(blocks) > 1 else None
+    if errors is not None and "readout" in direct:
+        means["readout"], error = _crossed(batches)
+        errors["readout"] = errors["readout"] if error is None else error
+    return means, errors
+
+
+def relative_error(blocks: Sequence[Block]) -> float:
+    """Norm of the standard errors over the norm of the gradient, the rig's parameters together."""
+    means, errors = combined(blocks, ())
+    if errors is None:
+        return float("inf")
+    norms = [float(np.sqrt(sum(np.sum(np.square(item)) for item in part.values()))) for part in (errors, means)]
+    return norms[0] / norms[1] if norms[1] > 0 else float("inf")
+
+
+def _standard_error(values: Sequence[Array]) -> Array:
+    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def _crossed(batches: Sequence[ForwardBatch]) -> tuple[Array, Array | None]:
+    """DL/dC from slopes and readings of different blocks, and its standard error by the jackknife, from 3 blocks on.
+
+    U = mean of rho_i x_j^T over all i != j;    error^2 = (R - 1)/R sum (U without block i - their mean)^2
+    """
+    count = len(batches)
+    mean = _products(batches)
+    if count < 3:
+        return mean, None
+    without = [_products([*batches[:index], *batches[index + 1 :]]) for index in range(count)]
+    spread = np.sum(np.square(without - np.mean(without, axis=0)), axis=0)
+    return mean, np.sqrt((count - 1) / count * spread)
+
+
+def _products(batches: Sequence[ForwardBatch]) -> Array:
+    count = len(batches)
+    total = np.zeros_like(batches[0].direct["readout"])
+    for place in range(len(batches[0].slopes)):
+        rho, x = (np.stack([batch.slopes[place][part] for batch in batches]) for part in (0, 1))
+        own = np.einsum("iak,ibk->ab", rho, x)
+        total = total + (rho.sum(axis=0) @ x.sum(axis=0).T - own) / (count * (count - 1))
+    return total

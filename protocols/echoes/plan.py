@@ -1,0 +1,261 @@
+"""Echo shots: built from a forward pass, and read back as derivatives by the nudge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.errors import ConfigurationError
+from labrhel.learning.estimator import Estimator, Order
+from labrhel.learning.gradient import NudgeRecord
+from labrhel.learning.readout import READOUT
+from labrhel.learning.task import Task
+from labrhel.rig.capabilities import Reversal
+from labrhel.shots.capture import Capture
+from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.waveform import Waveform
+from protocols.echoes.drive import EchoDrive
+from protocols.forward.forward import ForwardBatch, ForwardPass
+from protocols.forward.geometry import Geometry
+
+SMALLEST_NUDGE, LARGEST_NUDGE = 1e-100, 1e100
+"""Between these the square and the inverse of a nudge are numbers, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The parameters to differentiate by, sorted by where their gradient is read."""
+
+    summed: tuple[str, ...]  # observables the rig accumulates
+    traced: tuple[str, ...]  # observables computed from traces
+    friction: tuple[str, ...]
+    state: tuple[str, ...]  # initial position and momentum
+    direct: tuple[str, ...]  # read-out gain and offset, which need no echo
+    drags_mass: bool  # a mass that also changes the friction of the first half step
+
+    @classmethod
+    def of(cls, task: Task, names: Sequence[str], theta: Arrays, *, driven: bool) -> Wanted:
+        """Sort `names`; raises ConfigurationError for one that neither the model nor the read-out has."""
+        specs = task.model.parameters
+        unknown = [name for name in names if name not in specs and name not in READOUT]
+        if unknown:
+            raise ConfigurationError(f"there is no parameter {unknown[0]!r} to differentiate by")
+        kinds = {name: specs[name].kind for name in names if name in specs}
+        observed = [name for name, kind in kinds.items() if kind in ("potential", "kinetic", "input")]
+        moving = np.any(theta.get("initial_momentum", 0.0))
+        return cls(
+            tuple(name for name in observed if name in task.capabilities.accumulates),
+            tuple(name for name in observed if name not in task.capabilities.accumulates),
+            tuple(name for name, kind in kinds.items() if kind == "friction"),
+            tuple(name for name, kind in kinds.items() if kind in ("position", "momentum")),
+            tuple(name for name in names if name not in specs),
+            bool("mass" in kinds and driven and moving),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EchoReading:
+    """Echoes of a batch at one nudge strength, read back.
+
+    `terms` is the gradient by parameter, `response` the sum of squares of the nudge response, `miss` by sequence how
+    far the un-nudged (or mean) echo is from the forward path, in the order of the echo.
+    """
+
+    terms: Mapping[str, Array]
+    response: float
+    miss: tuple[Array, ...]
+
+    @property
+    def missed(self) -> float:
+        """Sum of squares of `miss`."""
+        return sum(float(np.sum(item**2)) for item in self.miss)
+
+
+@dataclass(frozen=True, slots=True)
+class EchoPlan:
+    """All that building and reading the echoes of one gradient has in common.
+
+    `friction` is G if the echo is driven, else zero: compensation and end corrections belong to the driven echo.
+    `reversal` is how the rig reverses its state; by drive, every echo has a preparation in place of the forward pass.
+    `order` is that of the nudges: every sequence is echoed at all levels of the estimator, once a turn.
+    """
+
+    task: Task
+    geometry: Geometry
+    estimator: Estimator
+    wanted: Wanted
+    theta: Arrays
+    friction: Array
+    reversal: Reversal
+    order: Order = Order.AB
+    partial: bool = False  # compensate only what the ports reach
+    reads_preparation: bool = False  # the echo lock needs it, nobody else
+
+    def drives(self, passes: Sequence[ForwardPass]) -> list[EchoDrive]:
+        """What the nominal model says will bring the rig back, for each sequence."""
+        return [
+            EchoDrive.of(self.task, self.theta, item, self.friction, from_rest=self.reversal is Reversal.BY_DRIVE)
+            for item in passes
+        ]
+
+    def programs(
+        self, passes: Sequence[ForwardPass], drives: Sequence[EchoDrive], eps: float
+    ) -> tuple[ShotProgram, ...]:
+        """All levels of all sequences; + and - next to each other, so that a drifting rig drifts least between."""
+        return tuple(
+            self._program(item, drive, level * eps)
+            for item, drive in zip(passes, drives, strict=True)
+            for level in self.order.of(tuple(self.estimator.weights))
+        )
+
+    def still_programs(self, passes: Sequence[ForwardPass], drives: Sequence[EchoDrive]) -> tuple[ShotProgram, ...]:
+        """Echoes that nothing nudges, one for each sequence."""
+        return tuple(self._program(item, drive, 0.0) for item, drive in zip(passes, drives, strict=True))
+
+    def _program(self, forward: ForwardPass, drive: EchoDrive, amplitude: float) -> ShotProgram:
+        """An echo after the forward pass, or after the preparation of its reversed end."""
+        step = forward.program.dt
+        mirror = (forward.steps - 1) * step
+        replayed = [
+            Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
+        ]
+        # The nudge is an impulse amplitude * e at its kick, so as a force it is divided by the step.
+        nudge = self._driven(amplitude / step * forward.error[:, ::-1], step, Role.NUDGE)
+        asked = self.geometry.reachable(drive.echo_force) if self.partial else drive.echo_force
+        compensation = self._driven(asked, step, Role.COMPENSATION)
+        ends = bool(self.wanted.state) or self.wanted.drags_mass
+        acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
+        drives = (*replayed, *nudge, *compensation)
+        if self.reversal is Reversal.BY_DRIVE:
+            force, seen, pilots = drive.preparation_force, (), ()
+            if self.reads_preparation:
+                seen = self.geometry.channels
+                pilot = self._pilot(forward, drive.prepared)
+                force = force - self.task.model.input_force(pilot, self.theta)
+                force += self.task.model.input_force(np.zeros_like(pilot), self.theta)
+                pilots = tuple(
+                    Drive(port, Waveform.of(values, step), Role.PREPARATION)
+                    for port, values in zip(self.task.model.inputs, pilot, strict=True)
+                    if values.any()
+                )
+            prepare = (*pilots, *self._driven(force, step, Role.PREPARATION))
+            first = Pass(drive.prepared, prepare, Acquire(seen))
+            return ShotProgram(step, Rest(), (first, Pass(forward.steps, drives, acquire)))
+        echo = Pass(forward.steps, drives, acquire, echo=True)
+        return ShotProgram(step, forward.program.prepare, (forward.program.passes[0], echo))
+
+    def _pilot(self, forward: ForwardPass, kicks: int) -> Array:
+        """What the inputs play in a preparation (inputs, kicks), so that it shows their gains: see `echoes.port_gains`.
+
+        Half of the input that the echo begins with, mirrored at its beginning and grown from zero: no steps, and
+        nothing that the port does not play anyhow.
+        """
+        length = min(kicks, forward.steps)
+        found = np.zeros((len(forward.u), kicks))
+        found[:, kicks - length :] = 0.5 * forward.u[:, forward.steps - length :]
+        return found * np.linspace(0.0, 1.0, kicks)
+
+    def _driven(self, force: Array, step: float, role: Role) -> tuple[Drive, ...]:
+        # Linear: held samples change at the kicks, where a fast converter would play half of the one before.
+        ports = self.geometry.to_ports(force)
+        return tuple(Drive(port, Waveform.of(values, step), role) for port, values in ports.items())
+
+    def positions(self, capture: Capture) -> Array:
+        """Positions (n, kicks) along the whole path of an `EchoDrive`, of an echo whose preparation was read."""
+        read = capture.passes if self.reads_preparation and self.reversal is Reversal.BY_DRIVE else capture.passes[-1:]
+        return np.concatenate([self.geometry.state(item, self.task.step)[0] for item in read], axis=1)
+
+    def turns(self, captures: Sequence[Capture]) -> list[list[dict[int, Capture]]]:
+        """Captures in the order of `programs`: for each sequence, for each turn, nudge level -> capture."""
+        levels = tuple(self.estimator.weights)
+        order = self.order.of(levels)
+        found = []
+        for start in range(0, len(captures), len(order)):
+            taken = list(zip(order, captures[start : start + len(order)], strict=True))
+            found.append([dict(taken[turn : turn + len(levels)]) for turn in range(0, len(order), len(levels))])
+        return found
+
+    def achieved_scale(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> float:
+        """Achieved nudge over the one asked for, projected on the error: 1 where nothing is quantized or filtered."""
+        overlap = norm = 0.0
+        for forward, turns in zip(passes, self.turns(captures), strict=True):
+            asked = forward.error[:, ::-1] / self.task.step
+            for echoes in turns:
+                played = {level: self.geometry.forces(capture) for level, capture in echoes.items()}
+                overlap += float(np.sum(self.estimator.derivative(played, eps) * asked))
+                norm += float(np.sum(asked**2))
+        return overlap / norm if norm > 0 and overlap > 0 else 1.0
+
+    def read(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> EchoReading:
+        """Turn the captures into derivatives at the achieved `eps`, averaged over the turns."""
+        terms: dict[str, Array] = {}
+        response, misses = 0.0, []
+        for forward, turns in zip(passes, self.turns(captures), strict=True):
+            share, slopes, stills = 1 / len(turns), [], []
+            for echoes in turns:
+                q, v = {}, {}
+                for level, capture in echoes.items():
+                    q[level], v[level] = self.geometry.state(capture.last, self.task.step)
+                slope = self.estimator.derivative(q, eps)[:, ::-1]
+                slopes.append(slope)
+                stills.append(q[0] if 0 in q else (q[1] + q[-1]) / 2)
+                for name, term in self._terms(forward, echoes, q, v, slope, eps).items():
+                    terms[name] = terms[name] + share * term if name in terms else share * term
+            response += float(np.sum((eps * sum(slopes) * share) ** 2))
+            misses.append(np.asarray(sum(stills) * share - forward.q[:, ::-1]))
+        return EchoReading(terms, response, tuple(misses))
+
+    def _terms(
+        self,
+        forward: ForwardPass,
+        echoes: Mapping[int, Capture],
+        q: Mapping[int, Array],
+        v: Mapping[int, Array],
+        slope: Array,
+        eps: float,
+    ) -> dict[str, Array]:
+        wanted, task, derivative = self.wanted, self.task, self.estimator.derivative
+        terms: dict[str, Array] = {}
+        for name in wanted.summed:
+            terms[name] = -derivative({k: c.last.observables[name][0] for k, c in echoes.items()}, eps)
+        if wanted.traced:
+            replayed = forward.u[:, ::-1]
+            sums = {k: task.model.observables(wanted.traced, q[k], v[k], replayed, task.step, self.theta) for k in q}
+            for name in wanted.traced:
+                terms[name] = -derivative({k: sums[k][name] for k in sums}, eps)
+        for name in wanted.friction:
+            rubbed = -task.step * slope @ forward.v.T
+            terms[name] = (rubbed + rubbed.T) / 2
+        if wanted.state or wanted.drags_mass:
+            states = {k: state for k, c in echoes.items() if (state := c.last.end_state) is not None}
+            dq = derivative({k: state.position[0] for k, state in states.items()}, eps)
+            dp = derivative({k: state.momentum[0] for k, state in states.items()}, eps)
+            mass = task.model.mass(self.theta)
+            dragged = task.step**2 / 4 * self.friction @ (dp / mass) / mass
+            ends = {"initial_position": dp + self.friction @ dq, "initial_momentum": dq + dragged}
+            terms |= {name: ends[name] for name in wanted.state}
+            if wanted.drags_mass:
+                terms["mass"] = terms["mass"] - np.asarray(self.theta["initial_momentum"]) / mass * dragged
+        return terms
+
+
+def first_eps(task: Task, batch: ForwardBatch, theta: Arrays, target: float, previous: NudgeRecord | None) -> float:
+    """Eps that should give the response ratio `target`: scaled from the last step, or from the force balance."""
+    if previous is not None and previous.response_ratio > 0:
+        return representable(previous.eps * target / previous.response_ratio)
+    if not batch.has_error:
+        return 1.0
+    impulse = max(float(np.sqrt(np.mean(item.error**2))) for item in batch.passes)
+    moved = max(float(np.sqrt(np.mean(item.q**2))) for item in batch.passes)
+    # Without any restoring force a nudge adds up over the whole pass.
+    longest = max(item.steps for item in batch.passes) * task.step
+    slowest_kick = float(np.mean(task.model.mass(theta))) / min(task.model.largest_step(theta), longest)
+    return representable(0.1 * target * max(moved, 1e-12) * slowest_kick / impulse)
+
+
+def representable(eps: float) -> float:
+    """The nearest eps whose square and inverse are numbers, too."""
+    return float(np.clip(eps, SMALLEST_NUDGE, LARGEST_NUDGE))

@@ -1,0 +1,143 @@
+"""Time reversal without flip hardware: a drive that brings the rig from rest into the reversed end state.
+
+The forward pass ended in (q_T, p_T).  From (q_T, p_T) the nominal model, without friction and input, would go on along
+x(t); played backwards and grown from zero by a smooth envelope s,
+
+    y(t) = s(t/P) x(P - t),        s(x) = x^3 (10 - 15 x + 6 x^2),
+
+is a path from rest to (q_T, -p_T) that the rig almost takes by itself, so a long preparation takes little force.  The
+force is the inverse of one step of the integrator (`labrhel.model.leapfrog`), exact for any path: with the positions
+y_k at the kicks, p_k = M (y_k - y_(k-1))/d before kick k, p_0 = 0 and -p_T after the last,
+
+    f_k = (A p_(k+1) - B p_k)/d + dV/dq(y_k) - W o,        A = 1 + (d/2) G M^-1,   B = 1 - (d/2) G M^-1
+
+Source: derived and tested in this project (docs/physics.md): on random lossy Duffing rigs the echo retraces to 1e-13.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.errors import ProgramError
+from labrhel.model.interface import Model
+from labrhel.model.motion import Run, run
+
+LARGEST_PEAK = 2.0
+"""Peak of the preparation force, in those of the forward pass, above which a longer preparation is tried."""
+_SHORTEST, _LONGEST = 0.25, 4.0  # of the forward pass
+_LEAST_KICKS = 16
+_FIT_STEPS = 4
+_PAYS = 0.75  # of the peak before, for twice the length
+
+
+def end_state(
+    model: Model, theta: Arrays, q: Array, u: Array, step: float, start_momentum: Array
+) -> tuple[Array, Array]:
+    """(q_T, p_T) half a step after the last kick, from positions (n, steps) and inputs (inputs, steps) at the kicks.
+
+    The momentum before the last kick follows from the last two positions, since the drift between is straight; the kick
+    itself is the nominal model's.
+    """
+    mass = model.mass(theta)
+    before = mass * (q[:, -1] - q[:, -2]) / step if q.shape[1] > 1 else start_momentum
+    a, b = _friction_halves(model, theta, step)
+    force = model.force(q[:, -1], theta) + model.input_force(u[:, -1:], theta)[:, 0]
+    p = np.linalg.solve(a, b @ before + step * force)
+    return q[:, -1] + step / 2 * p / mass, p
+
+
+def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: float) -> tuple[Array, Array]:
+    """The same from noisy positions: the motion of the nominal model that fits the last of them best.
+
+    Two periods of the fastest mode are fitted, by Gauss-Newton on the state at their beginning; a momentum from two
+    readings alone has the noise of a reading times sqrt(2) m/d, which is as large as the momentum where the grid is
+    fine.
+    """
+    n, mass = model.size, model.mass(theta)
+    count = min(q.shape[1], max(8, int(np.ceil(2 * np.pi * model.largest_step(theta) / step))))
+    seen, force = q[:, -count:], model.input_force(u[:, -count:], theta)
+
+    def motion(states: Array) -> Run:
+        """Of states (2 n, m) half a step before the first of these kicks."""
+        return run(model, theta, force, step, states[:n].T, states[n:].T)
+
+    v = (seen[:, min(2, count - 1)] - seen[:, 0]) / (min(2, count - 1) * step)
+    start = np.concatenate([seen[:, 0] - step / 2 * v, mass * v])
+    tiny = 1e-6 * (float(np.abs(seen).max()) or 1.0)
+    best, smallest = start, np.inf
+    for _ in range(_FIT_STEPS + 1):
+        path = motion(np.column_stack([start, start[:, None] + tiny * np.eye(2 * n)])).q.reshape(2 * n + 1, n * count)
+        left = seen.ravel() - path[0]
+        missed = float(left @ left) if np.isfinite(path).all() else np.inf
+        if missed >= smallest:
+            break  # a strongly anharmonic model may overshoot, even to where it has no motion
+        best, smallest = start, missed
+        slope = ((path[1:] - path[0]) / tiny).T
+        start = start + np.linalg.lstsq(slope, left, rcond=None)[0]
+    if not np.isfinite(smallest):
+        return end_state(model, theta, q, u, step, np.zeros(n))
+    end = motion(best[:, None])
+    return end.end_position[0], end.end_momentum[0]
+
+
+class Preparation(NamedTuple):
+    """The positions (n, steps) at the kicks that a preparation takes the rig along, and the forces (n, steps)."""
+
+    path: Array
+    force: Array
+
+    @property
+    def peak(self) -> float:
+        """Largest force."""
+        return float(np.abs(self.force).max())
+
+
+def preparation(model: Model, theta: Arrays, position: Array, momentum: Array, step: float, steps: int) -> Preparation:
+    """From rest to (`position`, `momentum`), each (n,), the state to be reached, in `steps` kicks."""
+    n, mass = model.size, model.mass(theta)
+    lossless = {**theta, "friction": np.zeros((n, n))}
+    (free,) = run(model, lossless, np.zeros((n, steps)), step, position[None], -momentum[None]).q
+    x = np.linspace(0.0, 1.0, steps)
+    p = np.zeros((n, steps + 1))
+    a, b = _friction_halves(model, theta, step)
+    offset = model.input_force(np.zeros((len(model.inputs), 1)), theta)
+    with np.errstate(over="ignore", invalid="ignore"):  # a motion without bound has an infinite peak, which is refused
+        path = free[:, ::-1] * x**3 * (10 - 15 * x + 6 * x**2)
+        p[:, 1:-1] = mass[:, None] * np.diff(path, axis=1) / step
+        p[:, -1] = momentum
+        return Preparation(path, (a @ p[:, 1:] - b @ p[:, :-1]) / step - model.force(path, theta) - offset)
+
+
+def affordable_preparation(
+    model: Model, theta: Arrays, position: Array, momentum: Array, step: float, forward_steps: int, forward_peak: float
+) -> Preparation:
+    """A `preparation` as short as takes no more than `LARGEST_PEAK` times the forces of the forward pass.
+
+    It begins with a quarter of the forward pass and doubles up to four times its length, as long as that pays: of a
+    strongly anharmonic rig the force does not fall with the length, and a long drive without feedback amplifies every
+    mistake of the model.  What a port cannot give is refused at compile.
+    """
+    steps = max(_LEAST_KICKS, round(_SHORTEST * forward_steps))
+    longest = max(_LEAST_KICKS, round(_LONGEST * forward_steps))
+    found = preparation(model, theta, position, momentum, step, steps)
+    if not np.isfinite(found.peak):
+        raise ProgramError(
+            "the nominal model has no bounded motion from the end of the forward pass, so no drive can prepare it; "
+            "lower the input, or correct the anharmonic terms of the model"
+        )
+    while steps < longest and found.peak > LARGEST_PEAK * forward_peak:
+        steps = min(2 * steps, longest)
+        longer = preparation(model, theta, position, momentum, step, steps)
+        if not longer.peak <= _PAYS * found.peak:  # nor where the free motion of the model diverges
+            break
+        found = longer
+    return found
+
+
+def _friction_halves(model: Model, theta: Arrays, step: float) -> tuple[Array, Array]:
+    half = step / 2 * model.friction(theta) / model.mass(theta)
+    identity = np.eye(model.size)
+    return identity + half, identity - half

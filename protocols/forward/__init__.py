@@ -1,0 +1,1 @@
+"""What rules need that run the rig forward alone."""

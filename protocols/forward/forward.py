@@ -1,0 +1,93 @@
+"""The forward pass of a batch: loss, error, and the record that the echo is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.errors import InstrumentError
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.shots.capture import Capture
+from labrhel.shots.program import Pass, ShotProgram
+from protocols.forward.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPass:
+    """One sequence at the kicks: positions q, velocities v, error e = dL/dq (n, steps), inputs u (inputs, steps).
+
+    `program` is the same run read no second time, the beginning of every echo shot.
+    """
+
+    program: ShotProgram
+    q: Array
+    v: Array
+    u: Array
+    error: Array
+    name: str = ""
+
+    @property
+    def steps(self) -> int:
+        """Kicks in the pass."""
+        return self.q.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardBatch:
+    """The forward passes of a batch, its loss, and the direct terms of the loss (`readout`, `readout_offset`).
+
+    `slopes`: of each sequence dL/dy and the readings of the channels, whose product dL/dC is.  `calibration` is the id
+    of the set it was compiled with.
+    """
+
+    passes: tuple[ForwardPass, ...]
+    loss: float
+    direct: Mapping[str, Array]
+    slopes: tuple[tuple[Array, Array], ...]
+    calibration: str
+
+    @property
+    def has_error(self) -> bool:
+        """False if the read-out is perfect, and there is nothing to nudge with."""
+        return any(item.error.any() for item in self.passes)
+
+    @property
+    def size(self) -> float:
+        """Sum of squares of all positions, the measure that response and retrace error are relative to."""
+        return max(sum(float(np.sum(item.q**2)) for item in self.passes), 1e-300)
+
+
+def read_forward(
+    task: Task, geometry: Geometry, sequences: Sequence[TrialSequence], captures: Sequence[Capture], theta: Arrays
+) -> ForwardBatch:
+    """Evaluate loss and error of the captures, one per sequence."""
+    readout, loss = task.readout(theta), task.loss(sequences)
+    direct: dict[str, Array] = {
+        "readout": np.zeros_like(readout.gain),
+        "readout_offset": np.zeros_like(readout.offset),
+    }
+    total, passes, slopes = 0.0, [], []
+    for sequence, capture in zip(sequences, captures, strict=True):
+        x = task.captured(capture)
+        outputs = readout.outputs(x)
+        rho = loss.slope(outputs, sequence.target, sequence.weight)
+        total += loss.value(outputs, sequence.target, sequence.weight)
+        slopes.append((rho, x))
+        for name, term in readout.gradients(x, rho).items():
+            direct[name] = direct[name] + term
+        q, v = geometry.state(capture.last, task.step)
+        error = np.zeros_like(q)
+        error[:, :: task.every] = geometry.on_oscillators(task.channels, readout.error(rho))
+        u = np.stack([capture.shot.achieved(port, 0) for port in task.model.inputs])
+        passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error, sequence.name))
+    if not np.isfinite(total):
+        raise InstrumentError("the readings of the forward pass are so large that the loss overflows; lower the drive")
+    return ForwardBatch(tuple(passes), total, direct, tuple(slopes), captures[0].shot.calibration)
+
+
+def _unread(program: ShotProgram) -> ShotProgram:
+    first = program.passes[0]
+    return ShotProgram(program.dt, program.prepare, (Pass(first.steps, first.drives, keep=True),))

@@ -1,0 +1,1 @@
+"""What is inferred from records: fits, inverse dynamics, correlations, settled states."""

@@ -1,0 +1,124 @@
+"""The gradient from the response to the error, and the record of the forward pass: no sum of the rig takes part.
+
+Let r(theta) = F(q; theta) - W (u + o) be what the forward record leaves unexplained, zero for the true parameters
+(`protocols.inference.inverse_dynamics`), and a (n, steps) the response of the rig to the error, sent through it
+backwards in time, in the order of the forward pass.  a is the adjoint of the motion, so
+
+    dL/dtheta = -d sum_k a_k . dr_k/dtheta                 stiffness: -d sum a q;  friction: -d sum a v^T;  and so on
+
+for every parameter of potential, mass, friction and input.  That a was sent through a rig which the host knows badly
+does not matter here; what the host must know is how the force depends on theta.
+
+Source: the adjoint method; the discrete form is tested in this project against reverse mode (docs/rules.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array, Arrays
+from labrhel.errors import ConfigurationError
+from labrhel.learning.readout import READOUT
+from labrhel.model.derivatives import jacobian
+from labrhel.model.interface import Model
+from labrhel.shots.program import GivenState
+from protocols.forward.forward import ForwardPass
+from protocols.inference.inverse_dynamics import InverseDynamics
+
+_SHIFT = 1e-4  # of central differences, exact for parameters that the force is linear in
+
+
+@dataclass(frozen=True, slots=True)
+class Backwards:
+    """The error sent backwards along one forward pass: the response a (n, steps), in the order of that pass, and the
+    state (n,) in which it ends, half a step before the first kick; unknown where nothing reads it.
+    """
+
+    model: Model
+    theta: Arrays
+    item: ForwardPass
+    step: float
+    response: Array
+    position: Array
+    momentum: Array
+
+    @classmethod
+    def of_motion(cls, model: Model, theta: Arrays, item: ForwardPass, step: float, q: Array, v: Array) -> Backwards:
+        """Of readings at the kicks (n, steps), in the order they were taken; the model takes them half a step on."""
+        mass = model.mass(theta)
+        # After the last kick: v is the mean of the velocities before and after it, the kick the model's own.
+        kick = item.error[:, 0] - step * hessian_along(model, theta, item.q[:, :1])[0] @ q[:, -1]
+        lost = step * model.friction(theta) @ v[:, -1]
+        p = mass * v[:, -1] + (kick - lost) / 2
+        return cls(model, theta, item, step, q[:, ::-1], q[:, -1] + step / 2 * p / mass, p)
+
+    def gradients(self, names: Sequence[str]) -> dict[str, Array]:
+        """DL/dtheta of the parameters of the model among `names`, the initial state included.
+
+        With dq, dp the end state of the response, dL/dq(0) = dp + G dq, dL/dp(0) = dq + (d^2/4) M^-1 G M^-1 dp.
+        """
+        model, known = self.model, self.model.parameters
+        unknown = [name for name in names if name not in known and name not in READOUT]
+        if unknown:
+            raise ConfigurationError(f"there is no parameter {unknown[0]!r} to differentiate by")
+        state = [name for name in names if name in known and known[name].kind in ("position", "momentum")]
+        rest = [name for name in names if name in known and name not in state]
+        friction, mass = model.friction(self.theta), model.mass(self.theta)
+        dragged = self.step**2 / 4 * friction @ (self.momentum / mass) / mass
+        at_start = self.momentum + friction @ self.position
+        ends = {"initial_position": at_start, "initial_momentum": self.position + dragged}
+        found = correlated(model, self.theta, self.item, self.response, self.step, rest, at_start)
+        return found | {name: ends[name] for name in state}
+
+
+def unexplained(model: Model, theta: Arrays, item: ForwardPass, step: float) -> Array:
+    """R (n, steps): the force that would have been needed, less the one that was played."""
+    needed = InverseDynamics(model, theta, step).force(item.q, start_momentum(model, item))
+    return needed - model.input_force(item.u, theta)
+
+
+def start_momentum(model: Model, item: ForwardPass) -> Array:
+    """p(0) (n,) of a forward pass."""
+    started = item.program.prepare
+    return started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
+
+
+def correlated(
+    model: Model,
+    theta: Arrays,
+    item: ForwardPass,
+    response: Array,
+    step: float,
+    names: Sequence[str],
+    at_start: Array | None = None,
+) -> dict[str, Array]:
+    """DL/dtheta by name, of the response a (n, steps) in the order of the forward pass.
+
+    `at_start`: dL/dq(0) (n,), which a mass needs that starts with a momentum: it moves the first kick by (d/2) p(0)/m.
+    """
+    momentum = start_momentum(model, item)
+    found = {}
+    for name in names:
+        value = np.array(theta.get(name, model.parameters[name].nominal), float)
+        slope = np.empty(value.shape)
+        for index in np.ndindex(value.shape):
+            shift = _SHIFT * max(1.0, abs(float(value[index])))
+            ends, drifts = [], []
+            for sign in (1, -1):
+                moved = value.copy()
+                moved[index] += sign * shift
+                ends.append(unexplained(model, {**theta, name: moved}, item, step))
+                drifts.append(step / 2 * momentum / model.mass({**theta, name: moved}))
+            slope[index] = -step * float(np.sum(response * (ends[0] - ends[1]))) / (2 * shift)
+            if at_start is not None:
+                slope[index] += float(at_start @ (drifts[0] - drifts[1])) / (2 * shift)
+        found[name] = (slope + slope.T) / 2 if model.parameters[name].kind == "friction" else slope
+    return found
+
+
+def hessian_along(model: Model, theta: Arrays, path: Array) -> Array:
+    """V'' (steps, n, n) along positions (n, steps)."""
+    return np.moveaxis(jacobian(lambda q: -model.force(q, theta), path), 2, 0)

@@ -1,0 +1,1 @@
+"""Propagators and exact gradients: the readable leapfrog, compiled networks, adjoints."""

@@ -1,0 +1,1 @@
+"""Recurrent units of oscillators: models, kernels, gradient engines, stacks."""

@@ -1,0 +1,1 @@
+"""Recurrent units, one a file, with equation and source."""

@@ -1,0 +1,34 @@
+"""The engines of `simbackend.recurrent.engines` by the names that configurations give them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from labrhel.errors import ConfigurationError
+from labrhel.learning.units import Engine
+from simbackend.recurrent.engines.adjoint import AdjointEngine
+from simbackend.recurrent.engines.bptt import TapeEngine
+from simbackend.recurrent.engines.difference import DifferenceEngine
+from simbackend.recurrent.engines.echoes import EchoEngine
+from simbackend.recurrent.models.linear_hru import LinearHRU
+from simbackend.recurrent.models.nonlinear_hru import NonlinearHRU
+
+UnitKind = Literal["linear", "nonlinear"]
+EngineName = Literal["echoes", "difference", "adjoint", "bptt"]
+
+_MODELS = {"linear": LinearHRU, "nonlinear": NonlinearHRU}
+
+
+def make_engine(unit: UnitKind, name: EngineName, eps: float | None = None) -> Engine:
+    """An engine for one kind of unit; `eps` None chooses the nudge from the response.
+
+    Raises ConfigurationError for an eps where nothing is nudged.
+    """
+    model = _MODELS[unit]()
+    if name == "echoes":
+        return EchoEngine(model, eps=eps)
+    if name == "difference":
+        return DifferenceEngine(model, eps=eps)
+    if eps is not None:
+        raise ConfigurationError(f"the engine {name} nudges nothing; leave out eps")
+    return AdjointEngine(model) if name == "adjoint" else TapeEngine(model)

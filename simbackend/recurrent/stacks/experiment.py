@@ -1,0 +1,110 @@
+"""A stack, assembled from its configuration and checked before anything runs."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from labrhel.config.stack import StackConfig, StackDocument, load_stack
+from labrhel.data import search_path
+from labrhel.errors import ConfigurationError
+from simbackend.recurrent.stacks.engines import make_engine
+from simbackend.recurrent.stacks.hssm import HSSM, Block
+from simbackend.recurrent.stacks.layer import Unit
+from simbackend.recurrent.stacks.problem import Problem, problem_of
+from simbackend.recurrent.stacks.training import Training, seeded
+from simbackend.recurrent.stacks.units import LinearUnit, NonlinearUnit, Size
+
+_UNITS = {"linear": LinearUnit, "nonlinear": NonlinearUnit}
+_TYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def build_stack(config: StackConfig, problem: Problem) -> HSSM:
+    """The stack of a configuration for its problem, with random initial values from torch's stream."""
+    model, protocol = config.model, config.protocol
+
+    def make_unit(size: Size) -> Unit:
+        return _UNITS[model.unit](make_engine(model.unit, protocol.engine, protocol.eps), size)
+
+    blocks = [Block(model.hidden, model.state, make_unit, model.dropout) for _ in range(model.blocks)]
+    stack = HSSM(problem.channels, blocks, problem.head(model.hidden), time_channel=model.time_channel)
+    return stack.to(_TYPES[protocol.precision])
+
+
+@dataclass(frozen=True, slots=True)
+class StackExperiment:
+    """A checked configuration with the problem it learns.
+
+    `asked_steps` and `asked_seed` are what the command line gave instead of the file's epochs and seeds.
+    """
+
+    name: str
+    home: Path
+    document: StackDocument
+    problem: Problem
+    asked_steps: int | None
+    asked_seed: int | None
+
+    @property
+    def config(self) -> StackConfig:
+        """The configuration."""
+        return self.document.config
+
+    @property
+    def epochs(self) -> int:
+        """Epochs for each seed."""
+        return self.config.optimizer.epochs if self.asked_steps is None else self.asked_steps
+
+    @property
+    def seeds(self) -> list[int]:
+        """Trained one after the other."""
+        return self.config.optimizer.seeds if self.asked_seed is None else [self.asked_seed]
+
+    @property
+    def steps(self) -> int:
+        """Epochs of all seeds."""
+        return len(self.seeds) * self.epochs
+
+    def replacing(self, config: StackConfig) -> StackExperiment:
+        """The same experiment with another configuration, such as another engine; the problem stays."""
+        return replace(self, document=replace(self.document, config=config))
+
+    def training(self, seed: int) -> Training:
+        """A fresh training: split, initial values and all that is random by `seed`."""
+        problem, optimizer = self.problem, self.config.optimizer
+        with seeded(seed):
+            model = build_stack(self.config, problem)
+        split, objective = problem.split(seed), problem.objective
+        return Training(model, split, objective, rate=optimizer.rate, batch=optimizer.batch, seed=seed)
+
+    def rehearse(self) -> list[str]:
+        """Build a stack and say what a run would do."""
+        training = self.training(self.seeds[0])
+        count = sum(parameter.numel() for parameter in training.model.parameters())
+        split = training.split
+        return [
+            f"{self.name}: {len(split.train)} sequences to learn from, {len(split.validation)} to stop by, "
+            f"{len(split.test)} to test on, {self.problem.targets}",
+            f"{count} parameters, {self.epochs} epochs for each of {len(self.seeds)} seeds are planned",
+        ]
+
+
+def load(file: Path, *, home: Path, steps: int | None, seed: int | None) -> StackExperiment:
+    """The experiment of a file.  Raises ConfigurationError."""
+    document = load_stack(file)
+    if steps is not None and steps < 1:
+        raise ConfigurationError(f"steps are epochs for each seed, 1 or more, not {steps}")
+    if seed is not None and seed < 0:
+        raise ConfigurationError(f"seed must be 0 or more, not {seed}")
+    problem = problem_of(document, search_path(home, os.environ))
+    experiment = StackExperiment(file.stem, home, document, problem, steps, seed)
+    with document.at("data"):
+        for each in experiment.seeds:  # so that too little data is found now
+            problem.split(each)
+    with document.at("protocol"):
+        build_stack(document.config, problem)
+    return experiment

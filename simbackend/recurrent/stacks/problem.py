@@ -1,0 +1,76 @@
+"""What a stack learns: the data of a configuration, and what follows from the kind of their targets.
+
+data      targets                    head       minimised            score
+file      classes of UEA's archive   Classify   cross entropy        accuracy
+folder    PPG-DaLiA's heart rate     Regress    mean square error    mean square error, of targets in [-1, 1]
+"""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from labrhel.config.stack import StackDocument
+from labrhel.data.archive import Archive, read_archive
+from labrhel.data.ppg_dalia import READING, SOURCE, Windows, read_ppg_dalia, split_windows
+from labrhel.data.recording import find_folder
+from labrhel.data.samples import Samples, Split, random_split
+from simbackend.recurrent.stacks.hssm import Classify, Regress
+from simbackend.recurrent.stacks.training import CLASSIFICATION, REGRESSION, Objective
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Data that are at hand, and how a stack is joined to them.
+
+    `channels` are those of every input, `targets` says in words what is to be learned, `split` makes the three sets of
+    a seed, `head` the read-out of a number of features.
+    """
+
+    channels: int
+    targets: str
+    split: Callable[[int], Split]
+    head: Callable[[int], nn.Module]
+    objective: Objective
+
+
+def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
+    """The problem of a configuration, its data looked for in `folders`.
+
+    Raises ConfigurationError with file, line and key for data that are missing or damaged.
+    """
+    data = document.config.data
+    if data.file is not None:
+        with document.at("data", "file"):
+            return classification(read_archive(data.file, folders))
+    assert data.folder is not None
+    windows = Windows() if data.windows is None else Windows(data.windows.length, data.windows.every)
+    with document.at("data", "folder"):
+        return heart_rate(read_ppg_dalia(find_folder(data.folder, folders, SOURCE)), windows)
+
+
+def classification(archive: Archive) -> Problem:
+    """Which class is each sequence of?"""
+    return Problem(
+        channels=archive.channels,
+        targets=f"{len(archive.labels)} classes",
+        split=partial(random_split, archive.samples),
+        head=partial(Classify, classes=len(archive.labels)),
+        objective=CLASSIFICATION,
+    )
+
+
+def heart_rate(subjects: Samples, windows: Windows) -> Problem:
+    """What is the heart rate at the end of every reading of each window?"""
+    return Problem(
+        channels=subjects.inputs[0].shape[1],
+        targets=f"{windows.length} readings in each",
+        split=partial(split_windows, subjects, windows),
+        head=partial(Regress, outputs=1, output_step=READING),
+        objective=REGRESSION,
+    )

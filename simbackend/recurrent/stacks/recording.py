@@ -1,0 +1,129 @@
+"""The record of a stack's training: several seeds in one run folder, one step an epoch, the seeds one after the other.
+
+Published per epoch: mean training loss, the score on the validation set, and the worst response ratio, retrace error
+and growth of all units at the last gradient; at the end of each seed the score on the test set, by the name that its
+objective has.  A checkpoint after every epoch makes a resumed run the same, bit for bit.
+"""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from labrhel.arrays import Array
+from labrhel.experiment.runners import Watch
+from labrhel.shots.operations import Checkpoint, Publish
+from labrhel.store import RunReader, RunWriter, consolidate, create_run
+from labrhel.store.policy import Policy
+from labrhel.store.provenance import provenance
+from simbackend.recurrent.stacks.experiment import StackExperiment
+from simbackend.recurrent.stacks.layer import GradientWarning, Unit
+from simbackend.recurrent.stacks.training import Training
+
+
+def start(experiment: StackExperiment, root: Path, watch: Watch) -> list[str]:
+    """Train all seeds into a new run folder under `root`; what there is to say, a line each."""
+    text = experiment.document.source.text
+    return _drive(experiment, create_run(root, experiment.name, _manifest(experiment), text, Policy(None)), watch)
+
+
+def resume(experiment: StackExperiment, folder: Path, watch: Watch) -> list[str]:
+    """Go on from the last checkpoint of the run in `folder`."""
+    return _drive(experiment, RunWriter.open_for_resume(folder), watch)
+
+
+def _drive(experiment: StackExperiment, writer: RunWriter, watch: Watch) -> list[str]:
+    with writer:
+        last = RunReader(writer.folder).last_checkpoint()
+        done = 0 if last is None else last.step
+        while done < experiment.steps:
+            seed = experiment.seeds[done // experiment.epochs]
+            training = experiment.training(seed)
+            if last is not None and done % experiment.epochs:
+                training.restore(_unpacked(last.state["training"]))
+            last = None
+            while training.done < experiment.epochs:
+                published = _epoch(training, done, experiment.epochs)
+                done += 1
+                writer.published(published)
+                writer.checkpoint(Checkpoint(done, {"seed": seed, "training": _packed(training.state())}))
+                watch(published)
+    consolidate(writer.folder)
+    return _report(writer.folder, experiment.problem.objective.name)
+
+
+def _epoch(training: Training, step: int, epochs: int) -> Publish:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GradientWarning)
+        epoch = training.epoch()
+    units = [module for module in training.model.modules() if isinstance(module, Unit)]
+    score = training.objective.name
+    scalars = {"loss": epoch.loss, f"validation_{score}": epoch.validation, **_worst(units)}
+    scalars |= {"seed": float(training.seed), "shots": 0.0, "passes": 0.0}  # no rig: nothing is fired
+    if training.done == epochs:
+        state = training.state()
+        scalars[score] = training.test()
+        training.restore(state)
+    words = []
+    for item in caught:
+        if issubclass(item.category, GradientWarning):
+            words.append(str(item.message))
+        else:
+            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+    return Publish(step, scalars, tuple(dict.fromkeys(words)))
+
+
+def _worst(units: list[Unit]) -> dict[str, float]:
+    health = [unit.health for unit in units if unit.health is not None]
+    return {
+        name: max((float(getattr(item, name)) for item in health), default=float("nan"))
+        for name in ("response_ratio", "retrace_error", "growth")
+    }
+
+
+def _manifest(experiment: StackExperiment) -> dict[str, Any]:
+    seeds = {f"training {index}": seed for index, seed in enumerate(experiment.seeds)}
+    return {
+        "home": str(experiment.home.absolute()),
+        "rig": f"engine {experiment.config.protocol.engine}",
+        "seed": experiment.seeds[0],
+        "steps": experiment.steps,
+        "asked_steps": experiment.asked_steps,
+        "asked_seed": experiment.asked_seed,
+        "target_unit": "1",
+        "time_unit": "1",
+        "configuration": experiment.config.model_dump(mode="json"),
+        "provenance": provenance(experiment.home, seeds) | {"torch": torch.__version__},
+    }
+
+
+def _report(folder: Path, score: str) -> list[str]:
+    reader = RunReader(folder)
+    scores = reader.scalars()[score]
+    scores = scores[np.isfinite(scores)]
+    words = dict.fromkeys(text for _, text in reader.words())
+    reader.close()
+    listed = ", ".join(f"{value:#.4g}" for value in scores)
+    return [
+        f"run     {folder}",
+        f"data    {folder / 'run.nc'}   (xarray.open_dataset)",
+        *(f"warning: {text}" for text in words),
+        f"test {score.replace('_', ' ')} {scores.mean():#.4g} (mean of {len(scores)} seeds: {listed})",
+    ]
+
+
+def _packed(state: dict[str, Any]) -> Array:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    return np.frombuffer(stream.getvalue(), np.uint8)
+
+
+def _unpacked(data: Array) -> dict[str, Any]:
+    # weights_only: tensors and plain containers, so that opening a run from elsewhere runs no code.
+    return torch.load(io.BytesIO(data.tobytes()), weights_only=True)

@@ -1,0 +1,1 @@
+"""The language of instruments: messages, headers, settings."""

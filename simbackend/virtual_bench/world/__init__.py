@@ -1,0 +1,1 @@
+"""The physics around the instruments: leads, signals, clocks, motion, records."""

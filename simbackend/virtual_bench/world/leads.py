@@ -1,0 +1,95 @@
+"""Leads between instruments and oscillators: what a terminal's volts do, and what volts the motion gives.
+
+    drive    port = gain * V * load/(load + source) at t - delay  + offset      V: what the output plays without load
+    sense    V = gain * q(t - delay) + offset
+    line     V = high while a logic line is up, else 0
+    knob     parameter = at_zero + per_volt * V
+
+The gain, offset and delay that a device's seed draws (`simbackend.imperfections.paths`) come on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simbackend.imperfections.paths import Path, high_pass
+from simbackend.virtual_bench.world.signals import Signal, Track
+
+if TYPE_CHECKING:
+    from simbackend.virtual_bench.world.motion import Motion
+
+_PERFECT = Path()
+_EDGE = 1e-9  # s; how fast a logic line rises
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """From an output to a port of the model; `load` and `source` [Ohm], `delay` [s], offset [unit of the port]."""
+
+    terminal: str
+    port: str
+    gain: float = 1.0
+    offset: float = 0.0
+    delay: float = 0.0
+    load: float = 1e6
+    source: float = 50.0
+
+    @property
+    def factor(self) -> float:
+        """Units of the port per volt without load."""
+        return self.gain * self.load / (self.load + self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Sense:
+    """From the position of an oscillator (from 0) to an input; `path` in model time.
+
+    `when`: the levels of sources [V, by terminal] at which a switch connects it; empty: always.
+    """
+
+    oscillator: int
+    gain: float = 1.0
+    offset: float = 0.0
+    delay: float = 0.0
+    path: Path = _PERFECT
+    when: tuple[tuple[str, float], ...] = ()
+
+    def signal(self, motion: Motion, corner: float, boost: float) -> Signal:
+        """The voltage at the input; AC coupled from `corner` [Hz] on, amplified by `boost`."""
+        times, q = motion.seen(self.oscillator)
+        shown = (q - self.path.offset) / self.path.gain
+        volts = boost * (self.gain * shown + self.offset)
+        if corner:  # what was there before has long charged the capacitor
+            volts = high_pass(volts - volts[0], motion.step, corner)
+        return Signal(times + self.delay + self.path.delay * motion.unit, volts)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """From a logic line, such as the sync output of a generator, to an input."""
+
+    line: str
+    high: float = 3.0
+    delay: float = 0.0
+
+    def signal(self, track: Track, until: float) -> Signal:
+        """The voltage at the input, with its edges."""
+        times, volts = [-1e9], [0.0]
+        for moment, level in track.steps(until):
+            times += [moment, moment + _EDGE]
+            volts += [volts[-1], level * self.high]
+        return Signal(np.array(times) + self.delay, np.array(volts))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """From a source to entry `index` of a parameter of the model [model unit]."""
+
+    terminal: str
+    parameter: str
+    index: tuple[int, ...]
+    at_zero: float = 0.0
+    per_volt: float = 1.0

@@ -1,0 +1,44 @@
+"""A run without a rig: the compiled kernels do what the readable leapfrog does, and any model runs."""
+
+import numpy as np
+import pytest
+
+from labrhel.model.leapfrog import leapfrog
+from labrhel.model.motion import run
+from simbackend.rigs.reference import STEP, lossy_rig
+
+
+class Plain:
+    """The same oscillators, as somebody else would write them."""
+
+    def __init__(self, model) -> None:
+        self.size, self.inputs = model.size, model.inputs
+        self.mass, self.friction, self.force = model.mass, model.friction, model.force
+
+
+@pytest.mark.parametrize("disguise", [lambda model: model, Plain])
+def test_a_batch_runs_as_each_pass_alone_by_the_readable_leapfrog(disguise) -> None:
+    rng = np.random.default_rng(4)
+    reference = lossy_rig(rng)
+    model, theta, n = reference.model, reference.theta, reference.model.size
+    forces = rng.normal(size=(n, 60))
+    q, p = rng.normal(size=(2, 5, n))
+    before = q.copy(), p.copy()
+    found = run(disguise(model), theta, forces, STEP, q, p)
+    assert (q == before[0]).all() and (p == before[1]).all()
+    for row in range(5):
+        ran = leapfrog(
+            lambda x: model.force(x, theta), model.mass(theta), model.friction(theta), forces, STEP, q[row], p[row]
+        )
+        assert found.q[row] == pytest.approx(ran.q, rel=1e-12, abs=1e-12)
+        assert found.end_position[row] == pytest.approx(ran.end_position, rel=1e-12, abs=1e-12)
+        assert found.end_momentum[row] == pytest.approx(ran.end_momentum, rel=1e-12, abs=1e-12)
+
+
+def test_offsets_of_inputs_are_not_counted_twice() -> None:
+    reference = lossy_rig(np.random.default_rng(5))
+    model = reference.model
+    still = np.zeros((1, model.size))
+    theta = {**reference.theta, "input_offset": np.ones(len(model.inputs))}
+    moved = run(model, theta, np.zeros((model.size, 10)), STEP, still, still)
+    assert (moved.q == 0).all()

@@ -1,0 +1,97 @@
+"""The report of a run: its verdict, and a page that a browser shows without an error."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from small import SMALL
+
+from labrhel import session
+from labrhel.experiment import load_experiment
+from labrhel.records.report import report, verdict_of
+from labrhel.shots.operations import Publish
+from labrhel.store import RunReader, list_runs
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def ignore(published: Publish) -> None:
+    """Watch nothing."""
+
+
+def run_of(folder: Path, text: str, **more: object) -> RunReader:
+    file = folder / "small <&> run.yaml"
+    file.write_text(text)
+    return RunReader(session.start(load_experiment(file, **more), folder / "runs", ignore).folder)  # type: ignore[arg-type]
+
+
+def test_a_run_that_learns_went_well(tmp_path: Path) -> None:
+    verdict = verdict_of(run_of(tmp_path, SMALL, steps=40))
+    assert verdict.mark == "well" and "the loss fell to" in verdict.words[0]
+
+
+def test_a_loss_that_rises_is_bad(tmp_path: Path) -> None:
+    verdict = verdict_of(run_of(tmp_path, SMALL.replace("rate: 0.05", "rate: 0.6"), steps=3))
+    assert verdict.mark == "bad" and "did not fall" in verdict.words[0]
+
+
+def test_an_echo_that_does_not_come_back_raises_a_doubt(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL)
+    experiment = load_experiment(file, rig_url=f"sim:{file}?flip_error=0.3", steps=40)
+    verdict = verdict_of(RunReader(session.start(experiment, tmp_path / "runs", ignore).folder))
+    assert verdict.mark == "doubt" and any("the echo missed" in words for words in verdict.words)
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL)
+
+    def stop(published: Publish) -> None:
+        if published.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.start(load_experiment(file), tmp_path / "runs", stop)
+    (reader,) = list_runs(tmp_path / "runs")
+    assert any("labrhel resume" in words for words in verdict_of(reader).words)
+    assert "<!doctype html>" in report(reader)
+
+
+def test_the_page_holds_everything_and_loads_nothing(tmp_path: Path) -> None:
+    page = report(run_of(tmp_path, SMALL))
+    assert "small &lt;&amp;&gt; run" in page and "<&>" not in page
+    assert page.count("data:image/png;base64,") == 6
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    for words in ("Warnings", "Calibration used", "Provenance", "coupling[0]", "width=device-width"):
+        assert words in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium; Debian and Ubuntu: apt-get install chromium")
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_browser_shows_it_at_desktop_and_phone_width(width: int, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    script = (
+        "<script>window.onload=()=>{const wide=document.documentElement.scrollWidth>innerWidth+1;"
+        "const broken=[...document.images].some(i=>!i.naturalWidth);"
+        "document.title='checked wide='+wide+' broken='+broken+' '+innerWidth}</script></body>"
+    )
+    file.write_text(report(run_of(tmp_path, SMALL)).replace("</body>", script))
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom",
+            "--enable-logging=stderr", "--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'browser'}",
+            file.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, env=os.environ | {"HOME": str(tmp_path)}, check=False,
+    )  # fmt: skip
+    assert "checked wide=false broken=false" in done.stdout, done.stdout[:500] + done.stderr[-500:]
+    assert "Uncaught" not in done.stderr

@@ -1,0 +1,82 @@
+"""Pause, resume and stop without broker or socket: every order of commands ends in the state that the last names."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from small import running
+
+from labrhel.safety.control import Control
+from labrhel.safety.lifecycle import Event, State
+
+
+@pytest.mark.parametrize(
+    ("commands", "words"),
+    [
+        (["resume"], ["was not paused"]),
+        (["pause", "resume"], ["pauses when the step that is running is done", "goes on"]),
+        (["stop", "pause"], ["stops when the step that is running is done; `labrhel resume` goes on",
+                             "the run is about to stop"]),
+        (["fly"], ["unknown command 'fly'; known are: pause, resume, stop"]),
+        ([""], ["unknown command ''; known are: pause, resume, stop"]),
+    ],
+)  # fmt: skip
+def test_every_command_gets_one_sentence(commands: list[str], words: list[str]) -> None:
+    control = running()
+    assert [control.ask(command)[1] for command in commands] == words
+
+
+def test_nothing_holds_a_run_that_was_not_asked() -> None:
+    control = running()
+    control.hold()
+    control.ask("pause")
+    control.ask("resume")
+    control.hold()
+    assert control.life.state is State.RUNNING
+
+
+def test_a_stop_is_not_taken_back() -> None:
+    control = running()
+    control.ask("stop")
+    assert [control.ask(command)[0] for command in ("resume", "pause", "stop")] == [False, False, True]
+    with pytest.raises(KeyboardInterrupt):
+        control.hold()
+
+
+@pytest.mark.parametrize("last", ["resume", "stop"])
+def test_a_paused_run_waits_for_the_next_command(last: str) -> None:
+    control, ended = running(), []
+
+    def run() -> None:
+        try:
+            control.hold()
+            ended.append("resume")
+        except KeyboardInterrupt:
+            ended.append("stop")
+
+    control.ask("pause")
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 10
+    while control.life.state is not State.PAUSED and time.monotonic() < until:
+        time.sleep(0.001)
+    assert control.ask("pause")[1] == "already paused"
+    assert not ended
+    control.ask(last)
+    thread.join(10)
+    assert ended == [last]
+    assert control.life.state is not State.PAUSED
+
+
+def test_a_run_that_has_not_begun_cannot_be_paused() -> None:
+    assert Control().ask("pause") == (False, "the run is idle and cannot be paused")
+
+
+def test_a_pause_that_meets_no_other_step_does_not_keep_the_run_from_its_end() -> None:
+    control = running()
+    control.ask("pause")
+    assert control.life.on(Event.FINISH) is State.DONE

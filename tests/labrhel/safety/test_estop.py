@@ -1,0 +1,106 @@
+"""The emergency stop: latched, out of band, and over all programs of a machine."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from labrhel.errors import InstrumentError
+from labrhel.safety import estop, processes
+
+
+def test_a_press_makes_every_listening_rig_safe_and_latches(tmp_path: Path) -> None:
+    safe = []
+    with (
+        processes.listening("sim:one", lambda: safe.append("one"), tmp_path),
+        processes.listening("sim:two", lambda: safe.append("two"), tmp_path),
+    ):
+        answers = estop.press(tmp_path)
+    assert sorted(safe) == ["one", "two"]
+    assert sorted(answer.rig for answer in answers) == ["sim:one", "sim:two"]
+    assert all(answer.seconds is not None and answer.seconds < 1 for answer in answers)
+    assert "labrhel reset" in estop.latched(tmp_path)
+    assert estop.reset(tmp_path)
+    assert not estop.latched(tmp_path)
+    assert not estop.reset(tmp_path)
+
+
+def test_nobody_is_called_after_the_block_and_no_thread_is_left(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with processes.listening("sim:", lambda: None, tmp_path):
+        pass
+    assert threading.active_count() == before
+    assert estop.press(tmp_path) == []
+
+
+def test_a_rig_that_cannot_be_made_safe_says_so(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise InstrumentError("output 2 is stuck: pull its cable")
+
+    with processes.listening("bench:", fails, tmp_path):
+        (answer,) = estop.press(tmp_path)
+    assert answer.seconds is None
+    assert answer.problem == "output 2 is stuck: pull its cable"
+
+
+def test_a_caller_without_the_word_is_ignored(tmp_path: Path) -> None:
+    import json
+    import socket
+
+    safe = []
+    with processes.listening("sim:", lambda: safe.append(1), tmp_path):
+        (place,) = (tmp_path / "rigs").glob("*.json")
+        port = json.loads(place.read_text())["port"]
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(b"stop")
+            assert stranger.recv(10) == b""
+        assert not safe
+
+
+def test_what_a_killed_program_left_is_cleared_away(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from labrhel import programs\n"
+        "with processes.listening('sim:', lambda: None, pathlib.Path(sys.argv[1])):\n"
+        "    print('up', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert len(list((tmp_path / "rigs").iterdir())) == 1
+    assert estop.press(tmp_path) == []
+    assert not list((tmp_path / "rigs").iterdir())
+
+
+def command(*words: str, state: Path, **more: object) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"LABRHEL_STATE": str(state)}
+    return subprocess.run(
+        [sys.executable, "-m", "labrhel", *words], capture_output=True, text=True, env=environment, check=False, **more
+    )  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.slow
+def test_a_run_is_stopped_by_another_process_and_none_begins_until_reset(tmp_path: Path) -> None:
+    state, runs = tmp_path / "state", tmp_path / "runs"
+    environment = os.environ | {"LABRHEL_STATE": str(state)}
+    words = [sys.executable, "-m", "labrhel", "run", "coupled_oscillators", "--out", str(runs), "--steps", "100000"]
+    training = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 60
+    while not list((state / "rigs").glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    pressed = command("estop", state=state)
+    assert pressed.returncode == 0, pressed.stderr
+    assert "safe after" in pressed.stdout
+    _, said = training.communicate(timeout=60)
+    assert training.returncode == 3
+    assert "emergency stop" in said and "labrhel reset" in said
+    again = command("run", "coupled_oscillators", "--out", str(runs), "--steps", "2", state=state)
+    assert again.returncode == 3 and "emergency stop" in again.stderr
+    assert command("reset", state=state).returncode == 0
+    assert command("run", "coupled_oscillators", "--out", str(runs), "--steps", "2", state=state).returncode == 0

@@ -1,0 +1,95 @@
+"""A run in a program of its own, that is paused, woken and stopped from another one."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from small import SMALL
+
+from labrhel.store import RunReader, list_runs
+
+
+@pytest.fixture
+def going(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run of more steps than anybody waits for."""
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL.replace("steps: 12", "steps: 1000000").replace("every 3", "none"))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "labrhel", "run", str(file), "--out", str(tmp_path / "runs")],
+        env=os.environ | {"LABRHEL_STATE": str(tmp_path / "state")}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    yield run
+    run.kill()
+    run.communicate()
+
+
+def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"LABRHEL_STATE": str(folder / "state")}
+    options = ["--runs", str(folder / "runs")]
+    return subprocess.run(
+        [sys.executable, "-m", "labrhel", *words, *options],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+def steps(folder: Path) -> int:
+    """Steps that were checkpointed so far."""
+    (reader,) = list_runs(folder / "runs")
+    checkpoint = RunReader(reader.folder).last_checkpoint()
+    return 0 if checkpoint is None else checkpoint.step
+
+
+def wait_for_steps(folder: Path, least: int) -> int:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if list((folder / "runs").glob("*/journal*")) and (taken := steps(folder)) >= least:
+            return taken
+        time.sleep(0.05)
+    raise AssertionError("the run does not go on")
+
+
+def test_a_run_is_paused_woken_and_stopped_from_the_command_line(going: subprocess.Popen[str], tmp_path: Path) -> None:
+    wait_for_steps(tmp_path, 3)
+    assert "pauses when the step that is running is done" in command(tmp_path, "pause").stdout
+    time.sleep(0.3)
+    taken = steps(tmp_path)
+    time.sleep(0.5)
+    assert steps(tmp_path) == taken
+    assert "already paused" in command(tmp_path, "pause").stdout
+    (reader,) = list_runs(tmp_path / "runs")
+    assert "goes on" in command(tmp_path, "resume", reader.folder.name).stdout
+    wait_for_steps(tmp_path, taken + 1)
+    assert "stops when the step" in command(tmp_path, "stop").stdout
+    _, errors = going.communicate(timeout=30)
+    assert going.returncode == 130
+    assert "outputs are safe" in errors
+    assert RunReader(reader.folder).status == "interrupted"
+
+
+def test_a_paused_run_can_be_stopped_by_the_emergency_stop(going: subprocess.Popen[str], tmp_path: Path) -> None:
+    wait_for_steps(tmp_path, 1)
+    command(tmp_path, "pause")
+    state = {**os.environ, "LABRHEL_STATE": str(tmp_path / "state")}
+    press = [sys.executable, "-m", "labrhel", "estop"]
+    assert "safe after" in subprocess.run(press, capture_output=True, text=True, env=state, check=False).stdout
+    (reader,) = list_runs(tmp_path / "runs")
+    command(tmp_path, "resume", reader.folder.name)
+    _, errors = going.communicate(timeout=30)
+    assert going.returncode == 3
+    assert "labrhel reset" in errors
+
+
+def test_without_a_run_there_is_nothing_to_pause(tmp_path: Path) -> None:
+    answer = command(tmp_path, "pause")
+    assert answer.returncode == 2
+    assert "no such run is going on" in answer.stderr

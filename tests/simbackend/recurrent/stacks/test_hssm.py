@@ -1,0 +1,137 @@
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
+
+from plain_unit import ENGINES, UNITS, PlainUnit, TapeEngine, cosine, engine  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn.functional import nll_loss  # noqa: E402
+
+from simbackend.recurrent.stacks.hssm import HSSM, Block, Classify, Regress  # noqa: E402
+from simbackend.recurrent.stacks.paper import PAPER  # noqa: E402
+from simbackend.recurrent.stacks.units import Size  # noqa: E402
+
+KINDS = ("linear", "nonlinear")
+
+
+def stack(kind: str, blocks: int, head: nn.Module, *, dropout: float = 0.0, by: str = "numpy") -> HSSM:
+    def make_unit(size: Size) -> nn.Module:
+        return UNITS[kind](engine(kind, by), size)
+
+    return HSSM(3, [Block(5, 4, make_unit, dropout) for _ in range(blocks)], head).double()
+
+
+def plain(model: HSSM) -> HSSM:
+    """The same stack with every unit unrolled, for torch to differentiate."""
+    twin = copy.deepcopy(model)
+    for block in twin.blocks:
+        block.unit = PlainUnit(block.unit)
+    return twin
+
+
+def gradients(model: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    found = torch.autograd.grad(loss, parameters)
+    return {name.replace("unit.unit", "unit"): value for name, value in zip(names, found, strict=True)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by", ENGINES)
+@pytest.mark.parametrize("head", ["classification", "regression"])
+def test_six_blocks_have_the_gradient_of_automatic_differentiation_in_every_parameter(
+    kind: str, by: str, head: str
+) -> None:
+    torch.manual_seed(0)
+    u = torch.randn(4, 40, 3, dtype=torch.float64)
+    if head == "classification":
+        model, target = stack(kind, 6, Classify(5, 3), by=by), torch.tensor([0, 1, 2, 0])
+    else:
+        model, target = stack(kind, 6, Regress(5, 2, 10), by=by), torch.randn(4, 4, 2, dtype=torch.float64)
+    found, expected = (
+        gradients(each, nll_loss(each(u), target) if head == "classification" else ((each(u) - target) ** 2).mean())
+        for each in (model, plain(model))
+    )
+    assert found.keys() == expected.keys()
+    cosines = {name: cosine(found[name], expected[name]) for name in found}
+    assert min(cosines.values()) >= 0.999999, cosines
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by", ENGINES)
+def test_chaining_goes_through_a_graph_of_parallel_units_a_merge_and_a_skip(kind: str, by: str) -> None:
+    class Graph(nn.Module):
+        """u -> two units side by side -> merged by a product -> a third unit, with u and one branch skipping ahead."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right, self.last = (UNITS[kind](engine(kind, by), Size(3, 4, 3)) for _ in range(3))
+            self.mix = nn.Linear(3, 3)
+
+        def forward(self, u: torch.Tensor) -> torch.Tensor:
+            left, right = self.left(u), self.right(torch.tanh(self.mix(u)))
+            return self.last(left * right + u) + left
+
+    torch.manual_seed(0)
+    graph = Graph().double()
+    twin = copy.deepcopy(graph)
+    for name in ("left", "right", "last"):
+        setattr(twin, name, PlainUnit(getattr(twin, name)))
+    u = torch.randn(2, 40, 3, dtype=torch.float64)
+    found = list(gradients(graph, (graph(u) ** 2).sum()).values())
+    expected = list(gradients(twin, (twin(u) ** 2).sum()).values())
+    order = [name for name, _ in graph.named_parameters()]
+    assert all(cosine(a, b) >= 0.999999 for a, b in zip(found, expected, strict=True)), order
+
+
+def test_a_classifier_gives_log_probabilities_and_a_regressor_every_output_step() -> None:
+    torch.manual_seed(0)
+    u = torch.randn(2, 12, 3, dtype=torch.float64)
+    torch.testing.assert_close(stack("linear", 1, Classify(5, 4))(u).exp().sum(1), torch.ones(2, dtype=torch.float64))
+    outputs = stack("linear", 1, Regress(5, 2, 4))(u)
+    assert outputs.shape == (2, 3, 2)
+    assert float(outputs.detach().abs().max()) < 1
+
+
+def test_a_regressor_reads_only_what_has_happened() -> None:
+    torch.manual_seed(0)
+    model = stack("nonlinear", 2, Regress(5, 1, 4)).eval()
+    u = torch.randn(1, 12, 3, dtype=torch.float64)
+    later = u.clone()
+    later[:, 8:] += 1
+    torch.testing.assert_close(model(u)[:, :2], model(later)[:, :2])
+    assert not torch.allclose(model(u)[:, 2], model(later)[:, 2])
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    model = stack("linear", 2, Classify(5, 4), dropout=0.5)
+    u = torch.randn(3, 12, 3, dtype=torch.float64)
+    assert not torch.allclose(model(u), model(u))
+    model.eval()
+    torch.testing.assert_close(model(u), model(u))
+
+
+def test_the_time_channel_is_0_to_1_over_the_sequence_and_comes_first() -> None:
+    def model(channels: int, *, time_channel: bool) -> HSSM:
+        torch.manual_seed(0)
+        blocks = [Block(5, 4, lambda size: UNITS["linear"](TapeEngine("linear"), size))]
+        return HSSM(channels, blocks, Classify(5, 2), time_channel=time_channel)
+
+    u = torch.randn(2, 5, 3)
+    time = torch.tensor([0, 0.25, 0.5, 0.75, 1]).expand(2, 5)[..., None]
+    expected = model(4, time_channel=False).eval()(torch.cat([time, u], dim=-1))
+    torch.testing.assert_close(model(3, time_channel=True).eval()(u), expected)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_every_configuration_of_the_paper_can_be_built(name: str) -> None:
+    row = PAPER[name]
+
+    def make_unit(size: Size) -> nn.Module:
+        return UNITS["linear"](TapeEngine("linear"), size)
+
+    head = Regress(row.hidden, 1, row.output_step) if row.output_step else Classify(row.hidden, 2)
+    blocks = [Block(row.hidden, row.state, make_unit) for _ in range(row.blocks)]
+    model = HSSM(6, blocks, head, time_channel=row.time_channel)
+    assert model(torch.randn(2, row.output_step or 3, 6)).shape[0] == 2

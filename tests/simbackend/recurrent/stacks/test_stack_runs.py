@@ -1,0 +1,147 @@
+"""`labrhel run` on a stack: a small problem of the archive, written by the test."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
+
+from plain_unit import UNITS  # noqa: E402
+
+from labrhel.cli import main  # noqa: E402
+from labrhel.config import examples  # noqa: E402
+from labrhel.config.stack import load_stack  # noqa: E402
+from labrhel.data.archive import Archive  # noqa: E402
+from labrhel.data.samples import Samples  # noqa: E402
+from labrhel.experiment.runners import own_runner, own_runner_of_run  # noqa: E402
+from labrhel.shots.operations import Publish  # noqa: E402
+from labrhel.store import RunReader  # noqa: E402
+from simbackend.recurrent.stacks.experiment import build_stack  # noqa: E402
+from simbackend.recurrent.stacks.problem import classification  # noqa: E402
+
+CONFIG = """
+model: {kind: hssm, unit: nonlinear, blocks: 1, hidden: 4, state: 4}
+protocol: {engine: ENGINE}
+optimizer: {rate: 0.02, epochs: 3, batch: 8, seeds: [0, 7]}
+data: {file: Tones_TRAIN.ts}
+"""
+
+
+def problem(folder: Path, *, engine: str = "echoes") -> Path:
+    random = np.random.default_rng(0)
+    for part in ("TRAIN", "TEST"):
+        lines = ["@problemName Tones", "@timeStamps false", "@classLabel true slow fast", "@data"]
+        for index in range(12):
+            fast = index % 2
+            wave = np.sin((0.3 + 0.6 * fast) * np.arange(40) + random.uniform(0, 6))
+            lines.append(",".join(f"{value:.5f}" for value in wave) + ":" + ("fast" if fast else "slow"))
+        (folder / f"Tones_{part}.ts").write_text("\n".join(lines) + "\n")
+    file = folder / "tones.yaml"
+    file.write_text(CONFIG.replace("ENGINE", engine))
+    return file
+
+
+def command(*words: str | Path) -> int:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["labrhel", *map(str, words)])
+        main()
+    return int(end.value.code or 0)
+
+
+def only_run(root: Path) -> RunReader:
+    (folder,) = root.iterdir()
+    return RunReader(folder)
+
+
+def test_a_run_trains_every_seed_and_ends_with_the_mean_test_accuracy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = problem(tmp_path)
+    assert command("run", file, "--out", tmp_path / "runs") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("test accuracy 0.") or last.startswith("test accuracy 1.")
+    assert "(mean of 2 seeds: " in last
+    reader = only_run(tmp_path / "runs")
+    scalars = reader.scalars()
+    assert reader.status == "done"
+    assert scalars["seed"].tolist() == [0, 0, 0, 7, 7, 7]
+    assert np.isfinite(scalars["accuracy"]).tolist() == [False, False, True] * 2
+    assert (scalars["loss"] > 0).all()
+    assert ((scalars["response_ratio"] > 1e-7) & (scalars["response_ratio"] < 1e-3)).all()
+    assert (scalars["retrace_error"] < 1e-6).all()
+    for words in (("show",), ("plot",)):
+        assert command(*words, reader.id, "--runs", tmp_path / "runs") == 0
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    file = problem(tmp_path)
+    whole = own_runner(file, rig=None, steps=None, seed=None)
+    assert whole is not None
+    whole.start(tmp_path / "whole", lambda published: None)
+
+    def stop(published: Publish) -> None:
+        if published.step == 4:  # in the middle of the second seed
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        whole.start(tmp_path / "stopped", stop)
+    stopped = only_run(tmp_path / "stopped")
+    assert stopped.status == "interrupted"
+    again = own_runner_of_run(stopped.folder, None)
+    assert again is not None
+    again.resume(stopped.folder, lambda published: None)
+    expected, found = (only_run(tmp_path / name).scalars() for name in ("whole", "stopped"))
+    assert expected.keys() == found.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_steps_are_epochs_and_a_seed_stands_for_all(tmp_path: Path) -> None:
+    assert command("run", problem(tmp_path), "--out", tmp_path / "runs", "--steps", "1", "--seed", "3") == 0
+    assert only_run(tmp_path / "runs").scalars()["seed"].tolist() == [3]
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("run", problem(tmp_path), "--out", tmp_path / "runs", "--dry-run") == 0
+    assert "17 sequences to learn from, 3 to stop by, 4 to test on, 2 classes" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("Tones_TRAIN.ts", "Absent_TRAIN.ts"), "tones.yaml:5: data.file: there is no data file Absent_TRAIN.ts"),
+        (("engine: bptt", "engine: bptt, eps: 1e-3"), "nudges nothing; leave out eps"),
+        (("blocks: 1", "blocks: 0"), "tones.yaml:2: model.blocks: must be >= 1"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], words: str
+) -> None:
+    file = problem(tmp_path, engine="bptt")
+    file.write_text(file.read_text().replace(*change))
+    assert command("run", file, "--out", tmp_path / "runs") == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_for_rigs_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = problem(tmp_path)
+    assert command("run", file, "--out", tmp_path / "runs", "--rig", "sim:") == 2
+    assert "leave out --rig" in capsys.readouterr().err
+    assert command("check", file) == 2
+    assert "only `labrhel run` takes it" in capsys.readouterr().err
+
+
+def test_the_example_builds_the_stack_it_describes() -> None:
+    config = load_stack(examples()["basic_motions"]).config
+    samples = Samples((np.zeros((100, 6), np.float32),), (np.array(0),))
+    model = build_stack(config, classification(Archive(samples, ("a", "b", "c", "d"))))
+    assert model(torch.zeros(1, 100, 6, dtype=torch.float64)).shape == (1, 4)
+    assert len(model.blocks) == config.model.blocks
+    assert isinstance(model.blocks[0].unit, UNITS[config.model.unit])
+    assert next(model.parameters()).dtype == torch.float64
