@@ -13,14 +13,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 
 from drivers.fpga.board import FpgaBoard
 from drivers.instruments import KINDS
 from drivers.transport import Lease, canonical_address, open_framed_link, open_link
-from labrhel.config.station import StationDocument
 from labrhel.errors import ConfigurationError, TransportError
-from labrhel.rig.devices import Device, State
+from labrhel.rig.devices import Asked, Device, State
 
 IDENTITIES = {
     "keysight_33600": r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]",
@@ -37,28 +35,14 @@ _AT_ONCE = 8
 _HOLDER = re.compile(r"in use by (?:process (\d+)(.*)|(.*)): stop that")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    address: str
-    name: str = ""
-    kind: str = ""
-
-
-def find(station: StationDocument | None, ask: Sequence[str], timeout: float) -> Iterator[Device]:
+def find(asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
     """A `labrhel.rig.devices.Finder`."""
-    wanted = [_Wanted(place) for place in ask]
-    if station is not None:
-        sections = station.station.instruments.items()
-        wanted = [*(_Wanted(item.address, name, item.kind) for name, item in sections), *wanted]
     known = set()
-    for item in wanted:
-        if station is not None and item.name:
-            with station.at("instruments", item.name):
-                known.add(canonical_address(item.address))
-        else:
+    for item in asked:
+        with item.at():
             known.add(canonical_address(item.address))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(lambda item: _asked(item, timeout), wanted)
+        yield from pool.map(lambda item: _asked(item, timeout), asked)
     for device in (*_resources(), *_ports()):
         place = device.address
         with suppress(ConfigurationError):
@@ -74,7 +58,7 @@ def driver_of(identity: str) -> str:
     return next(fits, "")
 
 
-def _asked(item: _Wanted, timeout: float) -> Device:
+def _asked(item: Asked, timeout: float) -> Device:
     try:
         Lease(item.address).close()
     except TransportError as error:
@@ -101,7 +85,7 @@ def _asked(item: _Wanted, timeout: float) -> Device:
     return Device(item.address, State.ANSWERS, item.name, identity, driver, "" if driver else "no driver fits")
 
 
-def _instrument(item: _Wanted, timeout: float) -> str:
+def _instrument(item: Asked, timeout: float) -> str:
     endings = _TERMINATORS.get(item.kind, _USUAL)
     is_stream = item.address.upper().endswith("::SOCKET") or item.address.upper().startswith("ASRL")
     for place, ending in enumerate(endings if is_stream else endings[:1]):

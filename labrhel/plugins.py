@@ -9,13 +9,17 @@ Groups and what their entries are:
     labrhel.audits           `default`   dataclass that is a labrhel.learning.checking.Audit
     labrhel.campaigns        `default`   makes a calibration of a rig; `card`, `twin`: see calibration.card, .twin
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
+    labrhel.devices          any         labrhel.rig.devices.Finder; all of them look
+    labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url(); `virtual`
+                                         also reads files
+    labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from pathlib import Path
@@ -30,6 +34,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.learning.checking import Audit, ExactGradient
 from labrhel.learning.rules import Rule
 from labrhel.model.interface import Model
+from labrhel.rig.devices import Asked, Device, Finder
 from labrhel.shots.rig import Rig
 
 _DEFAULT = "default"
@@ -119,6 +124,26 @@ def make_twin(*asked: Any) -> Any:
     return _load("campaigns", "twin", "twin")(*asked)
 
 
+def find_devices(asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
+    """What all installed finders find; what is asked comes first from each.  `timeout` [s] of each answer."""
+    for name in _names("devices", "finder of devices"):
+        finder: Finder = _load("devices", name, "finder of devices")
+        yield from finder(asked, timeout)
+
+
+def bench_makers() -> dict[str, Any]:
+    """The modules that start virtual benches by name, the one that also reads files first."""
+    names = _names("benches", "virtual bench")
+    return {name: _load("benches", name, "virtual bench") for name in sorted(names, key=lambda name: name != "virtual")}
+
+
+def runner(kind: str) -> Callable[..., Any] | None:
+    """What runs a kind of model that has an engine of its own, such as a stack; None for models that run on rigs."""
+    if kind not in _points("runners"):
+        return None
+    return _load("runners", kind, "runner of the model", "; pip install 'labrhel[torch]' brings what stacks need")
+
+
 def describe_rigs() -> list[str]:
     """One line per kind of rig URL, the imperfections of simulated ones, and the examples that `sim:NAME` may name."""
     lines = []
@@ -135,18 +160,23 @@ def _points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=f"labrhel.{group}")}
 
 
-def _load(group: str, name: str, what: str) -> Any:
-    points = _points(group)
-    if not points:
+def _names(group: str, what: str) -> list[str]:
+    names = sorted(_points(group))
+    if not names:
         raise ConfigurationError(
             f"no {what} is registered: labrhel is not installed here; run `pip install -e .` in its checkout"
         )
-    if name not in points:
+    return names
+
+
+def _load(group: str, name: str, what: str, remedy: str = "") -> Any:
+    if name not in _names(group, what):
         raise ConfigurationError(f"there is no {what} {name!r}; {_listed(group)}")
     try:
-        return points[name].load()
+        return _points(group)[name].load()
     except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"the {what} {name!r} ({points[name].value}) cannot be imported: {error}") from error
+        point = _points(group)[name].value
+        raise ConfigurationError(f"the {what} {name!r} ({point}) cannot be imported: {error}{remedy}") from error
 
 
 def _listed(group: str) -> str:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -20,8 +19,6 @@ from labrhel.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, help="A virtual bench: instruments on real sockets around one simulated rig.")
 
-_GROUP = "labrhel.benches"
-_USUAL = "virtual"
 ADDRESS_VARIABLE = "LABRHEL_BENCH"
 """Where a command that runs against a bench finds the file with its addresses."""
 
@@ -58,24 +55,19 @@ def up(
 @app.command("list")
 def list_stations() -> None:
     """List the stations that come with labrhel."""
-    for maker in _makers().values():
+    from labrhel import plugins
+
+    for maker in plugins.bench_makers().values():
         for name, file in sorted(maker.stations().items()):
             print(f"{name:32}{file}")
 
 
-def _makers() -> dict[str, Any]:
-    """The modules that start benches, the usual one first."""
-    points = sorted(entry_points(group=_GROUP), key=lambda point: point.name != _USUAL)
-    found = {point.name: point.load() for point in points}
-    if _USUAL not in found:
-        raise ConfigurationError("no virtual bench is installed; run `pip install -e .` in the checkout of labrhel")
-    return found
-
-
 def _maker_of(name: str) -> Any:
     """The one that has a station of that name, else the one that reads files."""
-    makers = _makers()
-    return next((maker for maker in makers.values() if name in maker.stations()), makers[_USUAL])
+    from labrhel import plugins
+
+    makers = list(plugins.bench_makers().values())
+    return next((maker for maker in makers if name in maker.stations()), makers[0])
 
 
 def _wait() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
+from labrhel import plugins
 from labrhel.cli.tables import print_table
-from labrhel.config.station import load_station
+from labrhel.config.station import StationDocument, load_station
 from labrhel.errors import ConfigurationError
-from labrhel.rig.devices import State, find
+from labrhel.rig.devices import Asked, State
 
 
 def show(station: str | None, ask: Sequence[str], timeout: float) -> bool:
@@ -19,7 +21,8 @@ def show(station: str | None, ask: Sequence[str], timeout: float) -> bool:
     if not timeout > 0:
         raise ConfigurationError(f"the time-out must be positive, not {timeout:g}")
     document = None if station is None else load_station(Path(station.removeprefix("bench:").partition("?")[0]))
-    found = list(find(document, ask, timeout))
+    named = [] if document is None else instruments_of(document)
+    found = list(plugins.find_devices([*named, *map(Asked, ask)], timeout))
     if not found:
         print("nothing is listed, and nothing was asked: name a station file, or --ask ADDRESS")
         return True
@@ -29,3 +32,11 @@ def show(station: str | None, ask: Sequence[str], timeout: float) -> bool:
         table.add_row(*map(escape, (device.name, device.address, said, device.driver)))
     print_table(table)
     return all(device.state is not State.FAULTY for device in found)
+
+
+def instruments_of(document: StationDocument) -> list[Asked]:
+    """What a station file asks to be there."""
+    return [
+        Asked(item.address, name, item.kind, partial(document.at, "instruments", name))
+        for name, item in document.station.instruments.items()
+    ]

@@ -1,16 +1,16 @@
 """What else `labrhel run` takes besides rigs: kinds of model that have a runner of their own, such as stacks.
 
-A runner is an entry point of the group `labrhel.runners` under the kind that the model section names, called as
+A runner is found under the kind that the model section names (`labrhel.plugins.runner`), and called as
 `runner(file, *, home, steps, seed)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from labrhel import plugins
 from labrhel.config import find
 from labrhel.config.reader import read
 from labrhel.config.stack import kind_of
@@ -51,7 +51,7 @@ def own_runner(
     """
     file = find(configuration)
     kind = kind_of(read(file))
-    runner = _runner(kind)
+    runner = plugins.runner(kind) if isinstance(kind, str) else None
     if runner is None:
         return None
     if rig is not None:
@@ -68,15 +68,3 @@ def own_runner_of_run(folder: Path, steps: int | None) -> Runnable | None:
         raise ConfigurationError("this run goes on to the steps it was started with; leave out --steps")
     asked, seed = manifest["asked_steps"], manifest["asked_seed"]
     return own_runner(config, rig=None, steps=asked, seed=seed, home=Path(manifest["home"]))
-
-
-def _runner(kind: object) -> Callable[..., Runnable] | None:
-    points: dict[str, Any] = {point.name: point for point in entry_points(group="labrhel.runners")}
-    if not isinstance(kind, str) or kind not in points:
-        return None
-    try:
-        return points[kind].load()
-    except ImportError as error:
-        raise ConfigurationError(
-            f"a model of kind {kind} needs more than labrhel alone ({error}); pip install 'labrhel[torch]'"
-        ) from error

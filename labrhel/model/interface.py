@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from labrhel.arrays import Array, Arrays
 
@@ -65,6 +65,26 @@ class Model(Protocol):
 
     def largest_step(self, theta: Arrays) -> float:
         """The step [model time] beyond which the leapfrog of the linear part is unstable."""
+        ...
+
+
+class Run(NamedTuple):
+    """Passes side by side: positions at the kicks (batch, n, steps), and the ends half a step after the last (batch, n)."""
+
+    q: Array
+    end_position: Array
+    end_momentum: Array
+
+
+@runtime_checkable
+class RunsPasses(Protocol):
+    """A model that knows a faster way than the readable leapfrog to run itself, such as a compiled kernel."""
+
+    def run_passes(self, theta: Arrays, forces: Array, step: float, position: Array, momentum: Array) -> Run | None:
+        """What `labrhel.model.motion.run` asks, in the arithmetic of `labrhel.model.leapfrog`, up to rounding.
+
+        None where the faster way lacks a term of this model.
+        """
         ...
 
 

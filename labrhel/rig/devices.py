@@ -1,24 +1,19 @@
-"""What is reachable from this machine, and what it says it is; the outer packages look, through `labrhel.devices`.
+"""What is reachable from this machine, and what it says it is; the outer packages look (`labrhel.plugins.find_devices`).
 
-An entry of that group is a `Finder`.  Listing writes to nothing; asked is only what a station file or the user names.
+Listing writes to nothing; asked is only what a station file or the user names.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Protocol
-
-from labrhel.config.station import StationDocument
-from labrhel.errors import ConfigurationError
-
-_GROUP = "labrhel.devices"
 
 
 class State(enum.Enum):
-    """What came of it."""
+    """What came of looking for a device."""
 
     LISTED = "listed"  # there, and nobody has asked it
     ANSWERS = "answers"
@@ -38,19 +33,22 @@ class Device:
     note: str = ""
 
 
-class Finder(Protocol):
-    """Lists devices, and asks those of a station and those at the addresses `ask` what they are."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An address that somebody named, with the name and the kind that a station file gives it.
 
-    def __call__(self, station: StationDocument | None, ask: Sequence[str], timeout: float) -> Iterator[Device]:
+    `at()` is entered while the address is read: it gives a ConfigurationError the line of the file that says it.
+    """
+
+    address: str
+    name: str = ""
+    kind: str = ""
+    at: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+class Finder(Protocol):
+    """Lists devices, and asks those that somebody named what they are: an entry of the group `labrhel.devices`."""
+
+    def __call__(self, asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
         """What is asked comes first.  `timeout` [s] of each answer.  Raises ConfigurationError for a wrong address."""
         ...
-
-
-def find(station: StationDocument | None, ask: Sequence[str], timeout: float) -> Iterator[Device]:
-    """Of all finders that are installed."""
-    points = sorted(entry_points(group=_GROUP), key=lambda point: point.name)
-    if not points:
-        raise ConfigurationError("nothing is installed that finds devices; run `pip install -e .` in the checkout")
-    for point in points:
-        finder: Finder = point.load()
-        yield from finder(station, ask, timeout)

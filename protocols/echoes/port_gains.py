@@ -24,7 +24,8 @@ from dataclasses import replace
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.model.motion import Run, run
+from labrhel.model.interface import Run
+from labrhel.model.motion import run
 from labrhel.rig.capabilities import Kind
 from labrhel.shots.capture import Capture, State
 from protocols.echoes.drive import EchoDrive

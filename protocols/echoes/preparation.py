@@ -22,8 +22,8 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
-from labrhel.model.interface import Model
-from labrhel.model.motion import Run, run
+from labrhel.model.interface import Model, Run
+from labrhel.model.motion import run
 
 LARGEST_PEAK = 2.0
 """Peak of the preparation force, in those of the forward pass, above which a longer preparation is tried."""

@@ -38,12 +38,7 @@ class CompiledNetwork(Propagator):
         self._inputs, self._edges, self._knobs, self._threads = len(model.inputs), model.edges, knobs, threads
         self._powers = np.array([model.value(name, theta) for name in POWERS])
         self._springs = np.array(model.value("coupling", theta))
-        diagonal = not np.any(self.friction - np.diag(np.diag(self.friction)))
-        self._friction_kind = (
-            kernels.NO_FRICTION if not self.friction.any()
-            else kernels.DIAGONAL_FRICTION if diagonal
-            else kernels.DENSE_FRICTION
-        )  # fmt: skip
+        self._friction_kind = kernels.friction_kind(self.friction)
 
     def run(
         self, q: Array, p: Array, push: Push, item: CompiledPass, step: float, every: int, wants: tuple[bool, bool]

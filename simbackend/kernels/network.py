@@ -14,6 +14,13 @@ from simbackend.kernels.compiling import compiled
 NO_FRICTION, DIAGONAL_FRICTION, DENSE_FRICTION = 0, 1, 2
 
 
+def friction_kind(friction):
+    """Which of the three loops below a friction matrix (n, n) takes."""
+    if not friction.any():
+        return NO_FRICTION
+    return DENSE_FRICTION if np.any(friction - np.diag(np.diag(friction))) else DIAGONAL_FRICTION
+
+
 @compiled
 def run_passes(
     q,  # (batch, n) positions, in: start, out: end

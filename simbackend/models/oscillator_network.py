@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.model.interface import ParameterKind, ParameterSpec
+from labrhel.model.interface import ParameterKind, ParameterSpec, Run
+from labrhel.model.leapfrog import KickMatrices
 from labrhel.units import prefixed, product
 
 POWERS = {"stiffness": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
@@ -167,6 +168,25 @@ class OscillatorNetwork:
     def input_force(self, u: Array, theta: Arrays) -> Array:
         """W (u + o) for inputs (inputs, steps)."""
         return self.value("input", theta) @ (u + self.value("input_offset", theta)[:, None])
+
+    def run_passes(self, theta: Arrays, forces: Array, step: float, position: Array, momentum: Array) -> Run | None:
+        """A `labrhel.model.interface.RunsPasses`, by the compiled kernel; None where the force is no polynomial."""
+        if not self.is_polynomial:
+            return None
+        from simbackend.kernels import network as kernels  # numba: not for those who only read a configuration
+
+        (n, steps), batch, friction = forces.shape, len(position), self.friction(theta)
+        kick = KickMatrices.of(self.mass(theta), friction, step)
+        q, p = np.array(position, float, order="C"), np.array(momentum, float, order="C")
+        trace, no_trace, no_sums = np.empty((batch, n, steps)), np.empty((batch, n, 0)), np.empty((batch, 4, 0))
+        unused = np.empty((batch, 0)), np.empty((batch, 0)), np.empty((batch, 0, 0)), np.empty((batch, 0))
+        kernels.run_passes(
+            q, p, np.repeat(forces[None], batch, axis=0), np.eye(n), np.zeros(n), 1 / self.mass(theta),
+            np.array([self.value(name, theta) for name in POWERS]), self.edges, np.array(self.value("coupling", theta)),
+            np.empty((0, 0)), kick.keep, kick.push, kernels.friction_kind(friction), step, 1, trace, no_trace,
+            no_sums, *unused,
+        )  # fmt: skip
+        return Run(trace, q, p)
 
     def hessian(self, q: Array, theta: Arrays) -> Array:
         """d2V/dq2 (n, n) at positions (n,)."""

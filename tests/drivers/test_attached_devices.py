@@ -13,9 +13,10 @@ import serial.tools.list_ports
 
 from drivers.devices import IDENTITIES, find
 from drivers.instruments import KINDS, open_instrument
+from labrhel.cli.finding import instruments_of
 from labrhel.config.station import StationDocument, load_station
 from labrhel.errors import ConfigurationError
-from labrhel.rig.devices import Device, State
+from labrhel.rig.devices import Asked, Device, State
 from simbackend.virtual_bench import Bench, Fault, station_text, virtual_bench
 
 BENCH = """
@@ -59,7 +60,8 @@ def station_of(bench: Bench, folder: Path, *changes: tuple[str, str]) -> Station
 
 def named(station: StationDocument | None, *ask: str) -> dict[str, Device]:
     """What was asked, by name or address."""
-    return {item.name or item.address: item for item in find(station, ask, TIMEOUT) if item.state is not State.LISTED}
+    asked = [*([] if station is None else instruments_of(station)), *map(Asked, ask)]
+    return {item.name or item.address: item for item in find(asked, TIMEOUT) if item.state is not State.LISTED}
 
 
 def test_every_instrument_of_a_station_says_what_it_is_and_which_driver_fits(bench: Bench, tmp_path: Path) -> None:
@@ -181,7 +183,7 @@ def test_an_instrument_without_a_driver_is_said_to_have_none() -> None:
 
 def test_what_nobody_names_is_listed_and_not_asked() -> None:
     ports = {f"ASRL{port.device}::INSTR" for port in serial.tools.list_ports.comports()}
-    found = list(find(None, [], TIMEOUT))
+    found = list(find([], TIMEOUT))
     assert {item.state for item in found} <= {State.LISTED} and all("not asked" in item.note for item in found)
     assert ports <= {item.address for item in found}
 
@@ -189,10 +191,10 @@ def test_what_nobody_names_is_listed_and_not_asked() -> None:
 def test_wrong_addresses_are_errors_of_the_user_or_of_the_file(bench: Bench, tmp_path: Path) -> None:
     for wrong in ("scope", "http://there:80", "tcp://there"):
         with pytest.raises(ConfigurationError, match="is no"):
-            list(find(None, [wrong], TIMEOUT))
+            list(find([Asked(wrong)], TIMEOUT))
     station = station_of(bench, tmp_path, (bench.addresses["scope"]["socket"], "scope"))
     with pytest.raises(ConfigurationError, match=r"station\.yaml"):
-        list(find(station, [], TIMEOUT))
+        list(find(instruments_of(station), TIMEOUT))
 
 
 def test_a_board_says_its_gateware_and_a_socket_that_is_none_is_faulty(bench: Bench) -> None:

@@ -23,7 +23,7 @@ from labrhel.config.problems import nearest, sentence
 from labrhel.config.reader import Source, read
 from labrhel.errors import ConfigurationError
 
-STATIONS = Path(__file__).parent / "stations"
+STATIONS = Path(__file__).parent.parent / "stations"
 
 Wire = Literal["socket", "hislip", "serial"]
 

@@ -5,6 +5,7 @@ import pytest
 
 from labrhel.model.leapfrog import leapfrog
 from labrhel.model.motion import run
+from simbackend.models.saturating_network import SaturatingNetwork
 from simbackend.rigs.reference import STEP, lossy_rig
 
 
@@ -42,3 +43,15 @@ def test_offsets_of_inputs_are_not_counted_twice() -> None:
     theta = {**reference.theta, "input_offset": np.ones(len(model.inputs))}
     moved = run(model, theta, np.zeros((model.size, 10)), STEP, still, still)
     assert (moved.q == 0).all()
+
+
+def test_a_model_that_runs_itself_is_asked_and_one_that_lacks_a_term_there_is_run_by_its_force() -> None:
+    network = lossy_rig(np.random.default_rng(6)).model
+    q, p = np.full((2, 1, network.size), 0.1)
+    asked = network.run_passes({}, np.ones((network.size, 7)), STEP, q, p)
+    found = run(network, {}, np.ones((network.size, 7)), STEP, q, p)
+    assert asked is not None and np.array_equal(asked.q, found.q)
+    model = SaturatingNetwork(1, nominal={"stiffness": 2.0, "saturation": 0.7})
+    assert model.run_passes({}, np.zeros((1, 1)), 0.1, np.ones((1, 1)), np.zeros((1, 1))) is None
+    ran = run(model, {}, np.zeros((1, 1)), 0.1, np.ones((1, 1)), np.zeros((1, 1)))
+    assert ran.end_momentum[0, 0] == pytest.approx(-0.1 * (2.0 + 0.7 * np.tanh(1.0)), rel=1e-12)
