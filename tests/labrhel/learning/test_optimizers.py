@@ -72,6 +72,89 @@ def test_the_first_step_of_adam_is_the_rate_in_each_coordinate_whatever_the_size
     assert np.allclose(optimizer.ask(), [-0.1, 0.1], rtol=1e-5)
 
 
+SLOPES = np.array([[1.0, -20.0], [-0.5, 3.0], [2.0, 0.1], [0.0, -7.0], [1.5, 4.0]])
+
+
+def textbook_adam(rate: float, beta1: float, beta2: float, floor: float) -> np.ndarray:
+    """The points of Adam by its sums: m_t = (1 - b) sum b^(t-i) g_i, divided by 1 - b^t."""
+    x, points = START.copy(), []
+    for t in range(1, len(SLOPES) + 1):
+        ages = np.arange(t)[::-1, None]
+        mean = (1 - beta1) * (beta1**ages * SLOPES[:t]).sum(axis=0) / (1 - beta1**t)
+        square = (1 - beta2) * (beta2**ages * SLOPES[:t] ** 2).sum(axis=0) / (1 - beta2**t)
+        x = x - rate * mean / (np.sqrt(square) + floor)
+        points.append(x)
+    return np.array(points)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rate": 0.3},
+        {"rate": 0.3, "beta1": 0.5},
+        {"rate": 0.3, "beta2": 0.7},
+        {"rate": 0.3, "beta1": 0.2, "beta2": 0.4, "floor": 0.5},
+    ],
+)
+def test_every_step_of_adam_is_that_of_its_sums(options: dict[str, float]) -> None:
+    optimizer, points = Adam(START, FREE, **options), []
+    for slope in SLOPES:
+        optimizer.tell(0.0, slope)
+        points.append(optimizer.ask())
+    expected = textbook_adam(**{"rate": 0.01, "beta1": 0.9, "beta2": 0.999, "floor": 1e-12, **options})
+    assert np.allclose(points, expected, rtol=1e-12, atol=0)
+
+
+def test_adam_stays_where_it_is_if_nothing_pulls() -> None:
+    optimizer = Adam(START, FREE)
+    optimizer.tell(0.0, np.zeros(2))
+    assert np.array_equal(optimizer.ask(), START)
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": 0.2}, {"momentum": 0.3}, {"rate": 0.2, "momentum": 0.0}])
+def test_every_step_of_the_heavy_ball_is_that_of_its_sums(options: dict[str, float]) -> None:
+    optimizer, rate, beta = Momentum(START, FREE, **options), options.get("rate", 0.01), options.get("momentum", 0.9)
+    for t, slope in enumerate(SLOPES, start=1):
+        before = optimizer.ask()
+        optimizer.tell(0.0, slope)
+        step = rate * (beta ** np.arange(t)[::-1, None] * SLOPES[:t]).sum(axis=0)
+        assert np.allclose(optimizer.ask(), before - step, rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [momentum, Adam, LBFGS])
+def test_a_start_outside_the_bounds_begins_at_them(make: Callable[..., Optimizer]) -> None:
+    optimizer = make(START, (np.array([-1.0, -2.0]), np.array([2.0, 0.5])))
+    assert optimizer.ask().tolist() == [-1.0, 0.5]
+    assert optimizer.best().tolist() == [-1.0, 0.5]
+
+
+@pytest.mark.parametrize("make", [momentum, Adam, LBFGS])
+def test_a_point_that_was_asked_for_is_a_copy(make: Callable[..., Optimizer]) -> None:
+    optimizer = make(START, FREE)
+    for _ in range(2):
+        for point in (optimizer.ask(), optimizer.best()):
+            point += 100.0
+        assert not (np.array([optimizer.ask(), optimizer.best()]) > 50.0).any()
+        optimizer.tell(1.0, np.array([0.3, -0.2]))
+
+
+def test_the_memory_and_the_tolerance_of_lbfgs_are_those_asked_for() -> None:
+    asked: list[np.ndarray] = []
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(x.copy())
+        return float(rosen(x)), rosen_der(x)
+
+    start, bounds = np.array([-1.2, 1.0, 0.7, -0.4]), (np.full(4, -5.0), np.array([0.9, 5.0, 5.0, 5.0]))
+    options = {"maxcor": 2, "ftol": 1e-3, "gtol": 0.0}
+    minimize(
+        objective, start, jac=True, method="L-BFGS-B", bounds=list(zip(*bounds, strict=True)), options=options
+    )
+    optimizer = LBFGS(start, bounds, memory=2, tolerance=1e-3)
+    assert np.array_equal(drive(optimizer, 1000), asked)
+
+
 def test_lbfgs_takes_the_points_that_scipy_takes() -> None:
     asked: list[np.ndarray] = []
 

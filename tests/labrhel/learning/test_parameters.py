@@ -116,3 +116,56 @@ def test_a_value_that_the_log_transform_cannot_reach_is_refused_only_where_it_is
 def test_training_nothing_is_refused(parameters: list[Parameter]) -> None:
     with pytest.raises(ConfigurationError, match="nothing is trained"):
         ParameterSet(parameters)
+
+
+def test_coordinates_are_values_over_the_scale_or_their_logarithm_and_slopes_follow_the_chain_rule() -> None:
+    parameters = ParameterSet([
+        Parameter("k", np.array([2.0, 6.0]), low=1.0, high=8.0, scale=0.5),
+        Parameter("g", np.array([3.0]), high=24.0, scale=1.5, transform=Transform.LOG),
+    ])  # fmt: skip
+    assert np.allclose(parameters.flat(), [4.0, 12.0, np.log(2.0)])
+    low, high = parameters.bounds()
+    assert np.allclose(low[:2], 2.0) and low[2] == -np.inf
+    assert np.allclose(high, [16.0, 16.0, np.log(16.0)])
+    slopes = parameters.pull_back(parameters.flat(), {"k": np.array([10.0, -20.0]), "g": np.array([7.0])})
+    assert np.allclose(slopes, [5.0, -10.0, 21.0])
+
+
+def test_an_entry_off_the_diagonal_pulls_with_both_of_its_halves() -> None:
+    value = np.array([[2.0, 0.3], [0.3, 1.0]])
+    parameters = ParameterSet([Parameter("friction", value, symmetric=True, scale=2.0)])
+    assert parameters.names == ["friction[0,0]", "friction[0,1]", "friction[1,1]"]
+    slopes = parameters.pull_back(parameters.flat(), {"friction": np.array([[1.0, 10.0], [200.0, 3000.0]])})
+    assert slopes.tolist() == [2.0, 420.0, 6000.0]
+
+
+def test_entries_are_in_their_own_units_in_the_order_of_the_names() -> None:
+    mask = np.array([[True, False], [True, True]])
+    parameters = ParameterSet([
+        Parameter("w", np.array([[1.0, 2.0], [3.0, 4.0]]), scale=0.1, mask=mask),
+        Parameter("g", np.array([5.0]), transform=Transform.LOG, scale=3.0),
+    ])  # fmt: skip
+    assert parameters.names == ["w[0,0]", "w[1,0]", "w[1,1]", "g[0]"]
+    assert np.allclose(parameters.entries(parameters.flat()), [1.0, 3.0, 4.0, 5.0])
+    assert len(parameters) == 4
+
+
+@pytest.mark.parametrize("value", [2.0, 5.0])
+def test_a_parameter_may_start_at_its_bounds(value: float) -> None:
+    assert Parameter("k", np.array([value]), low=2.0, high=5.0).value[0] == value
+
+
+def test_bounds_that_meet_hold_a_parameter_still() -> None:
+    low, high = ParameterSet([Parameter("k", np.array([2.0]), low=2.0, high=2.0)]).bounds()
+    assert low == high == 2.0
+
+
+@pytest.mark.parametrize("scale", [np.inf, -1.0])
+def test_a_scale_is_a_positive_number(scale: float) -> None:
+    with pytest.raises(ConfigurationError, match="must be positive"):
+        Parameter("k", np.ones(1), scale=scale)
+
+
+def test_a_matrix_that_is_trained_as_symmetric_must_be() -> None:
+    with pytest.raises(ConfigurationError, match="its value is not symmetric"):
+        Parameter("friction", np.array([[1.0, 0.2], [0.1, 1.0]]), symmetric=True)

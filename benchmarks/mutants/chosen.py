@@ -1,0 +1,87 @@
+"""What counts as the core, which tests mirror it, which faults are made whatever the seed, and which change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.mutants.faults import Fault
+
+CORE = (
+    "labrhel/shots/compile.py",
+    "labrhel/shots/compiled.py",
+    "labrhel/shots/decode.py",
+    "labrhel/rig/calibrated.py",
+    "labrhel/rig/calibration.py",
+    "labrhel/rig/wiring.py",
+    "labrhel/executor",
+    "labrhel/learning",
+    "labrhel/session/health.py",
+    "labrhel/store",
+    "labrhel/safety",
+    "protocols/rhel.py",
+    "protocols/heb.py",
+    "protocols/audit.py",
+    "protocols/echoes",
+)
+"""Files and folders that faults are drawn from."""
+
+MORE_TESTS: dict[str, tuple[str, ...]] = {}
+"""Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""
+
+CHOSEN: tuple[tuple[str, str, str], ...] = (
+    # Neutral fixtures: what a safe level of 0 V, a ring-down of 0 s and diagonal matrices hide.
+    ("labrhel/executor/dry.py", " + capabilities.ring_down_time", ""),
+    ("labrhel/rig/calibrated.py", "array[index] = array[index[::-1]] =", "array[index] ="),
+    # Only the first step.
+    ("labrhel/learning/optimizers.py", 'buffers["v"] / (1 - self._beta2**self._told)', 'buffers["v"] / (1 - self._beta2)'),
+    ("labrhel/learning/optimizers.py", 'self._beta2 * buffers["v"] + (1', '0 * buffers["v"] + (1'),
+    ("labrhel/learning/train.py", "per_epoch = count // batch", "per_epoch = max(1, count // batch - 1)"),
+    ("labrhel/session/health.py", "self._row >= section.steps", "self._row > section.steps"),
+    ("labrhel/executor/watchdog.py", "allowed = self._patience +", "allowed = 0.1 * self._patience +"),
+    # Statistics.
+    ("labrhel/learning/gradient.py", "self.repeats - 1)", "self.repeats)"),
+    ("protocols/audit.py", "freedom = self.samples - 1", "freedom = self.samples"),
+    ("protocols/rhel.py", "2**rule.estimator.order - 1", "2**rule.estimator.order"),
+    # Read-back.
+    (
+        "labrhel/executor/compiling.py",
+        "return self._parameter_map.to_parameters(self._inner.do(Configure(operation.parameters, knobs)))",
+        "self._inner.do(Configure(operation.parameters, knobs)); return operation.parameters",
+    ),
+)  # fmt: skip
+"""One fault at least of each family that was once seen to survive: file, text that is there once, text in its place."""
+
+EQUIVALENT: dict[tuple[str, str], str] = {}
+"""Faults that change nothing: (file, its line with the fault) -> why."""
+
+
+def core_files(tree: Path, only: str = "") -> list[str]:
+    """The files of the core whose path begins with `only`, from the root of the tree."""
+    found = []
+    for name in CORE:
+        place = tree / name
+        found += sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    paths = [file.relative_to(tree).as_posix() for file in found if file.name != "__init__.py"]
+    return [path for path in paths if path.startswith(only)]
+
+
+def tests_of(tree: Path, path: str) -> tuple[str, ...]:
+    """The mirror of a file, if there is one, and what the table adds."""
+    file = Path(path)
+    mirror = Path("tests", *file.parts[:-1], f"test_{file.stem.lstrip('_')}.py")
+    own = (mirror.as_posix(),) if (tree / mirror).exists() else ()
+    return own + MORE_TESTS.get(path, MORE_TESTS.get(file.parent.as_posix(), ()))
+
+
+def chosen_faults(tree: Path, only: str = "") -> list[Fault]:
+    """Those of the table; ValueError where a text is not, or not once, in its file."""
+    found = []
+    for path, before, after in CHOSEN:
+        if not path.startswith(only):
+            continue
+        source, text = (tree / path).read_bytes(), before.encode()
+        if source.count(text) != 1:
+            raise ValueError(f"{before!r} is {source.count(text)} times in {path}; choose that fault anew")
+        start = source.index(text)
+        found.append(Fault(path, source.count(b"\n", 0, start) + 1, start, start + len(text), after))
+    return found

@@ -1,0 +1,162 @@
+"""Small faults in Python source: every place where one can be made, found in its syntax tree.
+
+Each is a change of a few characters that a tired programmer could have made: a comparison, a sign, a factor, an index
+off by one, a condition the wrong way round, a forgotten statement, a keyword or a transpose left out.  What cannot
+change a result is left alone: words of messages, annotations, decorators, assertions; and so are the named constants
+of a module, which are choices, not results.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+_ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div,
+    ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+_PAIRS = (
+    ("min", "max"), ("minimum", "maximum"), ("argmin", "argmax"), ("any", "all"), ("floor", "ceil"),
+    ("zeros", "ones"), ("zeros_like", "ones_like"),
+)  # fmt: skip
+_NAMES = dict(_PAIRS) | {second: first for first, second in _PAIRS}
+_WITHOUT_EFFECT = {"strict", "encoding", "daemon", "exist_ok", "parents", "missing_ok", "rcond", "over", "invalid"}
+"""Keywords whose value no result depends on, as long as all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Bytes `start` to `stop` of the file at `path` (from the root of the tree) are replaced by `after`."""
+
+    path: str
+    line: int
+    start: int
+    stop: int
+    after: str
+
+    def applied(self, source: bytes) -> bytes:
+        """The source with the fault in it."""
+        return source[: self.start] + self.after.encode() + source[self.stop :]
+
+    def shown(self, source: bytes) -> tuple[str, str]:
+        """The lines that it touches, before and after."""
+        first, last = source.rfind(b"\n", 0, self.start) + 1, source.find(b"\n", self.stop)
+        head, tail = source[first : self.start], source[self.stop : last]
+        texts = source[first:last].decode(), (head + self.after.encode() + tail).decode()
+        before, after = (" ".join(text.split()) for text in texts)
+        return before, after
+
+
+def faults_of(path: str, source: bytes) -> list[Fault]:
+    """Every fault that can be made in a file, in the order of the text."""
+    starts = [0, *accumulate(len(line) for line in source.splitlines(keepends=True))]
+    found = {}
+    for node, after in _made(ast.parse(source)):
+        start = starts[node.lineno - 1] + node.col_offset
+        stop = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        found[start, stop, after] = Fault(path, node.lineno, start, stop, after)
+    return [found[key] for key in sorted(found)]
+
+
+def _made(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+    """(what is replaced, by what), below `node` as well."""
+    if isinstance(node, ast.expr):
+        yield from ((node, f"({text})") for text in _expressions(node))
+    if isinstance(node, ast.stmt) and _can_be_forgotten(node):
+        yield node, "pass"
+    for condition in _conditions(node):
+        yield condition, f"(not {ast.unparse(condition)})"
+    for child in _children(node):
+        yield from _made(child)
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a node whose value matters."""
+    match node:
+        case ast.Raise() | ast.Assert() | ast.JoinedStr() | ast.Import() | ast.ImportFrom():
+            return
+        case ast.ClassDef() if any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases):
+            return
+        case ast.ClassDef():
+            yield from node.body
+        case ast.FunctionDef():
+            yield from (item for item in (*node.args.defaults, *node.args.kw_defaults) if item is not None)
+            yield from node.body
+        case ast.AnnAssign():
+            yield from () if node.value is None else (node.value,)
+        case ast.Module():
+            yield from (item for item in node.body if not isinstance(item, ast.Assign | ast.AnnAssign))
+        case ast.keyword(arg=str(name)) if name in _WITHOUT_EFFECT:
+            return
+        case _:
+            yield from ast.iter_child_nodes(node)
+
+
+def _conditions(node: ast.AST) -> list[ast.expr]:
+    match node:
+        case ast.If() | ast.While() | ast.IfExp():
+            return [node.test]
+        case ast.comprehension():
+            return node.ifs
+    return []
+
+
+def _can_be_forgotten(node: ast.stmt) -> bool:
+    match node:
+        case ast.AugAssign():
+            return True
+        case ast.Expr(value=ast.Call() | ast.Yield() | ast.YieldFrom()):
+            return True
+        case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
+            return True
+    return False
+
+
+def _expressions(node: ast.expr) -> Iterator[str]:
+    """Texts that could stand in place of an expression."""
+    match node:
+        case ast.Compare():
+            for place, operator in enumerate(node.ops):
+                ops = [*node.ops[:place], _COMPARISONS[type(operator)](), *node.ops[place + 1 :]]
+                yield ast.unparse(ast.Compare(node.left, ops, node.comparators))
+        case ast.BinOp() if type(node.op) in _ARITHMETIC and not _is_text(node.left) and not _is_text(node.right):
+            yield ast.unparse(ast.BinOp(node.left, _ARITHMETIC[type(node.op)](), node.right))
+        case ast.BoolOp():
+            yield ast.unparse(ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values))
+        case ast.UnaryOp(op=ast.USub() | ast.Not()):
+            yield ast.unparse(node.operand)
+        case ast.Constant(value=bool()):
+            yield str(not node.value)
+        case ast.Constant(value=int() | float()):
+            yield repr(node.value + 1 if isinstance(node.value, int) else 2 * node.value or 1.0)
+        case ast.Attribute(attr="T"):
+            yield ast.unparse(node.value)
+        case ast.Call():
+            yield from _calls(node)
+
+
+def _calls(node: ast.Call) -> Iterator[str]:
+    """Another function, or a keyword left out."""
+    function = copy.deepcopy(node.func)
+    match function:
+        case ast.Name(id=name) if name in _NAMES:
+            function.id = _NAMES[name]
+            yield ast.unparse(ast.Call(function, node.args, node.keywords))
+        case ast.Attribute(attr=name) if name in _NAMES:
+            function.attr = _NAMES[name]
+            yield ast.unparse(ast.Call(function, node.args, node.keywords))
+    for place, keyword in enumerate(node.keywords):
+        if keyword.arg is not None and keyword.arg not in _WITHOUT_EFFECT:
+            kept = [*node.keywords[:place], *node.keywords[place + 1 :]]
+            yield ast.unparse(ast.Call(node.func, node.args, kept))
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))

@@ -1,0 +1,58 @@
+"""Confidence intervals by closed forms of Student's t that no library is asked for."""
+
+import numpy as np
+import pytest
+
+from labrhel.errors import ConfigurationError
+from labrhel.learning.gradient import Gradient, NudgeRecord
+
+
+def gradient(repeats: int, **fields: object) -> Gradient:
+    values = {"stiffness": np.array([2.0, -3.0]), "mass": np.array(0.5)}
+    errors = {"stiffness": np.array([0.1, 0.4]), "mass": np.array(0.02)}
+    facts = {"standard_error": errors, "repeats": repeats, **fields}
+    return Gradient(values, 0.7, "rhel", 1e-3, 0.05, 0.002, 6, 9, **facts)  # type: ignore[arg-type]
+
+
+def quantile(level: float, repeats: int) -> float:
+    """Student's t, two-sided: one degree of freedom is Cauchy's law, two and four have roots in closed form."""
+    if repeats == 2:
+        return float(np.tan(np.pi * level / 2))
+    if repeats == 3:
+        return float(level * np.sqrt(2 / (1 - level**2)))
+    shifted = 4 * ((1 + level) / 2) * ((1 - level) / 2)
+    return float(2 * np.sqrt(np.cos(np.arccos(np.sqrt(shifted)) / 3) / np.sqrt(shifted) - 1))
+
+
+@pytest.mark.parametrize("repeats", [2, 3, 5])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_an_interval_is_students_with_one_degree_of_freedom_less_than_repeats(repeats: int, level: float) -> None:
+    found = gradient(repeats).interval(level)
+    for name, error in (("stiffness", np.array([0.1, 0.4])), ("mass", np.array(0.02))):
+        low, high = found[name]
+        assert np.allclose((high - low) / 2, quantile(level, repeats) * error, rtol=1e-9)
+        assert np.allclose((high + low) / 2, gradient(repeats).values[name])
+
+
+def test_the_bias_bound_widens_the_interval_on_both_sides_and_95_percent_is_the_default() -> None:
+    bias = {"stiffness": np.array([0.3, 0.0]), "mass": np.array(0.05)}
+    plain, wider = gradient(3).interval(0.95), gradient(3, bias_bound=bias).interval()
+    for name, bound in bias.items():
+        assert np.allclose(wider[name][1] - plain[name][1], bound)
+        assert np.allclose(plain[name][0] - wider[name][0], bound)
+
+
+def test_a_gradient_of_one_repeat_has_no_interval() -> None:
+    with pytest.raises(ConfigurationError, match="set protocol.repeats to 2 or more"):
+        gradient(1, standard_error=None).interval()
+
+
+def test_the_next_gradient_is_told_all_that_this_one_learned_about_its_nudge() -> None:
+    moved, drive = {"mass": np.array(0.1)}, {"one": np.ones((2, 3))}
+    assert gradient(1, deviations=moved, corrections=drive).nudge == NudgeRecord(1e-3, 0.05, moved, drive)
+
+
+def test_a_gradient_says_nothing_that_it_was_not_told() -> None:
+    bare = Gradient({}, 0.7, "rhel", 1e-3, 0.05, 0.002, 6, 9)
+    assert (bare.calibration, bare.standard_error, bare.bias_bound, bare.warnings) == ("", None, None, ())
+    assert bare.repeats == 1 and not bare.measured and not bare.deviations and not bare.corrections
