@@ -1,5 +1,6 @@
 # make run    install into .venv and train the example rig        make test     all tests
 # make lint   style, types, import contracts                      make targets  every figure the project promises
+# make mutants   faults put into the core one by one, which its mirrored tests must notice (most of an hour)
 # make test-torch   install PyTorch (CPU) and run the tests of simbackend.recurrent.stacks, which `make test` skips without it
 # Windows has no make: the README shows the same commands for it.
 
@@ -8,10 +9,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-torch lint targets wheel-smoke clean
+.PHONY: help run test test-torch lint targets mutants wheel-smoke clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -53,6 +54,9 @@ lint: $(VENV)/.dev
 
 targets: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.targets
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.mutants
 
 # The installed wheel, away from the checkout: -P keeps the working folder off the path, so only the wheel can answer.
 wheel-smoke: $(VENV)/.dev

@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         files = core_files(TREE, options.only)
         faults = chosen_faults(TREE, options.only) + drawn(files, options.seed, None if options.all else options.count)
-        untested = [path for path in files if not tests_of(TREE, path)]
+        untested = [fault.path for fault in faults if not tests_of(TREE, fault.path)]
         if untested or not faults:
             raise ValueError(f"no test mirrors {untested[0]}" if untested else f"{options.only} is not in the core")
         if options.list:

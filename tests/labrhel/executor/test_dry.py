@@ -5,7 +5,7 @@ import pytest
 
 from labrhel.executor import Compiling, DryBackend, Limiting, RigBackend, execute
 from labrhel.rig.capabilities import Limits, Reversal
-from labrhel.shots.operations import Configure, RunShots
+from labrhel.shots.operations import Configure, Read, RunShots
 from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import lossy_rig, reference_rig
@@ -72,3 +72,29 @@ def test_a_dry_run_of_the_rule_with_automatic_eps_does_not_hit_the_limits_by_its
 def test_knobs_are_reported_as_asked() -> None:
     capabilities = reference_rig().rig.capabilities
     assert DryBackend(capabilities).do(Configure({}, {"mass": np.full(6, 2.0)}))["mass"][0] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("reversal", "kicks", "passes"), [(Reversal.STATE_RESTORE, 50, 1), (Reversal.MOMENTUM_FLIP, 150, 2)]
+)
+def test_a_dry_run_counts_ring_down_repeats_and_the_unit_of_time(reversal: Reversal, kicks: int, passes: int) -> None:
+    capabilities = replace(
+        reference_rig().rig.capabilities, reversals=frozenset({reversal}), ring_down_time=1.0, time_unit=1e-3
+    )
+    forward = Pass(100, acquire=Acquire(("q1",), 7), keep=True)
+    read = ShotProgram(0.1, Rest(), (Pass(100, keep=True), Pass(50, acquire=Acquire(("q1", "q2"), 7), echo=True)), 3)
+    backend = DryBackend(capabilities)
+    handler = Compiling(backend, capabilities)
+    handler.do(RunShots((read,)))
+    assert backend.cost.seconds == pytest.approx(3 * (1.0 + kicks * 0.1 * 1e-3))
+    assert (backend.cost.operations, backend.cost.shots, backend.cost.samples_read) == (1, 3, 3 * 2 * 8)
+    assert backend.cost.passes == 3 * passes
+    handler.do(RunShots((ShotProgram(0.2, Rest(), (forward,)),)))
+    assert backend.cost.seconds == pytest.approx(3 * (1.0 + kicks * 0.1 * 1e-3) + 1.0 + 100 * 0.2 * 1e-3)
+    assert (backend.cost.operations, backend.cost.shots, backend.cost.samples_read) == (2, 4, 3 * 2 * 8 + 15)
+
+
+def test_a_dry_run_reads_nothing_slow_and_says_nothing() -> None:
+    backend = DryBackend(reference_rig().rig.capabilities)
+    assert backend.do(Read(("temperature",))) is None
+    assert (backend.cost.operations, backend.cost.shots, backend.cost.seconds) == (1, 0, 0.0)

@@ -63,7 +63,7 @@ def test_a_caller_without_the_word_is_ignored(tmp_path: Path) -> None:
 
 def test_what_a_killed_program_left_is_cleared_away(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys, time; from labrhel import programs\n"
+        "import pathlib, sys, time; from labrhel.safety import processes\n"
         "with processes.listening('sim:', lambda: None, pathlib.Path(sys.argv[1])):\n"
         "    print('up', flush=True); time.sleep(60)"
     )
