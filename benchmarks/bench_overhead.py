@@ -22,7 +22,7 @@ from statistics import median
 from benchmarks.figure import Figure, print_table
 from drivers.transport import Direction, read_traffic
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.gradient import Gradient
 
 ROUNDS, MOST = 15, 1.5
@@ -139,7 +139,7 @@ def _step(experiment: Experiment, last: Gradient | None = None) -> Gradient:
     theta = problem.theta(problem.parameters.flat())
     nudge = None if last is None else last.nudge
     program = problem.rule.gradient(problem.task, problem.train, theta, problem.wanted, nudge)
-    return execute(program, handler_for(experiment))
+    return execute(program, experiment.executor())
 
 
 def _send(exchanges: Sequence[Exchange], wires: dict[str, socket.socket]) -> None:

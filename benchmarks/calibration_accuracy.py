@@ -25,7 +25,7 @@ from benchmarks.figure import Figure, print_table
 from calibration.campaign import campaign
 from labrhel.arrays import Array
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, calibrated, handler_for, load_experiment
+from labrhel.experiment import Experiment, calibrated, load_experiment
 from labrhel.learning.checking import compare
 from labrhel.shots.operations import Configure
 from labrhel.store.calibrations import CalibrationRecord
@@ -111,7 +111,7 @@ def truth(experiment: Experiment, reference: str, first: str) -> dict[str, float
     rig = experiment.rig
     assert isinstance(rig, SimulatedRig)
     device, unit = rig._device, rig.capabilities.time_unit
-    handler_for(experiment).do(Configure(experiment.task.rig_parameters(theta_of(experiment))))
+    experiment.executor().do(Configure(experiment.task.rig_parameters(theta_of(experiment))))
     heavier = rig.true_parameters()["mass"][0] / theta_of(experiment)["mass"][0] if reference == "gains" else 1.0
     scale = device._channels[first].gain
     found = {}
@@ -171,7 +171,7 @@ def gradient_of(experiment: Experiment, *, trusts_gains: bool = False) -> tuple[
     theta = problem.theta(problem.parameters.flat())
     try:
         gradient = execute(
-            problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted), handler_for(experiment)
+            problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted), experiment.executor()
         )
     except Exception:
         return 0.0, 1.0

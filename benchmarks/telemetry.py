@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.figure import Figure, print_table
 from labrhel import session
-from labrhel.executor import Handler, Observing
+from labrhel.executor import Handler, Tap, between_steps
 from labrhel.experiment import load_experiment
 from labrhel.safety.control import Control
 from labrhel.shots.capture import Capture
@@ -93,7 +93,7 @@ def added(port: int) -> float:
     bare = _Ready(capture)
     control = Control()
     with Telemetry(Settings("127.0.0.1", port, "bench"), Run("id", "name", STEPS, "V", "ms"), control) as telemetry:
-        observed = Observing(bare, [telemetry], control.hold)
+        observed = Tap(bare, before=[between_steps(control.hold)], after=[telemetry.saw])
         rounds = []
         for _ in range(ROUNDS):
             rounds.append((_seconds(bare), _seconds(observed)))

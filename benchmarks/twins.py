@@ -26,7 +26,7 @@ from calibration.twin import Twin, twin, twin_of_recording
 from labrhel import session
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.train import free_run, rms_error
 from labrhel.records.comparison import recorded_shots
 from labrhel.store import RunReader
@@ -95,7 +95,7 @@ def silverbox() -> Iterator[Figure]:
         again = load_experiment("silverbox", rig_url=f"sim:{file}")
         theta = again.theta(again.problem.parameters.flat())
         sequences = again.tests["arrow_head"]
-        error = rms_error(sequences, execute(free_run(again.task, sequences, theta), handler_for(again)))
+        error = rms_error(sequences, execute(free_run(again.task, sequences, theta), again.executor()))
     yield Figure(target, f"{1e3 * error:.3f} mV", error <= 0.46e-3)
     train = experiment.problem.train
     halves = []

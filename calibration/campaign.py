@@ -16,8 +16,8 @@ from calibration.subject import Bench
 from calibration.unknowns import Reference
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
-from labrhel.executor import Handler, execute
-from labrhel.experiment import Experiment, calibrated, handler_for
+from labrhel.executor import Tap, execute
+from labrhel.experiment import Experiment, calibrated
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.shots.operations import Configure, Operation, Protocol, RunShots
 from labrhel.store.calibrations import CalibrationRecord, Entry
@@ -43,21 +43,19 @@ class Done:
     seconds: float
 
 
-class _Metered:
-    """Counts shots and rig time on their way."""
+class _Meter:
+    """Counts shots and rig time."""
 
-    def __init__(self, inner: Handler, experiment: Experiment) -> None:
-        self._inner, self._rig = inner, experiment.rig.capabilities
+    def __init__(self, experiment: Experiment) -> None:
+        self._rig = experiment.rig.capabilities
         self.shots, self.seconds = 0, 0.0
 
-    def do(self, operation: Operation) -> object:
-        answer = self._inner.do(operation)
+    def saw(self, operation: Operation, answer: object) -> None:
         if isinstance(operation, RunShots):
             for program in operation.programs:
                 steps = sum(item.steps for item in program.passes)
                 self.shots += program.repeats
                 self.seconds += program.repeats * (steps * program.dt * self._rig.time_unit + self._rig.ring_down_time)
-        return answer
 
 
 class Campaign:
@@ -128,10 +126,11 @@ class Campaign:
                     failed.add(routine.name)
                     yield Done(routine, Finding(failed="it needs all channels, and some dropped out"), None, 0, 0.0)
                     continue
-            meter = _Metered(handler_for(experiment), experiment)
+            meter = _Meter(experiment)
+            handler = Tap(experiment.executor(), after=(meter.saw,))
             try:
-                meter.do(Configure(bench.task.rig_parameters(bench.theta)))
-                finding = execute(routine.measure(bench), meter)
+                handler.do(Configure(bench.task.rig_parameters(bench.theta)))
+                finding = execute(routine.measure(bench), handler)
             except REFUSED as error:
                 finding = Finding(failed=str(error))
             if finding.failed:
@@ -152,7 +151,7 @@ class Campaign:
         if not any(value.node == "paths" for value in self.in_force.values.values()):
             raise ConfigurationError(f"{self.record.url} has no calibration to check; calibrate it first")
         bench = self.bench
-        handler = handler_for(self.experiment)
+        handler = self.experiment.executor()
         handler.do(Configure(bench.task.rig_parameters(bench.theta)))
 
         def fire() -> Protocol[list[Record]]:

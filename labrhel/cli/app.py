@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labrhel import __version__
-from labrhel.cli import bench, calibrating
+from labrhel.cli import bench, calibration
 from labrhel.cli.root import (
     DEFAULT_CALIBRATIONS,
     DEFAULT_RUNS,
@@ -27,7 +27,7 @@ from labrhel.cli.root import (
 )
 
 app.add_typer(bench.app, name="bench")
-app.add_typer(calibrating.app, name="calibration")
+app.add_typer(calibration.app, name="calibration")
 
 
 @app.command()

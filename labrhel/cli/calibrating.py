@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -20,8 +19,6 @@ from labrhel.rig.calibration import CalibratedValue
 from labrhel.safety import processes
 from labrhel.store.calibrations import CalibrationRecord, Entry
 from labrhel.units import with_prefix
-
-app = typer.Typer(help="What was calibrated when: the record of a rig, differences, and the way back.")
 
 _SHOWN = 12  # values of a routine that are printed in full
 
@@ -189,47 +186,3 @@ def _until(value: CalibratedValue) -> str:
     if value.valid_until is None:
         return "ever"
     return datetime.fromtimestamp(value.valid_until, UTC).astimezone().isoformat(" ", "minutes")
-
-
-Url = Annotated[str, typer.Argument(metavar="URL", help="The rig, as it was calibrated.", show_default=False)]
-Folder = Annotated[Path, typer.Option("--calibrations", metavar="DIR", help="Folder of the records.")]
-_FOLDER = Path("calibrations")
-
-
-@app.command("log")
-def _log(url: Url, calibrations: Folder = _FOLDER) -> None:
-    """Every proposal, acceptance and way back, oldest first."""
-    log(url, calibrations)
-
-
-@app.command("show")
-def _show(url: Url, calibrations: Folder = _FOLDER) -> None:
-    """What is in force: every value with its standard error and how long it is valid."""
-    show(url, calibrations)
-
-
-@app.command("accept")
-def _accept(url: Url, calibrations: Folder = _FOLDER) -> None:
-    """Put what was proposed last into force."""
-    accept(url, calibrations)
-
-
-@app.command("diff")
-def _diff(
-    url: Url,
-    before: Annotated[str, typer.Argument(metavar="ID", help="An entry of the log, or the start of its id.")],
-    after: Annotated[str, typer.Argument(metavar="[ID]", help="A later one; left out: now.")] = "",
-    calibrations: Folder = _FOLDER,
-) -> None:
-    """What changed between two entries of the log."""
-    diff(url, calibrations, before, after)
-
-
-@app.command("rollback")
-def _rollback(
-    url: Url,
-    entry: Annotated[str, typer.Argument(metavar="ID", help="What was in force after this entry will be again.")],
-    calibrations: Folder = _FOLDER,
-) -> None:
-    """Go back to what was in force after an entry; nothing is lost, and you can go forward again."""
-    roll_back(url, calibrations, entry)

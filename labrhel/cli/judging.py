@@ -12,7 +12,7 @@ from labrhel import plugins
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
-from labrhel.experiment import handler_for, load_experiment
+from labrhel.experiment import load_experiment
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
 from labrhel.safety import processes
 
@@ -24,7 +24,7 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
     experiment = load_experiment(config, rig_url=rig)
     exact = plugins.exact_gradient(experiment.model_kind)
     with closing(experiment.rig), processes.listening(experiment.rig_url, experiment.rig.make_safe):
-        report = check_gradient(experiment.problem, handler_for(experiment), exact)
+        report = check_gradient(experiment.problem, experiment.executor(), exact)
     gradient = report.gradient
     print(
         f"{gradient.rule}: loss {gradient.loss:.6g}, eps {gradient.eps:.3g}, r {gradient.response_ratio:.2g}, "
@@ -58,7 +58,7 @@ def audit(config: Path, rig: str | None, tolerance: float, alpha: float, shots: 
     problem = experiment.problem
     theta, sequences = problem.theta(problem.parameters.flat()), problem.train[:1]
     with closing(experiment.rig), processes.listening(experiment.rig_url, experiment.rig.make_safe):
-        handler = handler_for(experiment)
+        handler = experiment.executor()
         gradient = execute(problem.rule.gradient(problem.task, sequences, theta, problem.wanted), handler)
         print(
             f"{gradient.rule}: loss {gradient.loss:.6g}, r {gradient.response_ratio:.2g}, "

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from labrhel import session
 from labrhel.errors import ConfigurationError
+from labrhel.executor import ORDER
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.experiment.runners import Runnable, own_runner, own_runner_of_run
 from labrhel.records.plots import save
@@ -50,11 +51,13 @@ def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
     with closing(experiment.rig):
         settings = session.telemetry_of(experiment, telemetry)
         cost = planning.rehearse(experiment)
+    order = " -> ".join(ORDER)
     print(f"{experiment.name}: everything compiles, and all values are inside their limits; nothing was moved")
     print(
         f"one gradient: {cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, "
         f"{cost.samples_played} samples played, {cost.samples_read} read; {experiment.steps} gradients are planned"
     )
+    print(f"in a run every operation goes through {order} -> {experiment.rig_url}")
     if settings is not None:
         print(f"telemetry goes to {settings}")
 

@@ -1,4 +1,7 @@
-"""`labrhel pause`, `stop`, `estop` and `reset`: what is said to programs that drive a rig."""
+"""`labrhel pause`, `stop`, `estop` and `reset`: what is said to programs that drive a rig.
+
+An emergency stop must not wait for libraries to load: what needs them is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from pathlib import Path
 from labrhel.errors import ConfigurationError
 from labrhel.safety import estop
 from labrhel.safety.processes import Program, programs
-from labrhel.store import find_run
 
 
 def press() -> bool:
@@ -36,6 +38,8 @@ def ask(run: str, root: Path, command: str) -> None:
 
 def woken(run: str, root: Path) -> bool:
     """True if the run was paused in a program that is alive, and goes on."""
+    from labrhel.store import find_run
+
     identity = find_run(run, root).name
     for program in programs():
         if program.run == identity:
@@ -50,6 +54,8 @@ def woken(run: str, root: Path) -> bool:
 def _alive(run: str, root: Path) -> Program:
     found = [program for program in programs() if program.run]
     if run:
+        from labrhel.store import find_run
+
         identity = find_run(run, root).name
         found = [program for program in found if program.run == identity]
     if len(found) != 1:

@@ -17,7 +17,7 @@ from labrhel.conformance.finding import Finding, NotApplicable
 from labrhel.conformance.fitting import Pair
 from labrhel.conformance.prediction import Motion, predicted
 from labrhel.errors import ProgramError
-from labrhel.executor import Compiling, Condition, Handler, Interlock, Limiting, RigBackend
+from labrhel.executor import Condition, Handler, RigBackend, Safety, Tap, stack
 from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Capabilities, Kind, Reversal
 from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, LinearParameterMap, WiredPortMap
@@ -35,14 +35,12 @@ _SHARE = 0.25  # of a port's reach that the smallest push takes at most
 
 @dataclass(slots=True)
 class _Counting:
-    """Counts what reaches the rig."""
+    """Counts what is sent to the rig."""
 
-    inner: Handler
     sent: int = 0
 
-    def do(self, operation: Operation) -> Any:
+    def saw(self, operation: Operation) -> None:
         self.sent += 1
-        return self.inner.do(operation)
 
 
 class Subject(Bounds):
@@ -127,10 +125,11 @@ class Subject(Bounds):
         offered = self.capabilities
         if reversals:
             offered = replace(offered, reversals=frozenset(reversals))
-        counting = _Counting(RigBackend(self.rig))
-        stop = Condition("emergency stop", estop.latched)
-        guarded = Interlock(Limiting(counting, offered), (stop,), self.rig.make_safe)
-        return Compiling(guarded, offered, self.port_map, self.parameter_map), counting
+        counting = _Counting()
+        backend = Tap(RigBackend(self.rig), before=(counting.saw,))
+        safety = Safety(self.rig.make_safe, (Condition("emergency stop", estop.latched),))
+        maps = {"port_map": self.port_map, "parameter_map": self.parameter_map}
+        return stack(backend, offered, **maps, safety=safety), counting
 
     def run(self, *programs: ShotProgram, fixed: bool = False) -> list[Capture]:
         """Fire programs as one operation; "fixed" fires them one by one."""

@@ -2,7 +2,8 @@
 
 compile -> interlock -> limits -> recorder -> retry -> watchdog -> backend.
 
-Each wrapper is a handler that holds the next one.  Below `limits` nothing is written that was not checked.
+Each wrapper is a handler that holds the next one; `stack` assembles them, and nothing else does.  A `Tap` may stand
+around any of them.
 """
 
 from labrhel.executor.backend import RigBackend
@@ -11,12 +12,14 @@ from labrhel.executor.dry import DryBackend
 from labrhel.executor.handler import Handler, execute
 from labrhel.executor.interlock import Condition, Guard, Interlock
 from labrhel.executor.limiting import Limiting
-from labrhel.executor.observing import Observer, Observing
 from labrhel.executor.recording import Recorder, Recording
 from labrhel.executor.retry import Retry
+from labrhel.executor.stack import ORDER, Safety, Stack, stack
+from labrhel.executor.tap import Tap, between_steps, published
 from labrhel.executor.watchdog import Watchdog
 
 __all__ = [
+    "ORDER",
     "Compiling",
     "Condition",
     "DryBackend",
@@ -24,12 +27,16 @@ __all__ = [
     "Handler",
     "Interlock",
     "Limiting",
-    "Observer",
-    "Observing",
     "Recorder",
     "Recording",
     "Retry",
     "RigBackend",
+    "Safety",
+    "Stack",
+    "Tap",
     "Watchdog",
+    "between_steps",
     "execute",
+    "published",
+    "stack",
 ]

@@ -43,9 +43,11 @@ class Watchdog:
         self._until = math.inf
         self._barked = ""
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Watchdog:
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
         return self
 
@@ -53,7 +55,8 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def do(self, operation: Operation) -> Any:
         """Pass on; DeadlineError if it took too long, whatever became of it."""

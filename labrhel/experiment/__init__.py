@@ -2,14 +2,13 @@
 
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._experiment import Experiment
-from labrhel.experiment._load import handler_for, load_experiment
+from labrhel.experiment._load import load_experiment
 from labrhel.experiment._wiring import parameter_map, port_map
 
 __all__ = [
     "Experiment",
     "calibrated",
     "calibration_in_force",
-    "handler_for",
     "load_experiment",
     "parameter_map",
     "port_map",

@@ -10,6 +10,8 @@ from typing import Any
 
 from labrhel.arrays import Array
 from labrhel.config import Document
+from labrhel.executor import Handler, Recording, RigBackend, Safety, Stack, stack
+from labrhel.experiment._interlocks import interlocks_of
 from labrhel.frozen import FrozenArray, digest_of
 from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
 from labrhel.learning.task import Task, TrialSequence
@@ -22,6 +24,9 @@ from labrhel.shots.rig import Rig
 from labrhel.shots.serialise import plain_capabilities
 from labrhel.store.policy import Policy
 from labrhel.store.provenance import provenance
+
+
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,24 @@ class Experiment:
         if data is None or data.file is None:
             return None
         return digest_of([_content(item) for item in (*self.problem.train, *chain(*self.tests.values()))])
+
+    def executor(self, recording: Recording | None = None) -> Stack:
+        """The executor of the rig with all that protects it, and the recorder where there is a record.
+
+        Links that fail are tried three times; the watchdog watches inside a `with` block.
+        """
+        conditions, guards = interlocks_of(self.document, self.rig)
+        patience = self.document.config.interlocks.patience
+        safety = Safety(self.rig.make_safe, conditions, guards, patience)
+        return self._around(RigBackend(self.rig), safety=safety, recording=recording, attempts=_ATTEMPTS)
+
+    def on_paper(self, backend: Handler) -> Stack:
+        """The same for a backend that moves nothing: compile and limits."""
+        return self._around(backend)
+
+    def _around(self, backend: Handler, **more: Any) -> Stack:
+        maps = {"port_map": self.port_map, "parameter_map": self.parameter_map, "calibration": self.calibration}
+        return stack(backend, self.rig.capabilities, **maps, **more)
 
     def theta(self, x: Array) -> dict[str, Array]:
         """All parameters, at the trained coordinates x."""

@@ -13,7 +13,6 @@ from labrhel import plugins
 from labrhel.config import find, load
 from labrhel.data import dataset_of, search_path
 from labrhel.errors import ConfigurationError
-from labrhel.executor import Compiling, Handler, Interlock, Limiting, Recorder, Recording, Retry, RigBackend
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._experiment import Experiment
 from labrhel.experiment._interlocks import interlocks_of
@@ -95,14 +94,3 @@ def load_experiment(
         rig.close()
         raise
     return experiment
-
-
-def handler_for(experiment: Experiment, recording: Recording | None = None, backend: Handler | None = None) -> Handler:
-    """The executor of an experiment: compile, interlock, limits, recorder (if there is one), retry, backend or rig."""
-    rig, capabilities = experiment.rig, experiment.rig.capabilities
-    handler: Handler = Retry(RigBackend(rig) if backend is None else backend)
-    if recording is not None:
-        handler = Recorder(handler, recording)
-    conditions, guards = interlocks_of(experiment.document, rig)
-    handler = Interlock(Limiting(handler, capabilities), conditions, rig.make_safe, guards)
-    return Compiling(handler, capabilities, experiment.port_map, experiment.parameter_map, experiment.calibration)

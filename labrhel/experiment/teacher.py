@@ -17,7 +17,7 @@ from labrhel.config import Document
 from labrhel.config.data import DataSection, Multisine, Teacher
 from labrhel.data.dataset import Dataset, sequence_of
 from labrhel.errors import InstrumentError
-from labrhel.executor import Compiling, RigBackend, execute
+from labrhel.executor import RigBackend, execute, stack
 from labrhel.experiment.model import model_of, readout_channels, readout_of
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import free_run
@@ -64,7 +64,7 @@ def taught(document: Document, section: DataSection, teacher: Teacher) -> Datase
         interpolation = Interpolation(section.interpolation)
         asked = sequence_of(name, model.inputs, u, silent, teacher.spacing, interpolation, section.skip)
         full = {**theta, "readout": gain, "readout_offset": offset}
-        (target,) = execute(free_run(task, [asked], full), Compiling(RigBackend(rig), rig.capabilities))
+        (target,) = execute(free_run(task, [asked], full), stack(RigBackend(rig), rig.capabilities))
         generator = np.random.default_rng([teacher.input.seed, number, _NOISE])
         target = target + noise * generator.standard_normal(target.shape)
         return sequence_of(name, model.inputs, u, target, teacher.spacing, interpolation, section.skip)

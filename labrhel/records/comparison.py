@@ -17,7 +17,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, calibrated, handler_for, load_experiment
+from labrhel.experiment import Experiment, calibrated, load_experiment
 from labrhel.records.replay_rig import Entry, capabilities_of, effective
 from labrhel.rig.calibration import set_of
 from labrhel.rig.capabilities import Kind
@@ -116,7 +116,7 @@ def compare(folder: Path, rig: str, *, step: int | None = None) -> Comparison:
     with closing(experiment.rig):
         step, shots, asked = recorded_shots(folder, experiment, step)
         ready = calibrated(experiment, experiment.calibration)
-        model = execute(_fire(ready, asked, [shot.program for shot in shots]), handler_for(ready))
+        model = execute(_fire(ready, asked, [shot.program for shot in shots]), ready.executor())
     channels = [
         name for name in capabilities_of(reader).channels_of(Kind.POSITION) if name in shots[0].capture.last.traces
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
-from labrhel.executor import execute
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.executor import Tap, execute, published
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.records.replay_rig import ReplayRig
 from labrhel.rig.calibration import set_of
 from labrhel.session.run import planned_steps
@@ -46,23 +46,18 @@ class Replayed:
     recorded: float
 
 
-class _Watching:
-    """Collects what a run would have recorded of its steps."""
+@dataclass(slots=True)
+class _Notes:
+    """What a run would have recorded of its steps."""
 
-    def __init__(self, inner: Any, watch: Callable[[Publish], None]) -> None:
-        self._inner, self._watch = inner, watch
-        self.losses: list[float] = []
-        self.last: Checkpoint | None = None
+    losses: list[float] = field(default_factory=list)
+    last: Checkpoint | None = None
 
-    def do(self, operation: Operation) -> Any:
-        answer = self._inner.do(operation)
+    def saw(self, operation: Operation, answer: Any) -> None:
         if isinstance(operation, Checkpoint):
             self.last = operation
-        elif isinstance(operation, Publish):
-            if "loss" in operation.scalars:
-                self.losses.append(operation.scalars["loss"])
-            self._watch(operation)
-        return answer
+        elif isinstance(operation, Publish) and "loss" in operation.scalars:
+            self.losses.append(operation.scalars["loss"])
 
 
 def replay(
@@ -102,8 +97,9 @@ def replay(
 
 def _run(experiment: Experiment, rig: ReplayRig, reader: RunReader, watch: Callable[[Publish], None]) -> Replayed:
     begin = time.perf_counter()
-    seen = _Watching(handler_for(replace(experiment, rig=rig)), watch)
-    execute(training(experiment, None), seen)
+    seen = _Notes()
+    handler = replace(experiment, rig=rig).executor()
+    execute(training(experiment, None), Tap(handler, after=(seen.saw, published(watch))))
     seconds = time.perf_counter() - begin
     events = reader.events()
     checkpoint, last = reader.last_checkpoint(), seen.last

@@ -13,7 +13,7 @@ import numpy as np
 from labrhel import plugins
 from labrhel.errors import LabrhelError
 from labrhel.executor import execute
-from labrhel.experiment import handler_for, load_experiment
+from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.rules import Rule
@@ -47,7 +47,7 @@ def what_if(folder: Path, rig: str, rules: Sequence[str], eps: Sequence[float]) 
     names = [name for name in problem.wanted if not name.startswith("readout")]
 
     def measured(rule: Rule) -> Gradient:
-        return execute(rule.gradient(problem.task, sequences, theta, problem.wanted), handler_for(experiment))
+        return execute(rule.gradient(problem.task, sequences, theta, problem.wanted), experiment.executor())
 
     def flat(gradient: Gradient) -> np.ndarray:
         return np.concatenate([np.ravel(gradient.values[name]) for name in names])

@@ -13,15 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from labrhel.errors import ConfigurationError
-from labrhel.executor import (
-    Handler,
-    Observer,
-    Observing,
-    RigBackend,
-    Watchdog,
-    execute,
-)
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.executor import Tap, between_steps, execute, published
+from labrhel.executor.tap import After
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.frozen import digest_of
 from labrhel.rig.calibration import set_of
 from labrhel.safety import estop, processes
@@ -30,25 +24,12 @@ from labrhel.safety.lifecycle import Event, Lifecycle
 from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
 from labrhel.session.training import training
-from labrhel.shots.operations import Operation, Publish
+from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, RunWriter, consolidate, create_run
 from labrhel.telemetry import Run, Settings, Telemetry, settings_of
 from labrhel.timeline.cost import rehearse
 
 Watch = Callable[[Publish], None]
-
-
-class _Watched:
-    """Tells an onlooker of every `Publish` after it has been carried out."""
-
-    def __init__(self, inner: Handler, watch: Watch) -> None:
-        self._inner, self._watch = inner, watch
-
-    def do(self, operation: Operation) -> object:
-        answer = self._inner.do(operation)
-        if isinstance(operation, Publish):
-            self._watch(operation)
-        return answer
 
 
 def telemetry_of(experiment: Experiment, url: str | None, name: str | None = None) -> Settings | None:
@@ -129,15 +110,14 @@ def _published(
     control = Control()
     control.life.on(Event.ARM)
     with nullcontext() if settings is None else Telemetry(settings, run, control, writer.step) as observer:
-        return _drive(experiment, writer, watch, control, [] if observer is None else [observer])
+        return _drive(experiment, writer, watch, control, [] if observer is None else [observer.saw])
 
 
 def _drive(
-    experiment: Experiment, writer: RunWriter, watch: Watch, control: Control, observers: Sequence[Observer]
+    experiment: Experiment, writer: RunWriter, watch: Watch, control: Control, observers: Sequence[After]
 ) -> Outcome:
     """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
-    rig, capabilities = experiment.rig, experiment.rig.capabilities
-    patience = experiment.document.config.interlocks.patience
+    rig = experiment.rig
     try:
         with (
             writer,
@@ -148,11 +128,8 @@ def _drive(
                 answer=lambda request: control.ask(request)[1],
             ),
             _alive(control.life, rig.make_safe),
-            Watchdog(
-                RigBackend(rig), rig.make_safe, capabilities.time_unit, capabilities.ring_down_time, patience
-            ) as backend,
         ):
-            _train(experiment, writer, backend, watch, control, observers)
+            _train(experiment, writer, watch, control, observers)
     finally:
         rig.close()
     consolidate(writer.folder)
@@ -162,17 +139,17 @@ def _drive(
 def _train(
     experiment: Experiment,
     writer: RunWriter,
-    backend: Handler,
     watch: Watch,
     control: Control,
-    observers: Sequence[Observer],
+    observers: Sequence[After],
 ) -> None:
     """In stretches, between which the rig is calibrated again if its health asks for it."""
     health = Health(experiment.document.config.health)
     while True:
-        handler = Observing(_Watched(handler_for(experiment, writer, backend), watch), observers, control.hold)
         checkpoint = RunReader(writer.folder).last_checkpoint()
-        x = execute(training(experiment, checkpoint, health.doubts), handler)
+        with experiment.executor(writer) as executor:
+            handler = Tap(executor, before=(between_steps(control.hold),), after=(published(watch), *observers))
+            x = execute(training(experiment, checkpoint, health.doubts), handler)
         if x is None:
             return
         experiment, words = health.attended(experiment, x)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from labrhel.executor import (
-    Compiling,
-    DryBackend,
-    Limiting,
-    execute,
-)
+from labrhel.executor import DryBackend, execute
 from labrhel.executor.dry import Cost
 from labrhel.experiment import Experiment
 from labrhel.learning.train import batch_at
@@ -15,17 +10,9 @@ from labrhel.learning.train import batch_at
 
 def rehearse(experiment: Experiment) -> Cost:
     """Compile and limit-check one gradient and the tests without moving anything; what they would cost."""
-    capabilities = experiment.rig.capabilities
-    backend = DryBackend(capabilities)
-    handler = Compiling(
-        Limiting(backend, capabilities),
-        capabilities,
-        experiment.port_map,
-        experiment.parameter_map,
-        experiment.calibration,
-    )
+    backend = DryBackend(experiment.rig.capabilities)
     problem = experiment.problem
     x = problem.parameters.flat()
     sequences = [problem.train[index] for index in batch_at(len(problem.train), problem.batch, problem.seed, 0)]
-    execute(problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted), handler)
+    execute(problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted), experiment.on_paper(backend))
     return backend.cost

@@ -15,7 +15,7 @@ import numpy as np
 
 from labrhel.arrays import Arrays
 from labrhel.conformance.prediction import Motion, predicted
-from labrhel.executor import Compiling, Handler, Limiting, execute
+from labrhel.executor import execute
 from labrhel.experiment import Experiment
 from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Capabilities
@@ -106,10 +106,8 @@ def timeline_of(experiment: Experiment) -> Timeline:
     problem, rig = experiment.problem, experiment.rig.capabilities
     theta = problem.theta(problem.parameters.flat())
     backend = NominalBackend(rig, problem.task.model, experiment.port_map, dict(theta))
-    handler: Handler = Compiling(
-        Limiting(backend, rig), rig, experiment.port_map, experiment.parameter_map, experiment.calibration
-    )
-    gradient = execute(problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted), handler)
+    program = problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted)
+    gradient = execute(program, experiment.on_paper(backend))
     passes: list[PlannedPass] = []
     now, number = 0.0, 0
     for operation in backend.operations:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.executor import Compiling, Handler, Limiting, RigBackend, execute
+from labrhel.executor import Handler, RigBackend, execute, stack
 from labrhel.learning.checking import compare
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.readout import READOUT
@@ -53,8 +53,7 @@ class ReferenceTask:
 
     def handler(self) -> Handler:
         """The executor: compile, check limits, run."""
-        capabilities = self.task.capabilities
-        return Compiling(Limiting(RigBackend(self.rig), capabilities), capabilities)
+        return stack(RigBackend(self.rig), self.task.capabilities)
 
     def declaring(self, **changes: Any) -> ReferenceTask:
         """The same rig with other `Capabilities` fields: fewer ports or channels, converters, nothing accumulated."""

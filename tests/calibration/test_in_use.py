@@ -13,7 +13,7 @@ from rigs import IMPERFECT, measured, opened, written
 from labrhel import session
 from labrhel.errors import ConfigurationError, InterlockError
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, calibrated, handler_for, load_experiment
+from labrhel.experiment import Experiment, calibrated, load_experiment
 from labrhel.learning.gradient import Gradient
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.shots.operations import Publish
@@ -28,7 +28,7 @@ def ignore(published: Publish) -> None:
 def gradient(experiment: Experiment) -> Gradient:
     problem = experiment.problem
     theta = problem.theta(problem.parameters.flat())
-    return execute(problem.rule.gradient(problem.task, problem.train, theta, problem.wanted), handler_for(experiment))
+    return execute(problem.rule.gradient(problem.task, problem.train, theta, problem.wanted), experiment.executor())
 
 
 @pytest.fixture(scope="module")

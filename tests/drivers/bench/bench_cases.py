@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.gradient import Gradient
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import compile
@@ -70,7 +70,7 @@ def gradient(experiment: Experiment) -> Gradient:
     problem = experiment.problem
     x = problem.parameters.flat()
     return execute(
-        problem.rule.gradient(problem.task, problem.train, problem.theta(x), problem.wanted), handler_for(experiment)
+        problem.rule.gradient(problem.task, problem.train, problem.theta(x), problem.wanted), experiment.executor()
     )
 
 

@@ -86,6 +86,7 @@ def test_a_dry_run_says_what_a_gradient_costs_and_writes_nothing(shell: Shell) -
     status, out, _ = shell("run", shell.write(SMALL), "--dry-run")
     assert status == 0
     assert "6 shots, 6 passes" in out
+    assert "compile -> interlock -> limits -> recorder -> retry -> watchdog -> sim:" in out
     assert not Path("runs").exists()
 
 

@@ -9,7 +9,7 @@ import pytest
 from labrhel.config import examples
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.parameters import Transform
 from labrhel.learning.train import free_run, rms_error, train
 from labrhel.rig.capabilities import Kind
@@ -222,7 +222,7 @@ def test_loading_writes_nothing_and_leaves_the_rig_at_its_nominal_values(tmp_pat
 
 
 def errors_of(experiment: Experiment, x: np.ndarray) -> dict[str, float]:
-    theta, handler = experiment.theta(x), handler_for(experiment)
+    theta, handler = experiment.theta(x), experiment.executor()
     return {
         name: rms_error(sequences, execute(free_run(experiment.task, sequences, theta), handler))
         for name, sequences in experiment.tests.items()
@@ -232,7 +232,7 @@ def errors_of(experiment: Experiment, x: np.ndarray) -> dict[str, float]:
 def trained(experiment: Experiment) -> tuple[list[float], dict[str, float], dict[str, float]]:
     """Losses by step, and the test errors before and after."""
     losses: list[float] = []
-    handler = handler_for(experiment)
+    handler = experiment.executor()
 
     class Watching:
         def do(self, operation: Operation) -> object:

@@ -9,7 +9,7 @@ from small import SMALL
 
 from labrhel.errors import LimitError
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.rig.capabilities import Limits, Reversal
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Operation
@@ -51,7 +51,7 @@ def test_what_is_planned_is_what_is_fired(tmp_path: Path) -> None:
     theta = problem.theta(problem.parameters.flat())
     execute(
         problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted),
-        handler_for(replace(experiment, rig=heard)),  # type: ignore[arg-type]
+        replace(experiment, rig=heard).executor(),  # type: ignore[arg-type]
     )
     assert planned.shots == len(heard.shots)
     for item, shot in zip(planned.passes, heard.shots, strict=True):

@@ -7,7 +7,7 @@ import pytest
 
 from labrhel import plugins
 from labrhel.errors import ConfigurationError, ProgramError
-from labrhel.experiment import Experiment, handler_for, load_experiment
+from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.checking import check_gradient
 from labrhel.wire.board import Build
 from labrhel.wire.fixed_point import Format
@@ -46,7 +46,7 @@ def experiment(folder: Path, rig: str = "sim:") -> Experiment:
 
 def test_its_gradient_by_echoes_is_the_exact_one_and_that_of_differences(tmp_path: Path) -> None:
     found = experiment(tmp_path)
-    report = check_gradient(found.problem, handler_for(found), plugins.exact_gradient("saturating_network"))
+    report = check_gradient(found.problem, found.executor(), plugins.exact_gradient("saturating_network"))
     assert {row.parameter for row in report.rows} >= {"saturation", "coupling"}
     assert all(row.passes(1e-6) for row in report.rows)
 
@@ -70,7 +70,7 @@ def test_the_gradient_on_a_board_approaches_it_as_words_and_tables_grow(
     task = replace(problem.task, capabilities=rig.capabilities)
     theta = problem.theta(problem.parameters.flat())
     program = RHEL(response=response).gradient(task, problem.train, theta, ("saturation", "coupling"))
-    gradient = execute(program, handler_for(replace(found, rig=rig)))
+    gradient = execute(program, replace(found, rig=rig).executor())
     _, exact = plugins.exact_gradient("saturating_network")(problem.task, problem.train, theta)
     for name in ("saturation", "coupling"):
         miss = np.linalg.norm(gradient.values[name] - exact[name]) / np.linalg.norm(exact[name])
