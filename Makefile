@@ -44,7 +44,7 @@ $(VENV)/.torch: pyproject.toml | $(VENV)/.dev
 
 test-torch: $(VENV)/.torch
 	$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__)'
-	$(BIN)/python -m pytest tests/simbackend/stacks
+	$(BIN)/python -m pytest tests/simbackend/recurrent/stacks
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from command_line import labrhel
+
+from labrhel.testing.command_line import labrhel
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIG = """\

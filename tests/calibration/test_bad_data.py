@@ -1,14 +1,11 @@
 """Dead, saturated and disconnected: named, dropped, and the rest is calibrated all the same."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rigs import measured, opened
-
 from calibration.campaign import campaign
+from calibration.testing import measured, opened
 from labrhel.errors import TransportError
 from labrhel.store.calibrations import CalibrationRecord
 

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import labrhel
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rigs import IMPERFECT, written
+from calibration.testing import IMPERFECT, written
+from labrhel.testing.command_line import labrhel
 
 
 @pytest.mark.slow

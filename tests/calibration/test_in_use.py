@@ -1,15 +1,12 @@
 """What is in force is used: by compile, by decode, by the rules, and in the record of the run."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rigs import IMPERFECT, measured, opened, written
-
+from calibration.testing import IMPERFECT, measured, opened, written
 from labrhel import session
 from labrhel.errors import ConfigurationError, InterlockError
 from labrhel.executor import execute

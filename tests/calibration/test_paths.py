@@ -1,14 +1,11 @@
 """The joint fit finds what the URL of the device says, within what it claims to know."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rigs import measured, opened
-
+from calibration.testing import measured, opened
 from simbackend.rigs.simulated import SimulatedRig
 
 

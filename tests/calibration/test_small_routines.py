@@ -1,16 +1,13 @@
 """Link, hysteresis, drift, noise and linearity, each against a rig that has just that."""
 
-import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rigs import CONFIG, measured, opened
-
 from calibration.campaign import campaign
+from calibration.testing import CONFIG, measured, opened
 from labrhel.experiment import load_experiment
 from labrhel.store.calibrations import CalibrationRecord
 

@@ -1,15 +1,12 @@
 """Twins and comparisons: what a run recorded, as a rig."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from rigs import CONFIG
-
+from calibration.testing import CONFIG
 from calibration.twin import Twin, twin
 from labrhel import session
 from labrhel.errors import RecordError

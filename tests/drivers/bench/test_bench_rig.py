@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_cases import CONFIG, drive, gradient, opened, shoot, volts
 
 from drivers.bench.rig import BenchRig
 from drivers.transport import Direction, read_traffic
@@ -18,6 +17,7 @@ from labrhel.errors import ConfigurationError, InstrumentError, LimitError, Prog
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
 from labrhel.shots.program import GivenState, ShotProgram
+from simbackend.testing.benches import CONFIG, drive, gradient, opened, shoot, volts
 from simbackend.virtual_bench import station_text, virtual_bench
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_cases import CONFIG, gradient
 
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
+from simbackend.testing.benches import CONFIG, gradient
 from simbackend.virtual_bench import station_text, virtual_bench
 
 

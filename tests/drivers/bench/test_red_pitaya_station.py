@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_cases import gradient, shoot
 
 from labrhel import plugins, session
 from labrhel.config.station import load_station
@@ -15,6 +14,7 @@ from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.checking import compare
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
+from simbackend.testing.benches import gradient, shoot
 from simbackend.virtual_bench import Bench, station_text, virtual_bench
 from simbackend.virtual_bench.station.spec import STATIONS
 

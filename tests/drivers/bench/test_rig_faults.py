@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_cases import drive, opened, shoot, volts
 
 from labrhel.errors import LabrhelError
 from labrhel.experiment import Experiment
+from simbackend.testing.benches import drive, opened, shoot, volts
 from simbackend.virtual_bench import Bench
 from simbackend.virtual_bench.faults import KINDS, Fault
 

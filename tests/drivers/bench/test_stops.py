@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_cases import drive, opened, volts
 
 from benchmarks import stop_latency
 from drivers.transport import Direction, read_traffic
 from labrhel.errors import LabrhelError
 from labrhel.shots.compile import compile
+from simbackend.testing.benches import drive, opened, volts
 
 
 def test_shots_that_were_still_to_come_are_not_fired(tmp_path: Path) -> None:

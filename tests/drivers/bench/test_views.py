@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_cases import gradient, shoot
 
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.checking import compare
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
+from simbackend.testing.benches import gradient, shoot
 from simbackend.virtual_bench import Bench, station_text, virtual_bench
 
 CONFIG = """

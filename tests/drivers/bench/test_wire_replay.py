@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import labrhel
 
 from drivers.transport.deadline import Deadline
 from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import Direction, TrafficLog
 from labrhel.config import find
 from labrhel.errors import RecordError
+from labrhel.testing.command_line import labrhel
 
 
 @pytest.mark.slow

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from board_cases import STEP, Shot, rig_at
-from wounded_wire import WOUNDS, WoundedWire
 
 from drivers.fpga import FpgaBoard
+from drivers.testing.boards import rig_at
+from drivers.testing.wounded_wire import WOUNDS, WoundedWire
 from drivers.transport import open_framed_link
 from labrhel.errors import InstrumentError, TransportError
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Pass, Rest, ShotProgram
+from labrhel.testing.boards import STEP
 from labrhel.wire.board import Option, Region, Register, Request, Status, address
+from simbackend.testing.boards import Shot
 
 STOPS = 30
 COUNT = int(os.environ.get("LABRHEL_FAULTS", "50"))
@@ -103,8 +105,8 @@ def test_another_host_on_the_board_is_noticed(verilated: Any) -> None:
 
 OWNER = """
 import sys
-sys.path.insert(0, sys.argv[2])
-from board_cases import STEP, rig_at
+from labrhel.testing.boards import STEP
+from drivers.testing.boards import rig_at
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Pass, Rest, ShotProgram
 rig = rig_at(sys.argv[1])
@@ -115,7 +117,7 @@ rig.run([shot])
 
 
 def test_after_kill_9_of_the_owner_no_pass_runs_within_a_second(verilated: Any) -> None:
-    command = [sys.executable, "-c", OWNER, verilated.url, os.path.dirname(__file__)]  # noqa: PTH120
+    command = [sys.executable, "-c", OWNER, verilated.url]
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     assert owner.stdout.readline() == "running\n"

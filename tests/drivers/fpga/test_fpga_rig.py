@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from board_cases import STEP, Shot, model, rig_at
 
 from drivers.fpga import FpgaRig
+from drivers.testing.boards import rig_at
 from labrhel import plugins
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, ProgramError, TransportError
 from labrhel.frozen import FrozenArray
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, GivenState, Hold, Pass, Rest, ShotProgram
+from labrhel.testing.boards import STEP, model
 from labrhel.wire.board import Build, Option, Region, Register, Status
 from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.testing.boards import Shot
 
 
 @pytest.mark.parametrize("steps", [1, 2, 37, 150, 1024])

@@ -1,9 +1,10 @@
 """A board with a table of tanh: bit for bit that of the numerical backend, and retraced."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
-from board_cases import STEP
-from conftest import board_or_skip
 
 from drivers.fpga import FpgaBoard, FpgaRig
 from drivers.transport import open_framed_link
@@ -11,6 +12,7 @@ from labrhel.errors import ProgramError
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
+from labrhel.testing.boards import STEP
 from labrhel.wire.board import Build
 from simbackend.fixed_point import FixedPointRig
 from simbackend.models.saturating_network import SaturatingNetwork
@@ -19,7 +21,7 @@ MODEL = SaturatingNetwork(4, coupling="chain", nominal={"stiffness": 0.3, "satur
 
 
 @pytest.mark.slow
-def test_its_bits_are_those_of_the_numerical_backend_and_an_echo_loses_none() -> None:
+def test_its_bits_are_those_of_the_numerical_backend_and_an_echo_loses_none(make_board: Callable[..., Any]) -> None:
     build, steps = Build(table=1024), 300
     wave = Waveform.of(1.0 * np.random.default_rng(2).normal(size=steps), STEP)
     acquire = Acquire(tuple(f"q{i + 1}" for i in range(4)))
@@ -28,7 +30,7 @@ def test_its_bits_are_those_of_the_numerical_backend_and_an_echo_loses_none() ->
     program = ShotProgram(STEP, Rest(), passes)
     numerical = FixedPointRig(MODEL, STEP, build.state, build.coefficient, table=build.table)
     expected = numerical.run([compile(program, numerical.capabilities)])[0]
-    with board_or_skip(build=build) as board:
+    with make_board(build=build) as board:
         rig = FpgaRig(FpgaBoard(open_framed_link(board.url)), MODEL, STEP)
         found = rig.run([compile(program, rig.capabilities)])[0]
         for name in acquire.channels:
@@ -37,7 +39,7 @@ def test_its_bits_are_those_of_the_numerical_backend_and_an_echo_loses_none() ->
             there, back = (item.traces[name].values[0] for item in found.passes)
             assert np.array_equal(there, back[::-1])
         assert np.abs(found.passes[0].traces["q1"].values).max() > 1.2  # well into saturation
-        with pytest.raises(ProgramError, match="no table of tanh"), board_or_skip() as plain:
+        with pytest.raises(ProgramError, match="no table of tanh"), make_board() as plain:
             link = open_framed_link(plain.url)
             try:
                 FpgaRig(FpgaBoard(link), MODEL, STEP)

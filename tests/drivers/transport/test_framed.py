@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from zlib import crc32
 
 import pytest
-from wires import LATE, LINK_TIMEOUT, Device, PtyServer, TcpServer, TcpWire, Wire
 
+from drivers.testing.wires import LATE, LINK_TIMEOUT, Device, PtyServer, TcpServer, TcpWire, Wire
 from drivers.transport import FramedLink, LinkError, open_framed_link
 from labrhel.errors import ConfigurationError
 from labrhel.wire.frames import Decoder, Frame, encode

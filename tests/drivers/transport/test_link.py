@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from wires import IDENTITY, SERVERS, Device, TcpServer, block, read_token, token
 
+from drivers.testing.wires import IDENTITY, SERVERS, Device, TcpServer, block, read_token, token
 from drivers.transport import Direction, LinkError, TrafficLog, is_repeatable, open_link
 from labrhel.errors import ConfigurationError, ProgramError, TransportError
 

@@ -7,8 +7,8 @@ import os
 import random
 
 import pytest
-from wires import KINDS, LINK_TIMEOUT, SERVERS, Device, block, read_token, token
 
+from drivers.testing.wires import KINDS, LINK_TIMEOUT, SERVERS, Device, block, read_token, token
 from drivers.transport import LinkError, open_link
 from labrhel.errors import TransportError
 

@@ -12,41 +12,9 @@ import numpy as np
 import pytest
 import xarray
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from small import SMALL
-
-from labrhel.cli import main
+from labrhel.testing.command_line import Shell
+from labrhel.testing.configurations import SMALL
 from simbackend.rigs.simulated import SimulatedRig
-
-
-class Shell:
-    """Calls `labrhel` in this process, in a folder of its own."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
-        monkeypatch.chdir(folder)
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        """Exit status, output, errors."""
-        self._monkeypatch.setattr(sys, "argv", ["labrhel", *words])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 0
-        answer = self._capsys.readouterr()
-        return status, answer.out, answer.err
-
-    def write(self, text: str, name: str = "small.yaml") -> str:
-        """A configuration in the folder."""
-        (self.folder / name).write_text(text)
-        return name
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("COLUMNS", "160")
-    return Shell(tmp_path, monkeypatch, capsys)
 
 
 def test_a_run_says_where_everything_lies_and_ends_with_the_test_error(shell: Shell) -> None:

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from test_commands import Shell, shell  # noqa: F401  a fixture
 
 from drivers.transport import Lease
+from labrhel.testing.command_line import Shell
 from simbackend.virtual_bench import Fault, station_text, virtual_bench
 
 
@@ -15,7 +15,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABRHEL_STATE", str(tmp_path / "state"))
 
 
-def test_a_station_is_listed_with_what_its_instruments_say(shell: Shell) -> None:  # noqa: F811
+def test_a_station_is_listed_with_what_its_instruments_say(shell: Shell) -> None:
     with virtual_bench("red_pitaya") as bench:
         shell.write(station_text(bench), "station.yaml")
         status, out, err = shell("devices", "station.yaml")
@@ -27,7 +27,7 @@ def test_a_station_is_listed_with_what_its_instruments_say(shell: Shell) -> None
         assert status == 0 and "REDPITAYA" in out
 
 
-def test_one_in_use_is_no_failure(shell: Shell) -> None:  # noqa: F811
+def test_one_in_use_is_no_failure(shell: Shell) -> None:
     with virtual_bench("red_pitaya") as bench:
         address = bench.addresses["pitaya"]["socket"]
         with Lease(address):
@@ -35,7 +35,7 @@ def test_one_in_use_is_no_failure(shell: Shell) -> None:  # noqa: F811
         assert status == 0 and f"in use by PID {os.getpid()}" in out and "REDPITAYA" not in out
 
 
-def test_one_that_does_not_answer_is_a_failed_check(shell: Shell) -> None:  # noqa: F811
+def test_one_that_does_not_answer_is_a_failed_check(shell: Shell) -> None:
     with virtual_bench("red_pitaya") as bench:
         shell.write(station_text(bench), "station.yaml")
         for _ in range(10):
@@ -46,13 +46,13 @@ def test_one_that_does_not_answer_is_a_failed_check(shell: Shell) -> None:  # no
     assert status == 1 and "is it on, and is the address right?" in out
 
 
-def test_bad_input_is_one_sentence(shell: Shell) -> None:  # noqa: F811
+def test_bad_input_is_one_sentence(shell: Shell) -> None:
     for words in (["nowhere.yaml"], ["--ask", "scope"], ["--timeout", "0"]):
         status, out, err = shell("devices", *words)
         assert status == 2 and out == "" and err.startswith("error: ") and err.count("\n") == 1
 
 
-def test_what_is_listed_tells_what_asking_would_do(shell: Shell) -> None:  # noqa: F811
+def test_what_is_listed_tells_what_asking_would_do(shell: Shell) -> None:
     status, out, _ = shell("devices", "--help")
     assert status == 0
     assert "nothing is written to a serial port" in " ".join(out.replace("│", " ").split())

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import SMALL
 
 from labrhel import plugins
 from labrhel.config import json_schema, load
@@ -12,6 +11,7 @@ from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.measures import Measure
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import load_experiment
+from labrhel.testing.configurations import SMALL
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.settings import imperfections_of
 from simbackend.models.oscillator_network import OscillatorNetwork

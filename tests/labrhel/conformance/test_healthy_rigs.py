@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from seeded_drivers import MODEL, STEP, Driver, subject
 
 from labrhel.conformance import CHECKS, Outcome, Subject, judge, subject_of, summary
 from labrhel.conformance.bounds import TOLERANCE
@@ -13,6 +12,7 @@ from labrhel.wire.fixed_point import Format
 from simbackend.fixed_point import FixedPointRig
 from simbackend.rigs.reference import lossy_rig
 from simbackend.rigs.simulated import ModelRig, SimulatedRig
+from simbackend.testing.seeded_drivers import MODEL, STEP, Driver, subject
 
 LOSSY = lossy_rig(np.random.default_rng(2)).model
 BY_DRIVE = frozenset({Reversal.BY_DRIVE})

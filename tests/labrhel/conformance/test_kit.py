@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from seeded_drivers import MODEL, STEP, Driver, PortOfTheWrongSign, subject
 
-from labrhel.cli import main
 from labrhel.conformance import Finding, NotApplicable, Outcome, Subject, chosen, judge, subject_of, summary
 from labrhel.conformance.check import check
 from labrhel.errors import ConfigurationError, TransportError
 from labrhel.shots.capture import Capture
 from labrhel.shots.compiled import CompiledShot
+from labrhel.testing.command_line import call
 from simbackend.rigs.simulated import SimulatedRig
+from simbackend.testing.seeded_drivers import MODEL, STEP, Driver, PortOfTheWrongSign, subject
 
 
 @check("it is small enough")
@@ -93,20 +93,11 @@ def test_as_a_suite_each_check_is_a_test_by_its_name(tmp_path: Path) -> None:
     assert "warning" not in answer.stdout
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["labrhel", "conformance", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
-
-
 def test_the_command_prints_tables_writes_json_and_returns_0_when_all_pass(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "findings.json"
-    assert call(monkeypatch, "sim:coupled_oscillators", "--only", "response", "--json", str(file)) == 0
+    assert call("conformance", "sim:coupled_oscillators", "--only", "response", "--json", str(file)) == 0
     out = capsys.readouterr().out
     assert "│ response │" in out
     assert out.strip().endswith("12 checks: 12 passed")
@@ -118,12 +109,12 @@ def test_the_command_prints_tables_writes_json_and_returns_0_when_all_pass(
 def test_the_command_returns_1_for_a_failure_2_for_bad_input_and_3_for_a_rig_that_is_lost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "sim:coupled_oscillators?port_gain=10%", "--only", "scale") == 1
+    assert call("conformance", "sim:coupled_oscillators?port_gain=10%", "--only", "scale") == 1
     assert "of the model's scale" in capsys.readouterr().out
-    assert call(monkeypatch, "sim:coupled_oscillators", "--only", "nonsense") == 2
+    assert call("conformance", "sim:coupled_oscillators", "--only", "nonsense") == 2
     assert "the themes are: declaration" in capsys.readouterr().err
     monkeypatch.setattr(SimulatedRig, "run", Unplugged.run)
-    assert call(monkeypatch, "sim:coupled_oscillators", "--only", "captures") == 3
+    assert call("conformance", "sim:coupled_oscillators", "--only", "captures") == 3
     assert "the cable is out" in capsys.readouterr().err
 
 

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from seeded_drivers import BUGS, Bug, subject
 
 from labrhel.conformance import Outcome, judge
+from simbackend.testing.seeded_drivers import BUGS, Bug, subject
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=str)

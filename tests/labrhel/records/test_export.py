@@ -1,14 +1,10 @@
 """Scalars of a run in other people's tools, and recordings from theirs."""
 
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from small import SMALL
 
 from labrhel import session
 from labrhel.errors import ConfigurationError
@@ -16,6 +12,7 @@ from labrhel.experiment import load_experiment
 from labrhel.records.export import to_csv, to_qcodes
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader
+from labrhel.testing.configurations import SMALL
 
 DATA = "data: {file: FILE, input: u, target: y, rate: fs, train: {start: 0, stop: 60}, skip: 5UNITS}\n"
 

@@ -1,14 +1,10 @@
 """Replays: the same to the bit, a changed protocol caught with its difference, and other hosts on the same shots."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from small import SMALL
 
 from labrhel import session
 from labrhel.errors import ConfigurationError, RecordError
@@ -19,6 +15,7 @@ from labrhel.shots.operations import Publish
 from labrhel.shots.program import Acquire, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
 from labrhel.store import RunReader, list_runs
+from labrhel.testing.configurations import SMALL
 
 FULL = SMALL.replace("every 3", "all")
 

@@ -4,19 +4,16 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from small import SMALL
 
 from labrhel import session
 from labrhel.experiment import load_experiment
 from labrhel.records.report import report, verdict_of
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, list_runs
+from labrhel.testing.configurations import SMALL
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -1,17 +1,13 @@
 """Pause, resume and stop without broker or socket: every order of commands ends in the state that the last names."""
 
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from small import running
-
 from labrhel.safety.control import Control
 from labrhel.safety.lifecycle import Event, State
+from labrhel.testing.control import running
 
 
 @pytest.mark.parametrize(

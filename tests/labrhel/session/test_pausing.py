@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from small import SMALL
-
 from labrhel.store import RunReader, list_runs
+from labrhel.testing.configurations import SMALL
 
 
 @pytest.fixture

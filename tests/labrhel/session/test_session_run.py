@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
-from small import SMALL
 
 from labrhel import session
 from labrhel.errors import ConfigurationError, InstrumentError, InterlockError, RecordError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, list_runs
+from labrhel.testing.configurations import SMALL
 from labrhel.timeline.cost import rehearse
 
 KILLS = int(os.environ.get("LABRHEL_KILLS", "20"))

@@ -1,14 +1,10 @@
 """The index over runs: right when things change, thrown away when it is broken, fast."""
 
-import sys
 import tarfile
 import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from small import SMALL
 
 from labrhel import session
 from labrhel.errors import ConfigurationError
@@ -16,6 +12,7 @@ from labrhel.experiment import load_experiment
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader
 from labrhel.store.index import INDEX, archive, label, matching, prune, rows
+from labrhel.testing.configurations import SMALL
 
 
 def ignore(published: Publish) -> None:

@@ -495,10 +495,9 @@ def test_a_manifest_that_json_cannot_hold_leaves_nothing_behind(tmp_path: Path) 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of a file")
 def test_a_write_that_fails_is_not_acknowledged_and_leaves_the_record_sound(tmp_path: Path) -> None:
     code = """
-        import resource, sys
+        import resource, runpy, sys
         from pathlib import Path
-        sys.path.insert(0, sys.argv[2])
-        from test_runstore import *
+        globals().update(runpy.run_path(sys.argv[2]))
         writer = new_run(Path(sys.argv[1]))
         handler = stack(writer)
         one_step(handler, 0)
@@ -508,7 +507,7 @@ def test_a_write_that_fails_is_not_acknowledged_and_leaves_the_record_sound(tmp_
         except RecordError as error:
             print(error)
         """
-    arguments = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), str(Path(__file__).parent)]
+    arguments = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), __file__]
     answer = subprocess.run(arguments, check=False, capture_output=True, text=True, env=_here())
     assert "could not be written" in answer.stdout and "the shot was not acknowledged" in answer.stdout, answer.stderr
     (reader,) = list_runs(tmp_path)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mosquitto import MOSQUITTO, Broker, Subscriber
+
+from labrhel.testing.brokers import MOSQUITTO, Broker, Subscriber
 
 
 @pytest.fixture

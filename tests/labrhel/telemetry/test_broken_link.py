@@ -2,20 +2,17 @@
 
 import selectors
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from mosquitto import Broker, Subscriber, wait_for
-from small import running
-
 from labrhel.shots.operations import Checkpoint, Publish
 from labrhel.telemetry import Run, Settings, Telemetry
+from labrhel.testing.brokers import Broker, Subscriber
+from labrhel.testing.control import running
+from labrhel.testing.waiting import wait_for
 
 RUN = Run("20260101T000000Z-x-abcdef", "x", 3, "V", "ms")
 

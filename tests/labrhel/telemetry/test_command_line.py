@@ -1,41 +1,31 @@
 """`--telemetry` on the command line, without a broker."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from small import SMALL
-
-from labrhel.cli import main
+from labrhel.testing.command_line import Shell
+from labrhel.testing.configurations import SMALL
 
 
-def call(monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str) -> int:
-    (folder / "small.yaml").write_text(SMALL)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["labrhel", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    shell = Shell(tmp_path)
+    shell.write(SMALL)
+    return shell
 
 
-def test_a_dry_run_says_where_telemetry_would_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, tmp_path, "run", "small.yaml", "--dry-run", "--telemetry", "mqtt://desk") == 0
-    assert "telemetry goes to mqtt://desk:1883/labrhel/small" in capsys.readouterr().out
+def test_a_dry_run_says_where_telemetry_would_go(shell: Shell) -> None:
+    status, out, _ = shell("run", "small.yaml", "--dry-run", "--telemetry", "mqtt://desk")
+    assert status == 0
+    assert "telemetry goes to mqtt://desk:1883/labrhel/small" in out
 
 
 @pytest.mark.parametrize("url", ["mqtt://rig:sesame@desk", "desk", "mqtt://rig@desk?password_env=NOT_SET_ANYWHERE"])
-def test_a_wrong_url_has_status_2_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
-) -> None:
-    assert call(monkeypatch, tmp_path, "run", "small.yaml", "--telemetry", url) == 2
-    said = capsys.readouterr().err
+def test_a_wrong_url_has_status_2_and_leaves_nothing_behind(shell: Shell, url: str) -> None:
+    status, _, said = shell("run", "small.yaml", "--telemetry", url)
+    assert status == 2
     assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert "sesame" not in said
-    assert not Path("runs").exists()
+    assert not (shell.folder / "runs").exists()

@@ -4,7 +4,6 @@ import gc
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from mosquitto import MOSQUITTO, Broker, Subscriber, wait_for
-from small import SMALL, running
-
 from labrhel import session
 from labrhel.experiment import load_experiment
 from labrhel.shots.operations import Publish
 from labrhel.telemetry import Run, Settings, Telemetry
 from labrhel.telemetry.publisher import DEADLINE
+from labrhel.testing.brokers import MOSQUITTO, Broker, Subscriber
+from labrhel.testing.configurations import SMALL
+from labrhel.testing.control import running
+from labrhel.testing.waiting import wait_for
 
 PASSWORD = "open sesame 7f3a"
 RUN = Run("20260101T000000Z-x-abcdef", "x", 3, "V", "ms")

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from mosquitto import Broker, Subscriber, wait_for
-from small import SMALL, small
-
 from labrhel import session
 from labrhel.experiment import load_experiment
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, list_runs
+from labrhel.testing.brokers import Broker, Subscriber
+from labrhel.testing.configurations import SMALL, small
+from labrhel.testing.waiting import wait_for
 
 STEPS = 40
 

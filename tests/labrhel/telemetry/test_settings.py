@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from small import SMALL
-
 from labrhel.config import load
 from labrhel.errors import ConfigurationError
 from labrhel.telemetry import Settings, settings_of
+from labrhel.testing.configurations import SMALL
 
 
 def settings(folder: Path, section: str = "", url: str | None = None, **environment: str) -> Settings | None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import SMALL
 
 from labrhel.errors import LimitError
 from labrhel.executor import execute
@@ -13,6 +12,7 @@ from labrhel.experiment import Experiment, load_experiment
 from labrhel.rig.capabilities import Limits, Reversal
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Operation
+from labrhel.testing.configurations import SMALL
 from labrhel.timeline.plan import timeline_of
 from labrhel.timeline.plot import save
 from simbackend.rigs.simulated import SimulatedRig

@@ -5,10 +5,10 @@ import sys
 import time
 
 import pytest
-from plain_client import Client, station
 
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
+from simbackend.testing.plain_client import Client, station
 from simbackend.virtual_bench import station_text, stations, virtual_bench
 
 LABRHEL = [sys.executable, "-m", "labrhel"]

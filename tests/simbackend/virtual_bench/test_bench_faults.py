@@ -7,9 +7,9 @@ import time
 from contextlib import closing
 
 import pytest
-from plain_client import Client, clients, station
 
 from labrhel.errors import ConfigurationError
+from simbackend.testing.plain_client import Client, clients, station
 from simbackend.virtual_bench import Fault, virtual_bench
 from simbackend.virtual_bench.faults import KINDS
 

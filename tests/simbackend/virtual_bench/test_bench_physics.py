@@ -3,12 +3,12 @@ import time
 
 import numpy as np
 import pytest
-from plain_client import arm, clients, station, trace, upload
 
 from labrhel.config import load
 from labrhel.errors import ConfigurationError
 from labrhel.experiment.model import model_of
 from labrhel.model.leapfrog import leapfrog
+from simbackend.testing.plain_client import arm, clients, station, trace, upload
 from simbackend.virtual_bench import Fault, virtual_bench
 
 RATE, COUNT = 20e3, 800  # of the waveform: 40 ms

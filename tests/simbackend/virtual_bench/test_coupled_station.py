@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plain_client import clients, upload
 
 from labrhel.config import find, load
 from labrhel.experiment.model import model_of
 from labrhel.model.leapfrog import leapfrog
+from simbackend.testing.plain_client import clients, upload
 from simbackend.virtual_bench import virtual_bench
 
 RATE, COUNT = 5e3, 150  # a sample each 0.2 ms, as in examples/coupled_oscillators.yaml

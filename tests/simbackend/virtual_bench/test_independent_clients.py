@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from plain_client import arm, clients, station, upload
 
+from simbackend.testing.plain_client import arm, clients, station, upload
 from simbackend.virtual_bench import virtual_bench
 
 pymeasure_agilent = pytest.importorskip("pymeasure.instruments.agilent", reason="pymeasure is not installed")

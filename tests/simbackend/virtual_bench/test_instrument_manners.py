@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from plain_client import clients, station, upload
 
+from simbackend.testing.plain_client import clients, station, upload
 from simbackend.virtual_bench import virtual_bench
 
 

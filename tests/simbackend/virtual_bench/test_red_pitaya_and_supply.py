@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from plain_client import clients
 
+from simbackend.testing.plain_client import clients
 from simbackend.virtual_bench import virtual_bench
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from unit_cases import ENGINES, case, everything, overall
 
 from labrhel.learning.estimator import Estimator
 from simbackend.recurrent.engines.adjoint import AdjointEngine
 from simbackend.recurrent.engines.bptt import TapeEngine
 from simbackend.recurrent.engines.difference import DifferenceEngine
 from simbackend.recurrent.engines.echoes import EchoEngine
+from simbackend.testing.units import ENGINES, case, everything, overall
 
 
 def test_physical_echoes_are_within_2e_6_of_the_exact_gradient() -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unit_cases import Case, case
 
 from labrhel.errors import ConfigurationError
 from labrhel.learning.units import UnitState
 from simbackend.recurrent.engines.adjoint import AdjointEngine
 from simbackend.recurrent.engines.echoes import EchoEngine
 from simbackend.recurrent.engines.reference import ReferenceEngine
+from simbackend.testing.units import Case, case
 
 
 def without(unit: Case, name: str) -> Case:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unit_cases import ENGINES, Case, case, everything
 
 from labrhel.learning.units import UnitState
 from simbackend.recurrent.engines.reference import ReferenceEngine
+from simbackend.testing.units import ENGINES, Case, case, everything
 
 STEP = 1e-5
 

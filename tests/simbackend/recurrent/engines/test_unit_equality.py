@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unit_cases import ENGINES, MODELS, case, errors, everything
 
 from labrhel.learning.estimator import Estimator
 from labrhel.learning.units import UnitState
 from simbackend.recurrent.engines.echoes import EchoEngine
 from simbackend.recurrent.engines.reference import ReferenceEngine
+from simbackend.testing.units import ENGINES, MODELS, case, errors, everything
 
 KINDS = ("linear", "nonlinear", "dense")
 # A unit alone, a batch that does not fill its rows, more units than a vector, and enough outputs for the other product.

@@ -4,13 +4,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
-from plain_unit import ENGINES, UNITS, PlainUnit, TapeEngine, cosine, engine  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.functional import nll_loss  # noqa: E402
 
 from simbackend.recurrent.stacks.hssm import HSSM, Block, Classify, Regress  # noqa: E402
 from simbackend.recurrent.stacks.paper import PAPER  # noqa: E402
 from simbackend.recurrent.stacks.units import Size  # noqa: E402
+from simbackend.testing.torch_units import ENGINES, UNITS, PlainUnit, TapeEngine, cosine, engine  # noqa: E402
 
 KINDS = ("linear", "nonlinear")
 

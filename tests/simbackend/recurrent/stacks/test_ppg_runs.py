@@ -14,13 +14,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
-import plain_unit  # noqa: E402, F401  (one thread)
-from test_stack_runs import command, only_run  # noqa: E402
-
+import simbackend.testing.torch_units  # noqa: E402, F401  (one thread)
 from labrhel.config import examples  # noqa: E402
 from labrhel.config.stack import load_stack  # noqa: E402
 from labrhel.data.ppg_dalia import Windows  # noqa: E402
 from labrhel.data.samples import Samples  # noqa: E402
+from labrhel.testing.command_line import call, only_run  # noqa: E402
 from simbackend.recurrent.stacks.experiment import build_stack, load  # noqa: E402
 from simbackend.recurrent.stacks.paper import PAPER  # noqa: E402
 from simbackend.recurrent.stacks.problem import heart_rate  # noqa: E402
@@ -62,7 +61,7 @@ def test_a_run_learns_the_heart_rate_and_ends_with_the_mean_test_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = problem(tmp_path)
-    assert command("run", file, "--out", tmp_path / "runs", "--steps", "20") == 0
+    assert call("run", file, "--out", tmp_path / "runs", "--steps", "20") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     reader = only_run(tmp_path / "runs")
     scalars = reader.scalars()
@@ -76,13 +75,13 @@ def test_a_run_learns_the_heart_rate_and_ends_with_the_mean_test_error(
         assert error < targets.var() / 8  # no constant guess is better than the variance
         assert error < experiment.training(seed).test() / 8  # before the first epoch
     for words in ("show", "plot"):
-        assert command(words, reader.id, "--runs", tmp_path / "runs") == 0
+        assert call(words, reader.id, "--runs", tmp_path / "runs") == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
 def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
     file = problem(tmp_path)
-    assert command("run", file, "--out", tmp_path / "whole") == 0
+    assert call("run", file, "--out", tmp_path / "whole") == 0
     child = subprocess.run(
         [sys.executable, "-c", KILLED, str(file), str(tmp_path / "killed")],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
@@ -92,7 +91,7 @@ def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
     assert child.returncode == -signal.SIGKILL, child.stderr
     killed = only_run(tmp_path / "killed")
     assert (killed.status, len(killed.scalars()["loss"])) == ("killed", 6)  # in the middle of the second seed
-    assert command("resume", killed.id, "--runs", tmp_path / "killed") == 0
+    assert call("resume", killed.id, "--runs", tmp_path / "killed") == 0
     expected, found = (only_run(tmp_path / name).scalars() for name in ("whole", "killed"))
     assert expected.keys() == found.keys()
     for name in expected:
@@ -116,7 +115,7 @@ own_runner(Path(sys.argv[1]), rig=None, steps=None, seed=None).start(Path(sys.ar
 
 
 def test_a_dry_run_counts_the_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("run", problem(tmp_path), "--out", tmp_path / "runs", "--dry-run") == 0
+    assert call("run", problem(tmp_path), "--out", tmp_path / "runs", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "26 sequences to learn from, 4 to stop by, 4 to test on, 4 readings in each" in said
     assert not (tmp_path / "runs").exists()
@@ -127,9 +126,9 @@ def test_the_folder_is_found_through_the_environment(tmp_path: Path, monkeypatch
     elsewhere = tmp_path / "elsewhere" / "hearts.yaml"
     elsewhere.parent.mkdir()
     elsewhere.write_text(CONFIG)
-    assert command("run", elsewhere, "--out", tmp_path / "runs", "--dry-run") == 2
+    assert call("run", elsewhere, "--out", tmp_path / "runs", "--dry-run") == 2
     monkeypatch.setenv("LABRHEL_DATA", str(tmp_path))
-    assert command("run", elsewhere, "--out", tmp_path / "runs", "--dry-run") == 0
+    assert call("run", elsewhere, "--out", tmp_path / "runs", "--dry-run") == 0
 
 
 def no_folder(file: Path) -> None:
@@ -167,7 +166,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_run(
 ) -> None:
     file = problem(tmp_path)
     spoil(file)
-    assert command("run", file, "--out", tmp_path / "runs") == 2
+    assert call("run", file, "--out", tmp_path / "runs") == 2
     said = capsys.readouterr().err
     assert words in said
     assert "Traceback" not in said

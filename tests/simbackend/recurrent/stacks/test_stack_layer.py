@@ -7,12 +7,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
-from plain_unit import ENGINES, UNITS, TapeEngine, engine, unrolled  # noqa: E402
-
 from simbackend.recurrent.engines.echoes import EchoEngine  # noqa: E402
 from simbackend.recurrent.models.linear_hru import LinearHRU  # noqa: E402
 from simbackend.recurrent.stacks.layer import GradientWarning, Unit, run_unit  # noqa: E402
 from simbackend.recurrent.stacks.units import Size  # noqa: E402
+from simbackend.testing.torch_units import ENGINES, UNITS, TapeEngine, engine, unrolled  # noqa: E402
 
 KINDS = ("linear", "nonlinear")
 

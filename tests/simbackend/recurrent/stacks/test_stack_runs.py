@@ -1,6 +1,5 @@
 """`labrhel run` on a stack: a small problem of the archive, written by the test."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +7,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
-from plain_unit import UNITS  # noqa: E402
-
-from labrhel.cli import main  # noqa: E402
 from labrhel.config import examples  # noqa: E402
 from labrhel.config.stack import load_stack  # noqa: E402
 from labrhel.data.archive import Archive  # noqa: E402
 from labrhel.data.samples import Samples  # noqa: E402
 from labrhel.experiment.runners import own_runner, own_runner_of_run  # noqa: E402
 from labrhel.shots.operations import Publish  # noqa: E402
-from labrhel.store import RunReader  # noqa: E402
+from labrhel.testing.command_line import call, only_run  # noqa: E402
 from simbackend.recurrent.stacks.experiment import build_stack  # noqa: E402
 from simbackend.recurrent.stacks.problem import classification  # noqa: E402
+from simbackend.testing.torch_units import UNITS  # noqa: E402
 
 CONFIG = """
 model: {kind: hssm, unit: nonlinear, blocks: 1, hidden: 4, state: 4}
@@ -43,23 +40,11 @@ def problem(folder: Path, *, engine: str = "echoes") -> Path:
     return file
 
 
-def command(*words: str | Path) -> int:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-        patch.setattr(sys, "argv", ["labrhel", *map(str, words)])
-        main()
-    return int(end.value.code or 0)
-
-
-def only_run(root: Path) -> RunReader:
-    (folder,) = root.iterdir()
-    return RunReader(folder)
-
-
 def test_a_run_trains_every_seed_and_ends_with_the_mean_test_accuracy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = problem(tmp_path)
-    assert command("run", file, "--out", tmp_path / "runs") == 0
+    assert call("run", file, "--out", tmp_path / "runs") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("test accuracy 0.") or last.startswith("test accuracy 1.")
     assert "(mean of 2 seeds: " in last
@@ -72,7 +57,7 @@ def test_a_run_trains_every_seed_and_ends_with_the_mean_test_accuracy(
     assert ((scalars["response_ratio"] > 1e-7) & (scalars["response_ratio"] < 1e-3)).all()
     assert (scalars["retrace_error"] < 1e-6).all()
     for words in (("show",), ("plot",)):
-        assert command(*words, reader.id, "--runs", tmp_path / "runs") == 0
+        assert call(*words, reader.id, "--runs", tmp_path / "runs") == 0
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
@@ -99,12 +84,12 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_steps_are_epochs_and_a_seed_stands_for_all(tmp_path: Path) -> None:
-    assert command("run", problem(tmp_path), "--out", tmp_path / "runs", "--steps", "1", "--seed", "3") == 0
+    assert call("run", problem(tmp_path), "--out", tmp_path / "runs", "--steps", "1", "--seed", "3") == 0
     assert only_run(tmp_path / "runs").scalars()["seed"].tolist() == [3]
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("run", problem(tmp_path), "--out", tmp_path / "runs", "--dry-run") == 0
+    assert call("run", problem(tmp_path), "--out", tmp_path / "runs", "--dry-run") == 0
     assert "17 sequences to learn from, 3 to stop by, 4 to test on, 2 classes" in capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
 
@@ -122,7 +107,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_run(
 ) -> None:
     file = problem(tmp_path, engine="bptt")
     file.write_text(file.read_text().replace(*change))
-    assert command("run", file, "--out", tmp_path / "runs") == 2
+    assert call("run", file, "--out", tmp_path / "runs") == 2
     said = capsys.readouterr().err
     assert words in said
     assert "Traceback" not in said
@@ -131,9 +116,9 @@ def test_bad_input_is_one_sentence_and_leaves_no_run(
 
 def test_what_is_for_rigs_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = problem(tmp_path)
-    assert command("run", file, "--out", tmp_path / "runs", "--rig", "sim:") == 2
+    assert call("run", file, "--out", tmp_path / "runs", "--rig", "sim:") == 2
     assert "leave out --rig" in capsys.readouterr().err
-    assert command("check", file) == 2
+    assert call("check", file) == 2
     assert "only `labrhel run` takes it" in capsys.readouterr().err
 
 

@@ -3,11 +3,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
-from plain_unit import UNITS, TapeEngine  # noqa: E402
-
 from labrhel.data.samples import Samples, Split, random_split  # noqa: E402
 from simbackend.recurrent.stacks.hssm import HSSM, Block, Classify, Regress  # noqa: E402
 from simbackend.recurrent.stacks.training import CLASSIFICATION, REGRESSION, Training, seeded  # noqa: E402
+from simbackend.testing.torch_units import UNITS, TapeEngine  # noqa: E402
 
 
 def tones(count: int = 40, *, regression: bool = False) -> Split:

@@ -1,7 +1,6 @@
 """A configuration small enough to be trained in a fraction of a second, for tests of runs as a whole."""
 
-from labrhel.safety.control import Control
-from labrhel.safety.lifecycle import Event
+from __future__ import annotations
 
 SMALL = """\
 model:
@@ -38,11 +37,3 @@ def small(**replacements: str) -> str:
         assert old in text
         text = text.replace(old, new)
     return text
-
-
-def running() -> Control:
-    """The control of a run that is going on."""
-    control = Control()
-    control.life.on(Event.ARM)
-    control.life.on(Event.START)
-    return control

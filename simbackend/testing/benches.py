@@ -43,6 +43,7 @@ data:
 
 @contextmanager
 def bench_and_station(folder: Path) -> Iterator[tuple[Bench, Path]]:
+    """A virtual bench, and its station file in `folder`."""
     with virtual_bench("coupled_oscillators") as bench:
         file = folder / "station.yaml"
         file.write_text(station_text(bench), encoding="utf-8")
@@ -67,6 +68,7 @@ def opened(folder: Path, *changes: tuple[str, str], settings: str = "") -> Itera
 
 
 def gradient(experiment: Experiment) -> Gradient:
+    """The gradient of the experiment's loss at its first parameters, measured on its rig."""
     problem = experiment.problem
     x = problem.parameters.flat()
     return execute(
@@ -75,16 +77,19 @@ def gradient(experiment: Experiment) -> Gradient:
 
 
 def volts(bench: Bench) -> list[float]:
+    """What stands on the outputs of the bench's generators [V]."""
     names = [f"awg{box}.ch{channel}" for box in (1, 2, 3, 4) for channel in (1, 2)]
     with bench.clock.lock:
         return [bench.world.volts(name) for name in names]
 
 
 def drive(experiment: Experiment, amplitude: float, steps: int = 200) -> ShotProgram:
+    """A shot from rest that drives the input with a sine and reads two channels."""
     dt = experiment.task.step
     wave = Waveform.of(amplitude * np.sin(1.0 * dt * np.arange(steps)), dt)
     return ShotProgram(dt, Rest(), (Pass(steps, (Drive("u1", wave, Role.INPUT),), Acquire(("q1", "q4"))),))
 
 
 def shoot(experiment: Experiment, program: ShotProgram) -> Capture:
+    """Run one program on the experiment's rig."""
     return experiment.rig.run([compile(program, experiment.rig.capabilities)])[0]

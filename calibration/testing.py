@@ -38,6 +38,7 @@ IMPERFECT = (
 
 
 def written(folder: Path, more: str = "") -> Path:
+    """The file of the configuration, with more of it appended."""
     file = folder / "small.yaml"
     file.write_text(CONFIG + more)
     return file

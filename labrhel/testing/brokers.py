@@ -1,34 +1,27 @@
 """A real broker on a port of its own, and a subscriber that is not labrhel's."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from labrhel.testing.waiting import PATIENCE, wait_for
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/usr/bin:/usr/local/bin")
-PATIENCE = 20.0  # s; only a failing test waits so long
 
 
 def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
-
-
-def wait_for(what: Callable[[], Any], words: str) -> Any:
-    """What `what` answers, as soon as it is something."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if answer := what():
-            return answer
-        time.sleep(0.01)
-    raise AssertionError(f"waited {PATIENCE:g} s for {words}")
 
 
 class Broker:
@@ -66,16 +59,19 @@ class Subscriber:
     def __init__(self, port: int, prefix: str = "lab/rig", **login: str) -> None:
         self.messages: list[tuple[str, dict[str, Any], bool]] = []
         self._prefix = prefix
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
         if "ca" in login:
             self._client.tls_set(login["ca"])
             self._client.username_pw_set(login["user"], login["password"])
-        self._client.on_connect = lambda client, *_: client.subscribe(f"{prefix}/#", qos=1)
+        self._client.on_connect = self._subscribe
         self._client.on_message = self._take
-        self._client.reconnect_delay_set(0.05, 0.2)
+        self._client.reconnect_delay_set(0.05, 0.2)  # pyright: ignore[reportArgumentType]  (paho sleeps it)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         wait_for(self._client.is_connected, "the subscriber")
+
+    def _subscribe(self, client: paho.Client, *_: object) -> None:
+        client.subscribe(f"{self._prefix}/#", qos=1)
 
     def _take(self, client: object, user: object, message: paho.MQTTMessage) -> None:
         topic = message.topic.removeprefix(f"{self._prefix}/")

@@ -36,6 +36,7 @@ def read_token(text: str) -> str:
 
 
 def block(number: int, size: int) -> bytes:
+    """So many bytes, always the same ones for a number."""
     return random.Random(number).randbytes(size)
 
 
@@ -210,6 +211,8 @@ class TcpServer:
 
 
 class TcpWire(Wire):
+    """One connection to a TcpServer."""
+
     def __init__(self, server: TcpServer, connection: socket.socket) -> None:
         self.server, self.connection, self.silent = server, connection, False
 
@@ -270,6 +273,8 @@ class HislipServer(TcpServer):
 
 
 class HislipWire(TcpWire):
+    """The synchronous channel of one HiSLIP session."""
+
     number = 0
 
     def send(self, data: bytes) -> None:

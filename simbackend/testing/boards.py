@@ -1,36 +1,30 @@
 """Shots on a board, and what the numerical backend says that they give."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from drivers.fpga import FpgaBoard, FpgaRig
-from drivers.transport import open_framed_link
 from labrhel.frozen import FrozenArray
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Role, ShotProgram
+from labrhel.shots.rig import Rig
 from labrhel.shots.waveform import Waveform
+from labrhel.testing.boards import STEP, model
 from labrhel.wire.board import Build
 from simbackend.fixed_point import FixedPointRig
 from simbackend.models.oscillator_network import OscillatorNetwork
 
-STEP = 0.2
 CHANNELS = tuple(f"{kind}{i + 1}" for kind in "qv" for i in range(6))
 
 
-def model() -> OscillatorNetwork:
-    nominal = {"stiffness": [1, 1.3, 0.8, 1.1, 1.5, 0.9], "cubic": 0.2, "coupling": 0.15}
-    return OscillatorNetwork(6, coupling="all", nominal=nominal)
-
-
-def rig_at(url: str, timeout: float = 1.0) -> FpgaRig:
-    return FpgaRig(FpgaBoard(open_framed_link(url, timeout=timeout, patience=2.0)), model(), STEP)
-
-
 def numerical() -> FixedPointRig:
+    """The numerical backend with the words of a board."""
     build = Build()
-    return FixedPointRig(model(), STEP, build.state, build.coefficient)
+    return FixedPointRig(cast(OscillatorNetwork, model()), STEP, build.state, build.coefficient)
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,8 @@ class Shot:
     expected: Capture
 
     @classmethod
-    def random(cls, seed: int, steps: int, *, retraced: bool = False) -> "Shot":
+    def random(cls, seed: int, steps: int, *, retraced: bool = False) -> Shot:
+        """A shot of three drives from a random state; `retraced` adds an echo that undoes it."""
         random = np.random.default_rng(seed)
         start = GivenState(FrozenArray(random.uniform(-0.5, 0.5, 6)), FrozenArray(random.uniform(-0.5, 0.5, 6)))
         drive = {name: Waveform.of(random.uniform(-0.3, 0.3, steps), STEP) for name in ("u1", "f2", "f6")}
@@ -56,7 +51,7 @@ class Shot:
         rig = numerical()
         return cls(program, rig.run([compile(program, rig.capabilities)])[0])
 
-    def run_on(self, rig: FpgaRig) -> Capture:
+    def run_on(self, rig: Rig) -> Capture:
         return rig.run([compile(self.program, rig.capabilities)])[0]
 
     def is_right(self, capture: Capture) -> bool:

@@ -1,0 +1,16 @@
+"""A board behind a link that gives up soon, for tests of what happens then."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from drivers.fpga import FpgaBoard, FpgaRig
+from drivers.transport import open_framed_link
+from labrhel.testing.boards import STEP, model
+from labrhel.wire.network_codes import Network
+
+
+def rig_at(url: str, timeout: float = 1.0, patience: float = 2.0) -> FpgaRig:
+    """The rig of `labrhel.testing.boards` at a URL; the board has `timeout` [s] for one answer."""
+    link = open_framed_link(url, timeout=timeout, patience=patience)
+    return FpgaRig(FpgaBoard(link), cast(Network, model()), STEP)
