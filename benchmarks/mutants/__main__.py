@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import queue
 import random
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
@@ -37,14 +39,9 @@ class Trial:
     answer: Answer
 
     @property
-    def words(self) -> tuple[str, str]:
-        """The lines with and without the fault."""
-        return self.fault.shown((TREE / self.fault.path).read_bytes())
-
-    @property
     def reason(self) -> str:
         """Why nothing notices it; "" if nobody has said."""
-        return EQUIVALENT.get((self.fault.path, self.words[1]), "")
+        return EQUIVALENT.get((self.fault.path, self.fault.lines[1]), "")
 
 
 def drawn(files: Sequence[str], seed: int, count: int | None) -> list[Fault]:
@@ -108,7 +105,7 @@ def report(trials: Sequence[Trial], seconds: float, console: Console) -> bool:
         table = Table("place", "without", "with the fault", "why nothing notices it", title="survivors")
         for trial in survivors:
             place = f"{trial.fault.path}:{trial.fault.line}"
-            table.add_row(place, *trial.words, trial.reason or "[red]a test is missing")
+            table.add_row(place, *map(escape, trial.fault.lines), trial.reason or "[red]a test is missing")
         console.print(table)
     table = Table("part", "faults", "noticed", "change nothing", "missed", title="by part of the core")
     parts: dict[str, list[Trial]] = {}
@@ -143,9 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"no test mirrors {untested[0]}" if untested else f"{options.only} is not in the core")
         if options.list:
             for fault in faults:
-                before, after = fault.shown((TREE / fault.path).read_bytes())
-                console.print(f"{fault.path}:{fault.line}\n    {before}\n    {after}", highlight=False, markup=False)
+                console.print(f"{fault.path}:{fault.line}", *fault.lines, sep="\n    ", highlight=False, markup=False)
             return 0
+        os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # trials share the cores, not each of them all
         begin = time.monotonic()
         columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
         with tempfile.TemporaryDirectory() as folder, Progress(*columns, console=console) as progress:

@@ -25,7 +25,19 @@ CORE = (
 )
 """Files and folders that faults are drawn from."""
 
-MORE_TESTS: dict[str, tuple[str, ...]] = {}
+_STORE = ("tests/labrhel/store/test_store.py",)
+_ECHOES = ("tests/protocols/test_rhel.py", "tests/protocols/test_rhel_lossy.py")
+
+MORE_TESTS: dict[str, tuple[str, ...]] = {
+    "labrhel/store": _STORE,
+    "labrhel/store/calibrations.py": ("tests/calibration/test_record.py",),
+    "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
+    "labrhel/rig/calibration.py": ("tests/labrhel/rig/test_calibrated.py",),
+    "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),
+    "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
+    "protocols/rhel.py": ("tests/protocols/test_rhel_lossy.py", "tests/protocols/test_error_bars.py"),
+    "protocols/echoes": _ECHOES,
+}
 """Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""
 
 CHOSEN: tuple[tuple[str, str, str], ...] = (
@@ -83,5 +95,5 @@ def chosen_faults(tree: Path, only: str = "") -> list[Fault]:
         if source.count(text) != 1:
             raise ValueError(f"{before!r} is {source.count(text)} times in {path}; choose that fault anew")
         start = source.index(text)
-        found.append(Fault(path, source.count(b"\n", 0, start) + 1, start, start + len(text), after))
+        found.append(Fault.of(path, source, start, start + len(text), after))
     return found

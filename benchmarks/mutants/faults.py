@@ -33,36 +33,40 @@ _WITHOUT_EFFECT = {"strict", "encoding", "daemon", "exist_ok", "parents", "missi
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Bytes `start` to `stop` of the file at `path` (from the root of the tree) are replaced by `after`."""
+    """Bytes `start` to `stop` of the file at `path` (from the root of the tree) are replaced by `after`.
+
+    `lines`: the text of the lines that it touches, without the fault and with it.
+    """
 
     path: str
     line: int
     start: int
     stop: int
     after: str
+    lines: tuple[str, str]
+
+    @classmethod
+    def of(cls, path: str, source: bytes, start: int, stop: int, after: str) -> Fault:
+        """The fault in a file with this source."""
+        first, last = source.rfind(b"\n", 0, start) + 1, source.find(b"\n", stop)
+        texts = source[first:last], source[first:start] + after.encode() + source[stop:last]
+        before, behind = (" ".join(text.decode().split()) for text in texts)
+        return cls(path, source.count(b"\n", 0, start) + 1, start, stop, after, (before, behind))
 
     def applied(self, source: bytes) -> bytes:
         """The source with the fault in it."""
         return source[: self.start] + self.after.encode() + source[self.stop :]
 
-    def shown(self, source: bytes) -> tuple[str, str]:
-        """The lines that it touches, before and after."""
-        first, last = source.rfind(b"\n", 0, self.start) + 1, source.find(b"\n", self.stop)
-        head, tail = source[first : self.start], source[self.stop : last]
-        texts = source[first:last].decode(), (head + self.after.encode() + tail).decode()
-        before, after = (" ".join(text.split()) for text in texts)
-        return before, after
-
 
 def faults_of(path: str, source: bytes) -> list[Fault]:
     """Every fault that can be made in a file, in the order of the text."""
     starts = [0, *accumulate(len(line) for line in source.splitlines(keepends=True))]
-    found = {}
+    found = set()
     for node, after in _made(ast.parse(source)):
         start = starts[node.lineno - 1] + node.col_offset
         stop = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-        found[start, stop, after] = Fault(path, node.lineno, start, stop, after)
-    return [found[key] for key in sorted(found)]
+        found.add((start, stop, after))
+    return [Fault.of(path, source, *place) for place in sorted(found)]
 
 
 def _made(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
