@@ -33,3 +33,29 @@ def test_conditions_are_asked_before_shots_only() -> None:
     bench = Bench()
     Interlock(bench, [Condition("door", lambda: "open")], bench.make_safe).do(Publish(0, {}))
     assert bench.log == ["Publish"]
+
+
+class Jammed:
+    """A guard that objects to one kind of operation, by its answer."""
+
+    name = "jam"
+
+    def violated(self, operation: Operation, answer: object) -> str:
+        return f"jammed by {answer}" if isinstance(operation, Publish) else ""
+
+
+def test_a_guard_looks_at_every_operation_after_it_was_carried_out() -> None:
+    bench = Bench()
+    interlock = Interlock(bench, [], bench.make_safe, [Jammed()])
+    assert interlock.do(RunShots(())) == "done"
+    with pytest.raises(InterlockError, match="interlock jam: jammed by done; the rig has been made safe"):
+        interlock.do(Publish(0, {}))
+    assert bench.log == ["RunShots", "Publish", "safe"]
+
+
+def test_every_condition_is_asked_and_every_guard() -> None:
+    bench, asked = Bench(), []
+    conditions = [Condition(name, lambda name=name: asked.append(name) or "") for name in ("door", "stop")]
+    Interlock(bench, conditions, bench.make_safe, [Jammed(), Jammed()]).do(RunShots(()))
+    assert asked == ["door", "stop"]
+    assert bench.log == ["RunShots"]

@@ -118,3 +118,67 @@ def test_slew_is_measured_from_a_safe_state_that_is_not_zero() -> None:
     attempt(shots([1.5, 1.45], rig), rig)
     with pytest.raises(LimitError, match="slew"):
         attempt(shots([0.0, 0.0], rig), rig)
+
+
+def bursts(*passes: list[float] | None, dt: float = 0.1) -> RunShots:
+    """A shot whose passes play these samples, None: nothing, on a rig whose unit of time is a millisecond."""
+    steps = [len(values or [0.0]) for values in passes]
+    parts = [
+        Pass(count, () if values is None else (Drive("u1", Waveform.of(values, dt), Role.INPUT),))
+        for count, values in zip(steps, passes, strict=True)
+    ]
+    program = ShotProgram(dt, Rest(), tuple(parts))
+    return RunShots((program,), compiled=(compile(program, slewing(), WiredPortMap({"u1": Wire("awg:1")})),))
+
+
+def slewing(limit: float = 5000.0, safe: float = 1.0) -> Capabilities:
+    port = Port("u1", Kind.INPUT, "V", limits=Limits(-9, 9, slew=limit * (1 + 1e-9)), safe=SafeState(safe))
+    return replace(RIG, ports=(port,), time_unit=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("passes", "fastest"),
+    [
+        (([1.0, 1.25],), 2500.0),  # inside a burst; back to 1 V at its end is as much
+        (([1.5, 1.5],), 5000.0),  # from the safe level of 1 V and back to it
+        (([0.5],), 5000.0),  # downwards
+        (([1.25, 1.5, 1.25],), 2500.0),
+        (([1.25, 1.25], [1.75, 1.5, 1.25]), 5000.0),  # at the joint of two passes
+        (([1.25, 1.5, 1.75], None), 7500.0),  # out of a pass into one that does not drive the port
+        ((None, [1.75, 1.5, 1.25]), 7500.0),  # and from such a pass into one that does
+        (([1.25], None, [0.75]), 2500.0),  # by way of the safe level, which lies between
+        (([1.0, 1.25], [1.25, 1.0]), 2500.0),
+        (([1.0, 1.25], [1.25, 2.0, 1.25, 1.0]), 7500.0),
+        (([1.75, 1.5, 1.25], [1.25, 1.0]), 7500.0),  # the first of two bursts is the faster one
+    ],
+)
+def test_slew_is_the_largest_change_of_a_shot_from_the_safe_level_to_the_safe_level(
+    passes: tuple[list[float] | None, ...], fastest: float
+) -> None:
+    attempt(bursts(*passes), slewing(fastest))
+    with pytest.raises(LimitError, match=rf"port u1 would slew at {fastest:.4g} V/s; the limit is"):
+        attempt(bursts(*passes), slewing(0.99 * fastest))
+
+
+def test_a_port_without_samples_and_a_knob_without_entries_have_nothing_to_refuse() -> None:
+    assert attempt(Configure({}, {"bias": np.empty(0)}))
+
+
+def test_the_second_of_two_shots_is_checked_as_well() -> None:
+    fine, wrong = shots([1.0]), shots([2.5])
+    both = RunShots((*fine.programs, *wrong.programs), compiled=(*fine.compiled, *wrong.compiled))
+    with pytest.raises(LimitError, match="port u1"):
+        attempt(both)
+
+
+@pytest.mark.parametrize("value", [0.5 + 1.5j, 1.5 + 0.5j, -1.5 + 0.5j, 0.5 - 1.5j])
+def test_a_complex_sample_is_limited_in_its_real_and_its_imaginary_part(value: complex) -> None:
+    rig = replace(RIG, ports=(Port("u1", Kind.INPUT, "V", iq=True, limits=Limits(-1.0, 1.0)),))
+    for allowed in (0.5 + 0.5j, value):
+        program = ShotProgram(0.1, Rest(), (Pass(1, (Drive("u1", Waveform.of([allowed], 0.1), Role.INPUT),)),))
+        operation = RunShots((program,), compiled=(compile(program, rig),))
+        if allowed != value:
+            attempt(operation, rig)
+            continue
+        with pytest.raises(LimitError, match=r"allowed is \[-1, 1\]"):
+            attempt(operation, rig)

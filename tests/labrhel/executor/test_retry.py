@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from labrhel.errors import InstrumentError, TransportError
+from labrhel.errors import ConfigurationError, InstrumentError, TransportError
 from labrhel.executor import Retry
 from labrhel.shots.operations import Configure, Operation, Read, RunShots
 from labrhel.shots.program import Hold, Pass, Rest, ShotProgram
@@ -51,3 +51,17 @@ def test_what_the_instrument_refused_is_not_asked_again() -> None:
     with pytest.raises(InstrumentError):
         Retry(inner).do(RunShots((FROM_REST,)))
     assert inner.calls == 1
+
+
+@pytest.mark.parametrize(("options", "calls"), [({}, 3), ({"attempts": 1}, 1), ({"attempts": 2}, 2)])
+def test_there_are_three_attempts_or_as_many_as_one_asks_for(options: dict[str, int], calls: int) -> None:
+    inner = Failing(99, TransportError("lost"))
+    with pytest.raises(TransportError):
+        Retry(inner, **options).do(Read(("temperature",)))
+    assert inner.calls == calls
+
+
+@pytest.mark.parametrize("attempts", [0, -1])
+def test_an_operation_that_is_never_attempted_is_refused(attempts: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"attempted 1, 2, ... times, not {attempts}"):
+        Retry(Failing(0, TransportError("lost")), attempts)

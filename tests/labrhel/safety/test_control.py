@@ -76,3 +76,36 @@ def test_a_pause_that_meets_no_other_step_does_not_keep_the_run_from_its_end() -
     control = running()
     control.ask("pause")
     assert control.life.on(Event.FINISH) is State.DONE
+
+
+def test_what_is_asked_and_whether_it_can_be_obeyed() -> None:
+    control = running()
+    assert control.ask("resume") == (True, "was not paused")
+    assert control.ask("pause")[0] and control.life.state is State.PAUSING
+    assert control.ask("pause") == (True, "pauses when the step that is running is done")
+    assert control.ask("resume") == (True, "goes on") and control.life.state is State.RUNNING
+    assert control.ask("stop")[0]
+    assert control.ask("stop") == (True, "the run is about to stop")
+    assert control.ask("pause") == (False, "the run is about to stop")
+
+
+def test_a_stop_takes_back_a_pause_that_was_asked_for() -> None:
+    control = running()
+    control.ask("pause")
+    control.ask("stop")
+    assert control.life.state is State.RUNNING
+    with pytest.raises(KeyboardInterrupt, match="stopped by a command"):
+        control.hold()
+    assert control.life.state is State.RUNNING
+
+
+def test_of_a_long_unknown_command_the_beginning_is_repeated() -> None:
+    understood, words = running().ask("x" * 61)
+    assert not understood
+    assert words == f"unknown command {'x' * 60!r}; known are: pause, resume, stop"
+
+
+def test_a_control_has_a_life_of_its_own_or_that_of_its_run() -> None:
+    life = running().life
+    assert Control(life).life is life
+    assert Control().life.state is State.IDLE

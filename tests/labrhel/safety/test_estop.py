@@ -104,3 +104,54 @@ def test_a_run_is_stopped_by_another_process_and_none_begins_until_reset(tmp_pat
     assert again.returncode == 3 and "emergency stop" in again.stderr
     assert command("reset", state=state).returncode == 0
     assert command("run", "coupled_oscillators", "--out", str(runs), "--steps", "2", state=state).returncode == 0
+
+
+def test_a_latch_says_since_when_also_if_its_file_is_damaged(tmp_path: Path) -> None:
+    estop.press(tmp_path)
+    since = time.strftime("%Y-%m-%dT")
+    assert f"latched since {since}" in estop.latched(tmp_path)
+    (tmp_path / "estop.json").write_text("{")
+    assert "latched since an unknown time; look at the bench" in estop.latched(tmp_path)
+
+
+def test_a_program_that_ends_while_it_is_asked_counts_as_safe_and_one_that_stays_does_not(tmp_path: Path) -> None:
+    import json
+    import socket
+
+    (tmp_path / "rigs").mkdir()
+    for ends in (True, False):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            place = tmp_path / "rigs" / "1.json"
+            about = {"port": server.getsockname()[1], "word": "w", "rig": "sim:", "pid": 7, "run": ""}
+            place.write_text(json.dumps(about))
+
+            def hang_up(place: Path = place, server: socket.socket = server, ends: bool = ends) -> None:  # noqa: FBT001
+                caller, _ = server.accept()
+                caller.recv(100)
+                if ends:
+                    place.unlink()
+                caller.close()
+
+            thread = threading.Thread(target=hang_up)
+            thread.start()
+            (answer,) = estop.press(tmp_path)
+            thread.join()
+        assert (answer.rig, answer.pid) == ("sim:", 7)
+        assert (answer.seconds is not None) is ends
+        assert answer.problem == ("" if ends else "ended before it answered: look at its outputs")
+
+
+def test_a_program_that_does_not_answer_is_to_be_switched_off_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+    import socket
+
+    monkeypatch.setattr(processes, "PATIENCE", 0.05)
+    (tmp_path / "rigs").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        about = {"port": silent.getsockname()[1], "word": "w", "rig": "sim:", "pid": 7, "run": ""}
+        (tmp_path / "rigs" / "1.json").write_text(json.dumps(about))
+        (answer,) = estop.press(tmp_path)
+    assert answer.seconds is None
+    assert answer.problem.endswith("switch its outputs off by hand")

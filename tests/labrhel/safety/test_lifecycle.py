@@ -1,5 +1,7 @@
 """The table of states: what is allowed, what is not, and that nothing can be left half way."""
 
+import threading
+
 import pytest
 
 from labrhel.safety.lifecycle import TABLE, Event, Lifecycle, State, StateError
@@ -61,3 +63,33 @@ def test_whatever_can_move_something_can_be_stopped_and_can_fail() -> None:
 
 def test_an_emergency_stop_is_left_only_by_a_reset() -> None:
     assert TABLE[State.ESTOPPED] == {Event.RESET: State.IDLE}
+
+
+def test_what_a_state_allows_is_what_the_table_has_and_nothing_waits_for_a_state_that_is_another() -> None:
+    life = reached(Event.ARM, Event.START)
+    assert [event for event in Event if life.allows(event)] == [
+        event for event in Event if event in TABLE[State.RUNNING]
+    ]
+    assert life.wait_while(State.PAUSED, 0.0)
+    assert not life.wait_while(State.RUNNING, 0.01)
+
+
+def test_who_waits_is_woken_when_the_state_changes() -> None:
+    life, woken = reached(Event.ARM, Event.START, Event.PAUSE, Event.HOLD), threading.Event()
+
+    def wait() -> None:
+        if life.wait_while(State.PAUSED, 60.0):
+            woken.set()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert life.on(Event.RESUME) is State.RUNNING
+    assert woken.wait(10)
+    thread.join(10)
+
+
+def test_a_refusal_names_what_is_allowed() -> None:
+    with pytest.raises(StateError, match="a run that is idle cannot start; it can: arm"):
+        reached().on(Event.START)
+    with pytest.raises(StateError, match="it can: nothing"):
+        reached(Event.ARM, Event.START, Event.FINISH).on(Event.START)
