@@ -78,7 +78,7 @@ def measured(seed: int, rule: RHEL, *, wrong: bool, real: bool, by_drive: bool) 
             np.ravel((low <= exact[name]) & (exact[name] <= high)) for name, (low, high) in gradient.interval().items()
         ]
         covered = float(np.mean(np.concatenate(inside)))
-    return Row(rig.folds, cosine, error, gradient.lock_rounds, covered)
+    return Row(rig.folds, cosine, error, int(gradient.measured.get("lock_rounds", 0)), covered)
 
 
 def rows(count: int, rule: RHEL, **kind: bool) -> list[Row]:

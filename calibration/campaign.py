@@ -55,7 +55,7 @@ class _Meter:
             for program in operation.programs:
                 steps = sum(item.steps for item in program.passes)
                 self.shots += program.repeats
-                self.seconds += program.repeats * (steps * program.dt * self._rig.time_unit + self._rig.ring_down_time)
+                self.seconds += program.repeats * (steps * program.dt * self._rig.time_unit + self._rig.pause)
 
 
 class Campaign:
@@ -98,7 +98,7 @@ class Campaign:
         return self._planned([routine for routine in ROUTINES if routine.name in names])
 
     def _planned(self, routines: Sequence[Routine]) -> list[Planned]:
-        unit, rest = self.bench.rig.time_unit, self.bench.rig.ring_down_time
+        unit, rest = self.bench.rig.time_unit, self.bench.rig.pause
         each = 1.5 * self.bench.steps * self.bench.step * unit + rest
         counts = [(routine, routine.shots(self.bench)) for routine in routines]
         return [Planned(routine, shots, shots * each) for routine, shots in counts]

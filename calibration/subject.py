@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from calibration.path_model import BenchModel, Record
-from calibration.unknowns import Reference, force_columns, moved
+from calibration.unknowns import Reference, force_columns
 from labrhel.arrays import Array, Arrays
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Task, TrialSequence
@@ -84,11 +84,6 @@ class Bench:
     def model(self) -> BenchModel:
         """The nominal model behind the wires, at what was set."""
         return BenchModel(self.task.model, self.theta, self.rig, self.step)
-
-    @property
-    def believed(self) -> dict[str, Array]:
-        """The parameters as they are, as far as is known."""
-        return {**self.theta, **moved(self.task.model, self.theta, self.values)}
 
     @property
     def can_flip(self) -> bool:

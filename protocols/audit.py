@@ -51,14 +51,13 @@ _LEAST_PAIRS = 10  # before a gradient is called right, so that some are random 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`right`: True, False, or None if the shots ran out.  `ratio`: slope along the gradient over its own, with its
-    standard error; `error`: likeliest size of the gradient's error over that of the gradient; `odds`: B.
+    standard error; `error`: likeliest size of the gradient's error over that of the gradient.
     """
 
     right: bool | None
     ratio: float
     ratio_error: float
     error: float
-    odds: float
     pairs: int
     shots: int
 
@@ -154,7 +153,7 @@ class Audit:
             right = True
         mean = 1 / np.sqrt(np.sum(1 / sigma[::2] ** 2)) / norm
         spread = float(np.hypot(mean, np.linalg.norm(point.doubt * along) / norm))
-        return Verdict(right, ratio, spread, float(np.linalg.norm(likeliest)) / norm, odds, len(y), shots)
+        return Verdict(right, ratio, spread, float(np.linalg.norm(likeliest)) / norm, len(y), shots)
 
 
 @dataclass(frozen=True, slots=True)

@@ -299,6 +299,8 @@ class _Run:
         values, errors = combined(blocks, plan.wanted.direct)
         jitter = float(np.sqrt(np.mean([block.jitter**2 for block in blocks])))
         bias, measured = None, {"port_jitter": jitter} if jitter else {}
+        if self._locked is not None:
+            measured["lock_rounds"] = float(len(self._locked.misses))
         if self._stronger is not None:
             powers = 2**rule.estimator.order - 1
             weak, strong = blocks[0].reading.terms, self._stronger.reading.terms
@@ -323,7 +325,6 @@ class _Run:
             response_ratio=ratio,
             retrace_error=retrace,
             repeats=len(blocks),
-            lock_rounds=0 if self._locked is None else len(self._locked.misses),
             shots=self._shots,
             passes=self._passes,
             calibration=blocks[0].batch.calibration,

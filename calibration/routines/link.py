@@ -28,7 +28,7 @@ class Link:
             begin = bench.clock()
             yield from bench.fire([{}])
             took.append(
-                bench.clock() - begin - bench.steps * bench.step * bench.rig.time_unit - bench.rig.ring_down_time
+                bench.clock() - begin - bench.steps * bench.step * bench.rig.time_unit - bench.rig.pause
             )
         median, jitter = float(np.median(took)), float(np.std(took[1:], ddof=1))  # the first opens what is lazy
         words = ()

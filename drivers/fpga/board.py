@@ -91,13 +91,8 @@ class FpgaBoard:
             parts.append(words.astype(np.int32).astype(np.int64))
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
-    def run(self, steps: int, options: Option, source: int, target: int) -> int:
-        """Run one pass from a slot of states to another, to its end; how many words did not fit."""
-        self.start(steps, options, source, target)
-        return self.finish(steps)
-
     def start(self, steps: int, options: Option, source: int, target: int) -> None:
-        """Start the next pass; one that was not sent does not count."""
+        """Start the next pass, from a slot of states to another; one that was not sent does not count."""
         with self._link.exclusive():
             self._exchange(Request.RUN, self._shot + 1, steps, options | source << 8 | target << 16)
             self._shot += 1

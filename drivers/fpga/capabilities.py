@@ -67,7 +67,7 @@ def capabilities_of(build: Build, model: Network, step: float, name: str) -> Cap
         drive_matrix=eye,
         position_matrix=eye,
         velocity_matrix=eye,
-        clocks=(ClockDomain("board", frequency=float(build.clock)),),
+        clocks=(ClockDomain("board"),),
         triggers=(TriggerDomain("board"),),
         prepares=frozenset({"rest", "state", "hold"}),
         reversals=frozenset({Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP}),

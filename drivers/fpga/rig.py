@@ -8,8 +8,9 @@ bit.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,12 +33,21 @@ _WORKING = 0  # the slot that every pass may use; the others hold end states tha
 class FpgaRig:
     """`labrhel.shots.rig.Rig` of a network on a board, for shots of one `step` [model time].
 
-    A pass in which a word did not fit is an InstrumentError.  Raises ConfigurationError for a network that the board
-    cannot hold, LimitError for parameters and states that have no code.
+    A pass in which a word did not fit is an InstrumentError.  `clock` [s] is that of the starts of shots; a late one
+    does no harm, since the state stands still on the board until it is told to go on.  Raises ConfigurationError for a
+    network that the board cannot hold, LimitError for parameters and states that have no code.
     """
 
-    def __init__(self, board: FpgaBoard, model: Network, step: float, name: str = "fpga") -> None:
-        self.board, self.model, self.step = board, model, step
+    def __init__(
+        self,
+        board: FpgaBoard,
+        model: Network,
+        step: float,
+        name: str = "fpga",
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.board, self.model, self.step, self._clock = board, model, step, clock
         build = board.build
         _check_size(build, model)
         self.capabilities = capabilities_of(build, model, step, name)
@@ -110,22 +120,24 @@ class FpgaRig:
         if shot.dt != self.step:
             raise ProgramError(f"the board is set up for a step of {self.step:g}, not {shot.dt:g}: open it with that")
         repeats = [self._run_once(shot) for _ in range(shot.repeats)]
-        passes = tuple(together(readings) for readings in zip(*(passes for passes, _ in repeats), strict=True))
-        return Capture(shot, passes, repeats[0][1])
+        passes = tuple(together(readings) for readings in zip(*(item[0] for item in repeats), strict=True))
+        return Capture(shot, passes, *repeats[0][1:])
 
-    def _run_once(self, shot: CompiledShot) -> tuple[list[PassCapture], int]:
-        """Readings of every pass, and how many of them really ran."""
+    def _run_once(self, shot: CompiledShot) -> tuple[list[PassCapture], int, float, float]:
+        """Readings of every pass, how many of them really ran, and when the first was to start, and did [s]."""
         begin, source = self._start(shot)
-        captures = [PassCapture()] * begin
+        captures, starts = [PassCapture()] * begin, []
         for index in range(begin, len(shot.passes)):
             item = shot.passes[index]
             keeps = item.keep and not isinstance(shot.prepare, Hold)
             target = self._slot_for(shot.state_key(index)) if keeps else _WORKING
-            captures.append(self._run_pass(item, source, target))
+            capture, *start = self._run_pass(item, source, target)
+            captures.append(capture)
+            starts.append(start)
             source = self._now = target
             if keeps:
                 self._slots[shot.state_key(index)] = target
-        return captures, len(shot.passes) - begin
+        return captures, len(shot.passes) - begin, *starts[0]
 
     def _start(self, shot: CompiledShot) -> tuple[int, int | None]:
         """The pass to begin with, and the slot of the state before it; None is rest."""
@@ -154,7 +166,8 @@ class FpgaRig:
         free = set(range(1, self.board.build.slots)) - set(self._slots.values())
         return min(free) if free else self._slots.popitem(last=False)[1]
 
-    def _run_pass(self, item: CompiledPass, source: int | None, target: int) -> PassCapture:
+    def _run_pass(self, item: CompiledPass, source: int | None, target: int) -> tuple[PassCapture, float, float]:
+        """Its readings, when it was to start, and when the board had said that it runs [s]."""
         board, form = self.board, self.board.build.state
         options = Option(0)
         if source is None:
@@ -169,13 +182,16 @@ class FpgaRig:
             if codes.any():
                 write_waveforms(board, region, codes)
                 options |= option
-        if overflows := board.run(item.steps, options, source or 0, target):
+        planned = self._clock()
+        board.start(item.steps, options, source or 0, target)
+        started = self._clock()
+        if overflows := board.finish(item.steps):
             raise InstrumentError(
                 f"{overflows} words of {self.capabilities.rig} did not fit in a pass of {item.steps} steps, so it was "
                 f"not that of the network: lower the drive or eps, or build the gateware with fewer bits below the "
                 f"point (words {form}, coefficients {board.build.coefficient}); q^2 must fit as well"
             )
-        return self._capture(item, target)
+        return self._capture(item, target), planned, started
 
     def _capture(self, item: CompiledPass, slot: int) -> PassCapture:
         form, every, steps = self.board.build.state, item.acquire.every, item.steps

@@ -46,7 +46,7 @@ class DryBackend:
         cost.shots += shot.repeats
         cost.passes += shot.repeats * shot.planned_passes
         steps = sum(item.steps for item in shot.passes[-shot.planned_passes :])
-        cost.seconds += shot.repeats * (steps * shot.dt * capabilities.time_unit + capabilities.ring_down_time)
+        cost.seconds += shot.repeats * (steps * shot.dt * capabilities.time_unit + capabilities.pause)
         passes = []
         for index, item in enumerate(shot.passes):
             kept = -(-item.steps // item.acquire.every)

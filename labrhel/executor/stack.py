@@ -101,7 +101,7 @@ def stack(
         wrappers["interlock"] = lambda inner: Interlock(inner, safety.conditions, safety.make_safe, safety.guards)
         if (patience := safety.patience) is not None:
             wrappers["watchdog"] = lambda inner: Watchdog(
-                inner, safety.make_safe, rig.time_unit, rig.ring_down_time, patience
+                inner, safety.make_safe, rig.time_unit, rig.pause, patience
             )
     if recording is not None:
         wrappers["recorder"] = lambda inner: Recorder(inner, recording)

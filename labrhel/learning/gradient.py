@@ -31,8 +31,9 @@ class Gradient:
     repeat has no standard error); the first is that of the mean of `repeats` independent measurements.  `eps` is the
     achieved nudge strength, `response_ratio` r the rms of the nudge response over the rms of the state,
     `retrace_error` the relative rms distance of the mean echo from the reversed forward path.  `loss` is that of the
-    forward pass.  `shots` and `passes` are what it cost, `lock_rounds` the un-nudged echoes of every sequence among
-    them.  `deviations` and `corrections` are for the `NudgeRecord`; `measured` is what else the rule found out.
+    forward pass.  `shots` and `passes` are what it cost.  `deviations` and `corrections` are for the `NudgeRecord`;
+    `measured` is what else the rule found out, such as the `lock_rounds` of an echo lock (un-nudged echoes of every
+    sequence), and is published with the step.
     """
 
     values: Arrays
@@ -48,7 +49,6 @@ class Gradient:
     bias_bound: Arrays | None = None
     warnings: tuple[str, ...] = field(default=())
     repeats: int = 1
-    lock_rounds: int = 0
     deviations: Arrays = field(default_factory=dict)
     corrections: Arrays = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)

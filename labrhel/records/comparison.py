@@ -24,7 +24,7 @@ from labrhel.rig.capabilities import Kind
 from labrhel.shots.capture import Capture
 from labrhel.shots.decode import decode
 from labrhel.shots.operations import Configure, Protocol, RunShots
-from labrhel.shots.program import Role, ShotProgram
+from labrhel.shots.program import ShotProgram
 from labrhel.store import RunReader
 from labrhel.store.reader import ShotRecord
 
@@ -61,13 +61,6 @@ class RecordedShot:
     def is_echo(self) -> bool:
         """Whether it was nudged, or brought back."""
         return len(self.program.passes) > 1
-
-    @property
-    def nudge(self) -> float:
-        """Sum of the nudge's samples, to tell + from -."""
-        drives = [drive for drive in self.program.passes[-1].drives if drive.role is Role.NUDGE]
-        return float(sum(np.sum(drive.waveform.samples.values * np.arange(1, 1 + len(drive.waveform.samples)))
-                         for drive in drives))  # fmt: skip
 
 
 def recorded_shots(

@@ -91,7 +91,7 @@ class Port(Digested):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Channel(Digested):
-    """A reading of the rig.  `group` names the channels read at the same instant; others are read in turn."""
+    """A reading of the rig."""
 
     name: str
     kind: Kind
@@ -101,7 +101,6 @@ class Channel(Digested):
     converter: Converter | None = None
     noise: float = 0.0  # [unit] rms per sample
     pre_trigger: int = 0  # samples it can keep from before the trigger
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,22 +119,24 @@ class Knob(Digested):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClockDomain(Digested):
-    """A set of converters that count one clock, and what that clock is locked to."""
+    """A set of converters that count one clock."""
 
     name: str
-    reference: str = ""  # name of another domain; empty: free running
-    frequency: float | None = None  # [Hz]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TriggerDomain(Digested):
-    """What starts together.  Domains are armed from low `arming_order` to high, the source last."""
+    """What starts together.  Domains are armed from low `arming_order` to high, the source last.
+
+    A shot that starts later than `latest` after it was planned is a DeadlineError.
+    """
 
     name: str
     source: str = ""
     arming_order: int = 0
-    re_arm: float = 0.0  # [s]
+    re_arm: float = 0.0  # [s] from the end of a shot until it can be armed again
     jitter: float = 0.0  # [s] rms
+    latest: float = np.inf  # [s] infinite where a state waits unharmed, as in a simulation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +172,11 @@ class Capabilities(Digested):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ConfigurationError(f"rig {self.rig} has two ports or channels named {twice[0]!r}; rename one")
+
+    @property
+    def pause(self) -> float:
+        """Shortest time from the end of a shot to the start of the next [s]: to come to rest, and to arm again."""
+        return max([self.ring_down_time, *(item.re_arm for item in self.triggers)])
 
     def port(self, name: str) -> Port:
         """The port of that name, or ProgramError naming those that exist."""

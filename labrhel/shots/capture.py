@@ -61,8 +61,9 @@ class PassCapture:
 class Capture:
     """Result of one shot.
 
-    `shot` is what was sent.  `passes_run` counts the passes of free running that it really took.  `planned_start`,
-    `actual_start` [s, the rig's clock]; a difference is a late start.
+    `shot` is what was sent.  `passes_run` counts the passes of free running that it really took.  `planned_start` and
+    `actual_start` [s, the rig's clock] are those of the first repeat; the executor raises DeadlineError for a shot that
+    starts later than the rig's triggers allow.
     """
 
     shot: CompiledShot

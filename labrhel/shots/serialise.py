@@ -51,6 +51,8 @@ Get = Callable[[str], Array]
 _PROGRAM = (Rest, GivenState, Hold, Drive, Acquire, Pass, ShotProgram, Waveform)
 _RIG = (Capabilities, Port, Channel, Knob, Limits, SafeState, Converter, Timing, ClockDomain, TriggerDomain)
 _DATACLASSES = {cls.__name__: cls for cls in (*_PROGRAM, *_RIG)}
+_GONE = {"Channel": ("group",), "ClockDomain": ("reference", "frequency")}
+"""Words that records of labrhel 0.1 hold, and that nothing ever obeyed: read, and left out."""
 _ENUMS: dict[str, type[enum.Enum]] = {cls.__name__: cls for cls in (Role, Reversal, Interpolation, Kind)}
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _PLAIN = frozenset({str, int, bool, type(None)})
@@ -132,7 +134,8 @@ def from_data(data: Any, get: Get) -> Any:
 def _of_the_vocabulary(name: str, content: Any, get: Get) -> Any:
     values: Any = content
     if isinstance(content, dict):
-        values = {key: from_data(item, get) for key, item in content.items()}
+        gone = _GONE.get(name, ())
+        values = {key: from_data(item, get) for key, item in content.items() if key not in gone}
     try:
         return _ENUMS[name][values] if name in _ENUMS else _DATACLASSES[name](**values)
     except (KeyError, TypeError) as error:

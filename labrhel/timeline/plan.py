@@ -113,7 +113,7 @@ def timeline_of(experiment: Experiment) -> Timeline:
     for operation in backend.operations:
         for shot in operation.compiled if isinstance(operation, RunShots) else ():
             number += 1
-            now += rig.ring_down_time
+            now += rig.pause
             for index in range(len(shot.passes) - shot.planned_passes, len(shot.passes)):
                 passes.append(_planned(shot, index, number, now, rig.time_unit))
                 now += passes[-1].seconds

@@ -11,6 +11,7 @@ from labrhel.rig.capabilities import Capabilities
 from labrhel.shots.capture import Capture, PassCapture, together
 from labrhel.shots.compiled import CompiledPass, CompiledShot
 from labrhel.shots.program import GivenState, Hold
+from simbackend.rigs.clock import ShotClock
 
 S = TypeVar("S")
 
@@ -21,6 +22,7 @@ class SerialRig(ABC, Generic[S]):
     def __init__(self, capabilities: Capabilities, rest: S) -> None:
         self.capabilities = capabilities
         self._rest = self._now = rest
+        self._clock = ShotClock(capabilities)
 
     @abstractmethod
     def configure(self, knobs: Arrays) -> dict[str, Array]:
@@ -58,7 +60,8 @@ class SerialRig(ABC, Generic[S]):
         # Each repeat starts as the program says; after `Hold` that is where the one before has ended.
         repeats = [self._run_once(shot) for _ in range(shot.repeats)]
         passes = tuple(together(readings) for readings in zip(*repeats, strict=True))
-        return Capture(shot, passes, len(shot.passes))
+        start = self._clock.start(shot, len(shot.passes))
+        return Capture(shot, passes, len(shot.passes), start, start)
 
     def _run_once(self, shot: CompiledShot) -> list[PassCapture]:
         state = self._now if isinstance(shot.prepare, Hold) else self._rest

@@ -28,6 +28,7 @@ from simbackend.dynamics.propagator import Propagator, Push
 from simbackend.dynamics.readable import ReadableLeapfrog
 from simbackend.imperfections import IDEAL, Device, Imperfections, Knobs, Life, Moment
 from simbackend.models.simulable import Simulable
+from simbackend.rigs.clock import ShotClock
 
 _POSITIVE = Limits(low=np.finfo(float).tiny)
 _STORED_STATES = 4096  # 2 n floats each
@@ -92,6 +93,7 @@ class SimulatedRig:
         self._device = Device(imperfections, model, declared)
         self._life = Life() if life is None else life
         self.capabilities: Capabilities = self._device.capabilities
+        self._clock = ShotClock(self.capabilities)
         self._threads = threads or os.cpu_count() or 1
         self._knobs = Knobs(
             imperfections.knobs, {item.name: model.parameters[item.name].nominal for item in declared.knobs}
@@ -174,7 +176,9 @@ class SimulatedRig:
         for shot, places in zip(shots, by_shot, strict=True):
             parts = [answers[place][0] for place in places]
             passes = tuple([_gathered(readings, shot.repeats) for readings in zip(*parts, strict=True)])
-            captures.append(Capture(shot, passes, answers[places[0]][1]))
+            ran = answers[places[0]][1]
+            start = self._clock.start(shot, ran)
+            captures.append(Capture(shot, passes, ran, start, start))
         return captures
 
     def _run_group(self, runs: list[_Run]) -> tuple[list[list[PassCapture]], int]:

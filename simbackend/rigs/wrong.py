@@ -1,10 +1,11 @@
-"""Random lossy rigs that the host does not know well: the figures of the echo lock are measured on them.
+"""Rigs that are not what the host believes: lossy ones, on which the echo lock is measured, and one that starts late.
 
 docs/echo-lock.md quotes them; benchmarks/locked_echoes.py makes them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,12 +16,15 @@ from labrhel.frozen import FrozenArray
 from labrhel.learning.checking import compare
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.rules import Rule
-from labrhel.rig.capabilities import Kind, Reversal
+from labrhel.rig.capabilities import Kind, Reversal, TriggerDomain
+from labrhel.shots.capture import Capture
+from labrhel.shots.compiled import CompiledShot
 from simbackend.dynamics.adjoint import exact_gradient
 from simbackend.dynamics.separable_adjoint import exact_gradient as separable_gradient
 from simbackend.imperfections import IDEAL, Imperfections
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.models.saturating_network import SaturatingNetwork
+from simbackend.models.simulable import Simulable
 from simbackend.rigs.reference import STEP, STEPS, ReferenceTask, lossy_rig
 from simbackend.rigs.simulated import SimulatedRig
 
@@ -128,3 +132,18 @@ def saturating_rig(seed: int, saturation: float = 0.3) -> WrongRig:
     task = replace(reference.task, capabilities=replace(rig.capabilities, knobs=()))
     truth = known.truth | {"saturation": model.parameters["saturation"].nominal}
     return WrongRig(replace(reference, rig=rig, task=task), truth, known.folds)
+
+
+class MistimedRig(SimulatedRig):
+    """A rig whose shots start `late` [s] after they were planned (before, if negative); it allows `latest` [s]."""
+
+    def __init__(self, model: Simulable, name: str = "mistimed", *, late: float, latest: float = np.inf) -> None:
+        super().__init__(model, name)
+        self._late = late
+        self.capabilities = replace(self.capabilities, triggers=(TriggerDomain("host", latest=latest),))
+
+    def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
+        """The same shots, started at another time."""
+        return [
+            replace(capture, actual_start=capture.planned_start + self._late) for capture in super().run(shots)
+        ]

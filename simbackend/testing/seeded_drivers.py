@@ -454,6 +454,16 @@ class ClosingTwiceFails(Driver):
         super().close()
 
 
+class StartsBeforeTheRigIsAtRest(Meddling):
+    def answered(self, captures: list[Capture]) -> list[Capture]:
+        return [replace(capture, actual_start=capture.planned_start - 3 * STEP) for capture in captures]
+
+
+class StartsNotTold(Meddling):
+    def answered(self, captures: list[Capture]) -> list[Capture]:
+        return [replace(capture, planned_start=0.0, actual_start=0.0) for capture in captures]
+
+
 class UnknownNameIsAKeyError(Driver):
     def read(self, names: Sequence[str]) -> dict[str, Array]:
         known = super().read([knob.name for knob in self.capabilities.knobs])
@@ -522,6 +532,8 @@ BUGS = tuple(
         (UnitOfAnother, "unit that their channel declares"),
         (RestIsNotAwaited, "rest is rest"),
         (ClosingTwiceFails, "may be called twice, and `make_safe` after it"),
+        (StartsBeforeTheRigIsAtRest, "no shot starts before it was planned"),
+        (StartsNotTold, "a shot starts after the one before it"),
         (UnknownNameIsAKeyError, "names what was asked"),
     )
 )

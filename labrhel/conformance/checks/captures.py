@@ -109,10 +109,18 @@ def passes_run(subject: Subject) -> Finding:
 
 @check("no shot starts before it was planned")
 def start_times(subject: Subject) -> Finding:
-    """A difference is a late start, which is an error of its own."""
+    """It would begin before the rig has come to rest; one that starts too late is refused by the executor."""
     captures = [subject.answer(port) for port in subject.ports]
     early = max(item.planned_start - item.actual_start for item in captures)
-    return Finding("planned and actual start", max(0.0, early), subject.step * subject.capabilities.time_unit)
+    words = f"the earliest by {early:.3g} s" if early > 0 else "none does"
+    return Finding(words, max(0.0, early), subject.step * subject.capabilities.time_unit / 2)
+
+
+@check("a shot starts after the one before it, by the rig's clock")
+def start_order(subject: Subject) -> Finding:
+    """A rig that does not say when its shots started says 0 of all."""
+    starts = [capture.actual_start for capture in subject.run(*[subject.shot()] * 3)]
+    return holds([f"at {starts} s"] * (not starts[0] < starts[1] < starts[2]), "three in a row")
 
 
 @check("the end state is given where it was asked for, one for each repeat")

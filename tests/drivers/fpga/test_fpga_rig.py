@@ -37,6 +37,15 @@ def test_an_echo_without_another_nudge_retraces_every_bit(rig: FpgaRig) -> None:
         assert np.array_equal(sign * back.traces[name].values[:, ::-1], there.traces[name].values)
 
 
+def test_a_capture_says_when_its_first_pass_was_to_start_and_when_the_board_ran(rig: FpgaRig) -> None:
+    ticks = iter(range(100, 300, 7))
+    timed = FpgaRig(rig.board, rig.model, STEP, clock=lambda: float(next(ticks)))
+    there = ShotProgram(STEP, Rest(), (Pass(20, (), Acquire(("q1",))), Pass(8, (), Acquire(("q1",)))), repeats=2)
+    first, second = timed.run([compile(there, timed.capabilities)] * 2)
+    assert (first.planned_start, first.actual_start) == (100.0, 107.0)
+    assert (second.planned_start, second.actual_start) == (156.0, 163.0)  # two passes, twice
+
+
 def test_stored_states_save_forward_passes_until_a_knob_moves(rig: FpgaRig) -> None:
     there = ShotProgram(STEP, Rest(), Shot.random(2, 20).program.passes)
     silent = Pass(20, there.passes[0].drives, keep=True)

@@ -1,24 +1,43 @@
-"""The innermost handler: which calls of a rig an operation becomes."""
+"""The innermost handler: which calls of a rig an operation becomes, and shots that it started too late."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from labrhel.executor import RigBackend
+from labrhel.errors import DeadlineError
+from labrhel.executor import Compiling, Handler, RigBackend
+from labrhel.rig.capabilities import Capabilities
 from labrhel.shots.operations import Checkpoint, Configure, Publish, Read, RunShots
+from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
+from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.rigs.simulated import capabilities_of
+from simbackend.rigs.wrong import MistimedRig
+
+MODEL = OscillatorNetwork(2, nominal={"stiffness": [1.0, 1.3], "input": [[0.7], [0.2]]})
+PROGRAM = ShotProgram(0.2, Rest(), (Pass(8, (), Acquire(("q1",))),))
+
+
+class Answer(NamedTuple):
+    """A capture, as far as the handler looks at it."""
+
+    shot: str
+    planned_start: float = 3.0
+    actual_start: float = 3.5
 
 
 class Rig:
     """Writes down how it was called, and answers with what it was handed."""
 
+    capabilities: Capabilities = capabilities_of(MODEL, "written down")
+
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
 
-    def run(self, shots: Sequence[str]) -> list[str]:
+    def run(self, shots: Sequence[str]) -> list[Answer]:
         self.calls.append(("run", list(shots)))
-        return [f"capture of {shot}" for shot in shots]
+        return [Answer(shot) for shot in shots]
 
     def configure(self, knobs: dict[str, Any]) -> dict[str, Any]:
         self.calls.append(("configure", dict(knobs)))
@@ -40,7 +59,7 @@ def test_shots_of_a_free_order_are_one_batch_and_those_of_a_fixed_one_come_one_b
 ) -> None:
     rig = Rig()
     answer = RigBackend(rig).do(RunShots((), order, SHOTS))  # type: ignore[arg-type]
-    assert answer == [f"capture of {shot}" for shot in SHOTS]
+    assert answer == [Answer(shot) for shot in SHOTS]
     assert rig.calls == [("run", call) for call in calls]
 
 
@@ -58,3 +77,28 @@ def test_a_reading_is_the_rigs_and_the_rest_is_not_its_business() -> None:
     assert backend.do(Checkpoint(1, {})) is None
     assert backend.do(Publish(1, {})) is None
     assert rig.calls == [("read", ("oven",))]
+
+
+def handler(late: float, latest: float) -> Handler:
+    rig = MistimedRig(MODEL, late=late, latest=latest)
+    return Compiling(RigBackend(rig), rig.capabilities)
+
+
+@pytest.mark.parametrize("order", ["free", "fixed"])
+def test_a_late_shot_is_an_error_that_says_how_late(order: str) -> None:
+    operation = RunShots((PROGRAM, PROGRAM), order)  # type: ignore[arg-type]
+    with pytest.raises(DeadlineError, match="started 0.03 s after it was planned, and 0.02 s are allowed"):
+        handler(0.03, 0.02).do(operation)
+
+
+@pytest.mark.parametrize("order", ["free", "fixed"])
+def test_a_shot_within_its_tolerance_is_answered(order: str) -> None:
+    operation = RunShots((PROGRAM, PROGRAM), order)  # type: ignore[arg-type]
+    first, second = handler(0.03, 0.04).do(operation)
+    assert first.actual_start - first.planned_start == pytest.approx(0.03)
+    assert second.planned_start > first.planned_start
+
+
+def test_a_start_that_is_no_number_is_late() -> None:
+    with pytest.raises(DeadlineError):
+        handler(float("nan"), 1.0).do(RunShots((PROGRAM,)))
