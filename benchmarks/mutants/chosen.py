@@ -31,6 +31,8 @@ _ECHOES = ("tests/protocols/test_rhel.py", "tests/protocols/test_rhel_lossy.py")
 MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/store": _STORE,
     "labrhel/store/calibrations.py": ("tests/calibration/test_record.py",),
+    "labrhel/store/index.py": ("tests/labrhel/store/test_index_rows.py",),
+    "labrhel/store/_index.py": ("tests/labrhel/store/test_index_rows.py", *_STORE),
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
     "labrhel/rig/calibration.py": ("tests/labrhel/rig/test_calibrated.py",),
     "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),

@@ -15,6 +15,9 @@ from labrhel.store.index import INDEX, archive, label, matching, prune, rows
 from labrhel.testing.configurations import SMALL
 
 
+pytestmark = pytest.mark.slow  # whole runs are made for it; test_index_rows has what needs none
+
+
 def ignore(published: Publish) -> None:
     """Watch nothing."""
 
