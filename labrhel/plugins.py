@@ -13,6 +13,7 @@ Groups and what their entries are:
     labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url(); `virtual`
                                          also reads files
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
+    labrhel.imperfections    name        simbackend.imperfections.Imperfection: its fields are settings of simulated rigs
 """
 
 from __future__ import annotations
@@ -104,6 +105,16 @@ def exact_gradient(kind: str) -> ExactGradient:
     return _load("exact_gradients", name, "exact gradient for the model")
 
 
+def imperfections() -> list[str]:
+    """Names of the registered imperfections of simulated rigs, beside those that every simulated rig has."""
+    return sorted(_points("imperfections"))
+
+
+def imperfection(name: str) -> Any:
+    """The class of a registered imperfection; raises ConfigurationError for a name that is not registered."""
+    return _load("imperfections", name, "imperfection")
+
+
 def make_audit(**options: Any) -> Audit:
     """What `labrhel audit` asks a rig with."""
     return _load("audits", _DEFAULT, "audit")(**options)
@@ -151,7 +162,8 @@ def describe_rigs() -> list[str]:
         words = (point.load().__doc__ or "").strip().splitlines()
         lines.append(f"{scheme + ':':8}{words[0] if words else point.value}")
     lines += ["", "settings of sim:, as in sim:?seed=7&noise=1mV: name, default (0 or nothing is off), meaning [unit]"]
-    lines += [f"  {line}" for line in ImperfectionsSection.table()] + [""]
+    lines += [f"  {line}" for line in ImperfectionsSection.table()]
+    lines += [f"  {line}" for name in imperfections() for line in imperfection(name).table(name)] + [""]
     simulated = [name for name, file in examples().items() if kind_of(read(file)) != KIND]
     return [*lines, f"examples: {', '.join(simulated)}"]
 

@@ -7,10 +7,11 @@ The settings of a `sim:` URL are read by the same table, so a file and a URL say
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from labrhel.config.fields import Numbers, Section
 from labrhel.config.measures import (
@@ -43,7 +44,13 @@ def _plain(default: Any) -> Any:
 
 
 class ImperfectionsSection(Section):
-    """The device that `sim:THIS_FILE.yaml` simulates; the settings of a `sim:` URL have the same names."""
+    """The device that `sim:THIS_FILE.yaml` simulates; the settings of a `sim:` URL have the same names.
+
+    A further key is the name of a registered imperfection, and holds its settings: `soft_ports: {level: 2}`, or
+    `soft_ports.level=2` in a URL.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": {"type": "object"}})
 
     seed: Seed = Field(default=0, description="The device: draws everything below that is drawn; no training seed.")
     mismatch: Share = _off("1, %", "Relative rms deviation of masses, springs and friction from the knobs")
@@ -97,16 +104,44 @@ class ImperfectionsSection(Section):
         ),
     )
 
+    @model_validator(mode="before")
     @classmethod
-    def of_settings(cls, settings: Mapping[str, str], base: ImperfectionsSection) -> ImperfectionsSection:
-        """`base` with the settings of a URL in place of its own; raises ConfigurationError naming the setting."""
+    def _keys_are_known(cls, data: Any) -> Any:
+        """As in every section, but that settings of registered imperfections, which are mappings, are kept."""
+        if isinstance(data, dict):
+            for key, value in data.items():
+                if key not in cls.model_fields and not isinstance(value, dict):
+                    hint = nearest(str(key), cls.model_fields)
+                    raise PydanticCustomError("unknown_key", "{words}", {"key": key, "words": f"unknown key; {hint}"})
+        return data
+
+    @property
+    def others(self) -> dict[str, dict[str, Any]]:
+        """Settings of registered imperfections, as they were written, by name."""
+        return dict(self.model_extra or {})
+
+    @classmethod
+    def of_settings(
+        cls, settings: Mapping[str, str], base: ImperfectionsSection, registered: Collection[str] = ()
+    ) -> ImperfectionsSection:
+        """`base` with the settings of a URL in place of its own; raises ConfigurationError naming the setting.
+
+        `registered`: names of imperfections whose settings are written as name.setting.
+        """
         flat = {key: value for key, value in settings.items() if "." not in key}
-        dotted = {key: value for key, value in settings.items() if "." in key}
+        others: dict[str, dict[str, Any]] = {}
+        dotted = {}
+        for key, value in settings.items():
+            name, dot, own = key.partition(".")
+            if name in registered:
+                others.setdefault(name, dict(base.others.get(name, {})))[own] = value
+            elif dot:
+                dotted[key] = value
         for key in flat:
             if key not in cls.units():
                 raise ConfigurationError(f"unknown setting {key!r}; {nearest(key, cls.units())}")
         try:
-            read = cls.model_validate(flat | ({"exact": dotted} if dotted else {}))
+            read = cls.model_validate(flat | others | ({"exact": dotted} if dotted else {}))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             words = str(first.get("ctx", {}).get("error", first["msg"]))

@@ -6,10 +6,11 @@ The parts are in model units; `sim:` URLs and the `imperfections:` section of a 
 """
 
 from simbackend.imperfections.converters import ConverterErrors
-from simbackend.imperfections.device import IDEAL, Device, Imperfections, Moment
+from simbackend.imperfections.device import IDEAL, Device, Imperfections
 from simbackend.imperfections.drift import Drift
 from simbackend.imperfections.flip import FlipErrors
 from simbackend.imperfections.friction import HiddenFriction
+from simbackend.imperfections.imperfection import Imperfection, Moment, Place, Site, setting
 from simbackend.imperfections.knobs import KnobErrors, Knobs
 from simbackend.imperfections.life import Life, state_file
 from simbackend.imperfections.mismatch import Mismatch
@@ -27,6 +28,7 @@ __all__ = [
     "FlipErrors",
     "ForceNoise",
     "HiddenFriction",
+    "Imperfection",
     "Imperfections",
     "KnobErrors",
     "Knobs",
@@ -35,6 +37,9 @@ __all__ = [
     "Moment",
     "NonReciprocity",
     "PathErrors",
+    "Place",
     "ReplayErrors",
+    "Site",
+    "setting",
     "state_file",
 ]

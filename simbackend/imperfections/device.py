@@ -1,13 +1,14 @@
 """One simulated device: its imperfections, drawn from its seed, each applied where it acts.
 
 The rig (simbackend.rigs.simulated) asks it, in the order of a shot: what the parameters are, what reaches the kicks,
-what shakes the rig, how the momenta come out of a flip, and what the channels show.  What is off answers without
-arithmetic, so that a device with everything off gives the bits of the ideal rig.
+what shakes the rig, how the momenta come out of a flip, and what the channels show.  What may be left out, because
+nothing acts there, follows from where the imperfections say that they act: a device with everything off gives the bits
+of the ideal rig.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,27 +19,32 @@ from labrhel.shots.capture import State, Trace
 from labrhel.shots.compiled import CompiledPass
 from simbackend.imperfections.converters import ConverterErrors
 from simbackend.imperfections.draws import stream
-from simbackend.imperfections.drift import Drift, DriftingParts
+from simbackend.imperfections.drift import Drift
 from simbackend.imperfections.flip import FlipErrors
 from simbackend.imperfections.friction import HiddenFriction
+from simbackend.imperfections.imperfection import Acting, Imperfection, Moment, Place, Site, acting
 from simbackend.imperfections.knobs import KnobErrors
-from simbackend.imperfections.mismatch import Mismatch, scaled
+from simbackend.imperfections.mismatch import Mismatch
 from simbackend.imperfections.noise import ForceNoise
-from simbackend.imperfections.paths import Path, PathErrors
+from simbackend.imperfections.paths import PathErrors
 from simbackend.imperfections.ports import arriving
 from simbackend.imperfections.readings import sampled, shown
 from simbackend.imperfections.reciprocity import NonReciprocity
 from simbackend.imperfections.timing import ClockErrors, ReplayErrors
 from simbackend.models.simulable import Simulable
 
-_PERFECT = Path()
+_FROM_SHOT_TO_SHOT = {Place.DRIFT, Place.SETTLING}
+_ANEW = {*_FROM_SHOT_TO_SHOT, Place.MOTION, Place.TRIGGERS, Place.PORT_SIGNALS, Place.CHANNEL_SIGNALS}
+_WAYS_IN = {Place.CLOCK, Place.TRIGGERS, Place.ECHO, Place.PORTS, Place.PORT_COUPLING, Place.PORT_SIGNALS}
+_WHEN_READ = {Place.CLOCK, Place.TRIGGERS, Place.CHANNEL_DELAYS, Place.CHANNEL_COUPLING}
+_WAYS_OUT = {*_WHEN_READ, Place.CHANNELS, Place.CHANNEL_SIGNALS, Place.CHANNEL_CONVERTERS}
 
 
 @dataclass(frozen=True, slots=True)
 class Imperfections:
     """All that may be wrong with a rig, in model units, and the seed that draws it; everything is off by default.
 
-    `noise`: rms of every sample of a reading [unit of the channel].
+    `noise`: rms of every sample of a reading [unit of the channel]; `others`: registered ones, by name.
     """
 
     seed: int = 0
@@ -56,50 +62,66 @@ class Imperfections:
     dac: ConverterErrors = field(default_factory=ConverterErrors)
     adc: ConverterErrors = field(default_factory=ConverterErrors)
     noise: float = 0.0
+    others: Mapping[str, Imperfection] = field(default_factory=dict)
+
+    @property
+    def named(self) -> list[tuple[str, Imperfection]]:
+        """Those that act on their own, in the order in which they act, with what their settings' keys begin with."""
+        own: list[Imperfection] = [
+            self.mismatch, self.drift, self.friction, self.reciprocity, self.knobs, self.force, self.flip, self.replay,
+            self.clock,
+        ]  # fmt: skip
+        return [*(("", part) for part in own), *((f"{name}.", part) for name, part in self.others.items())]
+
+    @property
+    def drifts(self) -> bool:
+        """True if a part of the rig changes from shot to shot, so that the device has a past to remember."""
+        return any(place is Place.DRIFT for _, part in self.named for _, place in part.acts())
 
 
 IDEAL = Imperfections()
 """Everything off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Where in the life of the device: shot number and pass, and the step [time] of its kicks."""
-
-    shot: int
-    pass_index: int
-    step: float
-
-
 class Device:
     """The device of one seed.  `capabilities` is what its data sheet says; hidden errors are not in it."""
 
     def __init__(self, errors: Imperfections, model: Simulable, ideal: Capabilities) -> None:
-        self.errors = errors
-        self._model, seed = model, errors.seed
-        errors.reciprocity.check(model)
-        self._factors = {} if errors.mismatch.is_off else errors.mismatch.factors(model, seed)
-        self._rubbed = None if errors.friction.is_off else errors.friction.added(model)
-        self._drifting = None if errors.drift.is_off else DriftingParts(errors.drift, model, seed)
-        self._ports = {port.name: errors.ports.of(port.name, port.kind, seed) for port in ideal.ports}
-        self._channels = {
-            channel.name: errors.channels.of(channel.name, channel.kind, seed) for channel in ideal.channels
-        }
-        clock = errors.clock.is_off
-        self._plays_truly = (
-            clock and errors.replay == ReplayErrors() and _perfect(self._ports) and not errors.ports.jitter
-        )
-        self._reads_in_time = clock and not any(path.delay or path.corner for path in self._channels.values())
-        self._reads_truly = (
-            self._reads_in_time and _perfect(self._channels) and not errors.noise and errors.adc.bits is None
-        )
-        self._steady = self._drifting is None and not errors.knobs.settling
-        jitters = errors.noise or errors.clock.jitter or errors.ports.jitter
-        self._repeats = self._steady and errors.force.is_off and not jitters
+        self.errors, self._site = errors, Site(model, errors.seed)
+        for _, part in errors.named:
+            part.check(self._site)
+        self._ports = {port.name: errors.ports.of(port.name, port.kind, errors.seed) for port in ideal.ports}
+        self._channels = {item.name: errors.channels.of(item.name, item.kind, errors.seed) for item in ideal.channels}
+        self.acts = self._acting()
+        places = {place for _, place in self.acts}
+        self._steady = places.isdisjoint(_FROM_SHOT_TO_SHOT)
+        self._repeats = places.isdisjoint(_ANEW)
+        self._plays_truly = places.isdisjoint(_WAYS_IN)
+        self._reads_in_time = places.isdisjoint(_WHEN_READ)
+        self._reads_truly = places.isdisjoint(_WAYS_OUT)
+        self._of_parts = self._that_act(Place.PARTS, Place.DRIFT)
+        self._shaking = self._that_act(Place.MOTION)
+        self._flipping = self._that_act(Place.REVERSAL)
+        self._on_ports = self._that_act(Place.PORT_SIGNALS)
+        self._on_channels = self._that_act(Place.CHANNEL_SIGNALS)
         self._offset = [name for name, path in self._ports.items() if path.offset]
         self.capabilities = self._declared(ideal)
         self._units = {channel.name: channel.unit for channel in ideal.channels}
         self._held = {port.name for port in self.capabilities.ports if port.timing.rates}
+
+    def _acting(self) -> Acting:
+        errors = self.errors
+        found = acting(
+            ("dac_bits", errors.dac.bits is not None, Place.PORT_CONVERTERS),
+            ("adc_bits", errors.adc.bits is not None, Place.CHANNEL_CONVERTERS),
+            ("noise", errors.noise, Place.CHANNEL_SIGNALS),
+        )
+        found |= errors.ports.acts_on_ports(self._ports.values())
+        found |= errors.channels.acts_on_channels(self._channels.values())
+        return found | {(first + key, place) for first, part in errors.named for key, place in part.acts()}
+
+    def _that_act(self, *places: Place) -> list[Imperfection]:
+        return [part for _, part in self.errors.named if any(place in places for _, place in part.acts())]
 
     @property
     def is_steady(self) -> bool:
@@ -118,13 +140,9 @@ class Device:
 
     def parameters(self, knobs: Arrays, shot: int) -> Arrays:
         """What the parameters really are in shot number `shot`, the real knob values being `knobs`."""
-        theta = scaled(knobs, self._factors) if self._factors else knobs
-        if self.errors.mismatch.added:
-            theta = {**theta, **{name: theta[name] + more.values for name, more in self.errors.mismatch.added.items()}}
-        if self._drifting is not None:
-            theta = scaled(theta, self._drifting.factors(shot))
-        if self._rubbed is not None:
-            theta = {**theta, "friction": theta["friction"] + self._rubbed}
+        theta = knobs
+        for part in self._of_parts:
+            theta = part.drifted(part.parameters(theta, self._site), self._site, shot)
         return theta
 
     def gain(self, name: str) -> float:
@@ -133,7 +151,7 @@ class Device:
 
     def one_sided_pull(self, theta: Arrays) -> Array:
         """N of the extra force N q: (n, n), or (0, 0) for none."""
-        return self.errors.reciprocity.matrix(self._model, theta, self.errors.seed)
+        return self.errors.reciprocity.matrix(self._site.model, theta, self.errors.seed)
 
     def pushing(self, item: CompiledPass) -> list[str]:
         """Ports that push in a pass: those that play, and those whose offset is there all the time."""
@@ -152,26 +170,34 @@ class Device:
         path = errors.ports.jittered(self._ports[name], name, errors.seed, moment.shot)
         played = item.played.get(name)
         if played is None:
-            return np.full(item.steps, path.offset)
+            return self._reached(np.full(item.steps, path.offset), name, moment)
         late = errors.clock.late("ports", errors.seed, moment.shot, moment.pass_index)
         if item.reversal is not None and port.kind is Kind.INPUT:
             late += errors.replay.delay
             path = replace(path, gain=path.gain * (1 + errors.replay.gain))
         kicks = moment.step * np.arange(item.steps)
         held, idle = name in self._held, port.safe.value
-        return arriving(played, path, kicks, late, errors.clock.skew, held=held, idle=idle)
+        reached = arriving(played, path, kicks, late, errors.clock.skew, held=held, idle=idle)
+        return self._reached(reached, name, moment)
+
+    def _reached(self, values: Array, name: str, moment: Moment) -> Array:
+        for part in self._on_ports:
+            values = part.reaching(values, name, self._site, moment)
+        return values
 
     def shaking(self, friction: Array, steps: int, moments: Sequence[Moment]) -> Array | None:
         """Random forces (batch, n, steps), one row for each moment; None if nothing shakes the rig."""
-        force, seed = self.errors.force, self.errors.seed
-        if force.is_off:
+        if not self._shaking:
             return None
-        draws = [stream(seed, "force", moment.shot, moment.pass_index) for moment in moments]
-        return np.stack([force.forces(draw, friction, steps, moments[0].step) for draw in draws])
+        parts = [[part.forces(friction, steps, self._site, at) for at in moments] for part in self._shaking]
+        return np.sum(parts, axis=0)
 
     def reversed(self, momentum: Array) -> Array:
         """Momenta (batch, n) after a reversal."""
-        return self.errors.flip.reversed(momentum, self.errors.seed)
+        flipped = -momentum
+        for part in self._flipping:
+            flipped = part.flipped(flipped, self._site)
+        return flipped
 
     def traces(
         self, motions: dict[str, Array], ends: dict[str, tuple[float, float]], every: int, moment: Moment
@@ -192,6 +218,7 @@ class Device:
             path, arrived = self._channels[name], motion
             if not self._reads_in_time:
                 arrived = sampled(motion, ends[name], moment.step, path, late, errors.clock.skew)[::every]
+            arrived = self._arrived(arrived, name, moment)
             noise = errors.noise * random.standard_normal(len(arrived)) if errors.noise else 0.0
             reading = shown(arrived, path, noise, converter)
             codes = None if reading.codes is None else reading.codes[None]
@@ -207,6 +234,9 @@ class Device:
         shown_as = []
         for kind, values in ((Kind.POSITION, position), (Kind.VELOCITY, momentum / mass)):
             names = self.capabilities.channels_of(kind)
+            if self._on_channels:
+                pairs = zip(names, values, strict=True)
+                values = np.array([self._arrived(np.array([x]), name, moment)[0] for name, x in pairs])
             noise = self.errors.noise * random.standard_normal(len(values))
             rows = zip(names, values, noise, strict=True)
             converter = self.errors.adc.declared
@@ -216,6 +246,11 @@ class Device:
                 )
             )
         return State(shown_as[0][None], (shown_as[1] * mass)[None])
+
+    def _arrived(self, values: Array, name: str, moment: Moment) -> Array:
+        for part in self._on_channels:
+            values = part.arriving(values, name, self._site, moment)
+        return values
 
     def _declared(self, ideal: Capabilities) -> Capabilities:
         """What a data sheet would say: converters, noise, jitter; and no sums on board where readings are not true."""
@@ -231,7 +266,3 @@ class Device:
             trigger = TriggerDomain("host", jitter=errors.clock.jitter * ideal.time_unit)
             declared = replace(declared, triggers=(trigger,))
         return declared if self._reads_truly else replace(declared, accumulates=frozenset())
-
-
-def _perfect(paths: dict[str, Path]) -> bool:
-    return all(path == _PERFECT for path in paths.values())

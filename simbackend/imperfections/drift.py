@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labrhel.arrays import Array
+from labrhel.arrays import Array, Arrays
 from simbackend.imperfections.draws import stream
-from simbackend.imperfections.mismatch import parts_of
+from simbackend.imperfections.imperfection import Acting, Imperfection, Place, Site, acting
+from simbackend.imperfections.mismatch import parts_of, scaled
 from simbackend.models.simulable import Simulable
 
 _SPAN = 2**40  # shots in a device's life; at one a microsecond, twelve days
@@ -24,7 +25,7 @@ _REMEMBERED = 128  # mid-points; two neighbouring shots share all but a few of t
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Imperfection):
     """`rate`: relative change per shot [1]; `walk`: rms of the relative step from shot to shot [1]; `bend`: relative
     change per shot squared [1]; 0: off.
     """
@@ -33,10 +34,17 @@ class Drift:
     walk: float = 0.0
     bend: float = 0.0
 
-    @property
-    def is_off(self) -> bool:
-        """True if nothing drifts."""
-        return self.rate == 0 and self.walk == 0 and self.bend == 0
+    def acts(self) -> Acting:
+        return acting(
+            ("drift", self.rate, Place.DRIFT),
+            ("walk", self.walk, Place.DRIFT),
+            ("drift_bend", self.bend, Place.DRIFT),
+        )
+
+    def drifted(self, theta: Arrays, site: Site, shot: int) -> Arrays:
+        """Every part times its factor in that shot."""
+        parts = site.once(type(self), lambda: DriftingParts(self, site.model, site.seed))
+        return scaled(theta, parts.factors(shot))
 
 
 class DriftingParts:

@@ -11,24 +11,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labrhel.arrays import Array
+from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
+from simbackend.imperfections.imperfection import Acting, Imperfection, Place, Site, acting
 from simbackend.models.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)
-class HiddenFriction:
+class HiddenFriction(Imperfection):
     """`uniform` and `modes` (n,): decay rates of the energy [1/time]; `matrix` (n, n) [mass/time]; all off."""
 
     uniform: float = 0.0
     modes: tuple[float, ...] = ()
     matrix: FrozenArray | None = None
 
-    @property
-    def is_off(self) -> bool:
-        """True if nothing is added."""
-        return not self.uniform and not any(self.modes) and self.matrix is None
+    def acts(self) -> Acting:
+        return acting(
+            ("friction", self.uniform, Place.PARTS),
+            ("mode_friction", any(self.modes), Place.PARTS),
+            ("friction_matrix", self.matrix is not None, Place.PARTS),
+        )
+
+    def check(self, site: Site) -> None:
+        """Raises ConfigurationError as `added`."""
+        if self.acts():
+            site.once(type(self), lambda: self.added(site.model))
+
+    def parameters(self, theta: Arrays, site: Site) -> Arrays:
+        """The friction matrix with what is added."""
+        return {**theta, "friction": theta["friction"] + site.once(type(self), lambda: self.added(site.model))}
 
     def added(self, model: Simulable) -> Array:
         """The added friction matrix (n, n), from the nominal masses and springs.

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from simbackend.imperfections.imperfection import Acting, Imperfection, Place, acting
 
 
 @dataclass(frozen=True, slots=True)
-class KnobErrors:
+class KnobErrors(Imperfection):
     """Both 0: off.
 
     `hysteresis`: width of the backlash [1], relative to the knob's largest nominal entry (to 1 model unit if that
@@ -25,6 +26,12 @@ class KnobErrors:
 
     hysteresis: float = 0.0
     settling: float = 0.0
+
+    def acts(self) -> Acting:
+        return acting(
+            ("hysteresis", self.hysteresis, Place.KNOBS),
+            ("settling", self.settling, Place.SETTLING),
+        )
 
 
 class Knobs:

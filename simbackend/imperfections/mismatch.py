@@ -16,11 +16,12 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.frozen import FrozenArray
 from simbackend.imperfections.draws import stream
+from simbackend.imperfections.imperfection import Acting, Imperfection, Place, Site, acting
 from simbackend.models.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(Imperfection):
     """`spread`: relative rms deviation of every part and of the friction [1]; 0: off.
 
     `exact`: by part, real value over knob value, in place of what is drawn; `added` to it [model units].
@@ -30,10 +31,18 @@ class Mismatch:
     exact: Mapping[str, FrozenArray] = field(default_factory=dict)
     added: Mapping[str, FrozenArray] = field(default_factory=dict)
 
-    @property
-    def is_off(self) -> bool:
-        """True if every part is what its knob says."""
-        return not self.spread and not self.exact
+    def acts(self) -> Acting:
+        return acting(
+            ("mismatch", self.spread, Place.PARTS),
+            ("parts", self.exact, Place.PARTS),
+            ("added", self.added, Place.PARTS),
+        )
+
+    def parameters(self, theta: Arrays, site: Site) -> Arrays:
+        """Every part times its factor, then what is added."""
+        if self.spread or self.exact:
+            theta = scaled(theta, site.once(type(self), lambda: self.factors(site.model, site.seed)))
+        return {**theta, **{name: theta[name] + more.values for name, more in self.added.items()}}
 
     def factors(self, model: Simulable, seed: int) -> dict[str, Array]:
         """Real value over knob value, by parameter; for `friction` the diagonal of D (n,)."""

@@ -13,23 +13,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array
+from simbackend.imperfections.imperfection import Acting, Imperfection, Moment, Place, Site, acting
 
 
 @dataclass(frozen=True, slots=True)
-class ForceNoise:
+class ForceNoise(Imperfection):
     """`density`: rms momentum gathered in a unit of time [force*sqrt(time)]; `temperature`: kT [energy]; 0: off."""
 
     density: float = 0.0
     temperature: float = 0.0
 
-    @property
-    def is_off(self) -> bool:
-        """True if nothing shakes the rig."""
-        return self.density == 0 and self.temperature == 0
+    def acts(self) -> Acting:
+        return acting(
+            ("force_noise", self.density, Place.MOTION),
+            ("temperature", self.temperature, Place.MOTION),
+        )
 
-    def forces(self, random: np.random.RandomState, friction: Array, steps: int, step: float) -> Array:
+    def forces(self, friction: Array, steps: int, site: Site, moment: Moment) -> Array:
         """Forces (n, steps) at the kicks, for the friction matrix (n, n) of the rig."""
-        covariance = (self.density**2 * np.eye(len(friction)) + 2 * self.temperature * friction) / step
+        random = site.stream("force", moment.shot, moment.pass_index)
+        covariance = (self.density**2 * np.eye(len(friction)) + 2 * self.temperature * friction) / moment.step
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.clip(values, 0, None))
         return root @ random.standard_normal((len(friction), steps))

@@ -7,13 +7,14 @@ shows(t) = (there(t - delay) - offset) / gain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from labrhel.arrays import Array
 from simbackend.imperfections.draws import stream
+from simbackend.imperfections.imperfection import Acting, Place, acting
 
 QUANTITIES = ("gain", "offset", "delay")
 """What may be given exactly, by `subject.quantity`."""
@@ -60,6 +61,27 @@ class PathErrors:
             for subject in (kind, name):
                 values[quantity] = self.exact.get(f"{subject}.{quantity}", values[quantity])
         return Path(**values, corner=self.corner)
+
+    def acts_on_ports(self, paths: Iterable[Path]) -> Acting:
+        """Which settings are on, and where, if these paths of ports have been drawn by them."""
+        drawn = list(paths)
+        return acting(
+            ("port_gain", any(path.gain != 1 for path in drawn), Place.PORTS),
+            ("port_offset", any(path.offset for path in drawn), Place.PORTS),
+            ("delay", any(path.delay for path in drawn), Place.PORTS),
+            ("port_highpass", self.corner, Place.PORT_COUPLING),
+            ("gain_jitter", self.jitter, Place.PORT_SIGNALS),
+        )
+
+    def acts_on_channels(self, paths: Iterable[Path]) -> Acting:
+        """The same for paths of channels."""
+        drawn = list(paths)
+        return acting(
+            ("channel_gain", any(path.gain != 1 for path in drawn), Place.CHANNELS),
+            ("channel_offset", any(path.offset for path in drawn), Place.CHANNELS),
+            ("channel_delay", any(path.delay for path in drawn), Place.CHANNEL_DELAYS),
+            ("channel_highpass", self.corner, Place.CHANNEL_COUPLING),
+        )
 
     def jittered(self, path: Path, name: str, seed: int, shot: int) -> Path:
         """The path as one shot finds it."""

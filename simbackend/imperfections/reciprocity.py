@@ -15,22 +15,26 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from simbackend.imperfections.draws import stream
+from simbackend.imperfections.imperfection import Acting, Imperfection, Place, Site, acting
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.models.simulable import Simulable
 
 
 @dataclass(frozen=True, slots=True)
-class NonReciprocity:
+class NonReciprocity(Imperfection):
     """`spread`: rms of x over the coupled pairs [1]; 0: off."""
 
     spread: float = 0.0
 
-    def check(self, model: Simulable) -> None:
+    def acts(self) -> Acting:
+        return acting(("nonreciprocity", self.spread, Place.COUPLINGS))
+
+    def check(self, site: Site) -> None:
         """Raises ConfigurationError if it is on, and the model does not say which pairs are coupled by which spring."""
-        if self.spread and not isinstance(model, OscillatorNetwork):
+        if self.spread and not isinstance(site.model, OscillatorNetwork):
             raise ConfigurationError(
-                f"nonreciprocity acts on the springs of an oscillator network, which {type(model).__name__} does not "
-                "have; leave it out"
+                f"nonreciprocity acts on the springs of an oscillator network, which {type(site.model).__name__} does "
+                "not have; leave it out"
             )
 
     def matrix(self, model: Simulable, theta: Arrays, seed: int) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from labrhel import plugins
 from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.measures import Measure
 from labrhel.config.problems import nearest
@@ -76,6 +77,7 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
         dac=ConverterErrors(section.dac_bits, measured("dac_range", played)),
         adc=ConverterErrors(section.adc_bits, measured("adc_range", reading)),
         noise=measured("noise", reading),
+        others={name: plugins.imperfection(name).of(name, given) for name, given in section.others.items()},
     )
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simbackend.imperfections.draws import stream
+from simbackend.imperfections.imperfection import Acting, Imperfection, Place, acting
 
 
 @dataclass(frozen=True, slots=True)
-class ClockErrors:
+class ClockErrors(Imperfection):
     """`skew`: rate error of the host's clock [1]; `jitter`: rms of each trigger [time]; 0: off.
 
     Outputs and readings have a trigger each; every pass of every shot draws both.
@@ -21,10 +22,11 @@ class ClockErrors:
     skew: float = 0.0
     jitter: float = 0.0
 
-    @property
-    def is_off(self) -> bool:
-        """True if everything happens when it should."""
-        return self.skew == 0 and self.jitter == 0
+    def acts(self) -> Acting:
+        return acting(
+            ("clock_skew", self.skew, Place.CLOCK),
+            ("jitter", self.jitter, Place.TRIGGERS),
+        )
 
     def late(self, trigger: str, seed: int, shot: int, pass_index: int) -> float:
         """How late the trigger of that name comes, in one pass of one shot [time]."""
@@ -34,8 +36,14 @@ class ClockErrors:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayErrors:
+class ReplayErrors(Imperfection):
     """What only the replay in the echo gets wrong: `gain` minus 1 [1] and `delay` [time] of the inputs; 0: off."""
 
     gain: float = 0.0
     delay: float = 0.0
+
+    def acts(self) -> Acting:
+        return acting(
+            ("replay_gain", self.gain, Place.ECHO),
+            ("replay_delay", self.delay, Place.ECHO),
+        )

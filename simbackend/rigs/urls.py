@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from labrhel import plugins
 from labrhel.config import Document, examples, load
 from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.problems import nearest
@@ -63,7 +64,7 @@ def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str
         )
     own = {key: settings.pop(key, None) for key in SETTINGS}
     written = ImperfectionsSection() if document is None else document.config.imperfections
-    section = ImperfectionsSection.of_settings(settings, written)
+    section = ImperfectionsSection.of_settings(settings, written, plugins.imperfections())
     errors = imperfections_of(section, simulated, capabilities_of(simulated, "sim"))
     offers = own["reversal"]
     return SimulatedRig(
@@ -72,7 +73,7 @@ def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str
         threads=_threads(own["threads"], simulated),
         offers=None if offers is None else frozenset({_reversal(offers)}),
         imperfections=errors,
-        life=Life(None if errors.drift.is_off else state_file(section.seed, environment)),
+        life=Life(state_file(section.seed, environment) if errors.drifts else None),
     )
 
 

@@ -14,6 +14,7 @@ from labrhel.config import Document, find
 from labrhel.config import load as load_configuration
 from labrhel.errors import ConfigurationError, InstrumentError
 from labrhel.experiment.model import model_of
+from simbackend.imperfections import Device
 from simbackend.imperfections.settings import imperfections_of
 from simbackend.models.simulable import Simulable
 from simbackend.rigs.simulated import capabilities_of
@@ -22,7 +23,7 @@ from simbackend.virtual_bench.faults import Fault
 from simbackend.virtual_bench.scpi.scpi import Scpi
 from simbackend.virtual_bench.station.catalog import Entry, entry_of, made
 from simbackend.virtual_bench.station.spec import BenchSpec, InstrumentSection, load
-from simbackend.virtual_bench.station.wiring import Wiring, refuse_what_instruments_do, wired
+from simbackend.virtual_bench.station.wiring import Wiring, refuse_what_is_not_acted_out, wired
 from simbackend.virtual_bench.wires.exchange import Station
 from simbackend.virtual_bench.wires.hislip import HislipServer
 from simbackend.virtual_bench.wires.tcp import HOST, Server, serve_scpi
@@ -174,8 +175,9 @@ def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
     if not isinstance(model, Simulable):
         raise ConfigurationError(f"a virtual bench simulates separable Hamiltonians, not {type(model).__name__}")
     section = document.config.imperfections if spec.imperfections is None else spec.imperfections
-    errors = imperfections_of(section, model, capabilities_of(model, "bench"))
-    refuse_what_instruments_do(errors)
+    declared = capabilities_of(model, "bench")
+    errors = imperfections_of(section, model, declared)
+    refuse_what_is_not_acted_out(Device(errors, model, declared).acts)
     entries = {key: entry_of(item.kind) for key, item in spec.instruments.items()}
     clock = Clock(speed)
     wiring = wired(spec.leads, entries, model, errors, source)

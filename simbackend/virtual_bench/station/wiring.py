@@ -13,10 +13,12 @@ from labrhel.config.reader import Source
 from labrhel.errors import ConfigurationError
 from labrhel.rig.capabilities import Kind
 from simbackend.imperfections import Imperfections
+from simbackend.imperfections.imperfection import Acting
 from simbackend.models.simulable import Simulable
 from simbackend.virtual_bench.station.catalog import Entry
 from simbackend.virtual_bench.station.spec import LeadSection
 from simbackend.virtual_bench.world.leads import Drive, Line, Sense, Turn
+from simbackend.virtual_bench.world.motion import ACTS_OUT
 
 _ENTRY = re.compile(r"(\w+)\[(\d+(?:\s*,\s*\d+)*)\]")
 _POSITION = re.compile(r"q(\d+)")
@@ -37,24 +39,14 @@ class Wiring:
     triggers: list[tuple[str, str, float]] = field(default_factory=list)
 
 
-def refuse_what_instruments_do(errors: Imperfections) -> None:
-    """Raises ConfigurationError for imperfections that virtual instruments have of themselves, or that no bench has."""
-    plain = Imperfections()
-    given = {
-        "adc_bits": errors.adc.bits is not None,
-        "dac_bits": errors.dac.bits is not None,
-        "noise": errors.noise != 0,
-        "jitter or clock_skew": errors.clock != plain.clock,
-        "gain_jitter": errors.ports.jitter != 0,
-        "a highpass": errors.ports.corner != 0 or errors.channels.corner != 0,
-        "flip_error": errors.flip != plain.flip,
-        "replay_gain or replay_delay": errors.replay != plain.replay,
-    }
-    for name, is_given in given.items():
-        if is_given:
+def refuse_what_is_not_acted_out(acts: Acting) -> None:
+    """Raises ConfigurationError for imperfections that act where nothing on a virtual bench would act them out."""
+    for name, place in sorted(acts, key=lambda pair: pair[0]):
+        if place not in ACTS_OUT:
             raise ConfigurationError(
-                f"imperfections: a virtual bench takes no {name}: its instruments have bits, noise, jitter and "
-                "coupling of their own, and nothing there flips momenta; say it of the instruments"
+                f"imperfections: a virtual bench takes no {name}, which acts on {place.value}: its instruments have "
+                "bits, noise, jitter and coupling of their own, and nothing there flips momenta; say it of the "
+                "instruments, or leave it out"
             )
 
 

@@ -20,11 +20,19 @@ from labrhel.shots.program import Acquire
 from simbackend.dynamics.compiled import CompiledNetwork, runs_compiled
 from simbackend.dynamics.propagator import Propagator, Push
 from simbackend.dynamics.readable import ReadableLeapfrog
-from simbackend.imperfections import Device, Imperfections, Knobs, Moment
+from simbackend.imperfections import Device, Imperfections, Knobs, Moment, Place
 from simbackend.models.simulable import Simulable
 from simbackend.rigs.simulated import capabilities_of
 from simbackend.virtual_bench.world.leads import Drive, Turn
 from simbackend.virtual_bench.world.signals import Ramp, Track
+
+ACTS_OUT = frozenset({
+    Place.PARTS, Place.DRIFT, Place.KNOBS, Place.SETTLING, Place.COUPLINGS, Place.MOTION, Place.PORTS,
+    Place.CHANNELS, Place.CHANNEL_DELAYS,
+})  # fmt: skip
+"""Where imperfections act on a virtual bench: on the oscillators here, on the leads in `leads`.
+
+Converters, noise, triggers and coupling are those of its instruments, and nothing flips momenta."""
 
 _STEPS_PER_RADIAN = 50  # of the fastest mode; straight lines between kicks are then good to 5e-5
 _MOST_STEPS = 1_000_000  # in one go; what was longer ago is forgotten

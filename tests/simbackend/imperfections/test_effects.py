@@ -1,6 +1,6 @@
 """Each imperfection on its own: what it does to the motion and to the readings, computed by hand beside it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from simbackend.imperfections import (
     FlipErrors,
     ForceNoise,
     HiddenFriction,
+    Imperfection,
     Imperfections,
     KnobErrors,
     Life,
@@ -31,6 +32,7 @@ from simbackend.imperfections import (
     NonReciprocity,
     PathErrors,
     ReplayErrors,
+    Site,
 )
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.reference import reference_rig
@@ -44,11 +46,38 @@ START = GivenState(FrozenArray(np.linspace(-0.5, 0.5, 6)), FrozenArray(np.linspa
 Q = tuple(f"q{i + 1}" for i in range(6))
 V = tuple(f"v{i + 1}" for i in range(6))
 
+
+
+@dataclass(frozen=True, slots=True)
+class Everywhere(Imperfection):
+    """Acts in every place where a registered imperfection can act."""
+
+    size: float = 0.0
+
+    def parameters(self, theta: Any, site: Site) -> Any:
+        return {**theta, "stiffness": theta["stiffness"] * (1 + self.size)}
+
+    def drifted(self, theta: Any, site: Site, shot: int) -> Any:
+        return {**theta, "stiffness": theta["stiffness"] + self.size * shot}
+
+    def forces(self, friction: Any, steps: int, site: Site, moment: Any) -> Any:
+        return np.full((len(friction), steps), self.size * (moment.shot + 1))
+
+    def flipped(self, momentum: Any, site: Site) -> Any:
+        return momentum + self.size
+
+    def reaching(self, values: Any, port: str, site: Site, moment: Any) -> Any:
+        return values + self.size
+
+    def arriving(self, values: Any, channel: str, site: Site, moment: Any) -> Any:
+        return values + self.size
+
+
 PARTS: dict[str, Any] = {
     "mismatch": Mismatch(0.01), "friction": HiddenFriction(0.01), "reciprocity": NonReciprocity(0.01),
     "drift": Drift(1e-4), "knobs": KnobErrors(hysteresis=0.01), "force": ForceNoise(1e-3), "flip": FlipErrors(0.01),
     "replay": ReplayErrors(0.01), "clock": ClockErrors(1e-3), "ports": PathErrors(0.01), "channels": PathErrors(0.01),
-    "dac": ConverterErrors(8), "adc": ConverterErrors(8), "noise": 1e-3,
+    "dac": ConverterErrors(8), "adc": ConverterErrors(8), "noise": 1e-3, "others": {"all": Everywhere(0.01)},
 }  # fmt: skip
 
 
@@ -192,8 +221,8 @@ def test_a_flip_that_is_not_exact_changes_the_momenta_by_gain_and_offset() -> No
     ideal = fired(SimulatedRig(MODEL), ShotProgram(STEP, START, (one_kick, replace(one_kick, echo=True))))[0]
     ended = ideal.passes[0].end_state
     assert ended is not None
-    turned = flip.reversed(ended.momentum, 7)[0]
-    again = flip.reversed(ended.momentum, 7)[0]
+    turned = flip.flipped(-ended.momentum, Site(MODEL, 7))[0]
+    again = flip.flipped(-ended.momentum, Site(MODEL, 7))[0]
     assert np.array_equal(turned, again)  # one device, one offset
     offset = turned + 1.05 * ended.momentum[0]
     assert 0.03 < np.sqrt(np.mean(offset**2)) < 0.3
