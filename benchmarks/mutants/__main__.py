@@ -93,8 +93,10 @@ class Bench:
                 return Trial(fault, tree.judged(fault, tests, patience))
 
         jobs = [self._pool.submit(run, *item) for item in faults]
-        for _ in progress.track(as_completed(jobs), len(jobs), description="with a fault"):
-            pass
+        for job in progress.track(as_completed(jobs), len(jobs), description="with a fault"):
+            trial = job.result()
+            if trial.answer.passed and not trial.reason:
+                progress.console.print(f"survived: {trial.fault.path}:{trial.fault.line}", highlight=False)
         return [job.result() for job in jobs]
 
 

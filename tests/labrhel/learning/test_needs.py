@@ -129,6 +129,11 @@ def test_a_rig_is_lossless_up_to_a_twentieth_of_an_e_fold(share: float, fine: bo
     assert words == ([] if fine else ["the rig loses 0.05 e-folds of energy in a pass"])
 
 
+def test_a_rig_that_loses_just_a_twentieth_counts_as_lossless() -> None:
+    item = replace(task(friction=np.diag(MASS)), step=0.05)
+    assert said(Needs(lossless=True), item, sequence(samples=1)) == []
+
+
 def test_a_final_loss_is_one_at_the_last_sample_of_every_sequence() -> None:
     assert said(Needs(final=True), task(), sequence(slice(-1, None))) == []
     words = said(Needs(final=True), task(), sequence(slice(-1, None)), sequence(slice(-2, None)))
@@ -167,6 +172,18 @@ def test_an_input_stands_still_to_a_millionth_of_its_size(ripple: float, fine: b
     values = np.full(KICKS, -3.0)
     values[-1] *= 1 - ripple
     assert bool(said(Needs(settles=True), settling(), sequence(LAST_TENTH, values=values))) is not fine
+
+
+def test_an_input_that_changes_by_just_a_millionth_still_stands_still() -> None:
+    values = np.full(KICKS, 1e6)
+    values[-1] -= 1.0
+    assert said(Needs(settles=True), settling(), sequence(LAST_TENTH, values=values)) == []
+    assert said(Needs(settles=True), settling(), sequence(LAST_TENTH, values=0.0)) == []
+
+
+def test_one_sequence_that_counts_too_much_is_enough_to_object() -> None:
+    words = said(Needs(settles=True), settling(), sequence(LAST_TENTH), sequence())
+    assert words == ["the loss counts samples before the last tenth of the pass"]
 
 
 def test_a_loss_of_what_has_settled_counts_the_last_tenth_alone() -> None:

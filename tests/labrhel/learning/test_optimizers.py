@@ -106,6 +106,37 @@ def test_every_step_of_adam_is_that_of_its_sums(options: dict[str, float]) -> No
     assert np.allclose(points, expected, rtol=1e-12, atol=0)
 
 
+def test_the_floor_of_adam_is_felt_by_gradients_of_its_size() -> None:
+    optimizer = Adam(np.zeros(2), FREE, rate=1.0)
+    optimizer.tell(0.0, np.array([1e-12, -3e-12]))
+    assert np.allclose(optimizer.ask(), [-1 / 2, 3 / 4])
+
+
+@pytest.mark.parametrize("make", [momentum, Adam])
+def test_the_state_says_how_many_gradients_were_told(make: Callable[..., Optimizer]) -> None:
+    optimizer = make(START, FREE)
+    for count in range(3):
+        assert optimizer.state()["told"] == count
+        optimizer.tell(0.0, np.ones(2))
+
+
+def test_lbfgs_remembers_twenty_steps_and_stops_at_a_change_of_1e_12() -> None:
+    weights, asked = np.linspace(0.1, 3.0, 60), []
+
+    def quartic(x: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(x.copy())
+        return 1 + float(weights @ (x - 1) ** 4), 4 * weights * (x - 1) ** 3
+
+    start = np.linspace(-2.0, 3.0, 60)
+    options = {"maxcor": 20, "ftol": 1e-12, "gtol": 0.0}
+    minimize(quartic, start, jac=True, method="L-BFGS-B", options=options)
+    expected, optimizer = list(asked), LBFGS(start, (np.full(60, -np.inf), np.full(60, np.inf)))
+    for point in expected:
+        assert np.array_equal(optimizer.ask(), point)
+        optimizer.tell(*quartic(point))
+    assert optimizer.done
+
+
 def test_adam_stays_where_it_is_if_nothing_pulls() -> None:
     optimizer = Adam(START, FREE)
     optimizer.tell(0.0, np.zeros(2))

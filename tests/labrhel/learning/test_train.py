@@ -262,7 +262,8 @@ def test_a_free_run_reads_the_samples_alone_and_believes_what_the_rig_says_it_wa
 
 def test_the_rms_error_counts_weights_outputs_and_sequences() -> None:
     weights = np.array([[1.0, 0.0, 0.5], [2.0, 1.0, 0.0]])
-    all_of = [TrialSequence(f"s{i}", {}, np.zeros((2, 3)), weight) for i, weight in enumerate(weights)]
-    outputs = [np.array([[1.0, 9.0, 2.0], [0.0, 9.0, 4.0]]), np.array([[3.0, 1.0, 9.0], [1.0, 0.0, 9.0]])]
+    target = np.array([[5.0, 1.0, -2.0], [0.5, 0.0, 3.0]])
+    all_of = [TrialSequence(f"s{i}", {}, target, weight) for i, weight in enumerate(weights)]
+    errors = np.array([[[1.0, 9.0, 2.0], [0.0, 9.0, 4.0]], [[3.0, 1.0, 9.0], [1.0, 0.0, 9.0]]])
     squares = 1 * (1 + 0) + 0.5 * (4 + 16) + 2 * (9 + 1) + 1 * (1 + 0)
-    assert rms_error(all_of, outputs) == pytest.approx(np.sqrt(squares / (2 * 4.5)))
+    assert rms_error(all_of, target + errors) == pytest.approx(np.sqrt(squares / (2 * 4.5)))
