@@ -1,6 +1,7 @@
 # make run    install into .venv and train the example rig        make test     all tests
 # make lint   style, types, import contracts                      make targets  every figure the project promises
 # make mutants   faults put into the core one by one, which its mirrored tests must notice (most of an hour)
+# make system-packages   install mosquitto, Verilator and chromium, which some tests drive (Debian, Ubuntu; as root)
 # make test-torch   install PyTorch (CPU) and run the tests of simbackend.recurrent.stacks, which `make test` skips without it
 # Windows has no make: the README shows the same commands for it.
 
@@ -9,10 +10,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-torch lint targets mutants wheel-smoke clean
+.PHONY: help run test test-torch lint targets mutants wheel-smoke system-packages clean
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,6 +34,10 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Without these programs the tests that need them are skipped, and the last line of the run counts them.
+system-packages:
+	@.ci/system-packages
 
 # PyTorch is an extra; the version is one that was run, and where it cannot be had, any that pip finds will do.
 TORCH ?= torch==2.13.0

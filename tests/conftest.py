@@ -1,6 +1,7 @@
 """What all tests share: reproducible property tests, independent test vectors where they are present, tidiness."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,31 @@ import pytest
 from hypothesis import settings
 
 from labrhel.testing.leaks import no_leaks
+from labrhel.testing.programs import missing
+
+REMEDY = "make system-packages"
 
 # No deadline: the first call of a kernel compiles it.  Derandomized: a red run is red again on the next machine.
 settings.register_profile("labrhel", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("labrhel")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a program that is not here, and say which."""
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            if lacking := missing(*mark.args):
+                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(lacking)}: {REMEDY}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line about the tests that were skipped for want of a program."""
+    reasons = [str(report.longrepr[-1]) for report in terminalreporter.stats.get("skipped", ())]
+    lacking = [found[1].split(", ") for reason in reasons if (found := re.search(f"needs (.*): {REMEDY}", reason))]
+    if lacking:
+        programs = sorted({program for programs in lacking for program in programs})
+        tests = f"{len(lacking)} test{'s' if len(lacking) > 1 else ''}"
+        terminalreporter.write_line(f"skipped: {tests} in need of {', '.join(programs)}: {REMEDY}")
 
 
 @pytest.fixture(params=["lossless", "friction"])

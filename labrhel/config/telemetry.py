@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from labrhel.config.fields import Count, Name, NotNegative, Section
 
@@ -43,6 +43,9 @@ class TelemetrySection(Section):
     )
     queue: Count = Field(
         default=1000, description="Steps kept while the broker is away; beyond it the oldest are dropped and counted."
+    )
+    version: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = Field(
+        default="5", description="Version of MQTT that the broker speaks: 5 or 3.1.1."
     )
 
     @model_validator(mode="after")

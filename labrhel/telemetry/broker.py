@@ -1,8 +1,8 @@
 """The one module that knows aiomqtt: a connection to a broker, as little of MQTT as telemetry needs.
 
-MQTT 5, so that the broker forgets the session of a run by itself.  Everything is sent at quality 1 and awaited: what
-the broker has not acknowledged is on its way once, and never in a queue of the library.  aiomqtt (2.5) does not
-reconnect; a connection that fails, fails with TransportError.
+MQTT 5, so that the broker forgets the session of a run by itself, or 3.1.1 for brokers that speak nothing later.
+Everything is sent at quality 1 and awaited: what the broker has not acknowledged is on its way once, and never in a
+queue of the library.  aiomqtt (2.5) does not reconnect; a connection that fails, fails with TransportError.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -62,17 +63,13 @@ async def connected(
     `fresh` forgets what an earlier session of the same identity left behind; otherwise commands that came in the
     meantime are delivered now.
     """
-    expiry = Properties(PacketTypes.CONNECT)
-    expiry.SessionExpiryInterval = _SESSION
     client = aiomqtt.Client(
         settings.host,
         settings.port,
         username=settings.user,
         password=settings.password,
         identifier=identity,
-        protocol=aiomqtt.ProtocolVersion.V5,
-        clean_start=fresh,
-        properties=expiry,
+        **_session(settings.version, fresh=fresh),
         will=aiomqtt.Will(will.topic, will.payload, _ONCE, will.retain),
         keepalive=_KEEP_ALIVE,
         timeout=_PATIENCE,
@@ -94,3 +91,12 @@ async def connected(
         # A broker that takes the connection and then stays silent leaves the socket open in aiomqtt (2.5.1).
         with suppress(OSError):
             client._client._sock_close()
+
+
+def _session(version: str, *, fresh: bool) -> dict[str, Any]:
+    """How long a session lasts, in the words of each version."""
+    if version != "5":
+        return {"protocol": aiomqtt.ProtocolVersion.V311, "clean_session": fresh}
+    expiry = Properties(PacketTypes.CONNECT)
+    expiry.SessionExpiryInterval = _SESSION
+    return {"protocol": aiomqtt.ProtocolVersion.V5, "clean_start": fresh, "properties": expiry}

@@ -18,7 +18,7 @@ from labrhel.errors import ConfigurationError
 
 _SCHEMES = {"mqtt": False, "mqtts": True}
 _NUMBERS = {"points": int, "queue": int, "traces_per_second": float}
-_IN_QUERY = ("ca", "password_file", "password_env", *_NUMBERS)
+_IN_QUERY = ("ca", "password_file", "password_env", "version", *_NUMBERS)
 _EXAMPLE = "mqtt://user@host:1883/prefix?password_file=FILE, or mqtts:// for TLS"
 
 
@@ -35,6 +35,7 @@ class Settings:
     points: int = 300
     traces_per_second: float = 2.0
     queue: int = 1000
+    version: str = "5"
 
     def __str__(self) -> str:
         user = "" if self.user is None else f"{self.user}@"
@@ -98,6 +99,7 @@ def _resolved(section: TelemetrySection, name: str, folder: Path, environment: M
         points=section.points,
         traces_per_second=section.traces_per_second,
         queue=section.queue,
+        version=section.version,
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from labrhel.testing.waiting import wait_for
 
+_PATIENCE = 20.0  # s; only a test that leaks waits so long
+
 
 @contextmanager
 def no_leaks() -> Iterator[None]:
@@ -28,7 +30,7 @@ def no_leaks() -> Iterator[None]:
 
     yield
     if not none_left():
-        wait_for(none_left, f"no more than {threads} threads and {files} open files", patience=10.0)
+        wait_for(none_left, f"no more than {threads} threads and {files} open files", patience=_PATIENCE)
 
 
 def _open_files() -> int:

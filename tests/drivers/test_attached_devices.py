@@ -203,11 +203,9 @@ def test_a_board_says_its_gateware_and_a_socket_that_is_none_is_faulty(bench: Be
     found = named(None, where)[where]
     assert found.state is State.FAULTY and found.identity == ""
     pytest.importorskip("amaranth", reason="Amaranth is not installed: pip install 'labrhel[gateware]'")
-    from simbackend.gateware.verilated import VerilatedBoard, missing_tools
+    from simbackend.testing.gateware import a_board
 
-    if missing := missing_tools():
-        pytest.skip(f"the gateware needs Verilator to run; not found: {', '.join(missing)}")
-    with VerilatedBoard() as board:
+    with a_board() as board:
         found = named(None, board.url)[board.url]
     assert found.state is State.ANSWERS and found.driver == "fpga"
     assert found.identity.startswith("labrhel board, 6 units, gateware ")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from labrhel.records.report import report, verdict_of
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, list_runs
 from labrhel.testing.configurations import SMALL
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from labrhel.testing.programs import program
 
 
 def ignore(published: Publish) -> None:
@@ -71,7 +69,7 @@ def test_the_page_holds_everything_and_loads_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium; Debian and Ubuntu: apt-get install chromium")
+@pytest.mark.needs("chromium")
 @pytest.mark.parametrize("width", [1200, 390])
 def test_a_browser_shows_it_at_desktop_and_phone_width(width: int, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
@@ -81,10 +79,9 @@ def test_a_browser_shows_it_at_desktop_and_phone_width(width: int, tmp_path: Pat
         "document.title='checked wide='+wide+' broken='+broken+' '+innerWidth}</script></body>"
     )
     file.write_text(report(run_of(tmp_path, SMALL)).replace("</body>", script))
-    assert CHROMIUM is not None
     done = subprocess.run(
         [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom",
+            str(program("chromium")), "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom",
             "--enable-logging=stderr", "--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'browser'}",
             file.as_uri(),
         ],

@@ -1,6 +1,5 @@
 """Provenance says where a run came from, and never stands in its way."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from labrhel.store.provenance import git_state, provenance
 
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+needs_git = pytest.mark.needs("git")
 
 
 def _repository(folder: Path) -> None:

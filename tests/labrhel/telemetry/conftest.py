@@ -1,4 +1,4 @@
-"""A broker and a subscriber for each test; without mosquitto the tests skip."""
+"""A broker and a subscriber for each test."""
 
 import signal
 from collections.abc import Iterator
@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from labrhel.testing.brokers import MOSQUITTO, Broker, Subscriber
+from labrhel.testing.brokers import Broker, a_broker
+from labrhel.testing.subscriber import Subscriber
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    if MOSQUITTO is None:
-        pytest.skip("mosquitto is not installed; Debian and Ubuntu: apt-get install mosquitto")
     folder = tmp_path / "broker"
     folder.mkdir()
-    broker = Broker(folder)
+    broker = a_broker(folder)
     broker.start()
     yield broker
     broker.stop(signal.SIGKILL)

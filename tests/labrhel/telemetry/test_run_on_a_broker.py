@@ -1,4 +1,4 @@
-"""Runs published by a real mosquitto: what is seen, what may be asked, and that a broker that fails changes nothing."""
+"""Runs published by a real broker: what is seen, what may be asked, and that a broker that fails changes nothing."""
 
 import logging
 import os
@@ -7,7 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +19,16 @@ from labrhel import session
 from labrhel.experiment import load_experiment
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, list_runs
-from labrhel.testing.brokers import Broker, Subscriber
+from labrhel.telemetry import Run, Settings, Telemetry
+from labrhel.testing.brokers import Broker, python_broker
+from labrhel.testing.cable import Cable
 from labrhel.testing.configurations import SMALL, small
-from labrhel.testing.waiting import wait_for
+from labrhel.testing.control import running
+from labrhel.testing.subscriber import Subscriber
+from labrhel.testing.waiting import PATIENCE, wait_for
 
 STEPS = 40
+RUN = Run("20260101T000000Z-x-abcdef", "x", 3, "V", "ms")
 
 
 def ignore(published: Publish) -> None:
@@ -30,6 +38,17 @@ def ignore(published: Publish) -> None:
 def slowly(published: Publish) -> None:
     """A rig that takes its time."""
     time.sleep(0.02)
+
+
+def until(step: int, what: Callable[[], Any], words: str) -> Callable[[Publish], None]:
+    """A rig that takes its time, and at this step as long as `what` needs."""
+
+    def watch(published: Publish) -> None:
+        slowly(published)
+        if published.step == step:
+            wait_for(what, words)
+
+    return watch
 
 
 @pytest.fixture
@@ -55,7 +74,7 @@ class Background:
             self.error = error
 
     def join(self) -> None:
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     @property
@@ -67,7 +86,7 @@ class Background:
 def test_a_run_publishes_every_step_with_units_and_the_run_it_is_of(
     config: Path, tmp_path: Path, broker: Broker, subscriber: Subscriber
 ) -> None:
-    done = session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", ignore, telemetry=broker.url)
+    done = session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", ignore, telemetry=broker.url())
     wait_for(lambda: subscriber.state() == "done", "the last status")
     steps = [item for item in subscriber.of("scalars") if "loss" in item["scalars"]]
     assert [item["scalars"]["loss"] for item in steps] == done.losses.tolist()
@@ -81,8 +100,25 @@ def test_a_run_publishes_every_step_with_units_and_the_run_it_is_of(
     assert last["metrics"]["loss"]["value"] == done.losses[-1]
 
 
+def test_a_broker_that_speaks_nothing_later_than_3_1_1_gets_every_step_and_the_will(tmp_path: Path) -> None:
+    broker = python_broker()
+    broker.start()
+    subscriber = Subscriber(broker.port)
+    try:
+        settings = Settings("127.0.0.1", broker.port, "lab/rig", version="3.1.1")
+        with Cable(broker.port) as cable, Telemetry(replace(settings, port=cable.port), RUN, running()) as telemetry:
+            telemetry.saw(Publish(0, {"loss": 1.0}), None)
+            wait_for(lambda: subscriber.of("scalars"), "the first step")
+            assert subscriber.command("pause")["ok"]
+            cable.whole = False
+            wait_for(lambda: subscriber.state() == "lost", "the last will")
+    finally:
+        subscriber.close()
+        broker.stop()
+
+
 def test_traces_are_thinned_and_few(config: Path, tmp_path: Path, broker: Broker, subscriber: Subscriber) -> None:
-    url = f"{broker.url}?points=20&traces_per_second=5"
+    url = broker.url(points=20, traces_per_second=5)
     begin = time.monotonic()
     session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", slowly, telemetry=url)
     wait_for(lambda: subscriber.state() == "done", "the last status")
@@ -94,7 +130,7 @@ def test_traces_are_thinned_and_few(config: Path, tmp_path: Path, broker: Broker
 
 
 def test_a_late_subscriber_sees_the_status_at_once(config: Path, tmp_path: Path, broker: Broker) -> None:
-    session.start(load_experiment(config, steps=3), tmp_path / "runs", ignore, telemetry=broker.url)
+    session.start(load_experiment(config, steps=3), tmp_path / "runs", ignore, telemetry=broker.url())
     late = Subscriber(broker.port)
     wait_for(lambda: late.messages, "the retained status")
     ((topic, content, retained),) = late.messages
@@ -105,7 +141,7 @@ def test_a_late_subscriber_sees_the_status_at_once(config: Path, tmp_path: Path,
 def test_a_run_is_paused_resumed_and_stopped_from_afar_and_goes_on_to_the_same_bits(
     config: Path, tmp_path: Path, broker: Broker, subscriber: Subscriber
 ) -> None:
-    run = Background(config, tmp_path / "runs", broker.url)
+    run = Background(config, tmp_path / "runs", broker.url())
     wait_for(lambda: subscriber.of("scalars"), "the first step")
     assert subscriber.command("resume") == {
         "run": run.reader.folder.name, "command": "resume", "ok": True, "words": "was not paused",
@@ -127,7 +163,7 @@ def test_a_run_is_paused_resumed_and_stopped_from_afar_and_goes_on_to_the_same_b
     assert run.reader.status == "interrupted"
     steps = run.reader.last_checkpoint().step
     assert len(run.reader.scalars()["loss"]) >= steps  # a stop loses no gradient that was taken
-    resumed = session.resume(run.reader.folder, ignore, steps=steps + 3, telemetry=broker.url)
+    resumed = session.resume(run.reader.folder, ignore, steps=steps + 3, telemetry=broker.url())
     whole = session.start(load_experiment(config, steps=steps + 3), tmp_path / "whole", ignore)
     np.testing.assert_array_equal(resumed.losses, whole.losses)
     wait_for(lambda: subscriber.state() == "done", "the last status")
@@ -137,7 +173,7 @@ def test_a_run_is_paused_resumed_and_stopped_from_afar_and_goes_on_to_the_same_b
 def test_a_run_that_is_paused_can_be_stopped(
     config: Path, tmp_path: Path, broker: Broker, subscriber: Subscriber
 ) -> None:
-    run = Background(config, tmp_path / "runs", broker.url)
+    run = Background(config, tmp_path / "runs", broker.url())
     wait_for(lambda: subscriber.of("scalars"), "the first step")
     subscriber.command("pause")
     wait_for(lambda: subscriber.state() == "paused", "the pause")
@@ -150,7 +186,8 @@ def test_a_stop_that_the_broker_retained_does_not_stop_the_next_run(
     config: Path, tmp_path: Path, broker: Broker, subscriber: Subscriber
 ) -> None:
     subscriber.send("stop", retain=True)
-    done = session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", slowly, telemetry=broker.url)
+    watch = until(5, lambda: subscriber.of("reply"), "the reply")
+    done = session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", watch, telemetry=broker.url())
     assert len(done.losses) == STEPS
     assert "send it without retain" in subscriber.of("reply")[0]["words"]
 
@@ -165,11 +202,16 @@ def test_a_broker_that_stops_and_comes_back_changes_no_bit_of_the_run(
         if "loss" in published.scalars and published.step == 30:
             wait_for(lambda: subscriber.of("scalars"), "the first step")
             broker.stop(signal.SIGKILL)
+            cable.whole = False
         if "loss" in published.scalars and published.step == 90:
+            heard = subscriber.subscriptions
             broker.start()
+            wait_for(lambda: subscriber.subscriptions > heard, "the subscriber's return, before the run's")
+            cable.whole = True
 
-    url = f"{broker.url}?queue=10"
-    published = session.start(load_experiment(config, steps=150), tmp_path / "published", interrupt, telemetry=url)
+    with Cable(broker.port) as cable:
+        url = broker.url(port=cable.port, queue=10)
+        published = session.start(load_experiment(config, steps=150), tmp_path / "published", interrupt, telemetry=url)
     np.testing.assert_array_equal(published.losses, plain.losses)
     assert RunReader(published.folder).verify() == []
     wait_for(lambda: subscriber.state() == "done", "the last status")
@@ -189,7 +231,8 @@ def test_a_broker_that_is_not_there_costs_one_warning(
     config: Path, tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker.stop()
-    done = session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", slowly, telemetry=broker.url)
+    watch = until(5, lambda: caplog.records, "the warning")
+    done = session.start(load_experiment(config, steps=STEPS), tmp_path / "runs", watch, telemetry=broker.url())
     assert len(done.losses) == STEPS
     assert len(caplog.records) == 1
     assert f"no connection to mqtt://127.0.0.1:{broker.port}/lab/rig" in caplog.records[0].getMessage()
@@ -203,7 +246,7 @@ def test_a_run_that_fails_says_why(config: Path, tmp_path: Path, broker: Broker,
             raise ArithmeticError("the amplifier caught fire")
 
     with pytest.raises(ArithmeticError):
-        session.start(experiment, tmp_path / "runs", burn, telemetry=broker.url)
+        session.start(experiment, tmp_path / "runs", burn, telemetry=broker.url())
     wait_for(lambda: subscriber.state() == "failed", "the last status")
     assert subscriber.of("status")[-1]["words"] == "ArithmeticError: the amplifier caught fire"
 
@@ -212,7 +255,7 @@ def test_a_run_that_fails_says_why(config: Path, tmp_path: Path, broker: Broker,
 @pytest.mark.slow
 def test_a_run_that_is_killed_leaves_its_last_will(tmp_path: Path, broker: Broker, subscriber: Subscriber) -> None:
     (tmp_path / "long.yaml").write_text(small(**{"steps: 12": "steps: 100000"}))
-    command = [sys.executable, "-m", "labrhel", "run", "long.yaml", "--telemetry", broker.url]
+    command = [sys.executable, "-m", "labrhel", "run", "long.yaml", "--telemetry", broker.url()]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     wait_for(lambda: subscriber.state() == "running" and subscriber.of("scalars"), "the run")
     os.kill(child.pid, signal.SIGKILL)
@@ -224,13 +267,13 @@ def test_a_run_that_is_killed_leaves_its_last_will(tmp_path: Path, broker: Broke
 
 @pytest.mark.slow
 def test_a_stop_from_afar_ends_the_command_like_ctrl_c(tmp_path: Path, broker: Broker, subscriber: Subscriber) -> None:
-    section = f"telemetry: {{broker: 127.0.0.1, port: {broker.port}, prefix: lab/rig}}\n"
+    section = f"telemetry: {{broker: 127.0.0.1, port: {broker.port}, prefix: lab/rig, version: {broker.version}}}\n"
     (tmp_path / "long.yaml").write_text(small(**{"steps: 12": "steps: 100000"}) + section)
     command = [sys.executable, "-m", "labrhel", "run", "long.yaml"]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: subscriber.of("scalars"), "the run")
     subscriber.command("stop")
-    _, said = child.communicate(timeout=20)
+    _, said = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130
     assert "interrupted: outputs are safe" in said
     assert "Traceback" not in said

@@ -35,6 +35,15 @@ def test_a_url_replaces_the_section(tmp_path: Path) -> None:
     assert found == Settings("desk", 99, "lab/rig", "rig one", "open sesame", None, 50, 0.5, 7)
 
 
+@pytest.mark.parametrize(("words", "version"), [("3.1.1", "3.1.1"), ("5", "5"), ("'5'", "5")])
+def test_the_version_of_mqtt_is_said_in_the_section_or_the_url(tmp_path: Path, words: str, version: str) -> None:
+    assert settings(tmp_path, f"{{broker: lab, version: {words}}}") == Settings(
+        "lab", 1883, "labrhel/a_b", version=version
+    )
+    found = settings(tmp_path, url=f"mqtt://lab?version={version}")
+    assert found is not None and found.version == version
+
+
 def test_a_password_is_the_first_line_of_a_file_and_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("open sesame\r\n")
     found = settings(tmp_path, "{broker: lab, user: rig, password_file: secret}")
@@ -47,6 +56,7 @@ def test_a_password_is_the_first_line_of_a_file_and_is_not_shown(tmp_path: Path)
     ("section", "words"),
     [
         ("{}", "the key 'broker' is missing"),
+        ("{broker: lab, version: 4}", "'5' or '3.1.1'"),
         ("{broker: lab, port: 0}", "must be >= 1"),
         ("{broker: lab, prot: 1}", "did you mean 'port'?"),
         ("{broker: lab, ca: ca.pem}", "add tls: true"),

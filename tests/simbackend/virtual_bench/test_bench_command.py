@@ -8,6 +8,7 @@ import pytest
 
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
+from labrhel.testing.programs import VERILATOR
 from simbackend.testing.plain_client import Client, station
 from simbackend.virtual_bench import station_text, stations, virtual_bench
 
@@ -82,12 +83,9 @@ def test_mistakes_in_the_file_are_said_with_their_line(tmp_path):
         virtual_bench("coupled")
 
 
+@pytest.mark.needs(*VERILATOR)
 def test_a_board_is_a_bench_as_well_and_a_command_finds_it(tmp_path):
     pytest.importorskip("amaranth", reason="Amaranth is not installed: pip install 'labrhel[gateware]'")
-    from simbackend.gateware.verilated import missing_tools
-
-    if missing := missing_tools():
-        pytest.skip(f"the gateware needs Verilator to run; not found: {', '.join(missing)}")
     command = [*LABRHEL, "conformance", "{rig}", "--config", "coupled_oscillators", "--only", "declaration"]
     done = subprocess.run(
         [*LABRHEL, "bench", "up", "fpga_board", "--write", str(tmp_path / "b.yaml"), "--for", " ".join(command)],
