@@ -37,6 +37,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/rig/calibration.py": ("tests/labrhel/rig/test_calibrated.py",),
     "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
+    "protocols/audit.py": ("tests/protocols/test_audit_weighing.py",),
     "protocols/rhel.py": ("tests/protocols/test_rhel_lossy.py", "tests/protocols/test_error_bars.py"),
     "protocols/echoes": _ECHOES,
 }

@@ -54,6 +54,7 @@ def scaled(gradient: Gradient, factor: float) -> Gradient:
     return replace(gradient, values={name: factor * np.asarray(value) for name, value in gradient.values.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1e-6, 1e-3, 1e-2])
 def test_a_right_gradient_is_hardly_ever_called_wrong(share: float) -> None:
     verdicts = [audited(rig, exact(rig), seed) for seed in range(COUNT) for rig in [noisy(seed, share)]]
@@ -62,6 +63,7 @@ def test_a_right_gradient_is_hardly_ever_called_wrong(share: float) -> None:
     assert all(verdict.shots <= 200 for verdict in verdicts)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_five_percent_too_long_is_found_at_one_percent_noise_per_shot() -> None:
     found = [audited(rig, scaled(exact(rig), 1.05), seed) for seed in range(COUNT) for rig in [noisy(seed, 0.01)]]
     assert not any(verdict.right for verdict in found)
