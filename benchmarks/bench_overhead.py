@@ -136,10 +136,8 @@ def _recorded(configuration: Path, station: Path, file: Path) -> list[Exchange]:
 def _step(experiment: Experiment, last: Gradient | None = None) -> Gradient:
     """One gradient, its nudge taken from the last one's."""
     problem = experiment.problem
-    theta = problem.theta(problem.parameters.flat())
     nudge = None if last is None else last.nudge
-    program = problem.rule.gradient(problem.task, problem.train, theta, problem.wanted, nudge)
-    return execute(program, experiment.executor())
+    return execute(problem.gradient(problem.parameters.flat(), problem.train, nudge), experiment.executor())
 
 
 def _send(exchanges: Sequence[Exchange], wires: dict[str, socket.socket]) -> None:

@@ -170,9 +170,7 @@ def gradient_of(experiment: Experiment, *, trusts_gains: bool = False) -> tuple[
     assert isinstance(rig, SimulatedRig)
     theta = problem.theta(problem.parameters.flat())
     try:
-        gradient = execute(
-            problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted), experiment.executor()
-        )
+        gradient = execute(problem.gradient(problem.parameters.flat(), problem.train[:1]), experiment.executor())
     except Exception:
         return 0.0, 1.0
     device = rig._device

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.figure import Figure, print_table
-from protocols.rhel import RHEL, Echo, Estimator
+from labrhel.learning.estimator import Estimator
+from protocols.echoes.options import Echo
+from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
 
 LARGEST_RESPONSE = 1e-4  # the response ratio up to which the error targets are stated

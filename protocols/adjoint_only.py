@@ -23,13 +23,15 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.learning.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
-from labrhel.learning.task import Task, TrialSequence
-from labrhel.shots.operations import Configure, Protocol, RunShots
+from labrhel.learning.rules import GradientRequest
+from labrhel.learning.task import Task
+from labrhel.shots.capture import Capture
+from labrhel.shots.operations import Protocol, RunShots
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
-from protocols.forward.forward import ForwardPass, read_forward
+from protocols.forward.forward import ForwardPass, run_forward
 from protocols.forward.geometry import Geometry
 from protocols.inference.correlation import Backwards
 
@@ -46,48 +48,35 @@ class AdjointOnly:
         if not self.response > 0:
             raise ConfigurationError(f"response must be positive, not {self.response}")
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
-        geometry = Geometry(task.capabilities)
-        achieved = yield Configure(task.rig_parameters(theta))
-        theta = {**theta, **achieved}
-        captures = yield RunShots(tuple(task.forward(item, theta, geometry.channels) for item in sequences))
-        batch = read_forward(task, geometry, sequences, captures, theta)
-        shots, passes = len(captures), sum(capture.passes_run for capture in captures)
-        eps = previous.eps if previous is not None else self._eps(task, batch.passes, theta)
+        run = yield from run_forward(asked)
+        task, theta, geometry, batch = asked.task, run.asked.theta, run.geometry, run.batch
+        eps = asked.previous.eps if asked.previous is not None else self._eps(task, batch.passes, theta)
         programs = tuple(_error_pass(task, geometry, item, sign * eps) for item in batch.passes for sign in (1, -1))
-        captures = yield RunShots(programs)
-        shots, passes = shots + len(captures), passes + sum(capture.passes_run for capture in captures)
+        captures: list[Capture] = yield RunShots(programs)
         terms: dict[str, Array] = {}
         answered = 0.0
         for index, item in enumerate(batch.passes):
             plus, minus = captures[2 * index : 2 * index + 2]
             states = [geometry.state(capture.last, task.step) for capture in (plus, minus)]
             q, v = ((one - other) / 2 for one, other in zip(*states, strict=True))
-            asked = item.error[:, ::-1] / task.step
+            sent = item.error[:, ::-1] / task.step
             played = (geometry.forces(plus) - geometry.forces(minus)) / 2
-            scale = float(np.sum(played * asked)) / max(float(np.sum(asked**2)), 1e-300) or 1.0
+            scale = float(np.sum(played * sent)) / max(float(np.sum(sent**2)), 1e-300) or 1.0
             answered += float(np.sum(q**2))
             back = Backwards.of_motion(task.model, theta, item, task.step, q / scale, v / scale)
-            for name, term in back.gradients(wanted).items():
+            for name, term in back.gradients(asked.wanted).items():
                 terms[name] = terms[name] + term if name in terms else term
         ratio = float(np.sqrt(answered / batch.size))
         return Gradient(
-            values=terms | {name: batch.direct[name] for name in wanted if name in batch.direct},
+            values=terms | {name: batch.direct[name] for name in asked.wanted if name in batch.direct},
             loss=batch.loss,
             rule="adjoint_only",
             eps=eps * self.response / ratio if ratio else eps,
             response_ratio=ratio,
-            retrace_error=0.0,
-            shots=shots,
-            passes=passes,
+            shots=run.shots + len(captures),
+            passes=run.passes + sum(capture.passes_run for capture in captures),
             calibration=batch.calibration,
         )
 

@@ -32,6 +32,7 @@ from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.readout import READOUT
+from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.model.interface import SelfAdjusting
 from labrhel.shots.capture import Capture
@@ -60,24 +61,18 @@ class Agnostic:
         if self.rounds < 1 or not self.response > 0:
             raise ConfigurationError("rounds must be 1 or more, and response positive")
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss; ProgramError for a parameter that does not move by itself."""
-        achieved = yield Configure(task.rig_parameters(theta))
-        run = _Run(task, {**theta, **achieved}, wanted)
+        task, sequences, wanted = asked.task, asked.sequences, asked.wanted
+        asked = asked.at((yield Configure(task.rig_parameters(asked.theta))))
+        run = _Run(task, asked.theta, wanted)
         controls = [np.zeros((task.capabilities.size, task.steps(item))) for item in sequences]
         for _ in range(self.rounds):
             captures = yield from run.fire([run.forward(*pair) for pair in zip(sequences, controls, strict=True)])
             controls = [held + run.holding(item) for held, item in zip(controls, captures, strict=True)]
         captures = yield from run.fire([run.forward(*pair) for pair in zip(sequences, controls, strict=True)])
         batch = read_forward(task, run.geometry, sequences, captures, run.theta)
-        eps = run.eps(batch, self.response, previous)
+        eps = run.eps(batch, self.response, asked.previous)
         programs = [
             run.echo(item, control, sign * eps)
             for item, control in zip(batch.passes, controls, strict=True)

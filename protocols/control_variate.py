@@ -15,20 +15,19 @@ Source: sampling with a control variate (Cochran, Sampling Techniques, 1977, sec
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.learning.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
-from labrhel.learning.task import Task, TrialSequence
-from labrhel.shots.operations import Configure, Protocol, RunShots
+from labrhel.learning.rules import GradientRequest
+from labrhel.shots.operations import Protocol
 from protocols.differences import random_at
-from protocols.forward.forward import read_forward
-from protocols.forward.geometry import Geometry
+from protocols.forward.forward import run_forward
 from protocols.inference.fit import fit
 from protocols.rhel import RHEL
 from protocols.twin import backwards
@@ -58,28 +57,20 @@ class EchoesAndTwin:
         """Those of the echoes."""
         return self.echo.needs
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
-        model, geometry = task.model, Geometry(task.capabilities)
-        achieved = yield Configure(task.rig_parameters(theta))
-        theta = {**theta, **achieved}
-        captures = yield RunShots(tuple(task.forward(item, theta, geometry.channels) for item in sequences))
-        batch = read_forward(task, geometry, sequences, captures, theta)
-        believed = fit(model, theta, batch.passes, task.step, geometry.noise).theta
+        run = yield from run_forward(asked)
+        task, sequences, wanted, batch = asked.task, asked.sequences, asked.wanted, run.batch
+        model, theta = task.model, run.asked.theta
+        believed = fit(model, theta, batch.passes, task.step, run.geometry.noise).theta
         twins = [backwards(model, believed, item, task.step).gradients(wanted) for item in batch.passes]
         scale = task.loss(sequences).scale
-        echoed, apart = [], []
-        nudge = previous
+        echoed: list[Gradient] = []
+        apart: list[dict[str, Array]] = []
+        nudge = asked.previous
         for index in self._drawn(len(sequences), theta):
             one = [sequences[index]]
-            found = yield from self.echo.gradient(task, one, theta, wanted, nudge)
+            found = yield from self.echo.gradient(replace(run.asked, sequences=one, previous=nudge))
             nudge, share = found.nudge, task.loss(one).scale / scale  # of its loss in that of the batch
             echoed.append(found)
             apart.append({name: share * found.values[name] - term for name, term in twins[index].items()})
@@ -96,11 +87,11 @@ class EchoesAndTwin:
             loss=batch.loss,
             rule="echoes_and_twin",
             eps=echoed[-1].eps,
-            response_ratio=float(np.sqrt(np.mean([item.response_ratio**2 for item in echoed]))),
-            retrace_error=float(np.sqrt(np.mean([item.retrace_error**2 for item in echoed]))),
+            response_ratio=_rms(item.response_ratio for item in echoed),
+            retrace_error=_rms(item.retrace_error for item in echoed),
             repeats=len(apart),
-            shots=len(captures) + sum(item.shots for item in echoed),
-            passes=sum(capture.passes_run for capture in captures) + sum(item.passes for item in echoed),
+            shots=run.shots + sum(item.shots for item in echoed),
+            passes=run.passes + sum(item.passes for item in echoed),
             calibration=batch.calibration,
             warnings=tuple(dict.fromkeys(words for item in echoed for words in item.warnings)),
             deviations=echoed[-1].deviations,
@@ -111,6 +102,10 @@ class EchoesAndTwin:
         random = random_at(theta, self.seed)
         size = min(count, max(2, math.ceil(self.share * count)))
         return sorted(int(index) for index in random.choice(count, size, replace=False))
+
+
+def _rms(values: Iterable[float | None]) -> float:
+    return float(np.sqrt(np.mean([value**2 for value in values if value is not None])))
 
 
 def _spread(difference: Array, count: int) -> Array:

@@ -27,10 +27,11 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.learning.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.readout import READOUT
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.rules import GradientRequest
+from labrhel.learning.task import Task
 from labrhel.shots.operations import Configure, Protocol
 from protocols.forward.moving import MovedLoss
 
@@ -52,25 +53,18 @@ class FiniteDifferences:
     def __post_init__(self) -> None:
         _check(self.step, self.repeats)
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`: two shots an entry and sequence."""
-        del previous
-        rig = [name for name in wanted if name not in READOUT]
+        task, theta = asked.task, asked.theta
+        rig = [name for name in asked.wanted if name not in READOUT]
         directions = [item for name in rig for item in _entries(task, theta, name)] * self.repeats
-        measured = yield from _differences(task, sequences, theta, directions, self.step)
+        measured = yield from _differences(asked, directions, self.step)
         rows = measured.slopes.reshape(self.repeats, -1)
         values = _assembled(task, theta, rig, rows.mean(axis=0))
         errors = None
         if self.repeats > 1:
             errors = _assembled(task, theta, rig, rows.std(axis=0, ddof=1) / np.sqrt(self.repeats))
-        return measured.gradient("finite_differences", values, errors, wanted, self.step, self.repeats)
+        return measured.gradient("finite_differences", values, errors, asked.wanted, self.repeats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +80,13 @@ class SPSA:
     def __post_init__(self) -> None:
         _check(self.step, self.directions)
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`: two shots a direction and sequence."""
-        del previous
-        rig = [name for name in wanted if name not in READOUT]
+        task, theta = asked.task, asked.theta
+        rig = [name for name in asked.wanted if name not in READOUT]
         random = random_at({name: theta[name] for name in rig}, self.seed)
         drawn = [random_direction(task, theta, rig, random) for _ in range(self.directions)]
-        measured = yield from _differences(task, sequences, theta, drawn, self.step)
+        measured = yield from _differences(asked, drawn, self.step)
         estimates = {
             name: np.stack([
                 slope / _times(task, name) / np.where(item[name] == 0, np.inf, item[name])
@@ -112,7 +99,7 @@ class SPSA:
         if self.directions > 1:
             share = np.sqrt(self.directions)
             errors = {name: rows.std(axis=0, ddof=1) / share for name, rows in estimates.items()}
-        return measured.gradient("spsa", values, errors, wanted, self.step, self.directions)
+        return measured.gradient("spsa", values, errors, asked.wanted, self.directions)
 
 
 def random_at(theta: Arrays, seed: int) -> np.random.Generator:
@@ -148,7 +135,7 @@ class _Measured:
     spent: MovedLoss
 
     def gradient(
-        self, rule: str, values: Arrays, errors: Arrays | None, wanted: Sequence[str], step: float, repeats: int
+        self, rule: str, values: Arrays, errors: Arrays | None, wanted: Sequence[str], repeats: int
     ) -> Gradient:
         direct = {name: self.direct[name] for name in wanted if name in READOUT}
         return Gradient(
@@ -156,9 +143,6 @@ class _Measured:
             standard_error=None if errors is None else {**errors, **{name: 0 * term for name, term in direct.items()}},
             loss=self.loss,
             rule=rule,
-            eps=step,
-            response_ratio=0.0,
-            retrace_error=0.0,
             repeats=repeats,
             shots=self.spent.shots,
             passes=self.spent.passes,
@@ -166,12 +150,10 @@ class _Measured:
         )
 
 
-def _differences(
-    task: Task, sequences: Sequence[TrialSequence], theta: Arrays, directions: Sequence[Direction], step: float
-) -> Protocol[_Measured]:
-    achieved = yield Configure(task.rig_parameters(theta))
-    theta = {**theta, **achieved}
-    moved = MovedLoss(task, sequences, theta)
+def _differences(asked: GradientRequest, directions: Sequence[Direction], step: float) -> Protocol[_Measured]:
+    asked = asked.at((yield Configure(asked.task.rig_parameters(asked.theta))))
+    theta = asked.theta
+    moved = MovedLoss(asked.task, asked.sequences, theta)
     captures = yield from moved.captures(theta)
     first, direct = moved.of(captures, theta), moved.direct(captures, theta)
     slopes = yield from moved.restoring(_slopes(moved, directions, step))

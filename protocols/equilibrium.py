@@ -27,11 +27,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from labrhel.arrays import Array, Arrays
+from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
-from labrhel.learning.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.rules import GradientRequest
+from labrhel.learning.task import Task
 from labrhel.shots.operations import Configure, Protocol
 from protocols.forward.forward import ForwardBatch
 from protocols.inference.settled import Moved, Rest, Settling
@@ -51,20 +52,13 @@ class Equilibrium:
     def __post_init__(self) -> None:
         _check(self.response)
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss; raises ProgramError if the rig does not settle."""
-        settling, batch, rests = yield from _settled(task, sequences, theta)
-        beta = _beta(settling, rests, _target(self.response, task))
+        settling, batch, rests = yield from _settled(asked)
+        beta = _beta(settling, rests, _target(self.response, asked.task))
         pushes = [-beta * rest.error[:, None] for rest in rests]
         moved = yield from settling.push(rests, pushes)
-        return _gradient("equilibrium", settling, batch, rests, [answers[0] for answers in moved], wanted, beta)
+        return _gradient("equilibrium", settling, batch, rests, [answers[0] for answers in moved], asked.wanted, beta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +72,10 @@ class AsymmetricEquilibrium:
     def __post_init__(self) -> None:
         _check(self.response)
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss; raises ProgramError if the rig does not settle."""
-        settling, batch, rests = yield from _settled(task, sequences, theta)
-        target = _target(self.response, task)
+        settling, batch, rests = yield from _settled(asked)
+        target = _target(self.response, asked.task)
         sizes = [
             target * _size(rest) / np.linalg.norm(np.linalg.inv(settling.stiffness(rest)), axis=0) for rest in rests
         ]
@@ -104,7 +91,7 @@ class AsymmetricEquilibrium:
         straight = [answers[0] for answers in moved]
         asymmetry = max(asymmetry_of(slope) for slope in jacobians)
         return _gradient(
-            "asymmetric_equilibrium", settling, batch, rests, straight, wanted, beta, {"asymmetry": asymmetry}
+            "asymmetric_equilibrium", settling, batch, rests, straight, asked.wanted, beta, {"asymmetry": asymmetry}
         )
 
 
@@ -119,12 +106,10 @@ def _check(response: float | None) -> None:
         raise ConfigurationError(f"response must be positive, not {response}")
 
 
-def _settled(
-    task: Task, sequences: Sequence[TrialSequence], theta: Arrays
-) -> Protocol[tuple[Settling, ForwardBatch, list[Rest]]]:
-    achieved = yield Configure(task.rig_parameters(theta))
-    settling = Settling(task, {**theta, **achieved})
-    batch, rests = yield from settling.settle(sequences)
+def _settled(asked: GradientRequest) -> Protocol[tuple[Settling, ForwardBatch, list[Rest]]]:
+    asked = asked.at((yield Configure(asked.task.rig_parameters(asked.theta))))
+    settling = Settling(asked.task, asked.theta)
+    batch, rests = yield from settling.settle(asked.sequences)
     return settling, batch, rests
 
 

@@ -9,18 +9,17 @@ Source: Lopez-Pastor & Marquardt, Phys. Rev. X 13, 031020 (2023).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from labrhel.arrays import Arrays
 from labrhel.errors import ProgramError
 from labrhel.learning.estimator import Estimator
-from labrhel.learning.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.rules import GradientRequest
 from labrhel.shots.operations import Protocol
-from protocols.rhel import RHEL, Echo
+from protocols.echoes.options import Echo
+from protocols.rhel import RHEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +33,14 @@ class HEB:
 
     needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive=True, lossless=True, final=True)
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the loss at the last sample; raises ProgramError if other samples count."""
-        early = [sequence.name for sequence in sequences if sequence.weight[:-1].any()]
+        early = [sequence.name for sequence in asked.sequences if sequence.weight[:-1].any()]
         if early:
             raise ProgramError(
                 f"HEB knows a loss at the last sample only, and {early[0]} counts others; skip all but the last, "
                 "or take rule: rhel"
             )
         echo = RHEL(self.estimator, Echo.PLAIN, self.eps, self.response, repeats=self.repeats)
-        gradient = yield from echo.gradient(task, sequences, theta, wanted, previous)
+        gradient = yield from echo.gradient(asked)
         return replace(gradient, rule=f"heb/{self.estimator}")

@@ -19,14 +19,14 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.learning.estimator import Estimator
-from labrhel.learning.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.rules import GradientRequest
+from labrhel.shots.capture import Capture
 from labrhel.shots.compile import reversal_of
-from labrhel.shots.operations import Configure, Protocol, RunShots
+from labrhel.shots.operations import Protocol, RunShots
 from protocols.echoes.plan import EchoPlan, Wanted, first_eps
-from protocols.forward.forward import read_forward
-from protocols.forward.geometry import Geometry
+from protocols.forward.forward import run_forward
 from protocols.inference.correlation import Backwards
 
 
@@ -43,18 +43,11 @@ class RecordedCorrelation:
         if not self.response > 0:
             raise ConfigurationError(f"response must be positive, not {self.response}")
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
-        model, geometry = task.model, Geometry(task.capabilities)
-        achieved = yield Configure(task.rig_parameters(theta))
-        theta = {**theta, **achieved}
+        run = yield from run_forward(asked, keep=True)
+        task, theta, geometry, batch = asked.task, run.asked.theta, run.geometry, run.batch
+        model = task.model
         plan = EchoPlan(
             task=task,
             geometry=geometry,
@@ -64,11 +57,8 @@ class RecordedCorrelation:
             friction=np.zeros((model.size, model.size)),
             reversal=reversal_of(task.capabilities),
         )
-        captures = yield RunShots(tuple(task.forward(item, theta, geometry.channels, keep=True) for item in sequences))
-        batch = read_forward(task, geometry, sequences, captures, theta)
-        shots, passes = len(captures), sum(capture.passes_run for capture in captures)
-        eps = first_eps(task, batch, theta, self.response, previous)
-        captures = yield RunShots(plan.programs(batch.passes, plan.drives(batch.passes), eps))
+        eps = first_eps(task, batch, theta, self.response, asked.previous)
+        captures: list[Capture] = yield RunShots(plan.programs(batch.passes, plan.drives(batch.passes), eps))
         achieved_eps = eps * plan.achieved_scale(batch.passes, captures, eps)
         terms: dict[str, Array] = {}
         answered = 0.0
@@ -80,16 +70,15 @@ class RecordedCorrelation:
             )
             answered += float(np.sum((achieved_eps * q) ** 2))
             back = Backwards.of_motion(model, theta, item, task.step, q, v)
-            for name, term in back.gradients(wanted).items():
+            for name, term in back.gradients(asked.wanted).items():
                 terms[name] = terms[name] + term if name in terms else term
         return Gradient(
-            values=terms | {name: batch.direct[name] for name in wanted if name in batch.direct},
+            values=terms | {name: batch.direct[name] for name in asked.wanted if name in batch.direct},
             loss=batch.loss,
             rule="recorded_correlation",
             eps=achieved_eps,
             response_ratio=float(np.sqrt(answered / batch.size)),
-            retrace_error=0.0,
-            shots=shots + len(captures),
-            passes=passes + sum(capture.passes_run for capture in captures),
+            shots=run.shots + len(captures),
+            passes=run.passes + sum(capture.passes_run for capture in captures),
             calibration=batch.calibration,
         )

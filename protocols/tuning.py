@@ -19,12 +19,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labrhel.arrays import Array, Arrays
+from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
 from labrhel.learning.estimator import Estimator
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.readout import READOUT
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.rules import GradientRequest
 from labrhel.shots.operations import Protocol
 from protocols.rhel import RHEL
 
@@ -53,28 +53,25 @@ class Tuned:
 
 
 def tuned(
-    rule: RHEL,
-    task: Task,
-    sequences: Sequence[TrialSequence],
-    theta: Arrays,
-    wanted: Sequence[str],
-    repeats: int = 1,
+    rule: RHEL, asked: GradientRequest, repeats: int = 1
 ) -> Protocol[Tuned]:
     """The eps for gradients of `repeats` by this rule; ConfigurationError for another estimator than symmetric."""
     if rule.estimator is not Estimator.SYMMETRIC:
         raise ConfigurationError("eps is tuned for the symmetric estimator; the others balance otherwise")
     base = replace(rule, eps=None, response=FIRST_RESPONSE, repeats=2, precision=None, bound=False)
-    weak = yield from base.gradient(task, sequences, theta, wanted)
+    weak = yield from base.gradient(asked)
     shots, points = weak.shots, [_Point.of(weak)]
+    assert weak.eps is not None and weak.response_ratio is not None
     aim = _APART * weak.eps
+    asked = replace(asked, previous=weak.nudge)
     while True:
-        found = yield from replace(base, eps=aim, response=None).gradient(task, sequences, theta, wanted, weak.nudge)
+        found = yield from replace(base, eps=aim, response=None).gradient(asked)
         shots += found.shots
         points.append(_Point.of(found))
         best = _balance(points, repeats)
         tried = [point.eps for point in points]
         is_near = min(tried) / _APART <= best.eps <= max(tried) * _APART
-        if (is_near and best.is_lawful) or shots + found.shots > MOST_SHOTS * len(sequences):
+        if (is_near and best.is_lawful) or shots + found.shots > MOST_SHOTS * len(asked.sequences):
             # Beyond its law the bias says nothing of where it ends, only that it is farther down.
             eps = best.eps if best.is_lawful else min(tried) / _APART
             return Tuned(eps, best.error, shots, weak.response_ratio * eps / weak.eps)
@@ -92,7 +89,7 @@ class _Point:
 
     @classmethod
     def of(cls, gradient: Gradient) -> _Point:
-        assert gradient.standard_error is not None
+        assert gradient.eps is not None and gradient.standard_error is not None
         errors = gradient.standard_error
         names = [name for name in gradient.values if name not in READOUT]
         slope = np.concatenate([np.ravel(gradient.values[name]) for name in names])

@@ -1,8 +1,7 @@
 """The fitted twin: what a good model of the rig says of the gradient, without a single echo.
 
 Fit the nominal model to the forward record (`protocols.inference.fit`), send the error backwards through the twin,
-linearised
-along the *measured* path, and correlate (`protocols.inference.correlation`).  The adjoint runs as the echo would:
+linearised along the *measured* path, and correlate (`protocols.inference.correlation`).  The adjoint runs as the echo would:
 
     M a'' + G a' + V''(q_rec) a = e/d          in reversed time, from rest, by the leapfrog of the rig
 
@@ -14,21 +13,19 @@ Source: the adjoint method on a model fitted by generalised least squares; Herma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.learning.gradient import Gradient, NudgeRecord
+from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.rules import GradientRequest
 from labrhel.model.interface import Model
 from labrhel.model.leapfrog import KickMatrices
-from labrhel.shots.operations import Configure, Protocol, RunShots
-from protocols.forward.forward import ForwardPass, read_forward
-from protocols.forward.geometry import Geometry
+from labrhel.shots.operations import Protocol
+from protocols.forward.forward import ForwardPass, run_forward
 from protocols.inference.correlation import Backwards, hessian_along
 from protocols.inference.fit import fit
 
@@ -43,40 +40,26 @@ class FittedTwin:
 
     needs: ClassVar[Needs] = Needs(positions=True)
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
-        del previous
-        model, geometry, step = task.model, Geometry(task.capabilities), task.step
-        achieved = yield Configure(task.rig_parameters(theta))
-        theta = {**theta, **achieved}
-        captures = yield RunShots(tuple(task.forward(item, theta, geometry.channels) for item in sequences))
-        batch = read_forward(task, geometry, sequences, captures, theta)
-        found = fit(model, theta, batch.passes, step, geometry.noise) if self.refit else None
+        run = yield from run_forward(asked)
+        model, step, theta, batch = asked.task.model, asked.task.step, run.asked.theta, run.batch
+        found = fit(model, theta, batch.passes, step, run.geometry.noise) if self.refit else None
         believed = theta if found is None else found.theta
         terms: dict[str, Array] = {}
         for item in batch.passes:
             back = backwards(model, believed, item, step)
-            for name, term in back.gradients(wanted).items():
+            for name, term in back.gradients(asked.wanted).items():
                 terms[name] = terms[name] + term if name in terms else term
         words = []
         if found is not None and found.after > _UNEXPLAINED:
             words.append(f"the fitted model leaves {found.after:.2g} of the force unexplained: the twin is not the rig")
         return Gradient(
-            values=terms | {name: batch.direct[name] for name in wanted if name in batch.direct},
+            values=terms | {name: batch.direct[name] for name in asked.wanted if name in batch.direct},
             loss=batch.loss,
             rule="twin/fitted" if self.refit else "twin/nominal",
-            eps=0.0,
-            response_ratio=0.0,
-            retrace_error=0.0,
-            shots=len(captures),
-            passes=sum(capture.passes_run for capture in captures),
+            shots=run.shots,
+            passes=run.passes,
             calibration=batch.calibration,
             warnings=tuple(words),
         )

@@ -13,6 +13,7 @@ import numpy as np
 from calibration.finding import REFUSED, Finding, Measured
 from calibration.subject import Bench
 from labrhel.arrays import Array, Arrays
+from labrhel.learning.rules import GradientRequest
 from labrhel.learning.train import free_run
 from labrhel.shots.operations import Configure, Protocol
 from protocols.differences import ends_along, size_of
@@ -41,10 +42,12 @@ class GradientTest:
         eps = bench.values.get("nudge.eps")
         asked = replace(rule, repeats=REPEATS, bound=True, eps=eps, response=None if eps else rule.response)
         try:
-            found = yield from asked.gradient(task, sequences, bench.theta, bench.wanted)
+            found = yield from asked.gradient(GradientRequest(task, sequences, bench.theta, bench.wanted))
             shown = yield from free_run(task, sequences, bench.theta)
             nothing = [replace(sequences[0], target=shown[0])]
-            null = yield from replace(asked, repeats=1, bound=False).gradient(task, nothing, bench.theta, bench.wanted)
+            null = yield from replace(asked, repeats=1, bound=False).gradient(
+                GradientRequest(task, nothing, bench.theta, bench.wanted)
+            )
         except REFUSED as error:
             return Finding(failed=str(error))
         names = [name for name in found.values if not name.startswith("readout")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calibration.finding import REFUSED, Finding, Measured
 from calibration.subject import Bench
 from labrhel.learning.estimator import Estimator
+from labrhel.learning.rules import GradientRequest
 from labrhel.shots.operations import Configure, Protocol
 from protocols.rhel import RHEL
 from protocols.tuning import MOST_SHOTS, tuned
@@ -29,7 +30,7 @@ class Nudge:
             return Finding(failed="the rule of the configuration does not nudge symmetrically")
         yield Configure(bench.task.rig_parameters(bench.theta))
         try:
-            found = yield from tuned(rule, bench.task, bench.sequences[:1], bench.theta, bench.wanted)
+            found = yield from tuned(rule, GradientRequest(bench.task, bench.sequences[:1], bench.theta, bench.wanted))
         except REFUSED as error:
             return Finding(failed=str(error))
         share = 1.0

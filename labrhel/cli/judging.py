@@ -27,8 +27,7 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
         report = check_gradient(experiment.problem, experiment.executor(), exact)
     gradient = report.gradient
     print(
-        f"{gradient.rule}: loss {gradient.loss:.6g}, eps {gradient.eps:.3g}, r {gradient.response_ratio:.2g}, "
-        f"retrace {gradient.retrace_error:.2g}, {gradient.shots} shots, {gradient.passes} passes"
+        f"{gradient.rule}: loss {gradient.loss:.6g}, {gradient.health}{gradient.shots} shots, {gradient.passes} passes"
     )
     table = Table("parameter", "cosine, exact", "error, exact", "cosine, differences", "error, differences", "")
     for row in report.rows:
@@ -56,17 +55,14 @@ def audit(config: Path, rig: str | None, tolerance: float, alpha: float, shots: 
     asked = plugins.make_audit(tolerance=tolerance, alpha=alpha, most=shots, seed=seed)
     experiment = load_experiment(config, rig_url=rig)
     problem = experiment.problem
-    theta, sequences = problem.theta(problem.parameters.flat()), problem.train[:1]
+    x, sequences = problem.parameters.flat(), problem.train[:1]
     with closing(experiment.rig), processes.listening(experiment.rig_url, experiment.rig.make_safe):
         handler = experiment.executor()
-        gradient = execute(problem.rule.gradient(problem.task, sequences, theta, problem.wanted), handler)
-        print(
-            f"{gradient.rule}: loss {gradient.loss:.6g}, r {gradient.response_ratio:.2g}, "
-            f"retrace {gradient.retrace_error:.2g}, {gradient.shots} shots"
-        )
+        gradient = execute(problem.gradient(x, sequences), handler)
+        print(f"{gradient.rule}: loss {gradient.loss:.6g}, {gradient.health}{gradient.shots} shots")
         for words in gradient.warnings:
             print(f"warning: {words}")
-        verdict = execute(asked.of(problem.task, sequences, theta, gradient), handler)
+        verdict = execute(asked.of(problem.task, sequences, problem.theta(x), gradient), handler)
     print(verdict)
     return verdict.right
 

@@ -91,7 +91,9 @@ def what_would(run: str, root: Path, rig: str | None, rules: list[str], eps: lis
         )
     table = Table("rule", "eps", "cosine", "error", "response ratio", "shots", "")
     for item in what_if(folder, f"sim:{twin.absolute()}" if rig is None else rig, rules, eps):
-        numbers = (f"{item.eps:.3g}", f"{item.cosine:.6f}", _share(item.error), f"{item.response:.2g}", str(item.shots))
+        nudge = "" if item.eps is None else f"{item.eps:.3g}"
+        response = "" if item.response is None else f"{item.response:.2g}"
+        numbers = (nudge, f"{item.cosine:.6f}", _share(item.error), response, str(item.shots))
         table.add_row(item.rule, *(("", "", "", "", "") if item.refused else numbers), item.refused)
     print_table(table)
 

@@ -115,24 +115,20 @@ def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
         TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3g}  r {task.fields[r]:.1e}  retrace {task.fields[retrace]:.1e}"),
+        TextColumn("loss {task.fields[loss]:.3g}{task.fields[health]}"),
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
     bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with _terminable(), bars as progress:
-        bar = progress.add_task("", total=steps, loss=float("nan"), r=float("nan"), retrace=float("nan"))
+        bar = progress.add_task("", total=steps, loss=float("nan"), health="")
 
         def watch(published: Publish) -> None:
             scalars = published.scalars
             if "loss" in scalars:
-                progress.update(
-                    bar,
-                    completed=published.step + 1,
-                    loss=scalars["loss"],
-                    r=scalars["response_ratio"],
-                    retrace=scalars["retrace_error"],
-                )
+                known = {"r": scalars.get("response_ratio"), "retrace": scalars.get("retrace_error")}
+                health = "".join(f"  {name} {value:.1e}" for name, value in known.items() if value is not None)
+                progress.update(bar, completed=published.step + 1, loss=scalars["loss"], health=health)
 
         yield watch
 

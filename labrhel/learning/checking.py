@@ -75,7 +75,7 @@ def check_gradient(problem: Problem, handler: Handler, exact: ExactGradient) -> 
     indices = batch_at(len(problem.train), problem.batch, problem.seed, 0)
     sequences = [problem.train[index] for index in indices]
     theta = problem.theta(x)
-    gradient = execute(problem.rule.gradient(task, sequences, theta, problem.wanted), handler)
+    gradient = execute(problem.gradient(x, sequences), handler)
     measured = problem.parameters.pull_back(x, gradient.values)
     reference = problem.parameters.pull_back(x, exact(task, sequences, theta)[1])
     differences = np.array([

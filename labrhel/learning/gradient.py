@@ -28,22 +28,22 @@ class Gradient:
     """dL/dtheta by parameter name [loss unit / parameter unit], and how it was obtained.
 
     `standard_error` and `bias_bound` have the shapes of `values`; None where the rule does not know them (a single
-    repeat has no standard error); the first is that of the mean of `repeats` independent measurements.  `eps` is the
-    achieved nudge strength, `response_ratio` r the rms of the nudge response over the rms of the state,
-    `retrace_error` the relative rms distance of the mean echo from the reversed forward path.  `loss` is that of the
-    forward pass.  `shots` and `passes` are what it cost.  `deviations` and `corrections` are for the `NudgeRecord`;
-    `measured` is what else the rule found out, such as the `lock_rounds` of an echo lock (un-nudged echoes of every
-    sequence), and is published with the step.
+    repeat has no standard error); the first is that of the mean of `repeats` independent measurements.  `loss` is that
+    of the forward pass.  `shots` and `passes` are what it cost.  `eps` is the achieved nudge strength, `response_ratio`
+    r the rms of the nudge response over the rms of the state, `retrace_error` the relative rms distance of the mean
+    echo from the reversed forward path; each is None of a rule that does not nudge, or lets nothing retrace.
+    `deviations` and `corrections` are for the `NudgeRecord`; `measured` is what else the rule found out, such as the
+    `lock_rounds` of an echo lock (un-nudged echoes of every sequence), and is published with the step.
     """
 
     values: Arrays
     loss: float
     rule: str
-    eps: float
-    response_ratio: float
-    retrace_error: float
     shots: int
     passes: int
+    eps: float | None = None
+    response_ratio: float | None = None
+    retrace_error: float | None = None
     calibration: str = ""
     standard_error: Arrays | None = None
     bias_bound: Arrays | None = None
@@ -71,6 +71,14 @@ class Gradient:
         return found
 
     @property
-    def nudge(self) -> NudgeRecord:
-        """What the next gradient needs to choose its eps, and its drive."""
+    def health(self) -> str:
+        """Nudge strength, response ratio and retrace error as a line of words begins; empty if there are none."""
+        known = (("eps", self.eps, ".3g"), ("r", self.response_ratio, ".2g"), ("retrace", self.retrace_error, ".2g"))
+        return "".join(f"{name} {value:{form}}, " for name, value, form in known if value is not None)
+
+    @property
+    def nudge(self) -> NudgeRecord | None:
+        """What the next gradient needs to choose its eps, and its drive; None of a rule that does not nudge."""
+        if self.eps is None or self.response_ratio is None:
+            return None
         return NudgeRecord(self.eps, self.response_ratio, self.deviations, self.corrections)

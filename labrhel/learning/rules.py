@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from labrhel.arrays import Arrays
@@ -10,6 +11,25 @@ from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots import operations
+
+
+@dataclass(frozen=True, slots=True)
+class GradientRequest:
+    """What a rule is asked: the gradient of the loss of `sequences` at `theta` for the parameters named in `wanted`.
+
+    `theta` holds all parameters of the model and of the read-out; `previous` is the nudge of the gradient before this
+    one, if there was one.
+    """
+
+    task: Task
+    sequences: Sequence[TrialSequence]
+    theta: Arrays
+    wanted: Sequence[str]
+    previous: NudgeRecord | None = None
+
+    def at(self, achieved: Arrays) -> GradientRequest:
+        """The same request at the values that the rig has achieved, as it answers a `Configure`."""
+        return replace(self, theta={**self.theta, **achieved})
 
 
 class Rule(Protocol):
@@ -20,13 +40,6 @@ class Rule(Protocol):
         """What must be there before it is worth trying."""
         ...
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> operations.Protocol[Gradient]:
-        """Gradient of the loss of `sequences` at `theta` for the parameters named in `wanted`."""
+    def gradient(self, asked: GradientRequest) -> operations.Protocol[Gradient]:
+        """The gradient that is asked for."""
         ...

@@ -17,7 +17,7 @@ from labrhel.errors import ConfigurationError, TrainingError
 from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.optimizers import Optimizer
 from labrhel.learning.parameters import ParameterSet
-from labrhel.learning.rules import Rule
+from labrhel.learning.rules import GradientRequest, Rule
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.operations import Checkpoint, Configure, Protocol, Publish, RunShots
 
@@ -38,6 +38,18 @@ class Problem:
     def wanted(self) -> tuple[str, ...]:
         """Names of the parameters that are trained."""
         return tuple(parameter.name for parameter in self.parameters.parameters)
+
+    def request(
+        self, x: Array, sequences: Sequence[TrialSequence], previous: NudgeRecord | None = None
+    ) -> GradientRequest:
+        """What a rule is asked for the trained parameters at the coordinates `x`, for these sequences."""
+        return GradientRequest(self.task, sequences, self.theta(x), self.wanted, previous)
+
+    def gradient(
+        self, x: Array, sequences: Sequence[TrialSequence], previous: NudgeRecord | None = None
+    ) -> Protocol[Gradient]:
+        """The gradient of the problem's own rule, as a generator of operations."""
+        return self.rule.gradient(self.request(x, sequences, previous))
 
 
 def batch_at(count: int, batch: int, seed: int, step: int) -> list[int]:
@@ -72,7 +84,7 @@ def train(
         x = optimizer.ask()
         indices = batch_at(len(problem.train), problem.batch, problem.seed, step)
         sequences = [problem.train[index] for index in indices]
-        gradient = yield from problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted, nudge)
+        gradient = yield from problem.gradient(x, sequences, nudge)
         slope = problem.parameters.pull_back(x, gradient.values)
         if not np.isfinite(slope).all():
             name = problem.parameters.names[int(np.argmin(np.isfinite(slope)))]
@@ -91,12 +103,15 @@ def train(
 
 
 def scalars_of(gradient: Gradient, slope: Array) -> dict[str, float]:
-    """What is recorded of every step."""
-    return {
-        "loss": gradient.loss,
+    """What is recorded of every step; what the rule does not measure is left out."""
+    health = {
         "eps": gradient.eps,
         "response_ratio": gradient.response_ratio,
         "retrace_error": gradient.retrace_error,
+    }
+    return {
+        "loss": gradient.loss,
+        **{name: value for name, value in health.items() if value is not None},
         "gradient_norm": float(np.linalg.norm(slope)),
         "shots": float(gradient.shots),
         "passes": float(gradient.passes),

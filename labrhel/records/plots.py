@@ -159,6 +159,9 @@ def _health(axes: Axes, reader: RunReader) -> None:
     scalars = reader.scalars()
     _curve(axes, scalars, "response_ratio", "response ratio r")
     _curve(axes, scalars, "retrace_error", "retrace error")
+    if not axes.lines:
+        _absent(axes, "the rule measures neither response nor retrace")
+        return
     axes.set(title="health of the echo", xlabel="gradient")
     axes.set_yscale("log")
     axes.legend(fontsize=8)
@@ -187,8 +190,10 @@ def _response(axes: Axes, reader: RunReader) -> None:
 
 
 def _curve(axes: Axes, scalars: dict[str, Array], name: str, label: str) -> None:
-    values = scalars.get(name, np.array([]))
-    there = np.isfinite(values) & (values > 0) if values.size else np.array([], bool)
+    if name not in scalars:
+        return
+    values = scalars[name]
+    there = np.isfinite(values) & (values > 0)
     axes.plot(scalars["step"][there], values[there], lw=1.2, label=label, marker="." if there.sum() < 3 else "")
 
 

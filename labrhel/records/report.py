@@ -10,6 +10,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +93,11 @@ def report(reader: RunReader) -> str:
     panels: list[tuple[str, Callable[[Axes], None]]] = [
         ("Loss", lambda axes: _line(axes, scalars, ("loss",), logarithmic=True)),
         ("Parameters", lambda axes: _parameters(axes, reader)),
-        (
-            "Health of the echo",
-            lambda axes: _line(axes, scalars, ("retrace_error", "response_ratio"), logarithmic=True),
-        ),
-        ("Nudge strength eps", lambda axes: _line(axes, scalars, ("eps",), logarithmic=True)),
     ]
+    # What the rule does not measure is not drawn.
+    for title, names in (("Health of the echo", ("retrace_error", "response_ratio")), ("Nudge strength eps", ("eps",))):
+        if any(_finite(scalars.get(name)).size for name in names):
+            panels.append((title, partial(_line, scalars=scalars, names=names, logarithmic=True)))
     if echo is not None:
         panels += [
             (f"Forward, and the echo mirrored: {echo.channel}", lambda axes: _trajectory(axes, echo, time, unit)),

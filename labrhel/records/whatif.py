@@ -24,13 +24,16 @@ _STEP = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One rule at one eps: cosine and relative error against differences, response ratio, shots; or why not."""
+    """One rule at one eps: cosine and relative error against differences, response ratio, shots; or why not.
+
+    `eps` and `response` are None of a rule that does not nudge.
+    """
 
     rule: str
-    eps: float
+    eps: float | None
     cosine: float
     error: float
-    response: float
+    response: float | None
     shots: int
     refused: str = ""
 
@@ -43,11 +46,11 @@ def what_if(folder: Path, rig: str, rules: Sequence[str], eps: Sequence[float]) 
         folder / "config.yaml", rig_url=rig, seed=manifest["seed"], home=Path(manifest["home"])
     )
     problem = experiment.problem
-    theta, sequences = problem.theta(problem.parameters.flat()), problem.train[:1]
+    asked = problem.request(problem.parameters.flat(), problem.train[:1])
     names = [name for name in problem.wanted if not name.startswith("readout")]
 
     def measured(rule: Rule) -> Gradient:
-        return execute(rule.gradient(problem.task, sequences, theta, problem.wanted), experiment.executor())
+        return execute(rule.gradient(asked), experiment.executor())
 
     def flat(gradient: Gradient) -> np.ndarray:
         return np.concatenate([np.ravel(gradient.values[name]) for name in names])
@@ -66,7 +69,7 @@ def what_if(folder: Path, rig: str, rules: Sequence[str], eps: Sequence[float]) 
                         rule = problem.rule if value is None else replace(problem.rule, **options, response=None)  # type: ignore[type-var]
                     found = measured(rule)
                 except LabrhelError as error:
-                    answers.append(Answer(name, value or np.nan, np.nan, np.nan, np.nan, 0, str(error)))
+                    answers.append(Answer(name, value, np.nan, np.nan, None, 0, str(error)))
                     continue
                 cosine, error = compare(flat(found), true)
                 answers.append(Answer(name, found.eps, cosine, error, found.response_ratio, found.shots))

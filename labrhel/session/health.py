@@ -30,7 +30,8 @@ class Health:
         section = self._section
         if section is None:
             return False
-        self._row = self._row + 1 if gradient.retrace_error > section.retrace else 0
+        missed = gradient.retrace_error
+        self._row = self._row + 1 if missed is not None and missed > section.retrace else 0
         return self._row >= section.steps
 
     def attended(self, experiment: Experiment, x: Array) -> tuple[Experiment, str]:

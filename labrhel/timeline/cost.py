@@ -14,5 +14,5 @@ def rehearse(experiment: Experiment) -> Cost:
     problem = experiment.problem
     x = problem.parameters.flat()
     sequences = [problem.train[index] for index in batch_at(len(problem.train), problem.batch, problem.seed, 0)]
-    execute(problem.rule.gradient(problem.task, sequences, problem.theta(x), problem.wanted), experiment.on_paper(backend))
+    execute(problem.gradient(x, sequences), experiment.on_paper(backend))
     return backend.cost

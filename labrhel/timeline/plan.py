@@ -104,10 +104,9 @@ def timeline_of(experiment: Experiment) -> Timeline:
     Raises ProgramError and LimitError for what the rig cannot do, or may not.
     """
     problem, rig = experiment.problem, experiment.rig.capabilities
-    theta = problem.theta(problem.parameters.flat())
-    backend = NominalBackend(rig, problem.task.model, experiment.port_map, dict(theta))
-    program = problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted)
-    gradient = execute(program, experiment.on_paper(backend))
+    x = problem.parameters.flat()
+    backend = NominalBackend(rig, problem.task.model, experiment.port_map, problem.theta(x))
+    gradient = execute(problem.gradient(x, problem.train[:1]), experiment.on_paper(backend))
     passes: list[PlannedPass] = []
     now, number = 0.0, 0
     for operation in backend.operations:

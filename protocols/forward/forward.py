@@ -9,8 +9,10 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import InstrumentError
+from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.capture import Capture
+from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import Pass, ShotProgram
 from protocols.forward.geometry import Geometry
 
@@ -58,6 +60,27 @@ class ForwardBatch:
     def size(self) -> float:
         """Sum of squares of all positions, the measure that response and retrace error are relative to."""
         return max(sum(float(np.sum(item.q**2)) for item in self.passes), 1e-300)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardRun:
+    """The forward passes of a request, which is now `asked` at the parameters that the rig achieved, and their cost."""
+
+    asked: GradientRequest
+    geometry: Geometry
+    batch: ForwardBatch
+    shots: int
+    passes: int
+
+
+def run_forward(asked: GradientRequest, *, keep: bool = False) -> Protocol[ForwardRun]:
+    """Set the parameters, and run every sequence once; `keep` the end state for what follows in the same shot."""
+    task, geometry = asked.task, Geometry(asked.task.capabilities)
+    asked = asked.at((yield Configure(task.rig_parameters(asked.theta))))
+    programs = tuple(task.forward(item, asked.theta, geometry.channels, keep=keep) for item in asked.sequences)
+    captures: list[Capture] = yield RunShots(programs)
+    batch = read_forward(task, geometry, asked.sequences, captures, asked.theta)
+    return ForwardRun(asked, geometry, batch, len(captures), sum(capture.passes_run for capture in captures))
 
 
 def read_forward(

@@ -21,9 +21,9 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.executor import Handler, RigBackend, execute, stack
 from labrhel.learning.checking import compare
-from labrhel.learning.gradient import Gradient
+from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.readout import READOUT
-from labrhel.learning.rules import Rule
+from labrhel.learning.rules import GradientRequest, Rule
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.waveform import Waveform
 from simbackend.dynamics.adjoint import exact_gradient
@@ -63,10 +63,16 @@ class ReferenceTask:
         """Loss and exact gradient, by reverse mode."""
         return exact_gradient(self.task, self.sequences, self.theta)
 
+    def request(
+        self, wanted: Sequence[str], previous: NudgeRecord | None = None, sequences: Sequence[TrialSequence] = ()
+    ) -> GradientRequest:
+        """What a rule is asked, for other sequences than the task's own if there are any."""
+        return GradientRequest(self.task, sequences or self.sequences, self.theta, wanted, previous)
+
     def gradient(self, rule: Rule, wanted: Sequence[str] = ()) -> Gradient:
         """The rule's gradient for the parameters `wanted`; none named: for every parameter of model and read-out."""
         names = wanted or (*self.model.parameters, *READOUT)
-        return execute(rule.gradient(self.task, self.sequences, self.theta, names), self.handler())
+        return execute(rule.gradient(self.request(names)), self.handler())
 
     def compare(self, gradient: Gradient) -> tuple[float, float]:
         """Cosine and relative error against the exact gradient, all of the *rig's* parameters as one vector.

@@ -65,8 +65,7 @@ class WrongRig:
         """By echoes."""
         reference = self.reference
         names = wanted or tuple(reference.model.parameters)
-        program = rule.gradient(reference.task, reference.sequences, reference.theta, names)
-        return execute(program, reference.handler())
+        return execute(rule.gradient(reference.request(names)), reference.handler())
 
     def compare(self, gradient: Gradient, jitter: float = 0.0) -> tuple[float, float]:
         """Cosine and relative error, all parameters as one vector."""

@@ -72,7 +72,7 @@ def gradient(experiment: Experiment) -> Gradient:
     problem = experiment.problem
     x = problem.parameters.flat()
     return execute(
-        problem.rule.gradient(problem.task, problem.train, problem.theta(x), problem.wanted), experiment.executor()
+        problem.gradient(x, problem.train), experiment.executor()
     )
 
 

@@ -25,7 +25,7 @@ def ignore(published: Publish) -> None:
 def gradient(experiment: Experiment) -> Gradient:
     problem = experiment.problem
     theta = problem.theta(problem.parameters.flat())
-    return execute(problem.rule.gradient(problem.task, problem.train, theta, problem.wanted), experiment.executor())
+    return execute(problem.gradient(problem.parameters.flat(), problem.train), experiment.executor())
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gradient_accuracy as accuracy
-from protocols.rhel import Estimator
+from labrhel.learning.estimator import Estimator
 from simbackend.rigs import reference
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labrhel.learning.rules import GradientRequest
 from labrhel import session
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.executor import Compiling, Limiting, RigBackend, execute
@@ -59,7 +60,7 @@ def measured(mobility: float, rule: Agnostic = Agnostic()) -> tuple[Gradient, fl
     adjusting, still = network(mobility)
     task, sequences, theta, rig = task_of(adjusting)
     handler = Compiling(Limiting(RigBackend(rig), rig.capabilities), rig.capabilities)
-    gradient = execute(rule.gradient(task, sequences, theta, ("rest", "readout")), handler)
+    gradient = execute(rule.gradient(GradientRequest(task, sequences, theta, ("rest", "readout"))), handler)
     true_task, _, true_theta, _ = task_of(still)
     exact = exact_gradient(true_task, sequences, true_theta)[1]
     np.testing.assert_allclose(gradient.values["readout"], exact["readout"], rtol=1e-2)
@@ -92,7 +93,7 @@ def test_parameters_that_do_not_move_by_themselves_are_named() -> None:
     task, sequences, theta, rig = task_of(adjusting)
     handler = Compiling(Limiting(RigBackend(rig), rig.capabilities), rig.capabilities)
     with pytest.raises(ProgramError, match="only rest moves by itself on this rig, not cubic"):
-        execute(Agnostic().gradient(task, sequences, theta, ("cubic",)), handler)
+        execute(Agnostic().gradient(GradientRequest(task, sequences, theta, ("cubic",))), handler)
 
 
 def test_it_trains_from_a_configuration(tmp_path: Path) -> None:

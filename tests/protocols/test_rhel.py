@@ -16,7 +16,8 @@ from labrhel.shots.capture import Capture, PassCapture
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Operation, RunShots
 from labrhel.shots.waveform import Interpolation, Waveform
-from protocols.rhel import RHEL, Estimator
+from labrhel.learning.estimator import Estimator
+from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
 from simbackend.rigs.simulated import SimulatedRig
 
@@ -118,9 +119,7 @@ def test_automatic_eps_reaches_the_response_asked_for(target: float) -> None:
         first = reference.gradient(RHEL(response=target), ("stiffness",))
         assert 0.1 < first.response_ratio / target < 10
         again = execute(
-            RHEL(response=target).gradient(
-                reference.task, reference.sequences, reference.theta, ("stiffness",), first.nudge
-            ),
+            RHEL(response=target).gradient(reference.request(("stiffness",), first.nudge)),
             reference.handler(),
         )
         assert again.response_ratio == pytest.approx(target, rel=0.05)
@@ -131,9 +130,7 @@ def test_a_start_value_of_eps_that_is_wildly_off_is_corrected(lossless: Referenc
     from labrhel.learning.gradient import NudgeRecord
 
     for eps in (1e-14, 1e-9):
-        protocol = RHEL(response=1e-4).gradient(
-            lossless.task, lossless.sequences, lossless.theta, ("coupling",), NudgeRecord(eps, 1e-4)
-        )
+        protocol = RHEL(response=1e-4).gradient(lossless.request(("coupling",), NudgeRecord(eps, 1e-4)))
         gradient = execute(protocol, lossless.handler())
         assert 1e-5 < gradient.response_ratio < 1e-3
 
@@ -229,7 +226,7 @@ def test_the_standard_error_of_repeats_is_the_scatter_of_the_mean() -> None:
     rule = RHEL(eps=0.05, repeats=4)
 
     def measure() -> Gradient:
-        return execute(rule.gradient(reference.task, reference.sequences, reference.theta, ("stiffness",)), handler)
+        return execute(rule.gradient(reference.request(("stiffness",))), handler)
 
     runs = [measure() for _ in range(40)]
     scatter = np.std([item.values["stiffness"] for item in runs], axis=0)
@@ -341,7 +338,7 @@ def test_mixed_wiring_in_scrambled_order_gives_the_exact_gradient(accumulates: b
     mixed = replace(plain, task=replace(plain.task, capabilities=rig.capabilities, channels=("x3", "x0")))
     handler = Compiling(RigBackend(rig), rig.capabilities)
     names = (*mixed.model.parameters, "readout", "readout_offset")
-    gradient = execute(RHEL().gradient(mixed.task, mixed.sequences, mixed.theta, names), handler)
+    gradient = execute(RHEL().gradient(mixed.request(names)), handler)
     cosine, error = mixed.compare(gradient)
     assert error < 1e-6
     assert cosine > 1 - 1e-9
@@ -364,7 +361,7 @@ class Breaking:
 @pytest.mark.parametrize("fails", [1, 2, 3])
 def test_an_error_of_any_operation_ends_the_rule_with_that_error(lossless: ReferenceTask, fails: int) -> None:
     handler = Breaking(lossless.handler(), fails)
-    protocol = RHEL(eps=1e-4).gradient(lossless.task, lossless.sequences, lossless.theta, ("coupling",))
+    protocol = RHEL(eps=1e-4).gradient(lossless.request(("coupling",)))
     with pytest.raises(TransportError, match="link lost"):
         execute(protocol, handler)
     assert len(handler.log) == fails
@@ -394,7 +391,7 @@ def test_plus_and_minus_stand_next_to_each_other_in_the_batch(lossless: Referenc
             return lossless.handler().do(operation)
 
     batch = replace(lossless, sequences=lossless.sequences * 2)
-    execute(RHEL(eps=1e-4).gradient(batch.task, batch.sequences, batch.theta, ("coupling",)), Looking())
+    execute(RHEL(eps=1e-4).gradient(batch.request(("coupling",))), Looking())
     nudges = [
         next(drive for drive in program.passes[1].drives if drive.role == "nudge").waveform.samples.values
         for program in seen[1].programs
@@ -409,7 +406,7 @@ def test_the_gradient_carries_the_calibration_it_was_measured_with(lossless: Ref
     known = CalibrationSet({"u1.gain": CalibratedValue(1.1, "", 0.01, "test")})
     capabilities = lossless.task.capabilities
     handler = Compiling(RigBackend(lossless.rig), capabilities, calibration=known)
-    protocol = RHEL().gradient(lossless.task, lossless.sequences, lossless.theta, ("coupling",))
+    protocol = RHEL().gradient(lossless.request(("coupling",)))
     assert execute(protocol, handler).calibration == known.digest
 
 

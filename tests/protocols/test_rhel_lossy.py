@@ -11,7 +11,9 @@ from labrhel.frozen import FrozenArray
 from labrhel.learning.checking import compare
 from labrhel.learning.gradient import Gradient
 from labrhel.rig.capabilities import Converter, Kind, Timing
-from protocols.rhel import RHEL, Echo, Estimator
+from labrhel.learning.estimator import Estimator
+from protocols.echoes.options import Echo
+from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
 
 
@@ -211,7 +213,7 @@ def test_what_a_converter_cannot_reach_is_refused_before_anything_moves() -> Non
 def test_a_rig_whose_friction_is_not_what_the_host_believes_is_caught_by_the_retrace() -> None:
     reference = rig()
     true = np.asarray(reference.theta["friction"])
-    protocol = RHEL().gradient(reference.task, reference.sequences, reference.theta, ("stiffness",))
+    protocol = RHEL().gradient(reference.request(("stiffness",)))
 
     class Wrong:
         """Sets the rig's own friction, whatever it is told."""

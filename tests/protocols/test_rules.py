@@ -86,7 +86,8 @@ def test_finite_differences_are_exact_to_the_square_of_their_step(name: str) -> 
 
 def test_finite_differences_put_back_what_they_moved() -> None:
     reference = lossy()
-    reference.gradient(FiniteDifferences(), ("stiffness", "friction"))
+    gradient = reference.gradient(FiniteDifferences(), ("stiffness", "friction"))
+    assert gradient.nudge is None and gradient.health == ""  # nothing was nudged, and nothing retraced
     for name in ("stiffness", "friction"):
         assert np.array_equal(reference.rig.read([name])[name], reference.theta[name])
 
@@ -103,7 +104,7 @@ def test_an_interrupted_difference_leaves_no_parameter_shifted() -> None:
                 raise KeyboardInterrupt
             return reference.handler().do(operation)  # type: ignore[arg-type]
 
-    program = FiniteDifferences().gradient(reference.task, reference.sequences, reference.theta, ("stiffness",))
+    program = FiniteDifferences().gradient(reference.request(("stiffness",)))
     with pytest.raises(KeyboardInterrupt):
         execute(program, Failing())
     assert np.array_equal(reference.rig.read(["stiffness"])["stiffness"], reference.theta["stiffness"])

@@ -28,7 +28,7 @@ def test_the_tuned_nudge_is_about_as_good_as_the_best(noise: float) -> None:
     for seed in (1, 2, 3):
         rig = noisy(seed, noise, linear=False)
         exact = rig.exact()[1]
-        found = execute(tuned(RHEL(), rig.task, rig.sequences, rig.theta, NAMES), rig.handler())
+        found = execute(tuned(RHEL(), rig.request(NAMES)), rig.handler())
         assert found.shots <= MOST_SHOTS
         errors = [rms_error(rig, found.eps * factor, exact) for factor in (0.2, 0.5, 1.0, 2.0, 5.0)]
         ratios.append(errors[2] / min(errors))
@@ -41,7 +41,7 @@ def test_more_repeats_allow_a_weaker_nudge() -> None:
     rig = noisy(1, 1e-2, linear=False)
     few, many = (
         execute(
-            tuned(RHEL(), rig.task, rig.sequences, rig.theta, NAMES, repeats), noisy(1, 1e-2, linear=False).handler()
+            tuned(RHEL(), rig.request(NAMES), repeats), noisy(1, 1e-2, linear=False).handler()
         )
         for repeats in (1, 64)
     )
@@ -53,4 +53,4 @@ def test_it_is_for_the_symmetric_estimator() -> None:
     rig = noisy(1, 1e-2, linear=False)
     rule = RHEL(Estimator.FOUR_POINT)
     with pytest.raises(ConfigurationError, match="symmetric"):
-        execute(tuned(rule, rig.task, rig.sequences, rig.theta, NAMES), rig.handler())
+        execute(tuned(rule, rig.request(NAMES)), rig.handler())

@@ -38,7 +38,7 @@ def test_a_dry_run_counts_the_shots_and_passes_that_the_real_one_takes() -> None
     rule = RHEL(eps=1e-4)
     backend = DryBackend(reference.rig.capabilities)
     names = tuple(reference.model.parameters)
-    protocol = rule.gradient(reference.task, reference.sequences, reference.theta, names)
+    protocol = rule.gradient(reference.request(names))
     execute(protocol, Compiling(backend, reference.rig.capabilities))
     real = reference.gradient(rule, names)
     assert (backend.cost.shots, backend.cost.passes) == (real.shots, real.passes)
@@ -65,7 +65,7 @@ def test_a_dry_run_of_the_rule_with_automatic_eps_does_not_hit_the_limits_by_its
     capabilities = limited.task.capabilities
     rule = RHEL()
     handler = Compiling(Limiting(DryBackend(capabilities), capabilities), capabilities)
-    gradient = execute(rule.gradient(limited.task, limited.sequences, limited.theta, ("stiffness",)), handler)
+    gradient = execute(rule.gradient(limited.request(("stiffness",))), handler)
     assert gradient.response_ratio == 0.0  # nothing answered, and nothing was nudged harder for it
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from labrhel import session
 from labrhel.experiment import load_experiment
+from labrhel.records.plots import draw
 from labrhel.records.report import report, verdict_of
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, list_runs
@@ -42,6 +43,17 @@ def test_an_echo_that_does_not_come_back_raises_a_doubt(tmp_path: Path) -> None:
     experiment = load_experiment(file, rig_url=f"sim:{file}?flip_error=0.3", steps=40)
     verdict = verdict_of(RunReader(session.start(experiment, tmp_path / "runs", ignore).folder))
     assert verdict.mark == "doubt" and any("the echo missed" in words for words in verdict.words)
+
+
+def test_what_a_rule_does_not_measure_is_neither_recorded_nor_drawn(tmp_path: Path) -> None:
+    differences = SMALL.replace("protocol: {", "protocol: {rule: finite_differences, ")
+    reader = run_of(tmp_path, differences, steps=2)
+    assert not {"eps", "response_ratio", "retrace_error"} & set(reader.scalars())
+    page = report(reader)
+    assert "Loss" in page and "Health of the echo" not in page and "Nudge strength" not in page
+    (health,) = [axes for axes in draw(reader).axes if any("neither response" in text.get_text() for text in axes.texts)]
+    assert not health.lines
+    assert "Health of the echo" in report(run_of(tmp_path, SMALL, steps=2))
 
 
 def test_a_run_that_was_stopped_says_how_to_go_on(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from labrhel.learning.rules import GradientRequest
 from labrhel.store import RunReader, list_runs
 
 KILLS = int(os.environ.get("LABRHEL_KILLS", "20"))
@@ -48,7 +49,7 @@ def training(task, sequences, start):
     step, nudge = start, None
     while True:
         theta = {"coupling": np.array([0.1 + 0.001 * step]), "readout": np.ones((1, 1)), "readout_offset": np.zeros(1)}
-        gradient = yield from rule.gradient(task, sequences, theta, ["coupling"], nudge)
+        gradient = yield from rule.gradient(GradientRequest(task, sequences, theta, ["coupling"], nudge))
         nudge = gradient.nudge
         yield Publish(step, {"loss": gradient.loss, "eps": gradient.eps})
         step += 1

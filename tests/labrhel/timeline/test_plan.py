@@ -50,7 +50,7 @@ def test_what_is_planned_is_what_is_fired(tmp_path: Path) -> None:
     problem = experiment.problem
     theta = problem.theta(problem.parameters.flat())
     execute(
-        problem.rule.gradient(problem.task, problem.train[:1], theta, problem.wanted),
+        problem.gradient(problem.parameters.flat(), problem.train[:1]),
         replace(experiment, rig=heard).executor(),  # type: ignore[arg-type]
     )
     assert planned.shots == len(heard.shots)

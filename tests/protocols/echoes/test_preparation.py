@@ -9,7 +9,8 @@ from labrhel.errors import ProgramError
 from labrhel.model.leapfrog import leapfrog
 from labrhel.rig.capabilities import Converter, Kind, Reversal
 from protocols.echoes.preparation import LARGEST_PEAK, affordable_preparation, end_state, fitted_end_state, preparation
-from protocols.rhel import RHEL, Estimator
+from labrhel.learning.estimator import Estimator
+from protocols.rhel import RHEL
 from simbackend.rigs.reference import STEP, STEPS, ReferenceTask, lossy_rig, reference_rig
 from simbackend.rigs.simulated import SimulatedRig
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labrhel.learning.rules import GradientRequest
 from labrhel import plugins
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, RigBackend, execute
@@ -150,7 +151,7 @@ def test_it_is_the_central_difference_of_the_measured_loss_for_every_parameter()
 def test_echoes_find_it_whatever_the_shapes_of_the_terms() -> None:
     task, rig, sequences, theta = toggled()
     handler = Compiling(RigBackend(rig), rig.capabilities)
-    gradient = execute(RHEL().gradient(task, sequences, theta, tuple(theta)), handler)
+    gradient = execute(RHEL().gradient(GradientRequest(task, sequences, theta, tuple(theta))), handler)
     for name, exact in exact_gradient(task, sequences, theta)[1].items():
         assert np.linalg.norm(gradient.values[name] - exact) <= 1e-6 * np.linalg.norm(exact), name
 

@@ -5,7 +5,8 @@ import pytest
 
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.waveform import Waveform
-from protocols.rhel import RHEL, Estimator
+from labrhel.learning.estimator import Estimator
+from protocols.rhel import RHEL
 from simbackend.dynamics.adjoint import tape
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.reference import ReferenceTask

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labrhel.learning.rules import GradientRequest
 from labrhel import plugins
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.experiment import Experiment, load_experiment
@@ -69,7 +70,7 @@ def test_the_gradient_on_a_board_approaches_it_as_words_and_tables_grow(
     rig = FixedPointRig(problem.task.model, step, Format(word, word - 5), Format(32, 30), table=table)
     task = replace(problem.task, capabilities=rig.capabilities)
     theta = problem.theta(problem.parameters.flat())
-    program = RHEL(response=response).gradient(task, problem.train, theta, ("saturation", "coupling"))
+    program = RHEL(response=response).gradient(GradientRequest(task, problem.train, theta, ("saturation", "coupling")))
     gradient = execute(program, replace(found, rig=rig).executor())
     _, exact = plugins.exact_gradient("saturating_network")(problem.task, problem.train, theta)
     for name in ("saturation", "coupling"):

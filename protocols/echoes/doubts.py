@@ -1,0 +1,62 @@
+"""Why a gradient by echoes may be wrong, in words: looked for in what came back, not in what was declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from labrhel.learning.needs import PLAIN_BELOW
+from protocols.echoes.blocks import Block, relative_error
+from protocols.echoes.lock import Locked
+from protocols.echoes.options import EchoOptions
+from protocols.echoes.plan import EchoPlan
+from protocols.forward.forward import ForwardBatch
+
+LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
+"""Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
+
+
+def of_echoes(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float, jitter: float) -> Iterator[str]:
+    """About the echoes themselves: compensation, retrace, strength of the nudge."""
+    task = plan.task
+    longest = max(item.steps for item in batch.passes) * task.step
+    lost = float(np.mean(np.diag(task.model.friction(plan.theta)) / task.model.mass(plan.theta))) * longest
+    if not batch.has_error:
+        yield "the error is zero everywhere, and so is this gradient"
+    if not plan.friction.any() and lost > PLAIN_BELOW:
+        yield (
+            f"plain echo on a rig that loses {lost:.2g} e-folds of energy a pass: "
+            "the gradient is biased; use echo: driven"
+        )
+    if retrace > LARGEST_MISS:
+        yield (
+            f"the echo misses the forward path by {retrace:.2g} of its size: "
+            "friction, flip or timing are not what the model says"
+            + (f", or gains are not from shot to shot (they differ by {jitter:.1g}, taken off)" if jitter else "")
+        )
+    if ratio > LARGEST_RESPONSE and not task.model.is_linear(plan.theta):
+        yield f"response ratio {ratio:.2g} is large for a nonlinear rig: lower eps"
+    if batch.has_error and ratio < SMALLEST_RESPONSE:
+        yield f"response ratio {ratio:.2g} is close to rounding: raise eps"
+
+
+def of_effort(options: EchoOptions, locked: Locked | None, blocks: Sequence[Block]) -> Iterator[str]:
+    """About what was asked for and not reached: the lock, and the precision after so many repeats."""
+    if locked is not None and locked.refused:
+        yield f"the echo lock took what drive there is, and stopped at a miss of {min(locked.misses):.2g}"
+    if options.precision is not None and len(blocks) >= options.most_repeats:
+        yield (
+            f"{options.most_repeats} repeats reached a precision of {relative_error(blocks):.2g}, not "
+            f"{options.precision:g}; raise eps or most_repeats"
+        )
+
+
+def of_bias(measured: Mapping[str, float]) -> Iterator[str]:
+    """About the bias that the nominal model predicts."""
+    bias = measured.get("predicted_bias", 0.0)
+    if bias > LARGEST_MISS:
+        yield (
+            f"lossy oscillators without a drive port bias this gradient by {bias:.2g} of its size, by the nominal "
+            "model: give them a port, or take rule: twin"
+        )

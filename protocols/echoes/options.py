@@ -1,0 +1,101 @@
+"""The options of rules that echo: how the echoes are built, how strongly they are nudged, how often they are fired."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Arrays
+from labrhel.errors import ConfigurationError
+from labrhel.learning.estimator import Estimator, Order
+from labrhel.learning.needs import Needs
+from labrhel.learning.task import Task
+from labrhel.shots.compile import reversal_of
+from protocols.echoes.plan import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, representable
+from protocols.forward.geometry import Geometry
+
+NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
+"""Response ratios aimed at: without noise (float64), and on noisy rigs, where a linear one bears a large nudge."""
+
+
+class Echo(enum.StrEnum):
+    """Whether the echo is compensated for friction; `auto` drives it on rigs that lose energy."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    DRIVEN = "driven"
+
+
+@dataclass(frozen=True, slots=True)
+class EchoOptions:
+    """`eps` fixes the nudge; None chooses it so that the response ratio is `response`.
+
+    `response` None takes 1e-5 on channels without noise and 0.05 (0.3 on linear rigs) on noisy ones.  `lock`: rounds of
+    un-nudged echoes that may be spent on locking the echo (`protocols.echoes.lock`); 0 trusts the nominal model.
+    `repeats` measures the whole gradient so often, forward passes included, and reports the standard error; with
+    `precision` it goes on, up to `most_repeats`, until the standard error is that share of the gradient.  `order` is
+    that of the nudges within a repeat.  `bound` echoes once more at twice the nudge, for a bound of the bias.
+    `partial` lets lossy oscillators be that no port reaches: the echo then misses the forward path, and what that does
+    to the gradient is predicted by a twin (`protocols.echoes.bias`) and reported as the bias bound.
+    """
+
+    estimator: Estimator = Estimator.SYMMETRIC
+    echo: Echo = Echo.AUTO
+    eps: float | None = None
+    response: float | None = None
+    lock: int = 0
+    repeats: int = 1
+    precision: float | None = None
+    most_repeats: int = 64
+    order: Order = Order.AB
+    bound: bool = False
+    partial: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("eps", self.eps), ("response", self.response)):
+            if value is not None and representable(value) != value:
+                raise ConfigurationError(
+                    f"{name} must be a positive number from {SMALLEST_NUDGE:g} to {LARGEST_NUDGE:g}, not {value}"
+                )
+        if self.eps is not None and self.response is not None:
+            raise ConfigurationError("response sets an automatic eps; give eps or response, not both")
+        if self.precision is not None and not self.precision > 0:
+            raise ConfigurationError(f"precision must be positive, not {self.precision}")
+        if self.repeats < 1:
+            raise ConfigurationError(f"repeats must be 1 or more, not {self.repeats}")
+        if self.lock < 0:
+            raise ConfigurationError(f"lock is a number of rounds, 0 or more, not {self.lock}")
+
+    @property
+    def needs(self) -> Needs:
+        """Reversal, and drive ports where the echo is driven."""
+        plain = self.echo is Echo.PLAIN
+        return Needs(reversal=True, positions=True, drive=True, lossy_drive=not (plain or self.partial))
+
+    def plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:
+        """How echoes are built and read at `theta`."""
+        friction = task.model.friction(theta)
+        driven = self.echo is Echo.DRIVEN or (self.echo is Echo.AUTO and (self.lock > 0 or bool(friction.any())))
+        return EchoPlan(
+            task=task,
+            geometry=Geometry(task.capabilities),
+            estimator=self.estimator,
+            wanted=Wanted.of(task, wanted, theta, driven=driven),
+            theta=theta,
+            friction=friction if driven else np.zeros_like(friction),
+            reversal=reversal_of(task.capabilities),
+            order=self.order,
+            partial=self.partial,
+            reads_preparation=self.lock > 0,
+        )
+
+    def target_response(self, task: Task, theta: Arrays) -> float:
+        """The response ratio that an automatic eps aims at."""
+        if self.response is not None:
+            return self.response
+        if all(channel.noise == 0 and channel.converter is None for channel in task.capabilities.channels):
+            return NOISELESS_RESPONSE
+        return LINEAR_RESPONSE if task.model.is_linear(theta) else NONLINEAR_RESPONSE
