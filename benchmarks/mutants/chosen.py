@@ -26,7 +26,7 @@ CORE = (
 """Files and folders that faults are drawn from."""
 
 _STORE = ("tests/labrhel/store/test_store.py",)
-_ECHOES = ("tests/protocols/test_rhel.py", "tests/protocols/test_rhel_lossy.py")
+_ECHOES = ("tests/protocols/test_rhel_options.py", "tests/protocols/test_rhel.py", "tests/protocols/test_rhel_lossy.py")
 
 MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/store": _STORE,
@@ -38,7 +38,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
     "protocols/audit.py": ("tests/protocols/test_audit_weighing.py",),
-    "protocols/rhel.py": ("tests/protocols/test_rhel_lossy.py", "tests/protocols/test_error_bars.py"),
+    "protocols/rhel.py": ("tests/protocols/test_rhel_options.py", "tests/protocols/test_rhel_lossy.py"),
     "protocols/echoes": _ECHOES,
 }
 """Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""

@@ -1,6 +1,7 @@
 """The innermost handler: which calls of a rig an operation becomes, and shots that it started too late."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,3 +103,9 @@ def test_a_shot_within_its_tolerance_is_answered(order: str) -> None:
 def test_a_start_that_is_no_number_is_late() -> None:
     with pytest.raises(DeadlineError):
         handler(float("nan"), 1.0).do(RunShots((PROGRAM,)))
+
+
+def test_a_rig_without_triggers_is_never_late() -> None:
+    rig = Rig()
+    rig.capabilities = replace(rig.capabilities, triggers=())
+    assert RigBackend(rig).do(RunShots((), "free", SHOTS))  # type: ignore[arg-type]

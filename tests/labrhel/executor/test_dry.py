@@ -20,6 +20,10 @@ def test_a_dry_run_answers_in_the_shapes_of_the_real_one() -> None:
         Compiling(backend, capabilities).do(RunShots((program, program)))
         for backend in (DryBackend(capabilities), RigBackend(reference.rig))
     )
+    quiet = [item for capture in dry for item in capture.passes]
+    assert not any(trace.values.any() for item in quiet for trace in item.traces.values())
+    assert not any(value.any() for item in quiet for value in item.observables.values())
+    assert not any(item.end_state.position.any() or item.end_state.momentum.any() for item in quiet if item.end_state)
     for silent, heard in zip(dry, real, strict=True):
         for quiet, loud in zip(silent.passes, heard.passes, strict=True):
             for name in acquire.channels:

@@ -182,3 +182,21 @@ def test_a_complex_sample_is_limited_in_its_real_and_its_imaginary_part(value: c
             continue
         with pytest.raises(LimitError, match=r"allowed is \[-1, 1\]"):
             attempt(operation, rig)
+
+
+def test_a_port_may_slew_at_just_its_limit() -> None:
+    port = Port("u1", Kind.INPUT, "V", limits=Limits(-9, 9, slew=4.0), safe=SafeState(1.0))
+    rig = replace(RIG, ports=(port,), time_unit=0.5)
+    program = ShotProgram(0.5, Rest(), (Pass(2, (Drive("u1", Waveform.of([2.0, 2.0], 0.5), Role.INPUT),)),))
+    assert attempt(RunShots((program,), compiled=(compile(program, rig),)), rig)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_every_entry_of_a_matrix_of_knobs_is_checked(place: tuple[int, int]) -> None:
+    rig = replace(RIG, knobs=(Knob("bias", (2, 2), "V", Limits(0.0, 1.0)),))
+    for value in (1.5, -0.5):
+        bias = np.array([[0.1, 0.2], [0.3, 0.4]])
+        assert attempt(Configure({}, {"bias": bias}), rig)
+        bias[place] = value
+        with pytest.raises(LimitError, match="knob bias"):
+            attempt(Configure({}, {"bias": bias}), rig)

@@ -131,3 +131,14 @@ def test_a_protocol_runs_through_a_stack_in_model_units(rig: SimulatedRig) -> No
     stiffness, trace = execute(protocol(), stack(RigBackend(rig), rig.capabilities))
     assert stiffness == 1.7
     assert trace.shape == (1, 5)
+
+
+def test_the_watchdog_of_a_stack_watches_inside_its_block_alone(rig: SimulatedRig) -> None:
+    def watching() -> int:
+        return sum(thread.name == "watchdog" for thread in threading.enumerate())
+
+    before = watching()
+    with stack(RigBackend(rig), rig.capabilities, safety=Safety(rig.make_safe, patience=60.0)) as whole:
+        assert watching() == before + 1
+        assert len(whole.do(SHOT)) == 1
+    assert watching() == before
