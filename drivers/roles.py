@@ -35,11 +35,15 @@ class OutputSpec:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What one digitizer input can do: bits, memory [samples], the sample rates it has [Hz], fastest last."""
+    """What one digitizer input can do: bits, memory [samples], the sample rates it has [Hz], fastest last.
+
+    `pre_trigger`: how many samples of its memory may lie before the trigger; None: all of them.
+    """
 
     bits: int
     memory: int
     rates: tuple[float, ...]
+    pre_trigger: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,12 @@ class Instrument(Protocol):
         """What it says it is, firmware included."""
         ...
 
+    def switch_off(self) -> None:
+        """Switch off every output whose safe state is off, in a message each; levels that stay on are left alone."""
+        ...
+
     def make_safe(self) -> None:
-        """Bring every output to its safe level."""
+        """Switch off what goes off, then bring every other output to its safe level, at once."""
         ...
 
     def close(self) -> None:
@@ -158,9 +166,13 @@ class Digitizer(Instrument, Protocol):
 
 @runtime_checkable
 class LevelSource(Instrument, Protocol):
-    """Holds slow voltages; `levels` are its terminals with their range (low, high) [V]."""
+    """Holds slow voltages; `levels` are its terminals with their range (low, high) [V].
+
+    `held`: the safe levels [V] of the terminals that stay on; the others are off when they are safe.
+    """
 
     levels: Mapping[str, tuple[float, float]]
+    held: Mapping[str, float]
 
     def set_levels(self, volts: Mapping[str, float]) -> dict[str, float]:
         """Set terminals [V]; returns what they read back as.  LimitError outside the range, and nothing moves."""

@@ -19,13 +19,13 @@ class PitayaLevels(LinkedInstrument, ABC):
     """The part that is a `drivers.roles.LevelSource`."""
 
     levels: Mapping[str, Range]
-    _safe: Mapping[str, float]
+    held: Mapping[str, float]
 
     def _add_levels(self, limits: Ranges, safe: Mapping[str, float] | None) -> None:
         """Raises ConfigurationError for limits and safe levels [V] beyond what they reach."""
         self.levels = ranges_of(limits, dict.fromkeys(_LEVELS, (0.0, _REACH)))
         self.resolution = _REACH / _CODES
-        self._safe = safe_levels(self.levels, safe)
+        self.held = safe_levels(self.levels, safe)
         for own in _LEVELS:
             self.add_submodule(own, PitayaLevel(self, own))
 

@@ -3,7 +3,7 @@
 Speaks the commands of the E36300 Series Programming Guide (E36311-90008).  Not yet tried on the physical instrument.
 
 A level is the voltage at the terminals: an output is switched on when it is first given one, and off when it is made
-safe at 0 V.  Its over-voltage protection is set just above the limit, so the instrument itself switches off what goes
+safe, unless it has a safe level.  Its over-voltage protection is set just above the limit, so the instrument itself switches off what goes
 past the driver; its current limit is that of the station file.
 """
 
@@ -29,7 +29,7 @@ _PATIENCE = 3.0  # s for a level to be reached
 class E36300(LinkedInstrument):
     """A `drivers.roles.LevelSource` with terminals ch1 to ch3.
 
-    `limits` [V] for all or by terminal; `safe` [V] by terminal, 0 (switched off) where nothing is said; `current` [A]
+    `limits` [V] for all or by terminal; `safe` [V] by terminal, switched off where nothing is said; `current` [A]
     by terminal, left as it is where nothing is said.
     """
 
@@ -47,7 +47,7 @@ class E36300(LinkedInstrument):
         try:
             self.levels: Mapping[str, tuple[float, float]] = ranges_of(limits, _REACH)
             self.resolution = 1e-3
-            self._safe = safe_levels(self.levels, safe)
+            self.held: Mapping[str, float] = safe_levels(self.levels, safe)
             for own, amperes in (current or {}).items():
                 if own not in _AMPERES or not 0 < amperes <= _AMPERES[own]:
                     raise ConfigurationError(f"{own}: {amperes:g} A is no current of ch1 (5.15 A), ch2 or ch3 (1.03 A)")
@@ -111,17 +111,21 @@ class E36300(LinkedInstrument):
         return now
 
     def _make_safe(self) -> None:
-        """Off; outputs that are safe at another level than 0 V go there."""
-        off = [own for own, level in self._safe.items() if level == 0]
-        held = [own for own in self._safe if own not in off]
-        commands = [f":OUTP OFF,{_at(*off)}"] if off else []
-        commands += [f":VOLT {self._safe[own]:.6g},{_at(own)}" for own in held]
-        if held:
-            commands.append(f":OUTP ON,{_at(*held)}")
-        for own in self._safe:
+        self._switch_off()
+        if self.held:
+            for own in self.held:
+                self._remembers.pop(_question(own), None)
+            levels = (f":VOLT {level:.6g},{_at(own)}" for own, level in self.held.items())
+            self._do(*levels, f":OUTP ON,{_at(*self.held)}")
+            self._await(self.held)
+
+    def _switch_off(self) -> None:
+        off = [own for own in self.levels if own not in self.held]
+        for own in off:
             self._remembers.pop(_question(own), None)
-        self._do(*commands)
-        self._await(self._safe)
+        self._each(f":OUTP OFF,{_at(own)}" for own in off)
+        if off:
+            self._await(dict.fromkeys(off, 0.0))
 
     def _forget(self) -> None:
         """Levels are held, not played."""

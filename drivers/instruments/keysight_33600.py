@@ -235,12 +235,9 @@ class Keysight33600(LinkedInstrument):
 
     def _make_safe(self) -> None:
         """Outputs off; those that idle at another level than 0 V stay there, with their trigger disabled."""
+        self._each(f":OUTP{number} OFF" for number in CHANNELS if not self._idles.get(number))
         answers = self._do(
-            ":TRIG1:SOUR BUS",
-            ":TRIG2:SOUR BUS",
-            ":ABOR",
-            *(f":OUTP{number} OFF" for number in CHANNELS if not self._idles.get(number)),
-            *(f":OUTP{number}?" for number in CHANNELS),
+            ":TRIG1:SOUR BUS", ":TRIG2:SOUR BUS", ":ABOR", *(f":OUTP{number}?" for number in CHANNELS)
         )
         for number, answer in zip(CHANNELS, answers, strict=True):
             if _flag(answer) and not self._idles.get(number):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -56,6 +56,13 @@ class LinkedInstrument(Instrument):
 
     def make_safe(self) -> None:
         """Bring every output to its safe level, whatever else is going on; raises if that is not certain."""
+        self._safely(self._make_safe)
+
+    def switch_off(self) -> None:
+        """The same for the outputs whose safe state is off; those that stay on at a level are left where they are."""
+        self._safely(self._switch_off)
+
+    def _safely(self, action: Callable[[], None]) -> None:
         if not self._is_open():
             return
         with self._making_safe:
@@ -66,7 +73,7 @@ class LinkedInstrument(Instrument):
                     with self.link.exclusive():
                         interruption.cancel()
                         self._forget()
-                        self._make_safe()
+                        action()
                     return
                 except (TransportError, InstrumentError):  # also: what an interrupted exchange left, a restart
                     if not tries_left:
@@ -100,6 +107,21 @@ class LinkedInstrument(Instrument):
     @abstractmethod
     def _make_safe(self) -> None:
         """Do it; what was loaded and armed has been forgotten."""
+
+    def _switch_off(self) -> None:
+        """Make safe what goes off: all that there is, unless it holds levels."""
+        self._make_safe()
+
+    def _each(self, commands: Iterable[str]) -> None:
+        """Every command in a message of its own, whatever the instrument says to the others; the first refusal."""
+        first: InstrumentError | None = None
+        for command in commands:
+            try:
+                self._do(command)
+            except InstrumentError as error:
+                first = first or error
+        if first is not None:
+            raise first
 
     @abstractmethod
     def _forget(self) -> None:
@@ -181,13 +203,13 @@ def ranges_of(limits: Ranges, reach: Mapping[str, Range]) -> dict[str, Range]:
 
 
 def safe_levels(levels: Mapping[str, Range], safe: Mapping[str, float] | None) -> dict[str, float]:
-    """The safe level of every terminal [V], 0 where `safe` says nothing; raises ConfigurationError."""
+    """The safe levels of the terminals that stay on [V]: those that `safe` names; raises ConfigurationError."""
     for name, volts in (safe or {}).items():
         if name not in levels:
             raise ConfigurationError(f"there is no terminal {name!r}; {nearest(name, levels)}")
         if not levels[name][0] <= volts <= levels[name][1]:
             raise ConfigurationError(f"the safe level of {name}, {volts:g} V, lies outside its limits {levels[name]}")
-    return dict.fromkeys(levels, 0.0) | dict(safe or {})
+    return dict(safe or {})
 
 
 def require_within(what: str, value: float, allowed: Range, unit: str = "V") -> None:

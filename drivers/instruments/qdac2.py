@@ -29,7 +29,8 @@ _TOLERANCE = 1e-4  # V between what was set and what reads back
 class QDac2(LinkedInstrument):
     """A `drivers.roles.LevelSource` with terminals ch1 to ch24.
 
-    `limits` [V] for all or by terminal; `safe` [V] by terminal, 0 where nothing is said; `slew` [V/s] of every change,
+    `limits` [V] for all or by terminal; `safe` [V] by terminal, off (0 V, all on their way at the same time: it has no
+    switches) where nothing is said; `slew` [V/s] of every change,
     that of making safe included; `range` "low" or "high".  Range and slew are set with the first level.
     """
 
@@ -54,7 +55,7 @@ class QDac2(LinkedInstrument):
             reach = _REACH[range]
             self.levels: Mapping[str, tuple[float, float]] = ranges_of(limits, dict.fromkeys(_LEVELS, (-reach, reach)))
             self.resolution = 0.0
-            self._safe = safe_levels(self.levels, safe)
+            self.held: Mapping[str, float] = safe_levels(self.levels, safe)
         except BaseException:
             closed_after(self)
             raise
@@ -129,9 +130,16 @@ class QDac2(LinkedInstrument):
         self._is_set_up = True
 
     def _make_safe(self) -> None:
-        self._set_up()
-        before = self._send(self._safe)
-        self._await(self._safe, before, self._orders)
+        self._bring(dict.fromkeys(self.levels, 0.0) | dict(self.held))
+
+    def _switch_off(self) -> None:
+        self._bring({own: 0.0 for own in self.levels if own not in self.held})
+
+    def _bring(self, volts: Mapping[str, float]) -> None:
+        if volts:
+            self._set_up()
+            before = self._send(volts)
+            self._await(volts, before, self._orders)
 
     def _forget(self) -> None:
         """Levels are held, not played."""

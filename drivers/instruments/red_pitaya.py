@@ -224,7 +224,11 @@ class RedPitaya(PitayaInputs, PitayaLevels):
             self._idling[own] = plan.idle
 
     def _make_safe(self) -> None:
-        """Outputs off that idle at 0 V, the others at their idle level; then the slow outputs; it records no more."""
+        self._switch_off()
+        self.set_levels(self.held)
+
+    def _switch_off(self) -> None:
+        """Outputs off that idle at 0 V, the others at their idle level; slow outputs to 0 V; it records no more."""
         off = [own[2:] for own in _OUTPUTS if not self._idling.get(own)]
         quiet = [
             f"SOUR{own[2:]}:TRAC:DATA:DATA {silence(self._idling[own], self._reach[own]).text}"  # also ends a burst
@@ -240,7 +244,7 @@ class RedPitaya(PitayaInputs, PitayaLevels):
         for number, answer in zip(off, answers, strict=True):
             if _flag(answer):
                 raise InstrumentError(f"{self.name}.ch{number} does not switch off", answer=answer)
-        self.set_levels(self._safe)
+        self.set_levels({own: 0.0 for own in self.levels if own not in self.held})
 
     def _forget(self) -> None:
         self._loaded, self._armed, self._ends = (), "", None

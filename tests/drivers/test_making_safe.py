@@ -1,0 +1,131 @@
+"""The order of making safe, on an injected clock: OFF before all else, then levels, by order and in time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from drivers.making_safe import Ramp, make_bench_safe
+from labrhel.errors import InstrumentError, LabrhelError
+
+
+class World:
+    """A clock that sleeping moves on, and what was sent when."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.log: list[tuple[float, str, Any]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def sent(self, name: str, what: Any) -> None:
+        self.log.append((self.now - 100.0, name, what))
+
+    def levels(self, name: str, own: str) -> list[tuple[float, float]]:
+        return [(when, what[own]) for when, who, what in self.log if who == name and own in what]
+
+
+class Box:
+    """A source of levels, or, without any, a generator."""
+
+    def __init__(self, world: World, name: str, held: Mapping[str, float], at: Mapping[str, float]) -> None:
+        self.world, self.name, self.identity, self.held = world, name, name, held
+        self.now, self.levels = dict(at), dict.fromkeys(at, (-5.0, 5.0))
+        self.fails_after, self.fails_off = 10**9, False
+
+    def get_levels(self, terminals: Sequence[str]) -> dict[str, float]:
+        return {own: self.now[own] for own in terminals}
+
+    def set_levels(self, volts: Mapping[str, float]) -> dict[str, float]:
+        self.fails_after -= 1
+        if self.fails_after < 0:
+            raise InstrumentError(f"{self.name} says no")
+        self.world.sent(self.name, dict(volts))
+        self.now |= volts
+        return dict(volts)
+
+    def switch_off(self) -> None:
+        self.world.sent(self.name, "off")
+        if self.fails_off:
+            raise InstrumentError(f"{self.name} does not switch off")
+
+    def make_safe(self) -> None:
+        self.world.sent(self.name, "at once")
+        self.now |= self.held
+
+    def close(self) -> None: ...
+
+
+RAMPS = {"bias.a": Ramp(0.05, 2), "bias.b": Ramp(0.02, 1), "gate.c": Ramp(0.03, 1)}
+
+
+def bench(world: World) -> tuple[Box, Box, Box]:
+    bias = Box(world, "bias", {"a": 1.0, "b": -0.5, "d": 0.25}, {"a": 3.0, "b": 0.5, "d": 2.0, "e": 4.0})
+    gate = Box(world, "gate", {"c": 1.0}, {"c": -1.0})
+    return Box(world, "awg", {}, {}), bias, gate
+
+
+def test_everything_that_goes_off_is_told_so_before_a_level_moves() -> None:
+    world = World()
+    boxes = bench(world)
+    make_bench_safe([[boxes[0]], boxes[1:]], RAMPS, clock=world.clock, sleep=world.sleep)
+    assert world.log[0][1:] == ("awg", "off")
+    assert {item[1:] for item in world.log[1:3]} == {("bias", "off"), ("gate", "off")}
+    assert all(what != "off" for _, _, what in world.log[3:])
+    assert [boxes[1].now, boxes[2].now] == [{"a": 1.0, "b": -0.5, "d": 0.25, "e": 4.0}, {"c": 1.0}]
+
+
+def test_orders_follow_each_other_and_a_level_without_a_ramp_is_set_at_once() -> None:
+    world = World()
+    boxes = bench(world)
+    make_bench_safe([boxes], RAMPS, clock=world.clock, sleep=world.sleep)
+    begins = {own: world.levels(name, own)[0][0] for name, own in (("bias", "a"), ("bias", "b"), ("gate", "c"))}
+    ends = {own: world.levels(name, own)[-1][0] for name, own in (("bias", "a"), ("bias", "b"), ("gate", "c"))}
+    assert world.levels("bias", "d") == [(0.0, 0.25)]
+    assert begins["a"] >= max(ends["b"], ends["c"])
+
+
+def test_a_ramp_is_straight_and_takes_its_time() -> None:
+    world = World()
+    bias = Box(world, "bias", {"a": 1.0}, {"a": 3.0})
+    make_bench_safe([[bias]], {"bias.a": Ramp(0.05)}, clock=world.clock, sleep=world.sleep)
+    steps = world.levels("bias", "a")
+    assert len(steps) > 20
+    for when, volts in steps[:-1]:
+        assert volts == pytest.approx(3.0 - 2.0 * when / 0.05)
+    assert steps[-1] == (pytest.approx(0.05, abs=2.1e-3), 1.0)
+
+
+def test_an_emergency_ramps_no_longer_than_it_may_all_ramps_together() -> None:
+    world = World()
+    boxes = bench(world)
+    slow = {"bias.a": Ramp(3.0, 2), "bias.b": Ramp(5.0, 1), "gate.c": Ramp(4.0, 1)}
+    make_bench_safe([boxes], slow, longest=0.1, clock=world.clock, sleep=world.sleep)
+    assert world.now - 100.0 == pytest.approx(0.1, abs=0.01)
+    assert [boxes[1].now["a"], boxes[1].now["b"], boxes[2].now["c"]] == [1.0, -0.5, 1.0]
+    assert len(world.levels("bias", "a")) == 1  # its turn came when the time was over
+
+
+@pytest.mark.parametrize("steps", [0, 1, 7])
+def test_a_ramp_that_fails_ends_at_its_level_at_once_and_the_next_order_is_ramped(steps: int) -> None:
+    world = World()
+    bias, gate = Box(world, "bias", {"a": 1.0}, {"a": 3.0}), Box(world, "gate", {"c": 1.0}, {"c": -1.0})
+    bias.fails_after = steps
+    ramps = {"bias.a": Ramp(0.05, 1), "gate.c": Ramp(0.03, 2)}
+    make_bench_safe([[bias, gate]], ramps, clock=world.clock, sleep=world.sleep)
+    assert (bias.now, gate.now) == ({"a": 1.0}, {"c": 1.0})
+    assert ("bias", "at once") in [item[1:] for item in world.log]
+    assert len(world.levels("gate", "c")) > 10
+
+
+def test_an_output_that_does_not_switch_off_is_said_and_the_levels_are_ramped_all_the_same() -> None:
+    world = World()
+    boxes = bench(world)
+    boxes[0].fails_off = True
+    with pytest.raises(LabrhelError, match="awg does not switch off"):
+        make_bench_safe([[box] for box in boxes], RAMPS, clock=world.clock, sleep=world.sleep)
+    assert boxes[2].now == {"c": 1.0}
