@@ -1,3 +1,82 @@
-"""labrhel: train physical oscillator rigs in place by Hamiltonian echoes."""
+"""labrhel: train physical oscillator rigs in place by Hamiltonian echoes.
+
+    import labrhel
+
+    with labrhel.load_experiment("coupled_oscillators") as experiment:
+        print(experiment.gradient())                # a labrhel.Gradient
+        for step in experiment: ...                 # or .step(), .run(), .execute(protocol)
+
+    labrhel.open_run("runs/...").loss               # xarray objects
+
+This is the front door: what a user needs every day.  Names are loaded when they are first used, so that
+`import labrhel` costs nothing; deeper modules are for contributors.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labrhel.errors import (
+        ConfigurationError,
+        DeadlineError,
+        InstrumentError,
+        InterlockError,
+        LabrhelError,
+        LimitError,
+        ProgramError,
+        RecordError,
+        TrainingError,
+        TransportError,
+    )
+    from labrhel.learning.gradient import Gradient
+    from labrhel.session.hands_on import Experiment, Step, load_experiment
+    from labrhel.shots.program import ShotProgram
+    from labrhel.shots.waveform import Waveform
+    from labrhel.store.opened import Run, open_run
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConfigurationError",
+    "DeadlineError",
+    "Experiment",
+    "Gradient",
+    "InstrumentError",
+    "InterlockError",
+    "LabrhelError",
+    "LimitError",
+    "ProgramError",
+    "RecordError",
+    "Run",
+    "ShotProgram",
+    "Step",
+    "TrainingError",
+    "TransportError",
+    "Waveform",
+    "load_experiment",
+    "open_run",
+]
+
+_HOMES = {
+    "Experiment": "labrhel.session.hands_on",
+    "Gradient": "labrhel.learning.gradient",
+    "Run": "labrhel.store.opened",
+    "ShotProgram": "labrhel.shots.program",
+    "Step": "labrhel.session.hands_on",
+    "Waveform": "labrhel.shots.waveform",
+    "load_experiment": "labrhel.session.hands_on",
+    "open_run": "labrhel.store.opened",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'labrhel' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES.get(name, "labrhel.errors")), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

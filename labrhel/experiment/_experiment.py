@@ -16,6 +16,7 @@ from labrhel.frozen import FrozenArray, digest_of
 from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem
+from labrhel.notebook import line, listed, table
 from labrhel.rig.calibrated import CalibratedParameters
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.wiring import LinearParameterMap, WiredPortMap
@@ -29,7 +30,7 @@ from labrhel.store.provenance import provenance
 _ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Experiment:
     """Everything a run needs.
 
@@ -128,6 +129,31 @@ class Experiment:
             "configuration": self.document.config.model_dump(mode="json"),
             "provenance": provenance(self.home, seeds),
         }
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self._told())
+        return line(f"<Experiment {self.name}: {told}>")
+
+    def _repr_html_(self) -> str:
+        return table(f"experiment {self.name}", self._told())
+
+    def _told(self) -> list[tuple[str, object]]:
+        """What it is, in words, row by row."""
+        problem, config = self.problem, self.document.config
+        tests = listed(f"{name} ({len(sequences)})" for name, sequences in self.tests.items())
+        rows: list[tuple[str, object]] = [
+            ("rig", self.rig_url),
+            ("model", f"{self.model_kind} of {problem.task.model.size}"),
+            ("rule", config.protocol.rule),
+            ("trains", f"{len(problem.parameters)} values of {listed(problem.wanted)}"),
+            ("sequences", f"{len(problem.train)}, {problem.batch} a step"),
+            ("tests", tests or "none"),
+            ("optimizer", f"{config.optimizer.kind}, {self.steps} steps, seed {problem.seed}"),
+            ("record", str(self.policy)),
+        ]
+        if self.calibration.values:
+            rows.append(("calibration", f"{self.calibration.digest[:8]}, {len(self.calibration.values)} values"))
+        return rows
 
 
 def _content(sequence: TrialSequence) -> tuple[Any, ...]:

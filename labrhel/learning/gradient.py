@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
+from labrhel.notebook import line, listed, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class NudgeRecord:
     corrections: Arrays = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Gradient:
     """dL/dtheta by parameter name [loss unit / parameter unit], and how it was obtained.
 
@@ -82,3 +86,22 @@ class Gradient:
         if self.eps is None or self.response_ratio is None:
             return None
         return NudgeRecord(self.eps, self.response_ratio, self.deviations, self.corrections)
+
+    def __repr__(self) -> str:
+        sizes = listed(f"|dL/d{name}| = {_size(value)}" for name, value in self.values.items())
+        warned = f"; {len(self.warnings)} warnings" if self.warnings else ""
+        return line(f"<Gradient by {self.rule}: loss {self.loss:.6g}, {self.shots} shots; {sizes}{warned}>")
+
+    def _repr_html_(self) -> str:
+        errors = self.standard_error or {}
+        rows = [
+            (name, np.shape(value), _size(value), _size(errors[name]) if name in errors else "")
+            for name, value in self.values.items()
+        ]
+        words = "".join(f"<p>warning: {escape(text)}</p>" for text in self.warnings)
+        caption = f"gradient by {self.rule}: loss {self.loss:.6g}, {self.shots} shots, {self.passes} passes"
+        return table(caption, rows, ("parameter", "shape", "norm", "norm of the standard error")) + words
+
+
+def _size(value: Array) -> str:
+    return f"{np.linalg.norm(value):.4g}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.experiment import Experiment
@@ -42,11 +45,20 @@ def training(
 
 def _tests(
     experiment: Experiment, x: Array
-) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Array]]]]:
-    """The rms error by metric, and read-out and target of the first sequence of each test set."""
-    errors, results = {}, {}
+) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Any]]]]:
+    """The rms error by metric, and input, target and read-out of the first sequence of each test set."""
+    errors: dict[str, float] = {}
+    results: dict[str, dict[str, Any]] = {}
     for name, sequences in experiment.tests.items():
         outputs = yield from free_run(experiment.task, sequences, experiment.theta(x))
         errors[TEST + name] = rms_error(sequences, outputs)
-        results[name] = {"output": outputs[0], "target": sequences[0].target, "weight": sequences[0].weight}
+        first, spacing = sequences[0], experiment.task.step * experiment.task.every
+        results[name] = {
+            "output": outputs[0],
+            "target": first.target,
+            "weight": first.weight,
+            "ports": list(first.inputs),
+            "input": np.array([wave.on_grid(spacing, first.samples) for wave in first.inputs.values()]),
+            "spacing": spacing,
+        }
     return errors, results

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from labrhel.errors import ProgramError
 from labrhel.frozen import Digested, FrozenArray
+from labrhel.notebook import line, listed, table
 from labrhel.shots.waveform import Waveform
 
 
@@ -116,7 +117,7 @@ class Pass(Digested):
             raise ProgramError(f"a pass needs at least one step, not {self.steps}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ShotProgram(Digested):
     """One uninterrupted run of the rig: prepare, then the passes, `repeats` times (kept apart, never averaged)."""
 
@@ -141,3 +142,29 @@ class ShotProgram(Digested):
     def may_be_retried(self) -> bool:
         """True if the shot prepares its own start; only then may a failed shot be run again."""
         return not isinstance(self.prepare, Hold)
+
+    def __repr__(self) -> str:
+        stretches = listed((_words(item) for item in self.passes), most=3)
+        start = type(self.prepare).__name__
+        return line(f"<ShotProgram {self.digest[:8]}: {start}, {stretches}; dt {self.dt:g}, repeats {self.repeats}>")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (number, "echo" if item.echo else "forward", item.steps, _drives(item), _reads(item))
+            for number, item in enumerate(self.passes, 1)
+        ]
+        caption = f"shot {self.digest[:8]}: {type(self.prepare).__name__}, dt {self.dt:g}, repeats {self.repeats}"
+        return table(caption, rows, ("pass", "kind", "kicks", "plays", "reads"))
+
+
+def _words(item: Pass) -> str:
+    return f"{'echo' if item.echo else 'pass'} of {item.steps} kicks ({_drives(item)}; reads {_reads(item)})"
+
+
+def _drives(item: Pass) -> str:
+    return listed(f"{drive.role} on {drive.port}" for drive in item.drives) or "undriven"
+
+
+def _reads(item: Pass) -> str:
+    asked = item.acquire
+    return listed([*asked.channels, *asked.observables, *(["end state"] if asked.end_state else [])]) or "nothing"

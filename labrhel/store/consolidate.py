@@ -70,9 +70,22 @@ def as_dataset(reader: RunReader) -> xarray.Dataset:
     coordinates: dict[str, Any] = {"step": ("step", steps, {"long_name": "training step"})}
     coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=object).astype(str))
     coordinates["parameter_unit"] = ("parameter", np.array([_unit_of(name, units) for name in trained], dtype=str))
-    for kind, shots in _last_kept(reader).items():
-        _add_traces(data, coordinates, kind, shots, str(manifest.get("time_unit", "model time")))
-    return xarray.Dataset(data, coordinates, _attributes(reader))
+    dataset = xarray.Dataset(data, coordinates, _attributes(reader))
+    return dataset.merge(traces_of(reader), combine_attrs="override")
+
+
+def traces_of(reader: RunReader, step: int | None = None) -> xarray.Dataset:
+    """What the last passes of the shots of a step read, as the rig gave it; the last step that kept echoes if None.
+
+    `forward` and `echo`, each (shot, repeat, channel, time); neither where nothing was kept.
+    """
+    import xarray
+
+    data: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {}
+    for kind, shots in _kept(reader, step).items():
+        _add_traces(data, coordinates, kind, shots, str(reader.manifest.get("time_unit", "model time")))
+    return xarray.Dataset(data, coordinates)
 
 
 def _attributes(reader: RunReader) -> dict[str, Any]:
@@ -96,9 +109,9 @@ def _unit_of(name: str, units: Mapping[str, str]) -> str:
     return units.get(name, units.get(name.partition("[")[0], ""))
 
 
-def _last_kept(reader: RunReader) -> dict[str, list[PassCapture]]:
-    """The last passes of the shots of the last step with kept echoes (else kept shots), by kind of pass."""
-    kept = [shot for shot in reader.shots() if shot.capture is not None]
+def _kept(reader: RunReader, step: int | None) -> dict[str, list[PassCapture]]:
+    """The last passes of the shots of a step, or the last with kept echoes (else kept shots), by kind of pass."""
+    kept = [shot for shot in reader.shots(step) if shot.capture is not None]
     is_echo: dict[str, bool] = {}
     for shot in reversed(kept):
         is_echo.setdefault(shot.program, reader.load_program(shot.program).passes[-1].echo)
