@@ -26,19 +26,19 @@ CORE = (
 """Files and folders that faults are drawn from."""
 
 _STORE = ("tests/labrhel/store/test_store.py",)
-_ECHOES = ("tests/protocols/test_rhel_options.py", "tests/protocols/test_rhel.py", "tests/protocols/test_rhel_lossy.py")
+_ECHOES = ("tests/protocols/echoes/test_options.py", "tests/protocols/test_rhel.py", "tests/protocols/test_rhel_lossy.py")
 
 MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/store": _STORE,
     "labrhel/store/calibrations.py": ("tests/calibration/test_record.py",),
-    "labrhel/store/index.py": ("tests/labrhel/store/test_index_rows.py",),
+    "labrhel/store/index.py": ("tests/labrhel/store/test_index_rows.py", "tests/labrhel/store/test_index.py"),
     "labrhel/store/_index.py": ("tests/labrhel/store/test_index_rows.py", *_STORE),
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
     "labrhel/rig/calibration.py": ("tests/labrhel/rig/test_calibrated.py",),
     "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
-    "protocols/audit.py": ("tests/protocols/test_audit_weighing.py",),
-    "protocols/rhel.py": ("tests/protocols/test_rhel_options.py", "tests/protocols/test_rhel_lossy.py"),
+    "protocols/audit.py": ("tests/protocols/test_audit_weighing.py", "tests/protocols/test_audit.py"),
+    "protocols/rhel.py": _ECHOES,
     "protocols/echoes": _ECHOES,
 }
 """Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""
@@ -56,7 +56,7 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
     # Statistics.
     ("labrhel/learning/gradient.py", "self.repeats - 1)", "self.repeats)"),
     ("protocols/audit.py", "freedom = self.samples - 1", "freedom = self.samples"),
-    ("protocols/rhel.py", "2**rule.estimator.order - 1", "2**rule.estimator.order"),
+    ("protocols/echoes/bias.py", "2**plan.estimator.order - 1", "2**plan.estimator.order"),
     # Read-back.
     (
         "labrhel/executor/compiling.py",
@@ -97,11 +97,11 @@ def core_files(tree: Path, only: str = "") -> list[str]:
 
 
 def tests_of(tree: Path, path: str) -> tuple[str, ...]:
-    """The mirror of a file, if there is one, and what the table adds."""
+    """The mirror of a file, if there is one, and what the table adds, in the order of the table if it names both."""
     file = Path(path)
-    mirror = Path("tests", *file.parts[:-1], f"test_{file.stem.lstrip('_')}.py")
-    own = (mirror.as_posix(),) if (tree / mirror).exists() else ()
-    return own + MORE_TESTS.get(path, MORE_TESTS.get(file.parent.as_posix(), ()))
+    mirror = Path("tests", *file.parts[:-1], f"test_{file.stem.lstrip('_')}.py").as_posix()
+    more = MORE_TESTS.get(path, MORE_TESTS.get(file.parent.as_posix(), ()))
+    return more if mirror in more or not (tree / mirror).exists() else (mirror, *more)
 
 
 def chosen_faults(tree: Path, only: str = "") -> list[Fault]:

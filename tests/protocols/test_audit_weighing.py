@@ -21,7 +21,7 @@ from simbackend.testing.small_rig import FRICTION, small_rig
 NAMES = ("stiffness", "friction", "initial_position")
 def gradient_of(rig: ReferenceTask, names: tuple[str, ...] = NAMES, **changes: Any) -> Gradient:
     loss, values = exact_gradient(rig.task, rig.sequences, rig.theta)
-    found = Gradient({name: values[name] for name in names}, loss, "exact", 1e-3, 0.01, 0.0, 1, 1)
+    found = Gradient({name: values[name] for name in names}, loss, "exact", 1, 1)
     return replace(found, **changes)
 
 

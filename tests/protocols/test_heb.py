@@ -10,7 +10,8 @@ from labrhel.errors import ProgramError
 from labrhel.executor import execute
 from labrhel.learning.estimator import Estimator
 from protocols.heb import HEB
-from protocols.rhel import RHEL, Echo
+from protocols.echoes.options import Echo
+from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask
 from simbackend.testing.small_rig import small_rig
 
@@ -28,20 +29,20 @@ def final() -> ReferenceTask:
 def test_hamiltonian_echo_backpropagation_is_the_plain_echo_of_a_loss_at_the_end(estimator: Estimator) -> None:
     rig = final()
     options: dict[str, Any] = {"estimator": estimator, "eps": 1e-3, "repeats": 2}
-    ours = execute(HEB(**options).gradient(rig.task, rig.sequences, rig.theta, NAMES), rig.handler())
+    ours = execute(HEB(**options).gradient(rig.request(NAMES)), rig.handler())
     plain = RHEL(echo=Echo.PLAIN, **options)
-    echo = execute(plain.gradient(rig.task, rig.sequences, rig.theta, NAMES), rig.handler())
+    echo = execute(plain.gradient(rig.request(NAMES)), rig.handler())
     for name in NAMES:
         assert np.array_equal(ours.values[name], echo.values[name])
     assert (ours.rule, ours.repeats, ours.eps) == (f"heb/{estimator}", 2, echo.eps)
-    response = HEB(response=1e-3).gradient(rig.task, rig.sequences, rig.theta, NAMES)
+    response = HEB(response=1e-3).gradient(rig.request(NAMES))
     assert execute(response, rig.handler()).response_ratio == pytest.approx(1e-3, rel=2.1)
 
 
 def test_a_loss_that_counts_earlier_samples_is_refused_by_name() -> None:
     rig = final()
     early = replace(rig.sequences[1], weight=np.eye(20)[18] + np.eye(20)[19])
-    program = HEB().gradient(rig.task, (rig.sequences[0], early), rig.theta, NAMES)
+    program = HEB().gradient(rig.request(NAMES, sequences=(rig.sequences[0], early)))
     with pytest.raises(ProgramError, match="last sample only, and s1 counts others"):
         execute(program, rig.handler())
     assert HEB.needs.lossless and HEB.needs.final and HEB.needs.reversal and HEB.needs.drive and HEB.needs.positions

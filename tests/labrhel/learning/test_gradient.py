@@ -10,8 +10,8 @@ from labrhel.learning.gradient import Gradient, NudgeRecord
 def gradient(repeats: int, **fields: object) -> Gradient:
     values = {"stiffness": np.array([2.0, -3.0]), "mass": np.array(0.5)}
     errors = {"stiffness": np.array([0.1, 0.4]), "mass": np.array(0.02)}
-    facts = {"standard_error": errors, "repeats": repeats, **fields}
-    return Gradient(values, 0.7, "rhel", 1e-3, 0.05, 0.002, 6, 9, **facts)  # type: ignore[arg-type]
+    facts = {"standard_error": errors, "repeats": repeats, "eps": 1e-3, "response_ratio": 0.05, "retrace_error": 0.002}
+    return Gradient(values, 0.7, "rhel", 6, 9, **facts | fields)  # type: ignore[arg-type]
 
 
 def quantile(level: float, repeats: int) -> float:
@@ -52,7 +52,15 @@ def test_the_next_gradient_is_told_all_that_this_one_learned_about_its_nudge() -
     assert gradient(1, deviations=moved, corrections=drive).nudge == NudgeRecord(1e-3, 0.05, moved, drive)
 
 
+def test_a_gradient_with_half_of_a_nudge_has_none_and_tells_what_it_knows() -> None:
+    whole = gradient(1)
+    assert whole.health == "eps 0.001, r 0.05, retrace 0.002, "
+    assert gradient(1, eps=None).nudge is gradient(1, response_ratio=None).nudge is None
+    assert gradient(1, eps=None).health == "r 0.05, retrace 0.002, "
+
+
 def test_a_gradient_says_nothing_that_it_was_not_told() -> None:
-    bare = Gradient({}, 0.7, "rhel", 1e-3, 0.05, 0.002, 6, 9)
+    bare = Gradient({}, 0.7, "rhel", 6, 9)
+    assert (bare.eps, bare.response_ratio, bare.retrace_error, bare.nudge, bare.health) == (None, None, None, None, "")
     assert (bare.calibration, bare.standard_error, bare.bias_bound, bare.warnings) == ("", None, None, ())
     assert bare.repeats == 1 and not bare.measured and not bare.deviations and not bare.corrections

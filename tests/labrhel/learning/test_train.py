@@ -1,19 +1,19 @@
 """The training loop on a loss in closed form: batches over epochs, what is handed on, what is recorded, where it ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 
-from labrhel.arrays import Arrays
 from labrhel.errors import ConfigurationError, TrainingError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
 from labrhel.learning.optimizers import LBFGS, Adam, Momentum
 from labrhel.learning.parameters import Parameter, ParameterSet
+from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import (
     Problem,
@@ -56,16 +56,10 @@ class Parabola:
     asked: list[tuple[list[str], NudgeRecord | None]] = field(default_factory=list)
     infinite_at: int | None = None
 
-    def gradient(
-        self,
-        task: Task,
-        sequences: Sequence[TrialSequence],
-        theta: Arrays,
-        wanted: Sequence[str],
-        previous: NudgeRecord | None = None,
-    ) -> Protocol[Gradient]:
-        self.asked.append(([item.name for item in sequences], previous))
-        x = np.array(theta["stiffness"])
+    def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
+        assert list(asked.wanted) == ["stiffness"]
+        self.asked.append(([item.name for item in asked.sequences], asked.previous))
+        x = np.array(asked.theta["stiffness"])
         slope = x.copy()
         if self.infinite_at == len(self.asked) - 1:
             slope[1] = np.inf
@@ -73,7 +67,7 @@ class Parabola:
         loss, count = float(x @ x) / 2, len(self.asked)
         moved = {"stiffness": 0.01 * count * np.ones(2)}
         return Gradient(
-            {"stiffness": slope}, loss, "parabola", 0.1 * count, 0.2, 0.3, 4, 5,
+            {"stiffness": slope}, loss, "parabola", 4, 5, 0.1 * count, 0.2, 0.3,
             warnings=("beware",), deviations=moved, measured={"odd": 7.0},
         )  # fmt: skip
 
@@ -202,11 +196,16 @@ def test_a_gradient_that_is_not_finite_names_its_step_and_its_parameter_and_move
 
 
 def test_scalars_hold_the_facts_of_the_gradient_the_norm_of_the_slope_and_what_was_measured() -> None:
-    gradient = Gradient({}, 0.5, "r", 0.1, 0.2, 0.3, 4, 5, measured={"odd": 7.0})
+    gradient = Gradient({}, 0.5, "r", 4, 5, 0.1, 0.2, 0.3, measured={"odd": 7.0})
     assert scalars_of(gradient, np.array([3.0, 4.0])) == {
         "loss": 0.5, "eps": 0.1, "response_ratio": 0.2, "retrace_error": 0.3, "gradient_norm": 5.0,
         "shots": 4.0, "passes": 5.0, "odd": 7.0,
     }  # fmt: skip
+
+
+def test_what_a_rule_does_not_measure_is_not_recorded() -> None:
+    bare = Gradient({}, 0.5, "r", 4, 5)
+    assert scalars_of(bare, np.array([3.0, 4.0])) == {"loss": 0.5, "gradient_norm": 5.0, "shots": 4.0, "passes": 5.0}
 
 
 def test_a_checkpoint_taken_up_goes_on_with_the_same_optimizer_and_nudge() -> None:

@@ -19,15 +19,15 @@ NEW = {"q1.gain": CalibratedValue(1.3, "1", 0.01, "measured", node="paths")}
 X = np.array([1.0, 2.0])
 
 
-def gradient(retrace: float) -> Gradient:
-    return Gradient({}, 1.0, "rhel", 1e-3, 0.05, retrace, 1, 1)
+def gradient(retrace: float | None) -> Gradient:
+    return Gradient({}, 1.0, "rhel", 1, 1, retrace_error=retrace)
 
 
 def section(**changes: Any) -> HealthSection:
     return HealthSection.model_validate({"retrace": 0.1, **changes})
 
 
-def doubts(health: Health, *retraces: float) -> list[bool]:
+def doubts(health: Health, *retraces: float | None) -> list[bool]:
     return [health.doubts(gradient(retrace)) for retrace in retraces]
 
 
@@ -45,6 +45,10 @@ def test_one_good_step_starts_the_count_anew() -> None:
 
 def test_the_limit_itself_is_still_good() -> None:
     assert doubts(Health(section(steps=1)), 0.1, np.nextafter(0.1, 1)) == [False, True]
+
+
+def test_a_rule_that_lets_nothing_retrace_gives_no_doubt_and_starts_the_count_anew() -> None:
+    assert doubts(Health(section(steps=2)), None, 0.2, None, 0.2, 0.2) == [False, False, False, False, True]
 
 
 def test_without_the_section_nothing_is_doubted() -> None:

@@ -13,7 +13,8 @@ from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.readout import READOUT
 from labrhel.rig.capabilities import Converter, Reversal
 from labrhel.shots.operations import Operation, RunShots
-from protocols.rhel import RHEL, Echo
+from protocols.echoes.options import Echo
+from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask
 from simbackend.testing.small_rig import FRICTION, small_rig
 
@@ -23,7 +24,7 @@ LOSSLESS: dict[str, Any] = {"friction": np.zeros((3, 3))}
 
 def measured(rig: ReferenceTask, rule: RHEL, *names: str, previous: NudgeRecord | None = None) -> Gradient:
     wanted = names or (*rig.model.parameters, *READOUT)
-    return execute(rule.gradient(rig.task, rig.sequences, rig.theta, wanted, previous), rig.handler())
+    return execute(rule.gradient(rig.request(wanted, previous)), rig.handler())
 
 
 class Counting:
@@ -55,7 +56,7 @@ class Counting:
 def test_shots_and_passes_are_counted_over_repeats_turns_and_the_bound(options: dict[str, Any], echoes: int) -> None:
     rig = small_rig()
     handler, repeats = Counting(rig), options.get("repeats", 1)
-    program = RHEL(eps=1e-3, **options).gradient(rig.task, rig.sequences, rig.theta, NAMES)
+    program = RHEL(eps=1e-3, **options).gradient(rig.request(NAMES))
     gradient = execute(program, handler)
     shots = sum(len(batch.programs) for batch in handler.batches)
     assert gradient.shots == shots == 2 * repeats * (1 + echoes)
@@ -78,7 +79,7 @@ def test_shots_and_passes_are_counted_over_repeats_turns_and_the_bound(options: 
 def test_echoes_keep_their_order_where_drift_or_spread_is_asked_about(options: dict[str, Any], order: str) -> None:
     rig = small_rig()
     handler = Counting(rig)
-    execute(RHEL(eps=1e-3, **options).gradient(rig.task, rig.sequences, rig.theta, NAMES), handler)
+    execute(RHEL(eps=1e-3, **options).gradient(rig.request(NAMES)), handler)
     assert [batch.order for batch in handler.batches[:2]] == ["free", order]
 
 
