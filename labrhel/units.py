@@ -45,6 +45,12 @@ def product(powers: Mapping[str, int]) -> str:
     return (" ".join(above) or "1") + (f"/{divisor}" if below else "")
 
 
+def interval(low: float, high: float, unit: str) -> str:
+    """A range to four significant digits with the unit of its ends: "[-4.998 V, 5 V]"."""
+    words = "" if unit in _WITHOUT_PREFIX else f" {unit}"
+    return f"[{low:.4g}{words}, {high:.4g}{words}]"
+
+
 def with_prefix(value: float, unit: str) -> str:
     """`value` to three significant digits, with the SI prefix that leaves 0.1 to 100 before the unit."""
     if unit in _WITHOUT_PREFIX:

@@ -60,8 +60,8 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
     # Read-back.
     (
         "labrhel/executor/compiling.py",
-        "return self._parameter_map.to_parameters(self._inner.do(Configure(operation.parameters, knobs)))",
-        "self._inner.do(Configure(operation.parameters, knobs)); return operation.parameters",
+        "found = self._wiring.to_parameters(achieved)",
+        "found = set_to",
     ),
 )  # fmt: skip
 """One fault at least of each family that was once seen to survive: file, text that is there once, text in its place."""

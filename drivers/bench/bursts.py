@@ -1,4 +1,4 @@
-"""What every output of a bench plays in a shot: all passes in a row, between two samples at the safe level."""
+"""What every output of a bench plays in a shot [V]: all passes in a row, between two samples at the safe level."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ import numpy as np
 from drivers.roles import Burst
 from labrhel.arrays import Array
 from labrhel.config.station import PortSection, StationDocument
-from labrhel.errors import ConfigurationError, LimitError
-from labrhel.shots.compiled import CompiledShot
+from labrhel.errors import ConfigurationError
+from labrhel.rig.terminals import Terminals
+from labrhel.shots.compiled import CompiledPass, CompiledShot
 
 
 def check_shared(document: StationDocument) -> None:
-    """Ports of one output are added: they have one safe voltage and one delay.  Raises ConfigurationError."""
+    """Ports of one output are added: one safe voltage, one voltage for nothing, one delay.  Raises ConfigurationError."""
     first: dict[str, tuple[str, PortSection]] = {}
     for name, section in document.station.rig.ports.items():
         other, known = first.setdefault(section.terminal, (name, section))
-        if (section.safe, section.delay) != (known.safe, known.delay):
+        if (section.safe, section.offset, section.delay) != (known.safe, known.offset, known.delay):
             with document.at("rig", "ports", name):
                 raise ConfigurationError(
-                    f"{other} and {name} share {section.terminal}: give them the same safe voltage and delay"
+                    f"{other} and {name} share {section.terminal}: give them the same safe voltage, offset and delay"
                 )
 
 
-def bursts_of(shot: CompiledShot, ports: Mapping[str, PortSection], step: float) -> dict[str, dict[str, Burst]]:
+def bursts_of(
+    shot: CompiledShot, ports: Mapping[str, PortSection], terminals: Terminals, step: float
+) -> dict[str, dict[str, Burst]]:
     """By instrument and output, the sum of what the ports at that output play; `step` [s] between kicks.
 
-    Outputs that play nothing idle.  Raises LimitError beyond the limits of a port, before anything is sent.
+    While a shot runs, an output that plays nothing is where its ports are 0.  Raises LimitError beyond the limits of a
+    terminal, before anything is sent.
     """
-    volts: dict[str, Array] = {}
+    shared: dict[str, dict[str, PortSection]] = {}
     for name, section in ports.items():
-        parts = []
-        for item in shot.passes:
-            played = item.played.get(name)
-            silence = np.full(item.steps, section.safe)
-            parts.append(silence if played is None else played.samples.values / section.gain)
-        samples = np.concatenate([[section.safe], *parts, [section.safe]])
-        shared = volts.get(section.terminal)
-        volts[section.terminal] = samples if shared is None else shared + (samples - section.safe)
+        shared.setdefault(section.terminal, {})[name] = section
     bursts: dict[str, dict[str, Burst]] = {}
-    for name, section in ports.items():
-        box, _, own = section.terminal.partition(".")
-        samples = volts[section.terminal]
-        low, high = float(samples.min()), float(samples.max())
-        if not (section.limits[0] <= low and high <= section.limits[1]):  # not a number is refused, too
-            raise LimitError(
-                f"{section.terminal} would get [{low:.4g}, {high:.4g}] V for {name}; allowed is "
-                f"[{section.limits[0]:g}, {section.limits[1]:g}] V; nothing was sent"
-            )
-        bursts.setdefault(box, {})[own] = Burst(samples, 1 / step, section.safe)
+    for terminal, sections in shared.items():
+        safe = next(iter(sections.values())).safe
+        passes = [_volts(item, sections) for item in shot.passes]
+        samples = np.concatenate([[safe], *passes, [safe]])
+        terminals.require(terminal, float(samples.min()), float(samples.max()), " and ".join(sections))
+        box, _, own = terminal.partition(".")
+        bursts.setdefault(box, {})[own] = Burst(samples, 1 / step, safe)
     return bursts
+
+
+def _volts(item: CompiledPass, sections: Mapping[str, PortSection]) -> Array:
+    """What an output plays in a pass (steps,): each port adds what it is away from its zero."""
+    offset = next(iter(sections.values())).offset
+    playing = [item.played[name].samples.values for name in sections if name in item.played]
+    if len(playing) == 1:
+        return playing[0]
+    return np.sum([volts - offset for volts in playing], axis=0) + np.full(item.steps, offset)

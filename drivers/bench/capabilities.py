@@ -1,4 +1,4 @@
-"""What a bench declares as a rig: its station file, its instruments' own limits, and the model's names."""
+"""What a bench declares as a rig, in volts: its station file, its instruments' own limits, and the model's names."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ from labrhel.rig.capabilities import (
     Timing,
     TriggerDomain,
 )
+from labrhel.rig.terminals import Terminals
+from labrhel.units import interval
 
 T = TypeVar("T")
+_VOLTS = "V"
 
 
 def capabilities_of(
@@ -40,7 +43,7 @@ def capabilities_of(
     An output holds each sample over the interval of its kick, so ports have one sample rate, 1/step.  Raises
     ConfigurationError, with the line of the station file, for what the model or an instrument does not have.
     """
-    station, n = document.station.rig, model.size
+    station, limits, n = document.station.rig, document.terminals, model.size
     forces, seen = [f"f{i + 1}" for i in range(n)], [f"q{i + 1}" for i in range(n)]
     rate, master = 1 / (step * model.time_unit), station.trigger.fired_by
     ports, channels, knobs = [], [], []
@@ -48,7 +51,7 @@ def capabilities_of(
         with document.at("rig", "ports", port):
             kind = Kind.INPUT if port in model.inputs else Kind.FORCE
             _known(port, (*model.inputs, *forces), "port")
-            ports.append(_port(port, kind, section, outputs_of(instruments, section.terminal), rate, master))
+            ports.append(_port(port, kind, section, limits, outputs_of(instruments, section.terminal), rate, master))
     for channel, section in station.channels.items():
         with document.at("rig", "channels", channel):
             _known(channel, seen, "channel")
@@ -67,7 +70,7 @@ def capabilities_of(
     for knob, section in station.knobs.items():
         with document.at("rig", "knobs", knob):
             _known(knob, tuple(model.parameters), "parameter")
-            knobs.append(_knob(knob, section, model, instruments, station.settle))
+            knobs.append(_knob(knob, section, model, limits, instruments, station.settle))
     driven = [int(port.name[1:]) - 1 for port in ports if port.kind is Kind.FORCE]
     watched = [int(channel.name[1:]) - 1 for channel in channels]
     return Capabilities(
@@ -90,42 +93,35 @@ def capabilities_of(
     )
 
 
-def _port(name: str, kind: Kind, section: PortSection, spec: OutputSpec, rate: float, box: str) -> Port:
-    gain = _gain(section.gain)
+def _port(
+    name: str, kind: Kind, section: PortSection, terminals: Terminals, spec: OutputSpec, rate: float, box: str
+) -> Port:
     if not spec.rates[0] <= rate <= spec.rates[1]:
         raise ConfigurationError(
             f"{section.terminal} plays {spec.rates[0]:g} to {spec.rates[1]:g} samples a second, the kicks come at "
             f"{rate:g}; choose another data.spacing or substeps"
         )
-    low, high = section.limits
-    if not spec.low <= low < high <= spec.high:
-        raise ConfigurationError(
-            f"limits [{low:g}, {high:g}] V must be in order and within what {section.terminal} reaches, "
-            f"[{spec.low:g}, {spec.high:g}] V"
-        )
-    if not low <= section.safe <= high:
-        raise ConfigurationError(f"the safe voltage {section.safe:g} V lies outside the limits [{low:g}, {high:g}] V")
-    ends = sorted((gain * low, gain * high))
+    low, high = terminals.of_all([section.terminal])
+    _require_reach(section.terminal, (low, high), (spec.low, spec.high))
     return Port(
         name,
         kind,
+        _VOLTS,
         timing=Timing(box, box, rates=(rate,), memory=spec.memory, skew=section.delay),
-        converter=Converter(spec.bits, *ends),
-        limits=Limits(*ends),
-        safe=SafeState(gain * section.safe),
+        converter=Converter(spec.bits, low, high),
+        limits=Limits(low, high),
+        safe=SafeState(section.safe),
     )
 
 
 def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: float, box: str) -> Channel:
-    gain = _gain(section.gain)
     low, high = section.range
     if not low < high:
         raise ConfigurationError(f"the range [{low:g}, {high:g}] V must be in order")
-    ends = sorted(gain * (end - section.offset) for end in (low, high))
-    converter = Converter(spec.bits, *ends)
-    single = float(np.hypot(gain * section.noise, converter.lsb / np.sqrt(12)))
+    converter = Converter(spec.bits, low, high)
+    single = float(np.hypot(section.noise, converter.lsb / np.sqrt(12)))
     noise = single * FIT_NOISE / np.sqrt(oversampling)
-    return Channel(name, Kind.POSITION, timing=Timing(box, box), converter=converter, noise=noise)
+    return Channel(name, Kind.POSITION, _VOLTS, timing=Timing(box, box), converter=converter, noise=noise)
 
 
 def _check_select(instruments: Mapping[str, Instrument], section: ChannelSection) -> None:
@@ -135,24 +131,35 @@ def _check_select(instruments: Mapping[str, Instrument], section: ChannelSection
             raise ConfigurationError(f"select: {terminal} reaches [{low:g}, {high:g}] V, not {volts:g} V")
 
 
-def _knob(name: str, section: KnobSection, model: Model, instruments: Mapping[str, Instrument], settle: float) -> Knob:
+def _knob(
+    name: str,
+    section: KnobSection,
+    model: Model,
+    limits: Terminals,
+    instruments: Mapping[str, Instrument],
+    settle: float,
+) -> Knob:
     spec = model.parameters[name]
     if int(np.prod(spec.shape)) != len(section.terminals):
         raise ConfigurationError(
             f"{name} has {int(np.prod(spec.shape))} entries, and {len(section.terminals)} terminals are named"
         )
-    low, high = section.limits
     for terminal in section.terminals:
-        reach = levels_of(instruments, terminal)
-        if not reach[0] <= low < high <= reach[1]:
-            raise ConfigurationError(
-                f"limits [{low:g}, {high:g}] V must be in order and within what {terminal} reaches, "
-                f"[{reach[0]:g}, {reach[1]:g}] V"
-            )
-    ends = sorted(section.at_zero + _gain(section.per_volt) * end for end in (low, high))
-    coarsest = max(getattr(_source(instruments, terminal), "resolution", 0.0) for terminal in section.terminals)
-    resolution = abs(section.per_volt) * coarsest
-    return Knob(name, spec.shape, spec.unit, Limits(*ends), resolution=resolution, settle=settle, reads_back=True)
+        _require_reach(terminal, limits.of_all([terminal]), levels_of(instruments, terminal))
+    low, high = limits.of_all(section.terminals)
+    if not low < high:
+        raise ConfigurationError(
+            f"the terminals of {name} have no range in common: other knobs limit them, and its entries share one range"
+        )
+    resolution = max(getattr(_source(instruments, terminal), "resolution", 0.0) for terminal in section.terminals)
+    return Knob(name, spec.shape, _VOLTS, Limits(low, high), resolution=resolution, settle=settle, reads_back=True)
+
+
+def _require_reach(terminal: str, limits: tuple[float, float], reach: tuple[float, float]) -> None:
+    if not reach[0] <= limits[0] < limits[1] <= reach[1]:
+        raise ConfigurationError(
+            f"limits {interval(*limits, _VOLTS)} must be within what {terminal} reaches, {interval(*reach, _VOLTS)}"
+        )
 
 
 def outputs_of(instruments: Mapping[str, Instrument], terminal: str) -> OutputSpec:
@@ -194,9 +201,3 @@ def _terminal(known: Mapping[str, T], own: str, terminal: str) -> T:
 def _known(name: str, known: Sequence[str], what: str) -> None:
     if name not in known:
         raise ConfigurationError(f"there is no {what} {name!r}; {nearest(name, known)}")
-
-
-def _gain(value: float) -> float:
-    if value == 0:
-        raise ConfigurationError("a gain must not be 0")
-    return value

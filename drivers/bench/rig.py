@@ -18,12 +18,13 @@ import numpy as np
 from drivers.bench.bursts import bursts_of, check_shared
 from drivers.bench.capabilities import capabilities_of
 from drivers.bench.views import Eyes, View, check_views, views_of
+from drivers.bench.wiring import wiring_of
 from drivers.guardian import Guardian
 from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
 from labrhel.arrays import Array, Arrays
 from labrhel.config.station import StationDocument
-from labrhel.errors import InstrumentError, LabrhelError, LimitError, ProgramError
+from labrhel.errors import InstrumentError, LabrhelError, ProgramError
 from labrhel.model.interface import Model
 from labrhel.shots.capture import Capture, PassCapture, together
 from labrhel.shots.compiled import CompiledShot
@@ -54,7 +55,9 @@ class BenchRig:
     ) -> None:
         check_shared(document)
         check_views(document)
+        self.wiring = wiring_of(document, model)
         self.capabilities = capabilities_of(document, instruments, model, step, name)
+        self._terminals = document.terminals
         self._station, self._instruments = document.station.rig, instruments
         self._step, self._clock, self._sleep = step * model.time_unit, clock, sleep
         self._generators = {key: item for key, item in instruments.items() if isinstance(item, Generator)}
@@ -68,19 +71,15 @@ class BenchRig:
         self._moved = clock()  # when an output moved last
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
-        """Set levels; returns the parameters that they read back as [model units]."""
+        """Set levels [V]; returns what they read back as."""
         wanted: dict[str, dict[str, float]] = {}
         for name, value in knobs.items():
             knob, section = self.capabilities.knob(name), self._station.knobs[name]
             if np.shape(value) not in ((), knob.shape):
                 raise ProgramError(f"knob {name} has shape {knob.shape}, or takes one number; not {np.shape(value)}")
-            volts = (np.broadcast_to(value, knob.shape).ravel() - section.at_zero) / section.per_volt
+            volts = np.broadcast_to(value, knob.shape).ravel()
             for terminal, level in zip(section.terminals, volts, strict=True):
-                if not section.limits[0] <= level <= section.limits[1]:
-                    raise LimitError(
-                        f"{terminal} would get {level:.4g} V for {name}; allowed is [{section.limits[0]:g}, "
-                        f"{section.limits[1]:g}] V; nothing was sent"
-                    )
+                self._terminals.require(terminal, float(level), float(level), name)
                 box, _, own = terminal.partition(".")
                 wanted.setdefault(box, {})[own] = float(level)
         begun = self._made_safe
@@ -89,7 +88,7 @@ class BenchRig:
             self._require_going_on(begun)  # levels may have been set after it was made safe
         for box, levels in wanted.items():
             self._levels.setdefault(box, {}).update(levels)
-        return {name: self._parameter(name, got) for name in knobs}
+        return {name: self._levels_of(name, got) for name in knobs}
 
     def _set_levels(self, wanted: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         got = {}
@@ -102,7 +101,7 @@ class BenchRig:
         return got
 
     def read(self, names: Sequence[str]) -> dict[str, Array]:
-        """Knobs, as their levels read back."""
+        """Knobs, as their levels read back [V]."""
         found = {}
         for name in names:
             self.capabilities.knob(name)
@@ -112,7 +111,7 @@ class BenchRig:
                 source = self._instruments[box]
                 assert isinstance(source, LevelSource)
                 got[terminal] = source.get_levels([own])[own]
-            found[name] = self._parameter(name, got)
+            found[name] = self._levels_of(name, got)
         return found
 
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
@@ -155,10 +154,10 @@ class BenchRig:
         last += [] if self._log is None else [self._log.close]
         _all([self.make_safe, *(item.close for item in self._instruments.values()), *last])
 
-    def _parameter(self, name: str, got: Mapping[str, float]) -> Array:
-        section = self._station.knobs[name]
-        volts = np.array([got[terminal] for terminal in section.terminals])
-        return (section.at_zero + section.per_volt * volts).reshape(self.capabilities.knob(name).shape)
+    def _levels_of(self, name: str, got: Mapping[str, float]) -> Array:
+        """The volts of a knob, in its shape."""
+        volts = np.array([got[terminal] for terminal in self._station.knobs[name].terminals])
+        return volts.reshape(self.capabilities.knob(name).shape)
 
     def _run_shot(self, shot: CompiledShot, begun: int) -> Capture:
         if not isinstance(shot.prepare, Rest):
@@ -172,7 +171,7 @@ class BenchRig:
             if self._restored != begun:
                 self._set_levels(self._levels)
                 self._restored = begun
-            for box, bursts in bursts_of(shot, self._station.ports, self._step).items():
+            for box, bursts in bursts_of(shot, self._station.ports, self._terminals, self._step).items():
                 self._generators[box].load(bursts)
             repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
         passes = tuple(together(readings) for readings in zip(*repeats, strict=True))
@@ -196,6 +195,8 @@ class BenchRig:
         length = self._step * sum(item.steps for item in shot.passes)
         if view.levels != self._connected:
             self._connected = {}
+            for terminal, volts in view.levels.items():
+                self._terminals.require(terminal, volts, volts, "a switch")
             self._set_levels(_by_box(view.levels))
             self._connected = dict(view.levels)
         boxes = self._eyes.terminals(view)

@@ -96,7 +96,7 @@ class Eyes:
         return Window(self._begin(box) - _MARGIN * self._step, duration, rate, ranges)
 
     def read(self, shot: CompiledShot, view: View, records: Mapping[str, Record]) -> list[PassCapture]:
-        """Traces of the channels of a view, pass by pass; raises InstrumentError for a reading out of range."""
+        """Volts of the channels of a view, pass by pass; raises InstrumentError for a reading out of range."""
         length = self._step * (sum(item.steps for item in shot.passes) + 2)  # of the burst
         axes = {box: self._axis(box, records, length) for box in self.terminals(view)}
         found, begin = [], 0.0
@@ -113,8 +113,8 @@ class Eyes:
                     )
                 kicks = begin + self._step * (np.arange(0, item.steps, every) + 0.5)
                 moments = axes[box].of(self._begin(box) + section.delay + kicks)
-                values = section.gain * (at_kicks(record, moments, self._step) - section.offset)
-                traces[name] = Trace(values[None], "", 0.0, shot.dt * every)
+                volts = at_kicks(record, moments, self._step)
+                traces[name] = Trace(volts[None], "V", 0.0, shot.dt * every)
             found.append(PassCapture(traces))
             begin += self._step * item.steps
         return found

@@ -20,6 +20,7 @@ from drivers.fpga.words import read_state, read_traces, write_state, write_wavef
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError, InstrumentError, ProgramError
 from labrhel.rig.capabilities import Kind, Reversal
+from labrhel.rig.wiring import IDEAL_WIRING
 from labrhel.shots.capture import Capture, PassCapture, State, Trace, played, together
 from labrhel.shots.compiled import CompiledPass, CompiledShot
 from labrhel.shots.program import Hold, Rest
@@ -50,7 +51,7 @@ class FpgaRig:
         self.board, self.model, self.step, self._clock = board, model, step, clock
         build = board.build
         _check_size(build, model)
-        self.capabilities = capabilities_of(build, model, step, name)
+        self.capabilities, self.wiring = capabilities_of(build, model, step, name), IDEAL_WIRING
         self._knobs: dict[str, Array] = {item: model.parameters[item].nominal for item in knobs_of(build, model)}
         self._codes = NetworkCodes.of(model, self._knobs, step, build.state, build.coefficient, build.table)
         self._knobs |= self._codes.parameters()

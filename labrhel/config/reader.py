@@ -29,10 +29,19 @@ class Source:
 
     def error(self, problem: str, *path: str | int) -> ConfigurationError:
         """A ConfigurationError at `path`, or at the nearest part of it that stands in the file."""
+        known = self._standing(path)
+        return ConfigurationError(problem, file=self.file, line=self.lines.get(known, 1), key=spell(known))
+
+    def place(self, *path: str | int) -> str:
+        """Where `path` stands, as errors name it: "station.yaml:12: rig.ports.u1"."""
+        known = self._standing(path)
+        return f"{self.file}:{self.lines.get(known, 1)}: {spell(known)}"
+
+    def _standing(self, path: KeyPath) -> KeyPath:
         known = path
         while known and known not in self.lines:
             known = known[:-1]
-        return ConfigurationError(problem, file=self.file, line=self.lines.get(known, 1), key=spell(known))
+        return known
 
 
 def spell(path: KeyPath) -> str:

@@ -1,7 +1,8 @@
 """The station file of a bench: which instruments stand where, and what is wired to what.
 
 `instruments` is the section of a QCoDeS station (type, address, init), strictly checked: QCoDeS itself only warns of an
-unknown key.  `rig` says how they make one rig: ports, channels and knobs in model units, triggers, waiting times.
+unknown key.  `rig` says how they make one rig: the wires of ports, channels and knobs, triggers, waiting times.  It is
+the one place where the wiring of a bench is said: model value = gain * (volts - offset), offsets in volts.
 
     instruments:
       awg1: {type: drivers.instruments.keysight_33600.Keysight33600, address: "TCPIP::10.0.0.5::5025::SOCKET"}
@@ -11,6 +12,8 @@ unknown key.  `rig` says how they make one rig: ports, channels and knobs in mod
       ports:    {u1: {terminal: awg1.ch1, gain: 1.0, limits: [-5 V, 5 V]}}
       channels: {q1: {terminal: scope1.ch1, gain: 1.0, range: [-2 V, 2 V]}}
       knobs:    {coupling: {terminals: [bias.ch1, bias.ch2], per_volt: 0.2, limits: [0 V, 10 V]}}
+
+Limits belong to terminals: whatever names one stays within the limits of all that do (`StationDocument.terminals`).
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from labrhel.config.claims import terminals_of
 from labrhel.config.fields import Finite, Positive, Section
 from labrhel.config.measures import Seconds, Volts
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, read
 from labrhel.errors import ConfigurationError
+from labrhel.rig.terminals import Terminals
 
 Terminal = Annotated[str, Field(pattern=r"^\w+\.\w+$")]
 """INSTRUMENT.TERMINAL, such as awg1.ch1."""
@@ -48,12 +53,13 @@ class InstrumentSection(Section):
 
 
 class PortSection(Section):
-    """A port of the model and the output that drives it: model value = gain * volts at the load."""
+    """A port of the model and the output that drives it: model value = gain * (volts at the load - offset)."""
 
     terminal: Terminal = Field(description="The output.")
     gain: Finite = Field(default=1.0, description="Model units per volt, polarity included; not 0.")
+    offset: Volts = Field(default=0.0, description="Voltage at which the port is 0.")
     limits: Range = Field(description="Lowest and highest voltage that may ever be there.")
-    safe: Volts = Field(default=0.0, description="Voltage when nothing is played.")
+    safe: Volts = Field(default=0.0, description="Voltage between shots, and when it is made safe.")
     delay: Seconds = Field(default=0.0, description="From the trigger to the first sample at the port.")
 
 
@@ -131,6 +137,7 @@ class StationDocument:
 
     station: Station
     source: Source
+    terminals: Terminals
 
     @contextmanager
     def at(self, *path: str | int) -> Iterator[None]:
@@ -144,11 +151,15 @@ class StationDocument:
 
 
 def load_station(file: Path) -> StationDocument:
-    """Read and check a station file; raises ConfigurationError with file, line and key."""
+    """Read and check a station file; raises ConfigurationError with file, line and key.
+
+    What names a terminal has to agree with all else that does: limits with levels that are safe or connect a switch.
+    """
     if not file.is_file():
         raise ConfigurationError(f"there is no station file {file}; bench:FILE.yaml names one")
     source = read(file)
     try:
-        return StationDocument(Station.model_validate(source.data), source)
+        station = Station.model_validate(source.data)
     except ValidationError as error:
         raise sentence(source, error) from None
+    return StationDocument(station, source, terminals_of(station, source.error))

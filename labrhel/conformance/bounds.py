@@ -1,4 +1,4 @@
-"""What a rig declares, in model units, and how far two answers may therefore lie apart.
+"""What a rig declares, through its wires, and how far two answers may therefore lie apart.
 
     noise * (1 + 5/sqrt(2 N))      rms of N samples, at five standard errors of an rms
     half a code                    of the converter, whatever the noise
@@ -17,7 +17,8 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.conformance.finding import Finding, worst
 from labrhel.rig.capabilities import Capabilities, Channel, Converter, Kind, Limits
-from labrhel.rig.wiring import WiredPortMap
+from labrhel.rig.model_side import model_side
+from labrhel.rig.wiring import Wiring
 from labrhel.shots.capture import Capture
 
 SIGMAS = 5.0
@@ -31,9 +32,9 @@ _MOTION = 0.5  # model units that a position is driven to: models are scaled to 
 
 
 class Bounds:
-    """The numbers of a data sheet, through the port map; `steps` kicks in a pass, `step` [model time] apart."""
+    """The numbers of a data sheet, through the wires; `steps` kicks in a pass, `step` [model time] apart."""
 
-    port_map: WiredPortMap
+    wiring: Wiring
     step: float
     steps: int
     tolerance: float
@@ -43,9 +44,14 @@ class Bounds:
         """What the rig declares."""
         raise NotImplementedError
 
+    @property
+    def seen(self) -> Capabilities:
+        """What the rig declares, in model units."""
+        return model_side(self.capabilities, self.wiring)
+
     def channel_at(self, name: str) -> Channel:
-        """A channel by name."""
-        return self.capabilities.channel(name)
+        """A channel by name, in model units."""
+        return self.seen.channel(name)
 
     def wanted_motion(self, channel: str) -> float:
         """How far a channel is driven [model unit]: half a unit of position, at most a quarter of its range."""
@@ -54,36 +60,25 @@ class Bounds:
 
     def reach_of_port(self, name: str) -> float:
         """The largest value of both signs that limits, slew and converter let a port play [model unit]."""
-        port = self.capabilities.port(name)
-        reach = min(self._reach(name, port.limits), self._reach(name, port.converter))
+        port = self.seen.port(name)
+        reach = min(_reach(port.limits), _reach(port.converter))
         if port.limits.slew is not None:  # the pulse is steepest where it climbs by pi * height in its whole length
             steepest = np.pi / (self.steps // 4 * self.step * self.capabilities.time_unit)
-            reach = min(reach, self.in_model(name, port.limits.slew) / steepest)
+            reach = min(reach, port.limits.slew / steepest)
         return reach
 
     def reach_of_channel(self, name: str) -> float:
         """The largest value of both signs that a channel shows [model unit]."""
-        return self._reach(name, self.channel_at(name).converter)
-
-    def _reach(self, name: str, ends: Limits | Converter | None) -> float:
-        if ends is None:
-            return np.inf
-        low, high = sorted(float(self.port_map.to_model(name, np.array(end))) for end in (ends.low, ends.high))
-        return max(0.0, min(-low, high))
-
-    def in_model(self, name: str, size: float) -> float:
-        """A size [device unit] in model units."""
-        ends = self.port_map.to_model(name, np.array([0.0, size]))
-        return float(abs(ends[1] - ends[0]))
+        return _reach(self.channel_at(name).converter)
 
     def noise(self, channel: str) -> float:
         """Declared noise of a sample [model unit, rms]."""
-        return self.in_model(channel, self.channel_at(channel).noise)
+        return self.channel_at(channel).noise
 
     def code(self, channel: str) -> float:
         """One code of the channel's converter [model unit]; 0 without."""
         converter = self.channel_at(channel).converter
-        return 0.0 if converter is None else self.in_model(channel, converter.lsb)
+        return 0.0 if converter is None else converter.lsb
 
     def sigma(self, channel: str) -> float:
         """Standard deviation of a sample by noise and rounding to codes [model unit]."""
@@ -124,6 +119,11 @@ class Bounds:
                 Finding(f"{name} differs by {rms(off):.3g} rms of {rms(expected[name]):.3g}", rms(off), allowed)
             )
         return worst(findings, nothing)
+
+
+def _reach(ends: Limits | Converter | None) -> float:
+    """The largest value that lies inside with either sign."""
+    return np.inf if ends is None else max(0.0, min(-ends.low, ends.high))
 
 
 def readings(

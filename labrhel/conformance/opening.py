@@ -9,7 +9,7 @@ from labrhel.config import Document, find, load
 from labrhel.conformance.bounds import TOLERANCE
 from labrhel.conformance.subject import Subject
 from labrhel.errors import ConfigurationError
-from labrhel.experiment import parameter_map, port_map
+from labrhel.experiment import wiring_of
 from labrhel.experiment.model import model_of
 from labrhel.model.interface import Model
 
@@ -33,8 +33,7 @@ def subject_of(url: str, configuration: str | Path | None = None, *, tolerance: 
         lambda: opened.pop() if opened else plugins.open_rig(url, model, folder, step),
         model,
         step,
-        port_map=port_map(document, rig.capabilities),
-        parameter_map=parameter_map(document, rig.capabilities),
+        wiring=wiring_of(document, rig.capabilities, rig.wiring),
         tolerance=tolerance,
     )
 

@@ -20,7 +20,7 @@ from labrhel.errors import ProgramError
 from labrhel.executor import Condition, Handler, RigBackend, Safety, Tap, stack
 from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Capabilities, Kind, Reversal
-from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, LinearParameterMap, WiredPortMap
+from labrhel.rig.wiring import Wiring
 from labrhel.safety import estop
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import compile
@@ -47,7 +47,8 @@ class Subject(Bounds):
     """The rig that `open_rig` opens, with `step` [model time] between kicks, set to the nominal parameters of `model`.
 
     `open_rig` is called again by the checks that close the rig.  `tolerance` is the relative error of the model's
-    response that passes.  Use it in a `with` statement, which closes the rig.
+    response that passes; `wiring` stands in for a rig that brings none.  Use it in a `with` statement, which closes the
+    rig.
     """
 
     def __init__(
@@ -56,13 +57,13 @@ class Subject(Bounds):
         model: Model,
         step: float,
         *,
-        port_map: WiredPortMap = IDEAL_PORTS,
-        parameter_map: LinearParameterMap = IDEAL_PARAMETERS,
+        wiring: Wiring | None = None,
         tolerance: float = TOLERANCE,
     ) -> None:
         self._open, self.model, self.step = open_rig, model, step
-        self.port_map, self.parameter_map, self.tolerance = port_map, parameter_map, tolerance
+        self.tolerance = tolerance
         self.rig = open_rig()
+        self.wiring = self.rig.wiring if wiring is None else wiring
         self.first_declared = self.rig.capabilities
         self.theta: dict[str, Array] = {}
         self._amplitudes: dict[str, float] = {}
@@ -128,8 +129,7 @@ class Subject(Bounds):
         counting = _Counting()
         backend = Tap(RigBackend(self.rig), before=(counting.saw,))
         safety = Safety(self.rig.make_safe, (Condition("emergency stop", estop.latched),))
-        maps = {"port_map": self.port_map, "parameter_map": self.parameter_map}
-        return stack(backend, offered, **maps, safety=safety), counting
+        return stack(backend, offered, self.wiring, safety=safety), counting
 
     def run(self, *programs: ShotProgram, fixed: bool = False) -> list[Capture]:
         """Fire programs as one operation; "fixed" fires them one by one."""
@@ -256,9 +256,9 @@ class Subject(Bounds):
         if port not in self._amplitudes:
             reach = self.reach_of_port(port)
             small = min(1e-3, _SHARE * reach)
-            shot = compile(self.shot({port: small * self.bump()}), _without_converters(self.capabilities))
+            shot = compile(self.shot({port: small * self.bump()}), _without_converters(self.seen))
             traces = predicted(self.model, self.theta, self.capabilities, shot)[0].traces(self.capabilities)
-            still = predicted(self.model, self.theta, self.capabilities, compile(self.shot(), self.capabilities))[0]
+            still = predicted(self.model, self.theta, self.capabilities, compile(self.shot(), self.seen))[0]
             rest = still.traces(self.capabilities)
             fullest = max(
                 float(np.abs(trace - rest[name]).max()) / self.wanted_motion(name) for name, trace in traces.items()
@@ -279,7 +279,7 @@ class Subject(Bounds):
             wave = {port.name: np.zeros(2 * steps) for port in self.capabilities.ports}
             depth = [item.timing.memory for item in self.capabilities.channels if item.timing.memory is not None]
             try:
-                compile(self.shot(wave, steps=2 * steps, channels=()), self.capabilities, self.port_map)
+                compile(self.shot(wave, steps=2 * steps, channels=()), self.capabilities, self.wiring)
                 if 2 * steps <= min(depth, default=2 * steps):
                     break
             except ProgramError:

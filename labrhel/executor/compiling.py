@@ -1,13 +1,16 @@
-"""The outermost stage: from model units to device units, and from readings back to model units."""
+"""The outermost stage: from model units to those of the terminals, and from readings back to model units."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from labrhel.executor.handler import Handler
+from labrhel.rig.calibrated import is_for, setting_for
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.capabilities import Capabilities
-from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, ParameterMap, PortMap
+from labrhel.rig.wiring import IDEAL_WIRING, Wiring
 from labrhel.shots.compile import IDEAL_CALIBRATION, compile
 from labrhel.shots.decode import decode
 from labrhel.shots.operations import Configure, Operation, RunShots
@@ -20,24 +23,26 @@ class Compiling:
         self,
         inner: Handler,
         capabilities: Capabilities,
-        port_map: PortMap = IDEAL_PORTS,
-        parameter_map: ParameterMap = IDEAL_PARAMETERS,
+        wiring: Wiring = IDEAL_WIRING,
         calibration: CalibrationSet = IDEAL_CALIBRATION,
     ) -> None:
         self._inner = inner
         self._capabilities = capabilities
-        self._port_map, self._parameter_map, self._calibration = port_map, parameter_map, calibration
+        self._wiring, self._calibration = wiring, calibration
 
     def do(self, operation: Operation) -> Any:
         """Fill in `compiled` or `knobs`; answer a `Configure` with the parameters achieved."""
         if isinstance(operation, RunShots):
             compiled = tuple(
-                compile(program, self._capabilities, self._port_map, self._parameter_map, self._calibration)
+                compile(program, self._capabilities, self._wiring, self._calibration)
                 for program in operation.programs
             )
             captures = self._inner.do(RunShots(operation.programs, operation.order, compiled))
-            return [decode(item, self._capabilities, self._port_map, self._calibration) for item in captures]
+            return [decode(item, self._capabilities, self._wiring, self._calibration) for item in captures]
         if isinstance(operation, Configure):
-            knobs = self._parameter_map.to_knobs(operation.parameters)
-            return self._parameter_map.to_parameters(self._inner.do(Configure(operation.parameters, knobs)))
+            asked = {name: np.asarray(value, float) for name, value in operation.parameters.items()}
+            set_to = {name: setting_for(self._calibration, name, value) for name, value in asked.items()}
+            achieved = self._inner.do(Configure(operation.parameters, self._wiring.to_knobs(set_to)))
+            found = self._wiring.to_parameters(achieved)
+            return {name: is_for(self._calibration, name, value) for name, value in found.items()}
         return self._inner.do(operation)

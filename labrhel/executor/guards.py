@@ -5,13 +5,13 @@ Each is a small `labrhel.executor.Guard`, built from the `interlocks` section of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
+from labrhel.arrays import Array
 from labrhel.shots.operations import Operation, Publish, RunShots
-from labrhel.shots.rig import Rig
 
 
 class OverRange:
@@ -80,11 +80,19 @@ class Divergence:
         )
 
 
+class Reads(Protocol):
+    """What slow quantities are read from, such as a rig."""
+
+    def read(self, names: Sequence[str]) -> dict[str, Array]:
+        """By name."""
+        ...
+
+
 class Reading:
     """A slow reading of the rig outside its range, read at most every `every` [s], before a shot."""
 
     def __init__(
-        self, rig: Rig, reading: str, low: float, high: float, every: float, clock: Callable[[], float]
+        self, rig: Reads, reading: str, low: float, high: float, every: float, clock: Callable[[], float]
     ) -> None:
         self.name = reading
         self._rig, self._low, self._high, self._every, self._clock = rig, low, high, every, clock

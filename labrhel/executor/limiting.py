@@ -10,16 +10,21 @@ import numpy as np
 from labrhel.errors import LimitError
 from labrhel.executor.handler import Handler
 from labrhel.rig.capabilities import Capabilities, Limits, Port
+from labrhel.rig.wiring import IDEAL_WIRING, Wiring
 from labrhel.shots.compiled import CompiledShot, Played
 from labrhel.shots.operations import Configure, Operation, RunShots
+from labrhel.units import interval
 
 
 class Limiting:
-    """Refuses operations that would take a port or knob outside its limits or slew; then nothing is sent."""
+    """Refuses operations that would take a port or knob outside its limits or slew; then nothing is sent.
 
-    def __init__(self, inner: Handler, capabilities: Capabilities) -> None:
+    Values and limits are in the unit of the terminal, which `wiring` names.
+    """
+
+    def __init__(self, inner: Handler, capabilities: Capabilities, wiring: Wiring = IDEAL_WIRING) -> None:
         self._inner = inner
-        self._capabilities = capabilities
+        self._capabilities, self._wiring = capabilities, wiring
 
     def do(self, operation: Operation) -> Any:
         """Check, then pass on."""
@@ -37,7 +42,7 @@ class Limiting:
         for item in shot.passes:
             for name, played in item.played.items():
                 port = self._capabilities.port(name)
-                check_range(f"port {name}", played.samples.values, port.limits, port.unit)
+                check_range(f"port {self._wiring.called(name)}", played.samples.values, port.limits, port.unit)
                 if port.limits.slew is not None:
                     slewing[name] = port
         for name, port in slewing.items():
@@ -45,7 +50,8 @@ class Limiting:
             fastest = _fastest(passes, port.safe.value) / self._capabilities.time_unit
             if port.limits.slew is not None and not fastest <= port.limits.slew:
                 raise LimitError(
-                    f"port {name} would slew at {fastest:.4g} {port.unit}/s; the limit is {port.limits.slew:g}; "
+                    f"port {self._wiring.called(name)} would slew at {fastest:.4g} {port.unit}/s; the limit is "
+                    f"{port.limits.slew:g} {port.unit}/s; "
                     "nothing was sent; lower the drive or smooth it"
                 )
 
@@ -78,6 +84,6 @@ def check_range(what: str, values: np.ndarray[Any, Any], limits: Limits, unit: s
         raise LimitError(f"{what} would get a value that is not a finite number; nothing was sent")
     if low < limits.low or high > limits.high:
         raise LimitError(
-            f"{what} would get [{low:.4g}, {high:.4g}] {unit}; allowed is [{limits.low:g}, {limits.high:g}]; "
+            f"{what} would get {interval(low, high, unit)}; allowed is {interval(limits.low, limits.high, unit)}; "
             "nothing was sent; lower the drive or eps, or widen the limit on purpose"
         )

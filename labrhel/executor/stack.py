@@ -2,7 +2,7 @@
 
     compile -> interlock -> limits -> recorder -> retry -> watchdog -> backend
 
-compile      everything below speaks device units
+compile      everything below speaks the unit of the terminals
 interlock    asks its conditions before anything is checked or sent, and looks at what came back
 limits       the last check: below it nothing is written that was not checked
 recorder     writes what was asked and sent, and the answer that held, whatever it took to get it
@@ -28,7 +28,7 @@ from labrhel.executor.retry import Retry
 from labrhel.executor.watchdog import Watchdog
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.capabilities import Capabilities
-from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, ParameterMap, PortMap
+from labrhel.rig.wiring import IDEAL_WIRING, Wiring
 from labrhel.shots.compile import IDEAL_CALIBRATION
 from labrhel.shots.operations import Operation
 
@@ -80,22 +80,21 @@ class Stack:
 def stack(
     backend: Handler,
     rig: Capabilities,
+    wiring: Wiring = IDEAL_WIRING,
     *,
-    port_map: PortMap = IDEAL_PORTS,
-    parameter_map: ParameterMap = IDEAL_PARAMETERS,
     calibration: CalibrationSet = IDEAL_CALIBRATION,
     safety: Safety | None = None,
     recording: Recording | None = None,
     attempts: int = 1,
 ) -> Stack:
-    """The executor of a rig that declares `rig`, around `backend`.  What is not asked for is left out.
+    """The executor of a rig that declares `rig` behind `wiring`, around `backend`.  What is not asked for is left out.
 
     Compile and limits always stand.  `safety` brings the interlock and, with a patience, the watchdog; `recording`
     the recorder; more than one of `attempts` the retry.
     """
     wrappers: dict[str, Callable[[Handler], Handler]] = {
-        "compile": lambda inner: Compiling(inner, rig, port_map, parameter_map, calibration),
-        "limits": lambda inner: Limiting(inner, rig),
+        "compile": lambda inner: Compiling(inner, rig, wiring, calibration),
+        "limits": lambda inner: Limiting(inner, rig, wiring),
     }
     if safety is not None:
         wrappers["interlock"] = lambda inner: Interlock(inner, safety.conditions, safety.make_safe, safety.guards)

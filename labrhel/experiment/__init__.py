@@ -3,13 +3,12 @@
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._experiment import Experiment
 from labrhel.experiment._load import load_experiment
-from labrhel.experiment._wiring import parameter_map, port_map
+from labrhel.experiment._wiring import wiring_of
 
 __all__ = [
     "Experiment",
     "calibrated",
     "calibration_in_force",
     "load_experiment",
-    "parameter_map",
-    "port_map",
+    "wiring_of",
 ]

@@ -15,10 +15,9 @@ from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Flip
-from labrhel.rig.calibrated import CalibratedParameters, as_they_are
+from labrhel.rig.calibrated import as_they_are
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.capabilities import Capabilities, Kind
-from labrhel.rig.wiring import LinearParameterMap
 from labrhel.store.calibrations import CalibrationRecord
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
     """The experiment, using `calibration`; the same one for an empty set."""
     if not calibration.values:
         return experiment
-    assert isinstance(experiment.parameter_map, LinearParameterMap), "calibrated twice"
+    assert experiment.bare is None, "calibrated twice"
     problem = experiment.problem
     specs, knobs = problem.task.model.parameters, {knob.name for knob in problem.task.capabilities.knobs}
     # Springs with a knob are brought to what the configuration says; the rest is what it is.
@@ -63,7 +62,6 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
     return replace(
         experiment,
         problem=replace(problem, theta=theta, rule=_tuned(problem.rule, calibration), task=task),
-        parameter_map=CalibratedParameters(experiment.parameter_map, calibration),
         calibration=calibration,
         bare=experiment,
     )

@@ -17,12 +17,11 @@ from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem
 from labrhel.notebook import line, listed, table
-from labrhel.rig.calibrated import CalibratedParameters
 from labrhel.rig.calibration import CalibrationSet
-from labrhel.rig.wiring import LinearParameterMap, WiredPortMap
+from labrhel.rig.wiring import Wiring
 from labrhel.shots.compile import IDEAL_CALIBRATION
 from labrhel.shots.rig import Rig
-from labrhel.shots.serialise import plain_capabilities
+from labrhel.shots.serialise import plain_declared
 from labrhel.store.policy import Policy
 from labrhel.store.provenance import provenance
 
@@ -47,8 +46,7 @@ class Experiment:
     tests: Mapping[str, tuple[TrialSequence, ...]]
     steps: int
     policy: Policy
-    port_map: WiredPortMap
-    parameter_map: LinearParameterMap | CalibratedParameters
+    wiring: Wiring
     calibration: CalibrationSet = IDEAL_CALIBRATION
     bare: Experiment | None = None
 
@@ -85,7 +83,7 @@ class Experiment:
 
         Links that fail are tried three times; the watchdog watches inside a `with` block.
         """
-        conditions, guards = interlocks_of(self.document, self.rig)
+        conditions, guards = interlocks_of(self.document, self.rig, self.wiring)
         patience = self.document.config.interlocks.patience
         safety = Safety(self.rig.make_safe, conditions, guards, patience)
         return self._around(RigBackend(self.rig), safety=safety, recording=recording, attempts=_ATTEMPTS)
@@ -95,8 +93,7 @@ class Experiment:
         return self._around(backend)
 
     def _around(self, backend: Handler, **more: Any) -> Stack:
-        maps = {"port_map": self.port_map, "parameter_map": self.parameter_map, "calibration": self.calibration}
-        return stack(backend, self.rig.capabilities, **maps, **more)
+        return stack(backend, self.rig.capabilities, self.wiring, calibration=self.calibration, **more)
 
     def theta(self, x: Array) -> dict[str, Array]:
         """All parameters, at the trained coordinates x."""
@@ -117,7 +114,8 @@ class Experiment:
             "home": str(self.home.absolute()),
             "rig": self.rig_url,
             "rig_capabilities": self.rig.capabilities.digest,
-            "capabilities": plain_capabilities(self.rig.capabilities),
+            "capabilities": plain_declared(self.rig.capabilities),
+            "wiring": plain_declared(self.rig.wiring),
             "recording": self.recording,
             "seed": self.problem.seed,
             "steps": self.steps,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from labrhel.arrays import Array
 from labrhel.config import Document
 from labrhel.config.problems import nearest
 from labrhel.executor import Condition, Guard
 from labrhel.executor.guards import Divergence, OverRange, Reading, Scalar
+from labrhel.rig.wiring import Wiring
 from labrhel.safety import estop
 from labrhel.shots.rig import Rig
 
 
-def interlocks_of(document: Document, rig: Rig) -> tuple[tuple[Condition, ...], tuple[Guard, ...]]:
+def interlocks_of(document: Document, rig: Rig, wiring: Wiring) -> tuple[tuple[Condition, ...], tuple[Guard, ...]]:
     """The emergency stop, and what the file names; ConfigurationError for a reading that the rig does not have."""
     section = document.config.interlocks
     conditions = [Condition("emergency stop", estop.latched)]
@@ -21,7 +25,7 @@ def interlocks_of(document: Document, rig: Rig) -> tuple[tuple[Condition, ...], 
         if name not in known:
             words = f"the rig reads no {name!r}; {nearest(name, known)}"
             raise document.source.error(words, "interlocks", "readings", name)
-        reading = Reading(rig, name, item.low, item.high, item.every, time.monotonic)
+        reading = Reading(_InModelUnits(rig, wiring), name, item.low, item.high, item.every, time.monotonic)
         conditions.append(Condition(name, reading.violated))
     guards: list[Guard] = []
     if section.over_range is not None:
@@ -34,3 +38,15 @@ def interlocks_of(document: Document, rig: Rig) -> tuple[tuple[Condition, ...], 
     if section.divergence is not None:
         guards.append(Divergence(section.divergence))
     return tuple(conditions), tuple(guards)
+
+
+@dataclass(frozen=True, slots=True)
+class _InModelUnits:
+    """Reads knobs of a rig in the units of their parameters, in which the file gives their range."""
+
+    rig: Rig
+    wiring: Wiring
+
+    def read(self, names: Sequence[str]) -> dict[str, Array]:
+        """By name."""
+        return self.wiring.to_parameters(self.rig.read(names))

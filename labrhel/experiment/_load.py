@@ -17,10 +17,11 @@ from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._experiment import Experiment
 from labrhel.experiment._interlocks import interlocks_of
 from labrhel.experiment._parts import batch_of, check_rule, coordinates_of, rule_of, task_of
-from labrhel.experiment._wiring import parameter_map, port_map
+from labrhel.experiment._wiring import wiring_of
 from labrhel.experiment.model import model_of
 from labrhel.learning.train import Problem
 from labrhel.rig.calibration import CalibrationSet
+from labrhel.rig.model_side import model_side
 from labrhel.store.policy import Policy
 
 
@@ -62,6 +63,7 @@ def load_experiment(
         rig = plugins.open_rig(url, model, home, step)
     optimizer = document.config.optimizer
     try:
+        wiring = wiring_of(document, rig.capabilities, rig.wiring)
         experiment = Experiment(
             name=os.fsencode(file.stem).decode("utf-8", "replace"),  # whatever the locale makes of it
             home=home,
@@ -69,7 +71,7 @@ def load_experiment(
             rig_url=url,
             rig=rig,
             problem=Problem(
-                task=task_of(document, model, rig.capabilities, dataset, theta(parameters.flat())),
+                task=task_of(document, model, model_side(rig.capabilities, wiring), dataset, theta(parameters.flat())),
                 rule=rule,
                 parameters=parameters,
                 theta=theta,
@@ -80,8 +82,7 @@ def load_experiment(
             tests=dataset.tests,
             steps=optimizer.steps if steps is None else steps,
             policy=Policy.parse(document.config.protocol.record),
-            port_map=port_map(document, rig.capabilities),
-            parameter_map=parameter_map(document, rig.capabilities),
+            wiring=wiring,
         )
         if isinstance(calibration, Path):
             calibration = calibration_in_force(calibration, url)
@@ -89,7 +90,7 @@ def load_experiment(
             experiment = calibrated(experiment, calibration)
         experiment.make_optimizer()  # so that bad options are found now
         check_rule(document, experiment.problem)
-        interlocks_of(document, rig)
+        interlocks_of(document, rig, wiring)
     except BaseException:
         rig.close()
         raise

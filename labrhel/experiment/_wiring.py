@@ -1,4 +1,4 @@
-"""From the `map` section to a port map and a parameter map, checked against what the rig has."""
+"""The wiring of an experiment: what the rig brings, and what the `map` section says where a rig brings none."""
 
 from __future__ import annotations
 
@@ -9,11 +9,30 @@ from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from labrhel.rig.capabilities import Capabilities
-from labrhel.rig.wiring import Coupling, LinearKnob, LinearParameterMap, Wire, WiredPortMap
+from labrhel.rig.wiring import LinearKnob, Wire, Wiring
 
 
-def port_map(document: Document, capabilities: Capabilities) -> WiredPortMap:
-    """Wires by port or channel; raises ConfigurationError for one that the rig does not have."""
+def wiring_of(document: Document, capabilities: Capabilities, brought: Wiring) -> Wiring:
+    """Wires and knobs by name: those that a rig has `brought`, and those of the `map` of the configuration.
+
+    Raises ConfigurationError for a port, channel or knob of the `map` that the rig does not have, for a matrix that
+    does not fit, and for a wire that the rig brings as well: both would count.
+    """
+    wires, knobs = _wires(document, capabilities), _knobs(document, capabilities)
+    for section, items, known in (("ports", wires, brought.wires), ("parameters", knobs, brought.knobs)):
+        for name in items:
+            if name in known:
+                raise document.source.error(
+                    f"the wire of {name} is said twice, here and at {known[name].place or 'the rig'}, and both would "
+                    "count; the rig brings its wiring: take it out of the map",
+                    "map",
+                    section,
+                    name,
+                )
+    return Wiring({**brought.wires, **wires}, {**brought.knobs, **knobs}) if wires or knobs else brought
+
+
+def _wires(document: Document, capabilities: Capabilities) -> dict[str, Wire]:
     known = {item.name: item.unit for item in (*capabilities.ports, *capabilities.channels)}
     wires = {}
     for name, section in document.config.map.ports.items():
@@ -29,14 +48,13 @@ def port_map(document: Document, capabilities: Capabilities) -> WiredPortMap:
                 source_ohm=section.source_ohm,
                 load_ohm=np.inf if section.load_ohm is None else section.load_ohm,
                 assumed_load_ohm=section.assumed_load_ohm,
-                coupling=Coupling(section.coupling),
                 unit=known[name],
+                place=document.source.place("map", "ports", name),
             )
-    return WiredPortMap(wires)
+    return wires
 
 
-def parameter_map(document: Document, capabilities: Capabilities) -> LinearParameterMap:
-    """Knob maps by parameter; raises ConfigurationError for one that is no knob, and for a matrix that does not fit."""
+def _knobs(document: Document, capabilities: Capabilities) -> dict[str, LinearKnob]:
     known = {knob.name: int(np.prod(knob.shape)) for knob in capabilities.knobs}
     knobs = {}
     for name, section in document.config.map.parameters.items():
@@ -51,5 +69,6 @@ def parameter_map(document: Document, capabilities: Capabilities) -> LinearParam
             if offset.shape not in ((), (size,)):
                 raise ConfigurationError(f"{name} has {size} entries: its offset is a number or a list of {size}")
             full = np.array(np.broadcast_to(offset, (size,)))
-            knobs[name] = LinearKnob(FrozenArray(matrix), FrozenArray(full))
-    return LinearParameterMap(knobs)
+            place = document.source.place("map", "parameters", name)
+            knobs[name] = LinearKnob(FrozenArray(matrix), FrozenArray(full), place=place)
+    return knobs

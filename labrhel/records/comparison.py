@@ -17,8 +17,8 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, calibrated, load_experiment
-from labrhel.records.replay_rig import Entry, capabilities_of, effective
+from labrhel.experiment import Experiment, calibrated, load_experiment, wiring_of
+from labrhel.records.replay_rig import Entry, brought_by, capabilities_of, effective
 from labrhel.rig.calibration import set_of
 from labrhel.rig.capabilities import Kind
 from labrhel.shots.capture import Capture
@@ -77,6 +77,7 @@ def recorded_shots(
     if step not in kept:
         raise RecordError(f"step {step} kept no traces; steps that did: {_some(sorted(set(kept)))}")
     rig, calibration = capabilities_of(reader), set_of(reader.manifest.get("calibration", {}))
+    wiring = wiring_of(experiment.document, rig, brought_by(reader))
     asked: dict[str, Array] = {}
     found = []
     for entry in entries:
@@ -86,7 +87,7 @@ def recorded_shots(
         elif entry.shot.step == step:
             program = reader.load_program(entry.shot.program)
             raw = Capture(None, reader.load_capture(entry.shot), entry.shot.passes_run)  # type: ignore[arg-type]
-            found.append(RecordedShot(entry.shot, program, decode(raw, rig, experiment.port_map, calibration)))
+            found.append(RecordedShot(entry.shot, program, decode(raw, rig, wiring, calibration)))
     return step, found, asked
 
 

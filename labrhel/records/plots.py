@@ -32,6 +32,7 @@ class RecordedEcho:
 
     step: int
     channel: str
+    unit: str
     dt: float
     forward: Array
     plus: Array
@@ -104,7 +105,7 @@ def _echo_of_step(reader: RunReader, step: int) -> RecordedEcho | None:
     channel = read_out_channel(reader)
     forward = reader.load_capture(before[-1])[-1].traces[channel]
     plus, minus = (np.asarray(reader.load_capture(shot)[-1].traces[channel].values[0])[::-1] for shot in pair)
-    return RecordedEcho(step, channel, forward.dt, np.asarray(forward.values[0]), plus, minus)
+    return RecordedEcho(step, channel, forward.unit or _unit(reader), forward.dt, np.asarray(forward.values[0]), plus, minus)
 
 
 def read_out_channel(reader: RunReader) -> str:
@@ -175,7 +176,7 @@ def _echo(axes: Axes, reader: RunReader) -> None:
     time = np.arange(echo.forward.size) * echo.dt
     axes.plot(time[:_SHOWN], echo.forward[:_SHOWN], color=_FORWARD, lw=2.5, alpha=0.5, label="forward")
     axes.plot(time[:_SHOWN], echo.retraced[:_SHOWN], color=_ECHO, lw=1, ls="--", label="echo, mirrored")
-    axes.set(title=f"retrace on {echo.channel}, gradient {echo.step}", xlabel=_time(reader), ylabel=_unit(reader))
+    axes.set(title=f"retrace on {echo.channel}, gradient {echo.step}", xlabel=_time(reader), ylabel=echo.unit)
     axes.legend(fontsize=8, loc="upper right")
 
 
@@ -186,7 +187,7 @@ def _response(axes: Axes, reader: RunReader) -> None:
         return
     time = np.arange(echo.forward.size) * echo.dt
     axes.plot(time, echo.response, color=_ECHO, lw=0.8)
-    axes.set(title=f"answer to the nudge on {echo.channel}", xlabel=_time(reader), ylabel=_unit(reader))
+    axes.set(title=f"answer to the nudge on {echo.channel}", xlabel=_time(reader), ylabel=echo.unit)
 
 
 def _curve(axes: Axes, scalars: dict[str, Array], name: str, label: str) -> None:

@@ -9,7 +9,6 @@ A replay answers with the readings as they came, to the bit; it needs a run that
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Capabilities
+from labrhel.rig.wiring import IDEAL_WIRING, Wiring
 from labrhel.shots.capture import Capture
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.program import ShotProgram
 from labrhel.shots.rig import Rig
-from labrhel.shots.serialise import from_data
-from labrhel.store import RunReader, find_run
+from labrhel.shots.serialise import declared
+from labrhel.store import RunReader, find_run, require_replayable
 from labrhel.store.reader import ShotRecord
 
 MODES = ("strict", "results", "hybrid")
@@ -50,7 +50,13 @@ def capabilities_of(reader: RunReader) -> Capabilities:
     plain = reader.manifest.get("capabilities")
     if plain is None:
         raise RecordError(f"{reader.id} does not say what its rig declared; it was recorded by an older labrhel")
-    return from_data(plain, lambda text: np.array(json.loads(text), float))
+    return declared(plain)
+
+
+def brought_by(reader: RunReader) -> Wiring:
+    """The wiring that the rig of a run brought; ideal for one that brought none."""
+    plain = reader.manifest.get("wiring")
+    return IDEAL_WIRING if plain is None else declared(plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,8 @@ class ReplayRig:
     """A rig (labrhel.shots.rig.Rig); `missing` counts the shots that another rig answered, in place of the record."""
 
     def __init__(self, reader: RunReader, mode: str = "strict", otherwise: Rig | None = None) -> None:
-        self.capabilities = capabilities_of(reader)
+        require_replayable(reader.manifest)
+        self.capabilities, self.wiring = capabilities_of(reader), brought_by(reader)
         self.missing = self.answered = 0
         self._reader, self._mode, self._otherwise = reader, mode, otherwise
         self._entries = list(effective(reader))

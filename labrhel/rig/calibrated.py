@@ -2,51 +2,18 @@
 
     is = factor * set + added           by entry, `stiffness[3].factor`, `friction[0,1].added` of a calibration set
 
-`CalibratedParameters` inverts that in front of the map of the configuration; `as_they_are` says what parameters are
-that nobody sets or trains, such as the friction of a bench.
+`setting_for` inverts that in front of the wiring of the knobs; `as_they_are` says what parameters are that nobody sets
+or trains, such as the friction of a bench.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.frozen import Digested
 from labrhel.rig.calibration import CalibrationSet
-from labrhel.rig.wiring import LinearParameterMap
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CalibratedParameters(Digested):
-    """A `labrhel.rig.wiring.ParameterMap`: the calibration, then `base`."""
-
-    base: LinearParameterMap
-    calibration: CalibrationSet
-
-    def to_knobs(self, parameters: Arrays) -> dict[str, Array]:
-        """Parameters as they shall be [model units] -> knobs [knob units]."""
-        return self.base.to_knobs(
-            {name: self._set(name, np.asarray(value, float)) for name, value in parameters.items()}
-        )
-
-    def to_parameters(self, knobs: Arrays) -> dict[str, Array]:
-        """Knobs -> parameters as they are; inverse of `to_knobs`."""
-        found = self.base.to_parameters(knobs)
-        return {name: is_for(self.calibration, name, value) for name, value in found.items()}
-
-    def jacobian(self, name: str, size: int) -> Array:
-        """D knob / d parameter (size, size)."""
-        knob = self.base.knobs.get(name)
-        shape = (size,) if knob is None else (len(knob.offset.values),)
-        factor, _ = entries(self.calibration, name, shape)
-        return self.base.jacobian(name, size) / factor.ravel()[None, :]
-
-    def _set(self, name: str, value: Array) -> Array:
-        factor, added = entries(self.calibration, name, value.shape)
-        return (value - added) / factor
 
 
 def as_they_are(calibration: CalibrationSet, theta: Arrays, names: Collection[str]) -> dict[str, Array]:
@@ -60,8 +27,18 @@ def as_they_are(calibration: CalibrationSet, theta: Arrays, names: Collection[st
 
 def is_for(calibration: CalibrationSet, name: str, setting: Array) -> Array:
     """What a parameter is that is set to `setting`."""
+    if not calibration.values:
+        return setting
     factor, added = entries(calibration, name, setting.shape)
     return factor * setting + added
+
+
+def setting_for(calibration: CalibrationSet, name: str, wanted: Array) -> Array:
+    """What a parameter must be set to, to be `wanted`; inverse of `is_for`."""
+    if not calibration.values:
+        return wanted
+    factor, added = entries(calibration, name, wanted.shape)
+    return (wanted - added) / factor
 
 
 def entries(calibration: CalibrationSet, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -1,16 +1,21 @@
-"""Maps between the model's world and the instruments': ports and parameters, each way, tested inverse pairs.
+"""The wire between the model and the terminals of the instruments, said once.
 
-The ideal maps are identities.  `WiredPortMap` is what a bench needs: the channel an output is wired to, gain with
-polarity, coupling and the divider formed by source and load impedance (a generator set for 50 ohm that drives a
-high impedance delivers twice what it says).
+    model     = gain * (terminal - offset)        ports and channels
+    terminal  = model / gain + offset
+
+The gain is in model units per unit of the terminal, polarity included; the offset is in the unit of the terminal, where
+the model reads 0.  Knobs say the same of all entries of a parameter at once, with a matrix for the cross-talk:
+
+    knobs = matrix @ parameters + offset
+
+A rig brings its wiring (`labrhel.shots.rig.Rig`); that of simulated rigs and boards is ideal: what a program says is
+what they take.  What a calibration corrects comes between the model and the wire (labrhel.rig.calibration).
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -19,29 +24,23 @@ from labrhel.errors import ConfigurationError
 from labrhel.frozen import Digested, FrozenArray
 
 
-class Coupling(enum.StrEnum):
-    """DC passes everything; AC blocks the mean, which the compiler must then not need."""
-
-    DC = "dc"
-    AC = "ac"
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Wire(Digested):
     """One port or channel and the instrument terminal it is wired to.
 
-    device = value / gain + offset, with `gain` [model unit per device unit at the terminal, polarity included]
-    multiplied by the divider load/(source + load) relative to the matched load the instrument assumes.
+    `gain` [model unit per unit of the terminal] is multiplied by the divider load/(source + load) relative to the load
+    that the instrument assumes: a generator set for 50 ohm that drives a high impedance delivers twice what it says.
+    `place` says where it was written.
     """
 
     terminal: str
     gain: float = 1.0
-    offset: float = 0.0  # [device unit]
+    offset: float = 0.0  # [unit of the terminal]
     source_ohm: float = 0.0
     load_ohm: float = np.inf
     assumed_load_ohm: float | None = None  # what the instrument's display assumes; None: the real load
-    coupling: Coupling = Coupling.DC
-    unit: str = ""
+    unit: str = ""  # of the model's side
+    place: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.gain == 0 or not np.isfinite(self.gain):
@@ -49,7 +48,7 @@ class Wire(Digested):
 
     @property
     def factor(self) -> float:
-        """Model value per displayed device value."""
+        """Model value per displayed terminal value."""
         if self.assumed_load_ohm is None:
             return self.gain
         return self.gain * _divider(self.source_ohm, self.load_ohm) / _divider(self.source_ohm, self.assumed_load_ohm)
@@ -57,26 +56,6 @@ class Wire(Digested):
 
 def _divider(source: float, load: float) -> float:
     return 1.0 if np.isinf(load) else load / (source + load)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WiredPortMap(Digested):
-    """Port map from a table of wires; a port or channel without a wire is passed through unchanged."""
-
-    wires: Mapping[str, Wire] = field(default_factory=dict)
-
-    def to_device(self, name: str, values: Array) -> Array:
-        """Model values of a port -> device values at its terminal."""
-        wire = self.wires.get(name)
-        return values if wire is None else values / wire.factor + wire.offset
-
-    def to_model(self, name: str, values: Array) -> Array:
-        """Device values at a terminal -> model values of the port or channel; inverse of `to_device`."""
-        wire = self.wires.get(name)
-        return values if wire is None else (values - wire.offset) * wire.factor
-
-
-IDEAL_PORTS = WiredPortMap()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +72,7 @@ class LinearKnob(Digested):
     matrix: FrozenArray
     offset: FrozenArray
     approach: Approach = Approach()
+    place: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         rows, columns = self.matrix.values.shape
@@ -101,10 +81,26 @@ class LinearKnob(Digested):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LinearParameterMap(Digested):
-    """Parameter map with one `LinearKnob` per parameter; a parameter without one is its own knob."""
+class Wiring(Digested):
+    """Wires by port and channel, and `LinearKnob`s by parameter; what has none is passed through unchanged."""
 
+    wires: Mapping[str, Wire] = field(default_factory=dict)
     knobs: Mapping[str, LinearKnob] = field(default_factory=dict)
+
+    def to_device(self, name: str, values: Array) -> Array:
+        """Model values of a port or channel -> values at its terminal."""
+        wire = self.wires.get(name)
+        return values if wire is None else values / wire.factor + wire.offset
+
+    def to_model(self, name: str, values: Array) -> Array:
+        """Values at a terminal -> model values of its port or channel; inverse of `to_device`."""
+        wire = self.wires.get(name)
+        return values if wire is None else (values - wire.offset) * wire.factor
+
+    def size_in_model(self, name: str, size: float) -> float:
+        """A size without sign, such as a noise or a code, from the unit of the terminal to that of the model."""
+        wire = self.wires.get(name)
+        return size if wire is None else size * abs(wire.factor)
 
     def to_knobs(self, parameters: Arrays) -> dict[str, Array]:
         """Hamiltonian parameters [model units] -> knob values [knob units]."""
@@ -115,9 +111,14 @@ class LinearParameterMap(Digested):
         return {name: self._inverse(name, np.asarray(value, float)) for name, value in knobs.items()}
 
     def jacobian(self, name: str, size: int) -> Array:
-        """D knob / d parameter (size, size), cross-talk off the diagonal."""
+        """The derivative of the knobs by the parameters (size, size), cross-talk off the diagonal."""
         knob = self.knobs.get(name)
         return np.eye(size) if knob is None else knob.matrix.values
+
+    def called(self, name: str) -> str:
+        """A port or channel as messages name it, with its terminal: "u1 (awg1.ch1)"."""
+        wire = self.wires.get(name)
+        return name if wire is None else f"{name} ({wire.terminal})"
 
     def _forward(self, name: str, value: Array) -> Array:
         knob = self.knobs.get(name)
@@ -132,32 +133,5 @@ class LinearParameterMap(Digested):
         return np.linalg.solve(knob.matrix.values, value.ravel() - knob.offset.values).reshape(value.shape)
 
 
-IDEAL_PARAMETERS = LinearParameterMap()
-
-
-class PortMap(Protocol):
-    """Model port <-> instrument terminal; `to_model` is the inverse of `to_device`."""
-
-    def to_device(self, name: str, values: Array) -> Array:
-        """Model values -> device values."""
-        ...
-
-    def to_model(self, name: str, values: Array) -> Array:
-        """Device values -> model values."""
-        ...
-
-
-class ParameterMap(Protocol):
-    """Hamiltonian parameters <-> knobs, and the cross-talk between them."""
-
-    def to_knobs(self, parameters: Arrays) -> dict[str, Array]:
-        """Parameters [model units] -> knobs [knob units]."""
-        ...
-
-    def to_parameters(self, knobs: Arrays) -> dict[str, Array]:
-        """Knobs -> parameters; inverse of `to_knobs`."""
-        ...
-
-    def jacobian(self, name: str, size: int) -> Array:
-        """D knob / d parameter (size, size)."""
-        ...
+IDEAL_WIRING = Wiring()
+"""Nothing between the model and the rig."""

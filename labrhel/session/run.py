@@ -25,7 +25,7 @@ from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
 from labrhel.session.training import training
 from labrhel.shots.operations import Publish
-from labrhel.store import RunReader, RunWriter, consolidate, create_run
+from labrhel.store import RunReader, RunWriter, consolidate, create_run, require_replayable
 from labrhel.telemetry import Run, Settings, Telemetry, settings_of
 from labrhel.timeline.cost import rehearse
 
@@ -72,6 +72,7 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: s
     """
     reader = RunReader(folder)
     manifest, config = reader.manifest, folder / "config.yaml"
+    require_replayable(manifest)
     if manifest.get("configuration_digest") not in (None, digest_of(reader.config_text)):
         raise ConfigurationError(f"{config} is not what the run began with; restore it, or start a new run with it")
     experiment = load_experiment(

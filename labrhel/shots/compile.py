@@ -14,9 +14,10 @@ from labrhel.errors import ProgramError
 from labrhel.frozen import FrozenArray
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.capabilities import Capabilities, Port, Reversal
-from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, ParameterMap, PortMap
+from labrhel.rig.wiring import IDEAL_WIRING, Wiring
 from labrhel.shots.compiled import CompiledPass, CompiledShot, Played
 from labrhel.shots.program import Acquire, Drive, GivenState, Hold, Pass, Prepare, Rest, ShotProgram
+from labrhel.units import interval
 
 IDEAL_CALIBRATION = CalibrationSet()
 
@@ -29,17 +30,15 @@ _PREFERENCE = (Reversal.STATE_RESTORE, Reversal.MOMENTUM_FLIP, Reversal.CONJUGAT
 def compile(
     program: ShotProgram,
     capabilities: Capabilities,
-    port_map: PortMap = IDEAL_PORTS,
-    parameter_map: ParameterMap = IDEAL_PARAMETERS,
+    wiring: Wiring = IDEAL_WIRING,
     calibration: CalibrationSet = IDEAL_CALIBRATION,
 ) -> CompiledShot:
-    """Compile `program` for the rig that declares `capabilities`.
+    """Compile `program` for the rig that declares `capabilities`, in the unit of each terminal (V on a bench).
 
-    Raises ProgramError for a preparation, reversal, port, channel, observable, rate, memory or range that the rig
-    does not have.  `parameter_map` takes no part yet in shots whose knobs stay put; it is an argument so that
-    programs which move knobs need no new signature.
+    The program is in model units; the calibration corrects it there, and the wire turns it into what the terminal
+    plays.  Raises ProgramError for a preparation, reversal, port, channel, observable, rate, memory or range that the
+    rig does not have.
     """
-    del parameter_map
     _check_prepare(program.prepare, capabilities)
     passes = []
     for item in program.passes:
@@ -50,7 +49,7 @@ def compile(
         played, achieved = {}, {}
         for name, drives in wanted.items():
             played[name], achieved[name] = _compile_port(
-                capabilities.port(name), drives, program.dt, item.steps, capabilities, port_map, calibration
+                capabilities.port(name), drives, program.dt, item.steps, capabilities, wiring, calibration
             )
         passes.append(
             CompiledPass(item.steps, played, achieved, item.acquire, _choose_reversal(item, capabilities), item.keep)
@@ -120,7 +119,7 @@ def _compile_port(
     dt: float,
     steps: int,
     capabilities: Capabilities,
-    port_map: PortMap,
+    wiring: Wiring,
     calibration: CalibrationSet,
 ) -> tuple[Played, FrozenArray]:
     if not port.iq and any(drive.waveform.is_complex for drive in drives):
@@ -134,15 +133,15 @@ def _compile_port(
     values = waves[0] if len(waves) == 1 else np.asarray(sum(waves))
     gain, offset = calibration.number(port.name, "gain"), calibration.number(port.name, "offset")
     ideal = gain == 1.0 and offset == 0.0
-    device = port_map.to_device(port.name, values if ideal else (values - offset) / gain)
+    device = wiring.to_device(port.name, values if ideal else (values - offset) / gain)
     if port.converter is not None:
-        device = _quantize(port, device)
+        device = _quantize(port, device, wiring.called(port.name))
     lsb = None if port.converter is None else port.converter.lsb
     given = drives[0].waveform.samples
     samples = given if device is given.values else FrozenArray(device)  # a long input is then hashed once, not per shot
     if device is values and device_dt == dt and start == 0.0:
         return Played(samples, dt, 0.0, lsb), samples
-    model = port_map.to_model(port.name, samples.values)
+    model = wiring.to_model(port.name, samples.values)
     delivered = None if model is samples.values else FrozenArray(model)
     model = model if ideal else model * gain + offset
     begin = start - delay - device_dt / 2 if port.timing.rates else 0.0
@@ -153,7 +152,7 @@ def _compile_port(
     achieved = np.interp(kicks, arrival, model)
     early = kicks < arrival[0] - device_dt / 2 * (1 + 1e-9)  # before a delayed first sample the port still idles
     if early.any():
-        achieved[early] = port_map.to_model(port.name, np.array([port.safe.value]))[0] * gain + offset
+        achieved[early] = wiring.to_model(port.name, np.array([port.safe.value]))[0] * gain + offset
     return Played(samples, device_dt, begin, lsb, delivered), FrozenArray(achieved)
 
 
@@ -177,14 +176,14 @@ def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float,
     return device_dt, count, lead
 
 
-def _quantize(port: Port, device: Array) -> Array:
+def _quantize(port: Port, device: Array, name: str) -> Array:
     converter = port.converter
     assert converter is not None
     low, high = float(np.min(device)), float(np.max(device))
     if low < converter.low - converter.lsb / 2 or high > converter.high + converter.lsb / 2:
         raise ProgramError(
-            f"port {port.name} needs [{low:.4g}, {high:.4g}], its converter reaches "
-            f"[{converter.low:g}, {converter.high:g}]; lower the input or eps, or lengthen the preparation"
+            f"port {name} needs {interval(low, high, port.unit)}, its converter reaches "
+            f"{interval(converter.low, converter.high, port.unit)}; lower the input or eps, or lengthen the preparation"
         )
     codes = np.rint((device - converter.low) / converter.lsb)
     return converter.low + np.clip(codes, 0, 2**converter.bits - 1) * converter.lsb

@@ -1,4 +1,4 @@
-"""decode(capture, ...) -> Capture: readings from device units back to model units, on the rig's own time axis.
+"""decode(capture, ...) -> Capture: readings from the unit of their terminals to model units, on the rig's time axis.
 
 The inverse of what `labrhel.shots.compile` does to outputs: the wire of each channel, then its calibrated gain and
 offset (model value = gain * reading + offset), then its delay: what is read at t was there at t - delay, so the trace
@@ -16,35 +16,36 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.capabilities import Capabilities
-from labrhel.rig.wiring import PortMap
+from labrhel.rig.wiring import Wiring
 from labrhel.shots.capture import Capture, PassCapture, Trace
 
 
-def decode(capture: Capture, capabilities: Capabilities, port_map: PortMap, calibration: CalibrationSet) -> Capture:
+def decode(capture: Capture, capabilities: Capabilities, wiring: Wiring, calibration: CalibrationSet) -> Capture:
     """The capture in model units; traces of channels that are ideal are passed on unchanged."""
     unit = capabilities.time_unit
-    passes = tuple([_decode_pass(item, unit, port_map, calibration) for item in capture.passes])
+    passes = tuple([_decode_pass(item, unit, wiring, calibration) for item in capture.passes])
     if all(map(operator.is_, passes, capture.passes)):
         return capture
     return replace(capture, passes=passes)
 
 
-def _decode_pass(item: PassCapture, time_unit: float, port_map: PortMap, calibration: CalibrationSet) -> PassCapture:
-    traces = {name: _decode_trace(name, trace, time_unit, port_map, calibration) for name, trace in item.traces.items()}
+def _decode_pass(item: PassCapture, time_unit: float, wiring: Wiring, calibration: CalibrationSet) -> PassCapture:
+    traces = {name: _decode_trace(name, trace, time_unit, wiring, calibration) for name, trace in item.traces.items()}
     if all(map(operator.is_, traces.values(), item.traces.values())):
         return item
     return PassCapture(traces, item.observables, item.end_state)
 
 
-def _decode_trace(name: str, trace: Trace, time_unit: float, port_map: PortMap, calibration: CalibrationSet) -> Trace:
+def _decode_trace(name: str, trace: Trace, time_unit: float, wiring: Wiring, calibration: CalibrationSet) -> Trace:
     gain, offset = calibration.number(name, "gain"), calibration.number(name, "offset")
     delay = calibration.number(name, "delay") / time_unit
-    values = port_map.to_model(name, trace.values)
+    values = wiring.to_model(name, trace.values)
     if gain != 1.0 or offset != 0.0:
         values = gain * values + offset
     if values is trace.values and delay == 0.0:
         return trace
-    return replace(trace, values=_in_time(values, delay / trace.dt))
+    wire = wiring.wires.get(name)
+    return replace(trace, values=_in_time(values, delay / trace.dt), unit=trace.unit if wire is None else wire.unit)
 
 
 def _in_time(values: Array, late: float) -> Array:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from labrhel.arrays import Array, Arrays
 from labrhel.rig.capabilities import Capabilities
+from labrhel.rig.wiring import Wiring
 from labrhel.shots.capture import Capture
 from labrhel.shots.compiled import CompiledShot
 
@@ -17,9 +18,12 @@ class Rig(Protocol):
 
     Opening one never resets an instrument or changes an output.  `run` answers in the order of the shots.
     `make_safe` ramps every output to its safe state and is safe to call at any time, from any thread, twice.
+    `capabilities`, shots, knobs and readings are in the unit of its terminals (V on a bench), and `wiring` says what
+    they are in model units; simulated rigs and boards bring `IDEAL_WIRING`, for which both are the same.
     """
 
     capabilities: Capabilities
+    wiring: Wiring
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
         """Turn knobs [knob units]; return what they are now."""

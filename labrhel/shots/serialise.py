@@ -42,6 +42,7 @@ from labrhel.rig.capabilities import (
     Timing,
     TriggerDomain,
 )
+from labrhel.rig.wiring import Approach, LinearKnob, Wire, Wiring
 from labrhel.shots.program import Acquire, Drive, GivenState, Hold, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Interpolation, Waveform
 
@@ -50,7 +51,8 @@ Get = Callable[[str], Array]
 
 _PROGRAM = (Rest, GivenState, Hold, Drive, Acquire, Pass, ShotProgram, Waveform)
 _RIG = (Capabilities, Port, Channel, Knob, Limits, SafeState, Converter, Timing, ClockDomain, TriggerDomain)
-_DATACLASSES = {cls.__name__: cls for cls in (*_PROGRAM, *_RIG)}
+_WIRING = (Wiring, Wire, LinearKnob, Approach)
+_DATACLASSES = {cls.__name__: cls for cls in (*_PROGRAM, *_RIG, *_WIRING)}
 _GONE = {"Channel": ("group",), "ClockDomain": ("reference", "frequency")}
 """Words that records of labrhel 0.1 hold, and that nothing ever obeyed: read, and left out."""
 _ENUMS: dict[str, type[enum.Enum]] = {cls.__name__: cls for cls in (Role, Reversal, Interpolation, Kind)}
@@ -151,6 +153,11 @@ def _field_names(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(cls))
 
 
-def plain_capabilities(capabilities: Capabilities) -> dict[str, Any]:
-    """As plain data, for a manifest."""
-    return to_data(capabilities, lambda array: json.dumps(array.values.tolist()))
+def plain_declared(value: Capabilities | Wiring) -> dict[str, Any]:
+    """What a rig declares as plain data, for a manifest."""
+    return to_data(value, lambda array: json.dumps(array.values.tolist()))
+
+
+def declared(plain: Any) -> Any:
+    """What `plain_declared` was given."""
+    return from_data(plain, lambda text: np.array(json.loads(text), float))

@@ -28,7 +28,8 @@ from labrhel.store.policy import Policy
 
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
-FORMAT = 1
+FORMAT = 2
+"""Since 2 a run on a bench records volts, and the wiring that makes model units of them; before, model units."""
 
 
 def utc_now() -> datetime:
@@ -98,6 +99,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} has record format {number}; this version of labrhel reads up to {FORMAT}: update labrhel"
         )
     return manifest
+
+
+def require_replayable(manifest: Mapping[str, Any]) -> None:
+    """Raise RecordError for a run on a bench of format 1, whose shots cannot be those of today: they were no volts."""
+    url = str(manifest.get("rig", ""))
+    if int(manifest["format"]) < 2 and url.partition(":")[0] == "bench":
+        raise RecordError(
+            f"{manifest.get('id', url)} was recorded on a bench in record format 1, whose shots are in model units; "
+            f"format {FORMAT} holds volts, so it cannot be replayed or resumed, only shown, plotted and exported: "
+            "start a new run"
+        )
 
 
 def run_folders(root: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from labrhel.executor import execute
 from labrhel.experiment import Experiment
 from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Capabilities
-from labrhel.rig.wiring import PortMap
+from labrhel.rig.wiring import Wiring
 from labrhel.shots.capture import Capture, PassCapture, State, Trace
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Configure, Operation, Read, RunShots
@@ -33,7 +33,7 @@ class NominalBackend:
 
     capabilities: Capabilities
     model: Model
-    port_map: PortMap
+    wiring: Wiring
     theta: dict[str, Any] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
 
@@ -55,7 +55,7 @@ class NominalBackend:
             shown = motion.traces(self.capabilities)
             traces = {}
             for name in item.acquire.channels:
-                values = self.port_map.to_device(name, shown[name][:: item.acquire.every])
+                values = self.wiring.to_device(name, shown[name][:: item.acquire.every])
                 unit = self.capabilities.channel(name).unit
                 repeated = np.broadcast_to(values, (shot.repeats, len(values)))
                 traces[name] = Trace(repeated, unit, 0.0, shot.dt * item.acquire.every)
@@ -105,7 +105,7 @@ def timeline_of(experiment: Experiment) -> Timeline:
     """
     problem, rig = experiment.problem, experiment.rig.capabilities
     x = problem.parameters.flat()
-    backend = NominalBackend(rig, problem.task.model, experiment.port_map, problem.theta(x))
+    backend = NominalBackend(rig, problem.task.model, experiment.wiring, problem.theta(x))
     gradient = execute(problem.gradient(x, problem.train[:1]), experiment.on_paper(backend))
     passes: list[PlannedPass] = []
     now, number = 0.0, 0

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from labrhel.arrays import Array, Arrays
 from labrhel.rig.capabilities import Capabilities
+from labrhel.rig.wiring import IDEAL_WIRING
 from labrhel.shots.capture import Capture, PassCapture, together
 from labrhel.shots.compiled import CompiledPass, CompiledShot
 from labrhel.shots.program import GivenState, Hold
@@ -20,7 +21,7 @@ class SerialRig(ABC, Generic[S]):
     """A `labrhel.shots.rig.Rig` whose state is an S; a kind of rig supplies the knobs, the flip and one pass."""
 
     def __init__(self, capabilities: Capabilities, rest: S) -> None:
-        self.capabilities = capabilities
+        self.capabilities, self.wiring = capabilities, IDEAL_WIRING
         self._rest = self._now = rest
         self._clock = ShotClock(capabilities)
 

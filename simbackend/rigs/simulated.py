@@ -19,6 +19,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import InstrumentError
 from labrhel.frozen import FrozenArray
 from labrhel.rig.capabilities import Capabilities, Channel, Kind, Knob, Limits, Port, Reversal
+from labrhel.rig.wiring import IDEAL_WIRING
 from labrhel.shots.capture import Capture, PassCapture, State, Trace
 from labrhel.shots.compile import IDEAL_CALIBRATION
 from labrhel.shots.compiled import CompiledShot
@@ -94,6 +95,7 @@ class SimulatedRig:
         self._life = Life() if life is None else life
         self.capabilities: Capabilities = self._device.capabilities
         self._clock = ShotClock(self.capabilities)
+        self.wiring = IDEAL_WIRING
         self._threads = threads or os.cpu_count() or 1
         self._knobs = Knobs(
             imperfections.knobs, {item.name: model.parameters[item.name].nominal for item in declared.knobs}

@@ -10,7 +10,8 @@ from labrhel.executor import execute
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.gradient import Gradient
 from labrhel.shots.capture import Capture
-from labrhel.shots.compile import compile
+from labrhel.shots.compile import IDEAL_CALIBRATION, compile
+from labrhel.shots.decode import decode
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
 from simbackend.virtual_bench import Bench, station_text, virtual_bench
@@ -91,5 +92,7 @@ def drive(experiment: Experiment, amplitude: float, steps: int = 200) -> ShotPro
 
 
 def shoot(experiment: Experiment, program: ShotProgram) -> Capture:
-    """Run one program on the experiment's rig."""
-    return experiment.rig.run([compile(program, experiment.rig.capabilities)])[0]
+    """What the rig shows of a program, in model units; past the executor, so that the driver's own checks are met."""
+    rig, wiring = experiment.rig, experiment.wiring
+    (capture,) = rig.run([compile(program, rig.capabilities, wiring)])
+    return decode(capture, rig.capabilities, wiring, IDEAL_CALIBRATION)

@@ -88,7 +88,7 @@ def codes(subject: Subject) -> Finding:
             continue
         seen.append(name)
         spread = int(np.max(trace.codes)) - int(np.min(trace.codes))
-        raw = subject.port_map.to_model(name, trace.codes * trace.scale + trace.offset)
+        raw = subject.wiring.to_model(name, trace.codes * trace.scale + trace.offset)
         off = float(np.abs(raw - trace.values).max())
         if np.shape(trace.codes) != np.shape(trace.values) or spread >= 2**converter.bits:
             problems.append(f"{name}: codes {np.shape(trace.codes)} that spread over {spread} of {converter.bits} bits")

@@ -148,7 +148,7 @@ def knobs(subject: Subject) -> Finding:
     if not subject.capabilities.knobs:
         raise NotApplicable("the rig has no knobs")
     known, problems = subject.model.parameters, []
-    turned = subject.parameter_map.to_knobs(subject.nominal())
+    turned = subject.wiring.to_knobs(subject.nominal())
     for knob in subject.capabilities.knobs:
         if knob.name not in known:
             problems.append(f"{knob.name} is no parameter")

@@ -44,7 +44,7 @@ def _turned(subject: Subject) -> Iterator[tuple[str, Array, Array]]:
 def _resolution(subject: Subject, name: str, value: Array) -> float:
     """Half a step of the knob, in parameters, or what single precision leaves."""
     knob = subject.capabilities.knob(name)
-    jacobian = np.abs(np.linalg.inv(subject.parameter_map.jacobian(name, max(1, value.size)))).sum(axis=1).max()
+    jacobian = np.abs(np.linalg.inv(subject.wiring.jacobian(name, max(1, value.size)))).sum(axis=1).max()
     return float(knob.resolution / 2 * jacobian + ROUNDING * np.abs(value).max())
 
 
@@ -87,7 +87,7 @@ def reads_back(subject: Subject) -> Finding:
 
 def _read(subject: Subject, name: str, asked: Array, achieved: Array) -> Finding:
     raw = subject.rig.read([name])[name]
-    found = np.asarray(subject.parameter_map.to_parameters({name: raw})[name], float)
+    found = np.asarray(subject.wiring.to_parameters({name: raw})[name], float)
     if found.shape != achieved.shape:
         return Finding(f"{name} reads back with shape {found.shape}", 1.0)
     off = float(np.abs(found - achieved).max())

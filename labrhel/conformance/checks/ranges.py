@@ -49,7 +49,7 @@ def _beyond(subject: Subject, ports: Iterable[Port]) -> Finding:
     problems = []
     for port in ports:
         for end in _ends(port):
-            values = np.ones(subject.steps) * subject.port_map.to_model(port.name, np.array([end]))
+            values = np.ones(subject.steps) * subject.wiring.to_model(port.name, np.array([end]))
             words = refused_program(subject, subject.shot({port.name: values}), ProgramError, LimitError)
             problems += [f"{port.name} at {end:g}: {item}" for item in words]
     return holds(problems, "every port")
@@ -82,11 +82,11 @@ def guarded(subject: Subject) -> Finding:
 
 def _forged(subject: Subject, port: str, values: Array) -> CompiledShot:
     """A compiled shot whose samples are others than the program's."""
-    shot = compile(subject.shot({port: np.zeros(subject.steps)}), subject.capabilities, subject.port_map)
+    shot = compile(subject.shot({port: np.zeros(subject.steps)}), subject.capabilities, subject.wiring)
     item = shot.passes[0]
     samples = FrozenArray(np.resize(values, len(item.played[port].samples)))
     played = replace(item.played[port], samples=samples, delivered=None)
-    reaches = FrozenArray(subject.port_map.to_model(port, np.asarray(values, float)))
+    reaches = FrozenArray(subject.wiring.to_model(port, np.asarray(values, float)))
     return replace(shot, passes=(replace(item, played={port: played}, achieved={port: reaches}),))
 
 
@@ -95,7 +95,7 @@ def knob_limits(subject: Subject) -> Finding:
     """By a LimitError."""
     problems = []
     for name, knob, value in _knob_ends(subject):
-        parameters = subject.parameter_map.to_parameters({name: value})
+        parameters = subject.wiring.to_parameters({name: value})
         problems += [f"{name} at {knob:g}: {words}" for words in refused(subject, Configure(parameters), LimitError)]
     return holds(problems, "every knob")
 
@@ -138,7 +138,7 @@ def slew(subject: Subject) -> Finding:
         jump = np.zeros(subject.steps)
         jump[subject.steps // 2 :] = min(subject.reach_of_port(port.name), 1e12) / 2
         fastest = jump.max() / (subject.step * subject.capabilities.time_unit)
-        if fastest > _BEYOND * subject.in_model(port.name, port.limits.slew or 0.0):
+        if fastest > _BEYOND * (subject.seen.port(port.name).limits.slew or 0.0):
             words = refused_program(subject, subject.shot({port.name: jump}), LimitError)
             problems += [f"{port.name}: {item}" for item in words]
     return holds(problems, f"{len(ports)} ports")

@@ -59,8 +59,8 @@ class LeadSection(Section):
 
     wire: str = Field(description="Output, position (q1), or source.")
     to: str = Field(description="Port (u1, f1), input, trigger input, or parameter.")
-    gain: Finite | None = Field(default=None, description="Model unit per volt, or volt per model unit.")
-    offset: Finite | None = Field(default=None, description="Added at the end of the lead.")
+    gain: Finite | None = Field(default=None, description="Model units per volt, polarity included; not 0.")
+    offset: Volts | None = Field(default=None, description="Voltage at which port or position is 0, V.")
     delay: Seconds | None = Field(default=None, description="Seconds on the way.")
     load: Positive | None = Field(default=None, description="Load of an output, Ohm; 1e6 where left out.")
     reach: Positive = Field(default=2.0, description="Largest voltage an input expects, for the station file.")

@@ -109,6 +109,7 @@ def _port(spec: BenchSpec, wiring: Wiring, item: Drive) -> dict[str, Any]:
     return {
         "terminal": item.terminal,
         "gain": item.factor,
+        "offset": item.open_offset,
         "limits": [-reach, reach],
         "delay": item.delay + triggered + (spec.instruments[box].latency or 0.0),
     }
@@ -122,7 +123,7 @@ def _channels(spec: BenchSpec) -> dict[str, Any]:
             noise = spec.instruments[lead.to.partition(".")[0]].options().get("noise", 0.0)
             channels[lead.wire] = {
                 "terminal": lead.to,
-                "gain": 1 / gain,
+                "gain": gain,
                 "offset": offset,
                 "range": [offset - lead.reach, offset + lead.reach],
                 "delay": lead.delay or 0.0,

@@ -69,6 +69,8 @@ def wired(
 def _add(
     wiring: Wiring, lead: LeadSection, entries: Mapping[str, Entry], model: Simulable, errors: Imperfections
 ) -> None:
+    if lead.gain == 0:
+        raise ConfigurationError(f"the gain of the lead from {lead.wire} to {lead.to} must not be 0")
     position, entry = _POSITION.fullmatch(lead.wire), _ENTRY.fullmatch(lead.to)
     if position is not None:
         _check(lead.to, entries, "inputs")

@@ -1,11 +1,12 @@
 """Leads between instruments and oscillators: what a terminal's volts do, and what volts the motion gives.
 
-    drive    port = gain * V * load/(load + source) at t - delay  + offset      V: what the output plays without load
-    sense    V = gain * q(t - delay) + offset
+    drive    port = gain * (V * load/(load + source) - offset)      V: what the output plays without load, at t - delay
+    sense    q(t - delay) = gain * (V - offset),   V = q(t - delay)/gain + offset
     line     V = high while a logic line is up, else 0
     knob     parameter = at_zero + per_volt * V
 
-The gain, offset and delay that a device's seed draws (`simbackend.imperfections.paths`) come on top.
+Gains are in model units per volt and offsets in volts, as in a station file and in labrhel.rig.wiring.  The gain,
+offset and delay that a device's seed draws (`simbackend.imperfections.paths`) come on top.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labrhel.arrays import Array
 from simbackend.imperfections.paths import Path, high_pass
 from simbackend.virtual_bench.world.signals import Signal, Track
 
@@ -27,7 +29,10 @@ _EDGE = 1e-9  # s; how fast a logic line rises
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """From an output to a port of the model; `load` and `source` [Ohm], `delay` [s], offset [unit of the port]."""
+    """From an output to a port of the model; `gain` [unit of the port per V at the load], `offset` [V at the load].
+
+    `load` and `source` [Ohm], `delay` [s].
+    """
 
     terminal: str
     port: str
@@ -42,10 +47,19 @@ class Drive:
         """Units of the port per volt without load."""
         return self.gain * self.load / (self.load + self.source)
 
+    @property
+    def open_offset(self) -> float:
+        """The voltage without load at which the port is 0."""
+        return self.offset * (self.load + self.source) / self.load
+
+    def arriving(self, volts: Array) -> Array:
+        """The port [model unit] under an output that plays `volts` without load."""
+        return self.factor * (volts - self.open_offset)
+
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """From the position of an oscillator (from 0) to an input; `path` in model time.
+    """From the position of an oscillator (from 0) to an input; `gain` [model unit per V], `path` in model time.
 
     `when`: the levels of sources [V, by terminal] at which a switch connects it; empty: always.
     """
@@ -57,11 +71,14 @@ class Sense:
     path: Path = _PERFECT
     when: tuple[tuple[str, float], ...] = ()
 
+    def showing(self, position: Array) -> Array:
+        """The voltage at the input at a position [model unit]."""
+        return position / self.gain + self.offset
+
     def signal(self, motion: Motion, corner: float, boost: float) -> Signal:
         """The voltage at the input; AC coupled from `corner` [Hz] on, amplified by `boost`."""
         times, q = motion.seen(self.oscillator)
-        shown = (q - self.path.offset) / self.path.gain
-        volts = boost * (self.gain * shown + self.offset)
+        volts = boost * self.showing((q - self.path.offset) / self.path.gain)
         if corner:  # what was there before has long charged the capacitor
             volts = high_pass(volts - volts[0], motion.step, corner)
         return Signal(times + self.delay + self.path.delay * motion.unit, volts)

@@ -93,7 +93,7 @@ class Oscillators:
         total = np.zeros((len(self._names), len(edges) - 1))
         for item, path in zip(self._drives, self._paths, strict=True):
             played = self.tracks[item.terminal].mean(edges - item.delay - path.delay * self.unit)
-            total[self._names.index(item.port)] += path.gain * (item.factor * played + item.offset) + path.offset
+            total[self._names.index(item.port)] += path.gain * item.arriving(played) + path.offset
         return total
 
     def shaking(self, friction: Array, steps: int, chunk: int) -> Array | None:

@@ -28,8 +28,8 @@ leads:
   - {wire: awg.ch1, to: f1, gain: 0.01}
   - {wire: FORCE, to: f2, gain: 0.01}
   - {wire: awg.trigger_out, to: pitaya.trigger_in, delay: 10ns}
-  - {wire: q1, to: pitaya.in1, gain: 0.5, reach: 1.0}
-  - {wire: q2, to: pitaya.in2, gain: 0.5, reach: 1.0}
+  - {wire: q1, to: pitaya.in1, gain: 2.0, reach: 1.0}
+  - {wire: q2, to: pitaya.in2, gain: 2.0, reach: 1.0}
   - {wire: pitaya.aout0, to: "stiffness[0]", at_zero: 0.009, per_volt: 0.002}
   - {wire: pitaya.aout1, to: "stiffness[1]", at_zero: 0.009, per_volt: 0.002}
   - {wire: pitaya.aout2, to: "coupling[0]", at_zero: 0.0, per_volt: 0.003}

@@ -28,8 +28,8 @@ instruments:
 leads:
   - {wire: pitaya.ch1, to: f1}
   - {wire: pitaya.ch2, to: f2}
-  - {wire: q1, to: pitaya.in1, gain: 0.3}
-  - {wire: q2, to: pitaya.in2, gain: 0.3}
+  - {wire: q1, to: pitaya.in1, gain: 3.3333333333333335}
+  - {wire: q2, to: pitaya.in2, gain: 3.3333333333333335}
   - {wire: pitaya.aout1, to: "coupling[0]", at_zero: 0.15, per_volt: 0.1}
 """
 OLD = BENCH.replace("kind: red_pitaya,", "kind: red_pitaya, model: INSTR2014,")

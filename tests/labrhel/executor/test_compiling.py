@@ -6,7 +6,7 @@ import numpy as np
 
 from labrhel.executor import Compiling
 from labrhel.frozen import FrozenArray
-from labrhel.rig.wiring import LinearKnob, LinearParameterMap
+from labrhel.rig.wiring import LinearKnob, Wiring
 from labrhel.shots.operations import Configure, Operation, Publish
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.simulated import SimulatedRig
@@ -31,9 +31,9 @@ class Coarse:
 
 def test_a_setting_is_sent_through_the_map_and_answered_with_what_the_knobs_came_to() -> None:
     rig = Coarse()
-    knobs = LinearParameterMap({"stiffness": LinearKnob(FrozenArray(CROSSTALK), FrozenArray(BIAS))})
+    knobs = Wiring(knobs={"stiffness": LinearKnob(FrozenArray(CROSSTALK), FrozenArray(BIAS))})
     asked = {"stiffness": np.array([0.31, 0.72]), "mass": np.array([1.1, 0.9])}
-    achieved = Compiling(rig, RIG, parameter_map=knobs).do(Configure(asked))
+    achieved = Compiling(rig, RIG, knobs).do(Configure(asked))
     (sent,) = rig.seen
     assert isinstance(sent, Configure) and sent.parameters is asked
     assert np.allclose(sent.knobs["stiffness"], CROSSTALK @ asked["stiffness"] + BIAS)

@@ -7,7 +7,7 @@ from labrhel.errors import LimitError
 from labrhel.executor import Limiting
 from labrhel.frozen import FrozenArray
 from labrhel.rig.capabilities import Capabilities, Kind, Knob, Limits, Port, SafeState
-from labrhel.rig.wiring import Wire, WiredPortMap
+from labrhel.rig.wiring import Wire, Wiring
 from labrhel.shots.compile import compile
 from labrhel.shots.operations import Configure, Operation, Read, RunShots
 from labrhel.shots.program import Drive, Pass, Rest, Role, ShotProgram
@@ -38,7 +38,7 @@ def shots(values: list[float], rig: Capabilities = RIG, gain: float = 1.0) -> Ru
     program = ShotProgram(
         0.1, Rest(), (Pass(len(values)), Pass(len(values), (Drive("u1", Waveform.of(values, 0.1), Role.INPUT),)))
     )
-    return RunShots((program,), compiled=(compile(program, rig, WiredPortMap({"u1": Wire("awg:1", gain)})),))
+    return RunShots((program,), compiled=(compile(program, rig, Wiring({"u1": Wire("awg:1", gain)})),))
 
 
 def attempt(operation: Operation, rig: Capabilities = RIG) -> list[Operation]:
@@ -59,7 +59,7 @@ def test_values_up_to_the_limit_pass() -> None:
 
 @pytest.mark.parametrize("value", [2.0000001, -2.1, 1e300])
 def test_a_sample_beyond_the_limit_in_any_pass_is_refused_and_nothing_is_sent(value: float) -> None:
-    with pytest.raises(LimitError, match=r"port u1 .* allowed is .-2, 2.; nothing was sent"):
+    with pytest.raises(LimitError, match=r"port u1 .* allowed is .-2 V, 2 V.; nothing was sent"):
         attempt(shots([0.0, value, 0.0]))
 
 
@@ -128,7 +128,7 @@ def bursts(*passes: list[float] | None, dt: float = 0.1) -> RunShots:
         for count, values in zip(steps, passes, strict=True)
     ]
     program = ShotProgram(dt, Rest(), tuple(parts))
-    return RunShots((program,), compiled=(compile(program, slewing(), WiredPortMap({"u1": Wire("awg:1")})),))
+    return RunShots((program,), compiled=(compile(program, slewing(), Wiring({"u1": Wire("awg:1")})),))
 
 
 def slewing(limit: float = 5000.0, safe: float = 1.0) -> Capabilities:
@@ -180,7 +180,7 @@ def test_a_complex_sample_is_limited_in_its_real_and_its_imaginary_part(value: c
         if allowed != value:
             attempt(operation, rig)
             continue
-        with pytest.raises(LimitError, match=r"allowed is \[-1, 1\]"):
+        with pytest.raises(LimitError, match=r"allowed is \[-1 V, 1 V\]"):
             attempt(operation, rig)
 
 

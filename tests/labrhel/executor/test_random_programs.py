@@ -14,7 +14,7 @@ from labrhel.errors import LabrhelError
 from labrhel.executor import Compiling, Limiting
 from labrhel.frozen import FrozenArray
 from labrhel.rig.capabilities import Capabilities, Converter, Limits, Port, SafeState, Timing
-from labrhel.rig.wiring import Wire, WiredPortMap
+from labrhel.rig.wiring import Wire, Wiring
 from labrhel.shots.operations import Configure, Operation, RunShots
 from labrhel.shots.program import Drive, GivenState, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Interpolation, Waveform
@@ -111,13 +111,13 @@ def random_program(random: np.random.Generator, rig: Capabilities) -> ShotProgra
     return ShotProgram(dt, prepare, tuple(passes), int(random.integers(1, 3)))
 
 
-def random_map(random: np.random.Generator, rig: Capabilities) -> WiredPortMap:
+def random_map(random: np.random.Generator, rig: Capabilities) -> Wiring:
     wires = {}
     for port in rig.ports:
         if random.random() < 0.5:
             gain = float(random.choice([-1, 1]) * 10 ** random.uniform(-1, 1))
             wires[port.name] = Wire(port.name, gain, float(random.normal() * 0.1))
-    return WiredPortMap(wires)
+    return Wiring(wires)
 
 
 def test_no_random_program_gets_past_the_limits() -> None:

@@ -132,8 +132,8 @@ def test_maps_are_built_for_the_rig(tmp_path: Path) -> None:
     wires = "map:\n  ports: {u1: {terminal: CH1, gain: -2, source_ohm: 50, assumed_load_ohm: 50}}\n"
     knobs = "  parameters: {stiffness: {matrix: [[1, 0.1], [0, 1]], offset: 0.5}}\noptimizer:"
     experiment = made(tmp_path, ("optimizer:", wires + knobs))
-    np.testing.assert_allclose(experiment.port_map.to_device("u1", np.array([1.0])), [-0.25])  # open load: doubled
-    knob = experiment.parameter_map.to_knobs({"stiffness": np.array([1.0, 2.0])})["stiffness"]
+    np.testing.assert_allclose(experiment.wiring.to_device("u1", np.array([1.0])), [-0.25])  # open load: doubled
+    knob = experiment.wiring.to_knobs({"stiffness": np.array([1.0, 2.0])})["stiffness"]
     np.testing.assert_allclose(knob, [1.7, 2.5])
 
 

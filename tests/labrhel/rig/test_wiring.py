@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
-from labrhel.rig.wiring import IDEAL_PARAMETERS, IDEAL_PORTS, LinearKnob, LinearParameterMap, Wire, WiredPortMap
+from labrhel.rig.wiring import IDEAL_WIRING, LinearKnob, Wire, Wiring
 
 values = hnp.arrays(np.float64, st.integers(1, 8), elements=st.floats(-10, 10))
 gains = st.floats(0.01, 100) | st.floats(-100, -0.01)
@@ -17,30 +17,30 @@ ohms = st.floats(1, 1e6)
 def test_a_wire_there_and_back_is_the_identity(
     x: np.ndarray, gain: float, offset: float, source: float, load: float, assumed: float | None
 ) -> None:
-    ports = WiredPortMap({"u1": Wire("awg:1", gain, offset, source, load, assumed)})
+    ports = Wiring({"u1": Wire("awg:1", gain, offset, source, load, assumed)})
     device = ports.to_device("u1", x)
     scale = abs(ports.wires["u1"].factor) * (np.abs(device).max() + abs(offset))
     assert np.allclose(ports.to_model("u1", device), x, atol=1e-13 * (scale + 1))
 
 
 def test_a_generator_set_for_50_ohm_on_a_high_impedance_is_told_half_of_what_is_wanted() -> None:
-    ports = WiredPortMap({"u1": Wire("awg:1", source_ohm=50, load_ohm=np.inf, assumed_load_ohm=50)})
+    ports = Wiring({"u1": Wire("awg:1", source_ohm=50, load_ohm=np.inf, assumed_load_ohm=50)})
     assert ports.to_device("u1", np.array([1.0]))[0] == pytest.approx(0.5)
 
 
 def test_a_generator_set_for_high_impedance_on_50_ohm_is_told_twice_what_is_wanted() -> None:
-    ports = WiredPortMap({"u1": Wire("awg:1", source_ohm=50, load_ohm=50, assumed_load_ohm=np.inf)})
+    ports = Wiring({"u1": Wire("awg:1", source_ohm=50, load_ohm=50, assumed_load_ohm=np.inf)})
     assert ports.to_device("u1", np.array([1.0]))[0] == pytest.approx(2.0)
 
 
 def test_polarity_is_the_sign_of_the_gain() -> None:
-    assert WiredPortMap({"u1": Wire("awg:1", gain=-2.0)}).to_device("u1", np.array([1.0]))[0] == -0.5
+    assert Wiring({"u1": Wire("awg:1", gain=-2.0)}).to_device("u1", np.array([1.0]))[0] == -0.5
 
 
 def test_a_port_without_a_wire_passes_unchanged() -> None:
     x = np.arange(3.0)
-    assert IDEAL_PORTS.to_device("u1", x) is x
-    assert IDEAL_PORTS.to_model("u1", x) is x
+    assert IDEAL_WIRING.to_device("u1", x) is x
+    assert IDEAL_WIRING.to_model("u1", x) is x
 
 
 @pytest.mark.parametrize("gain", [0.0, np.nan, np.inf])
@@ -53,7 +53,7 @@ def test_a_gain_that_cannot_be_undone_is_refused(gain: float) -> None:
 def test_parameters_to_knobs_and_back_is_the_identity_and_keeps_the_shape(parameter: np.ndarray, seed: int) -> None:
     random = np.random.default_rng(seed)
     matrix = np.eye(6) + 0.1 * random.normal(size=(6, 6))
-    parameters = LinearParameterMap({"input": LinearKnob(FrozenArray(matrix), FrozenArray(random.normal(size=6)))})
+    parameters = Wiring(knobs={"input": LinearKnob(FrozenArray(matrix), FrozenArray(random.normal(size=6)))})
     knobs = parameters.to_knobs({"input": parameter, "mass": np.ones(2)})
     back = parameters.to_parameters(knobs)
     assert back["input"].shape == (2, 3)
@@ -63,10 +63,10 @@ def test_parameters_to_knobs_and_back_is_the_identity_and_keeps_the_shape(parame
 
 def test_the_jacobian_of_a_knob_map_is_its_slope() -> None:
     matrix = np.array([[2.0, 0.1], [0.3, 1.0]])
-    parameters = LinearParameterMap({"k": LinearKnob(FrozenArray(matrix), FrozenArray([5.0, 6.0]))})
+    parameters = Wiring(knobs={"k": LinearKnob(FrozenArray(matrix), FrozenArray([5.0, 6.0]))})
     zero, one = (parameters.to_knobs({"k": np.array([step, 0.0])})["k"] for step in (0.0, 1.0))
     assert np.allclose(parameters.jacobian("k", 2)[:, 0], one - zero)
-    assert np.array_equal(IDEAL_PARAMETERS.jacobian("k", 3), np.eye(3))
+    assert np.array_equal(IDEAL_WIRING.jacobian("k", 3), np.eye(3))
 
 
 @pytest.mark.parametrize("matrix", [[[1.0, 2.0], [2.0, 4.0]], [[1.0, 2.0]]])
@@ -76,5 +76,5 @@ def test_a_knob_map_that_has_no_inverse_is_refused(matrix: list) -> None:
 
 
 def test_two_maps_with_the_same_content_are_equal() -> None:
-    assert WiredPortMap({"u1": Wire("a", 2.0)}) == WiredPortMap({"u1": Wire("a", 2.0)})
-    assert WiredPortMap({"u1": Wire("a", 2.0)}) != WiredPortMap({"u1": Wire("a", 2.1)})
+    assert Wiring({"u1": Wire("a", 2.0)}) == Wiring({"u1": Wire("a", 2.0)})
+    assert Wiring({"u1": Wire("a", 2.0)}) != Wiring({"u1": Wire("a", 2.1)})

@@ -10,7 +10,7 @@ from labrhel.errors import ProgramError
 from labrhel.frozen import FrozenArray
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.rig.capabilities import Capabilities, Channel, Converter, Kind, Port, Reversal, Timing
-from labrhel.rig.wiring import Wire, WiredPortMap
+from labrhel.rig.wiring import Wire, Wiring
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, Drive, GivenState, Hold, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Interpolation, Waveform
@@ -61,7 +61,7 @@ def test_equal_programs_compile_to_equal_shots_and_a_calibration_shows_in_the_di
 def test_gains_and_offsets_of_wire_and_calibration_cancel_between_played_and_achieved(
     gain: float, offset: float, calibrated_gain: float, calibrated_offset: float
 ) -> None:
-    wires = WiredPortMap({"u1": Wire("awg:1", gain, offset)})
+    wires = Wiring({"u1": Wire("awg:1", gain, offset)})
     known = calibration(gain=calibrated_gain, offset=calibrated_offset)
     shot = compile(program(), rig(), wires, calibration=known)
     assert np.allclose(shot.achieved("u1"), compile(program(), rig()).achieved("u1"), atol=1e-12)
@@ -84,7 +84,7 @@ def test_a_converter_changes_each_sample_by_at_most_half_a_code_and_says_so(bits
 
 def test_a_converter_quantizes_in_device_units_and_the_result_is_in_model_units() -> None:
     port = Port("u1", Kind.INPUT, converter=Converter(8, -5.0, 5.0))
-    shot = compile(program(), rig(port), WiredPortMap({"u1": Wire("awg:1", gain=0.5, offset=1.0)}))
+    shot = compile(program(), rig(port), Wiring({"u1": Wire("awg:1", gain=0.5, offset=1.0)}))
     assert np.abs(shot.achieved("u1") - compile(program(), rig()).achieved("u1")).max() <= 0.5 * 10 / 255 / 2 * 1.001
 
 

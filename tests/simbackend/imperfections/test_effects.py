@@ -11,7 +11,7 @@ from labrhel.executor import Compiling, RigBackend
 from labrhel.frozen import FrozenArray
 from labrhel.model.leapfrog import leapfrog
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
-from labrhel.rig.wiring import Wire, WiredPortMap
+from labrhel.rig.wiring import Wire, Wiring
 from labrhel.shots.capture import Capture, PassCapture
 from labrhel.shots.compile import compile
 from labrhel.shots.operations import RunShots
@@ -320,7 +320,7 @@ def test_the_paths_of_ports_are_undone_by_a_calibration_with_their_values() -> N
 
 
 def test_hidden_errors_act_behind_the_wire_of_a_port() -> None:
-    device, wires = rig(ports=PathErrors(exact={"u1.gain": 1.1})), WiredPortMap({"u1": Wire("ch1", gain=0.5)})
+    device, wires = rig(ports=PathErrors(exact={"u1.gain": 1.1})), Wiring({"u1": Wire("ch1", gain=0.5)})
     shot = compile(forward(), device.capabilities, wires)
     assert np.allclose(shot.passes[0].played["u1"].samples.values, 2 * WAVE)
     assert np.allclose(device.true_inputs(shot)["u1"], 1.1 * WAVE)

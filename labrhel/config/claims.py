@@ -1,0 +1,53 @@
+"""What a station file says of each terminal: the ranges and levels that have to agree (labrhel.rig.terminals).
+
+The level that makes a source safe is the `safe` of its `init`, by terminal, and 0 V where that says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from labrhel.errors import ConfigurationError
+from labrhel.rig.terminals import Claim, Terminals
+
+if TYPE_CHECKING:
+    from labrhel.config.station import Station
+
+
+def terminals_of(station: Station, error: Callable[..., ConfigurationError]) -> Terminals:
+    """The table of a station; `error(words, *place)` names the place.
+
+    Raises ConfigurationError for claims that contradict each other, and for a knob that names a terminal twice.
+    """
+    for name, section in station.rig.knobs.items():
+        twice = [terminal for terminal in section.terminals if section.terminals.count(terminal) > 1]
+        if twice:
+            words = f"{twice[0]} is named twice: each entry of {name} needs a terminal of its own"
+            raise error(words, "rig", "knobs", name, "terminals")
+    return Terminals.of(_claims(station), error)
+
+
+def _claims(station: Station) -> Iterator[Claim]:
+    rig = station.rig
+    for name, port in rig.ports.items():
+        place = ("rig", "ports", name)
+        yield Claim(port.terminal, f"port {name}", (*place, "limits"), limits=(port.limits[0], port.limits[1]))
+        yield Claim(port.terminal, f"the safe level of port {name}", (*place, "safe"), level=port.safe)
+    for name, knob in rig.knobs.items():
+        place = ("rig", "knobs", name)
+        for terminal in knob.terminals:
+            yield Claim(terminal, f"knob {name}", (*place, "limits"), limits=(knob.limits[0], knob.limits[1]))
+    for name, channel in rig.channels.items():
+        for terminal, volts in channel.select.items():
+            yield Claim(terminal, f"select of {name}", ("rig", "channels", name, "select", terminal), level=volts)
+    named = [terminal for knob in rig.knobs.values() for terminal in knob.terminals]
+    named += [terminal for channel in rig.channels.values() for terminal in channel.select]
+    for terminal in dict.fromkeys(named):
+        box, _, own = terminal.partition(".")
+        if box in station.instruments:
+            safe = station.instruments[box].init.get("safe")
+            level = safe.get(own, 0.0) if isinstance(safe, Mapping) else 0.0
+            if isinstance(level, int | float):  # the driver refuses what is no number
+                place = ("instruments", box, "init", "safe")
+                yield Claim(terminal, f"the safe level of {box}", place, level=float(level))
