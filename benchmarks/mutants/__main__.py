@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks.mutants.chosen import EQUIVALENT, chosen_faults, core_files, tests_of
+from benchmarks.mutants.chosen import EQUIVALENT, chosen_faults, core_files, mirrors_of
 from benchmarks.mutants.faults import Fault, faults_of
 from benchmarks.mutants.trial import Answer, Copy
 
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         files = core_files(TREE, options.only)
         faults = chosen_faults(TREE, options.only) + drawn(files, options.seed, None if options.all else options.count)
-        untested = [fault.path for fault in faults if not tests_of(TREE, fault.path)]
+        untested = [fault.path for fault in faults if not mirrors_of(TREE, fault.path)]
         if untested or not faults:
             raise ValueError(f"no test mirrors {untested[0]}" if untested else f"{options.only} is not in the core")
         if options.list:
@@ -149,8 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
         with tempfile.TemporaryDirectory() as folder, Progress(*columns, console=console) as progress:
             bench = Bench(Path(folder), options.jobs)
-            seconds = bench.whole({tests_of(TREE, fault.path) for fault in faults}, progress)
-            suites = [(fault, tests_of(TREE, fault.path)) for fault in faults]
+            seconds = bench.whole({mirrors_of(TREE, fault.path) for fault in faults}, progress)
+            suites = [(fault, mirrors_of(TREE, fault.path)) for fault in faults]
             trials = bench.trials(
                 [(fault, tests, max(_LEAST, _SLACK * seconds[tests])) for fault, tests in suites], progress
             )

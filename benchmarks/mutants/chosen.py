@@ -34,7 +34,8 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/store/index.py": ("tests/labrhel/store/test_index_rows.py", "tests/labrhel/store/test_index.py"),
     "labrhel/store/_index.py": ("tests/labrhel/store/test_index_rows.py", *_STORE),
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
-    "labrhel/rig/calibration.py": ("tests/labrhel/rig/test_calibrated.py",),
+    "labrhel/learning/rules.py": ("tests/labrhel/learning/test_train.py",),
+    "labrhel/rig/calibrated.py": ("tests/labrhel/rig/test_calibrated_entries.py",),
     "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
     "protocols/audit.py": ("tests/protocols/test_audit_weighing.py", "tests/protocols/test_audit.py"),
@@ -96,7 +97,7 @@ def core_files(tree: Path, only: str = "") -> list[str]:
     return [path for path in paths if path.startswith(only)]
 
 
-def tests_of(tree: Path, path: str) -> tuple[str, ...]:
+def mirrors_of(tree: Path, path: str) -> tuple[str, ...]:
     """The mirror of a file, if there is one, and what the table adds, in the order of the table if it names both."""
     file = Path(path)
     mirror = Path("tests", *file.parts[:-1], f"test_{file.stem.lstrip('_')}.py").as_posix()

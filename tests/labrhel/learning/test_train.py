@@ -259,6 +259,15 @@ def test_a_free_run_reads_the_samples_alone_and_believes_what_the_rig_says_it_wa
     assert [item.passes[0].acquire.every for item in rig.programs] == [2, 2]
 
 
+def test_a_request_at_what_was_achieved_differs_in_that_alone() -> None:
+    theta, nudge = {"mass": np.ones(2), "stiffness": START}, NudgeRecord(0.1, 0.2)
+    asked = GradientRequest(task(), sequences(2), theta, ("mass",), nudge)
+    moved = asked.at({"mass": np.full(2, 1.25)})
+    assert moved.theta["mass"].tolist() == [1.25, 1.25] and moved.theta["stiffness"] is START
+    assert (moved.sequences, moved.wanted, moved.previous) == (asked.sequences, ("mass",), nudge)
+    assert theta["mass"].tolist() == [1.0, 1.0]
+
+
 def test_the_rms_error_counts_weights_outputs_and_sequences() -> None:
     weights = np.array([[1.0, 0.0, 0.5], [2.0, 1.0, 0.0]])
     target = np.array([[5.0, 1.0, -2.0], [0.5, 0.0, 3.0]])
