@@ -20,6 +20,7 @@ from calibration.identify import Identified, identify
 from calibration.path_model import BenchModel, Record
 from calibration.subject import Bench
 from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_unknowns
+from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.experiment import Experiment
@@ -83,10 +84,8 @@ class Twin:
             "added": {name: array.tolist() for name, array in added.items() if np.any(array)},
             "friction_matrix": friction.tolist(),
         }
-        try:
-            file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-        except OSError as error:
-            raise RecordError(f"the twin {file} could not be written: {error.strerror}") from None
+        with written_aside(file) as aside:
+            aside.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
         return file
 
 

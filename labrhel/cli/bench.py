@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from labrhel.store.outputs import written_aside
 from labrhel.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, help="A virtual bench: instruments on real sockets around one simulated rig.")
@@ -44,7 +45,8 @@ def up(
     maker = _maker_of(name)
     with maker.virtual_bench(name, speed=speed) as bench, TemporaryDirectory() as folder:
         station = Path(folder) / "station.yaml" if write is None else write
-        station.write_text(maker.station_text(bench), encoding="utf-8")
+        with written_aside(station) as aside:
+            aside.write_text(maker.station_text(bench), encoding="utf-8")
         print("\n".join(bench.describe()), flush=True)
         if command is None:
             _wait()

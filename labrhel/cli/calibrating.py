@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from labrhel import plugins
+from labrhel.store.outputs import written_aside
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
@@ -117,8 +118,8 @@ def card(url: str, config: Path | None, folder: Path, to: Path | None) -> None:
 
 
 def _write(page: str, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(page, encoding="utf-8")
+    with written_aside(file) as aside:
+        aside.write_text(page, encoding="utf-8")
     print(f"card    {file}")
 
 

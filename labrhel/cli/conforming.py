@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from labrhel.store.outputs import written_aside
 from labrhel.cli.tables import print_table
 from labrhel.conformance import Check, Outcome, Result, Subject, chosen, subject_of, summary
 from labrhel.errors import ConfigurationError
@@ -36,7 +37,8 @@ def conform(url: str, config: Path | None, only: str, tolerance: float, file: Pa
         finally:  # what was found before a link was lost is worth saying
             _tell(results)
             if file is not None:
-                file.write_text(json.dumps(_record(url, subject, results), indent=2) + "\n", encoding="utf-8")
+                with written_aside(file) as aside:
+                    aside.write_text(json.dumps(_record(url, subject, results), indent=2) + "\n", encoding="utf-8")
     print(summary(results))
     return not any(result.outcome is Outcome.FAILED for result in results)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from labrhel.store.outputs import written_aside
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.session.outcome import outcome_of
@@ -39,6 +42,29 @@ def list_all(root: Path, *, text: str, status: str, tag: str, below: float | Non
     print(f"{len(found)} of {len(everything)} runs, {with_prefix(size, 'B')}")
 
 
+def verify(runs: Sequence[str], root: Path) -> bool:
+    """Say of each run whether every byte is what was written; True if all are."""
+    sound = True
+    for run in runs:
+        try:
+            found = RunReader.find(run, root).verify()
+        except RecordError as error:
+            found = [str(error)]
+        print(f"{run}: {'as it was written' if not found else 'damaged'}")
+        for words in found:
+            print(f"  {words}")
+        sound = sound and not found
+    return sound
+
+
+def told(reader: RunReader) -> bool:
+    """Say what is damaged in a run; True if nothing is."""
+    found = reader.verify()
+    for words in found:
+        print(f"damaged: {words}", file=sys.stderr)
+    return not found
+
+
 def tag(run: str, root: Path, add: list[str], remove: list[str], note: str | None) -> None:
     """Put labels on a run."""
     folder = find_run(run, root)
@@ -46,9 +72,12 @@ def tag(run: str, root: Path, add: list[str], remove: list[str], note: str | Non
     print(f"{folder.name}: labelled")
 
 
-def pack(run: str, root: Path, file: Path) -> None:
-    """One archive file of a run."""
-    print(archive(find_run(run, root), file))
+def pack(run: str, root: Path, file: Path) -> bool:
+    """One archive file of a run, damaged ones too; True if it is what was written."""
+    reader = RunReader.find(run, root)
+    sound = told(reader)
+    print(archive(reader.folder, file))
+    return sound
 
 
 def clean(root: Path, *, text: str, status: str, tag: str, sure: bool) -> None:
@@ -64,9 +93,10 @@ def clean(root: Path, *, text: str, status: str, tag: str, sure: bool) -> None:
     print(f"deleted {len(gone)} runs, {size}")
 
 
-def show(run: str, root: Path) -> None:
-    """The story of one run."""
+def show(run: str, root: Path) -> bool:
+    """The story of one run; True if its record is what was written."""
     reader = RunReader.find(run, root)
+    sound = told(reader)
     manifest, scalars, losses = reader.manifest, reader.scalars(), _losses(reader)
     print(f"{reader.id}   {reader.status}")
     print(f"rig {manifest['rig']}, seed {manifest['seed']}, recorded traces: {reader.policy}")
@@ -82,6 +112,7 @@ def show(run: str, root: Path) -> None:
     for words in outcome.warnings:
         print(f"warning: {words}")
     _parameters(reader)
+    return sound
 
 
 def plot(run: str, root: Path, to: Path | None) -> None:
@@ -100,19 +131,16 @@ def report(run: str, root: Path, to: Path | None) -> None:
     reader = RunReader.find(run, root)
     verdict = verdict_of(reader)
     file = reader.folder / "report.html" if to is None else to
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(page_of(reader), encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"the report {file} could not be written: {error.strerror}") from None
+    with written_aside(file) as aside:
+        aside.write_text(page_of(reader), encoding="utf-8")
     print(verdict.headline)
     for words in verdict.words:
         print(f"  {words}")
     print(f"report  {file}")
 
 
-def export(run: str, root: Path, file: Path) -> None:
-    """Write the consolidated file of a run to `file`."""
+def export(run: str, root: Path, file: Path) -> bool:
+    """Write the consolidated file of a run to `file`; True if its record is what was written."""
     from labrhel.records.export import to_csv, to_qcodes
 
     reader = RunReader.find(run, root)
@@ -122,8 +150,9 @@ def export(run: str, root: Path, file: Path) -> None:
         raise ConfigurationError(
             f"{file} does not end in .nc (all, for xarray), .csv or .db (the scalars of the steps, .db for QCoDeS)"
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
+    sound = told(reader)
     print(writers[file.suffix]())
+    return sound
 
 
 def _losses(reader: RunReader) -> np.ndarray:

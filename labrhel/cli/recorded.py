@@ -29,6 +29,18 @@ def runs(
     inspecting.list_all(root, text=text, status=status, tag=tag, below=below)
 
 
+@app.command(rich_help_panel=_PANEL)
+def verify(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders or ids.", show_default=False)],
+    root: Runs = DEFAULT_RUNS,
+) -> None:
+    """Is every byte of a record what was written?  Status 1, and the damaged parts by name, if not."""
+    from labrhel.cli import inspecting
+
+    if not inspecting.verify(runs, root):
+        raise typer.Exit(1)
+
+
 @app.command("label", rich_help_panel=_PANEL)
 def label_(
     run: Run,
@@ -52,7 +64,8 @@ def archive_(
     """One compressed file of a run; unpacked anywhere, it is the run again."""
     from labrhel.cli import inspecting
 
-    inspecting.pack(run, root, file)
+    if not inspecting.pack(run, root, file):
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -74,7 +87,8 @@ def show(run: Run, root: Runs = DEFAULT_RUNS) -> None:
     """Say what a run was, how it went, and what it learned."""
     from labrhel.cli import inspecting
 
-    inspecting.show(run, root)
+    if not inspecting.show(run, root):
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -110,7 +124,8 @@ def export(
     """Write a run as one netCDF file for xarray; or its scalars as CSV, or into a QCoDeS database (.db)."""
     from labrhel.cli import inspecting
 
-    inspecting.export(run, root, file)
+    if not inspecting.export(run, root, file):
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -9,6 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from labrhel import plugins
+from labrhel.cli.inspecting import told
 from labrhel.cli.tables import print_table
 from labrhel.config import examples
 from labrhel.errors import ConfigurationError
@@ -21,7 +22,9 @@ from labrhel.store import RunReader, find_run
 
 def again(run: str, root: Path, mode: str, config: Path | None, steps: int | None, rig: str | None) -> bool:
     """Replay a run; True if a strict one came out the same to the bit."""
-    done = replay(find_run(run, root), mode, config=config, steps=steps, rig=rig)
+    folder = find_run(run, root)
+    told(RunReader(folder))
+    done = replay(folder, mode, config=config, steps=steps, rig=rig)
     count, from_record = len(done.losses), done.answered - done.missing
     print(f"{count} gradients replayed, {from_record} shots from the record, {done.missing} from another rig")
     if count:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from labrhel import session
+from labrhel.cli.inspecting import told
 from labrhel.errors import ConfigurationError
 from labrhel.executor import ORDER
 from labrhel.experiment import Experiment, load_experiment
@@ -85,6 +86,7 @@ def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) ->
 def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None) -> None:
     """Go on with a run; the same report as `run`."""
     folder = find_run(run_name, root)
+    told(RunReader(folder))
     own = own_runner_of_run(folder, steps)
     with _progress(session.planned_steps(folder, steps)) as watch:
         if own is None:

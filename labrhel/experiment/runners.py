@@ -16,7 +16,7 @@ from labrhel.config.reader import read
 from labrhel.config.stack import kind_of
 from labrhel.errors import ConfigurationError
 from labrhel.shots.operations import Publish
-from labrhel.store.folder import read_manifest
+from labrhel.store.manifest import read_manifest
 
 Watch = Callable[[Publish], None]
 

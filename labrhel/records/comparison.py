@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.executor import execute
@@ -158,10 +159,8 @@ def save(comparison: Comparison, file: Path, unit: str, time: str) -> Path:
         axes.set_ylabel(f"{name} [{unit}]")
     grid[0, 0].legend(fontsize=8, ncols=3)
     grid[-1, 0].set_xlabel(f"time [{time}]")
-    try:
-        figure.savefig(file, dpi=110)
-    except OSError as error:
-        raise RecordError(f"the picture {file} could not be written: {error.strerror}") from None
+    with written_aside(file) as aside:
+        figure.savefig(aside, dpi=110)
     return file
 
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 
+from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.store import RunReader
@@ -34,13 +37,10 @@ def to_csv(reader: RunReader, file: Path) -> Path:
     steps, columns = table_of(reader)
     names = ["step", *columns]
     rows = np.column_stack([steps, *columns.values()])
-    try:
-        with file.open("w", encoding="utf-8", newline="") as out:
-            writer = csv.writer(out)
-            writer.writerow(names)
-            writer.writerows([int(row[0]), *(f"{value:.17g}" for value in row[1:])] for row in rows)
-    except OSError as error:
-        raise RecordError(f"{file} could not be written: {error.strerror}") from None
+    with written_aside(file) as aside, aside.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(names)
+        writer.writerows([int(row[0]), *(f"{value:.17g}" for value in row[1:])] for row in rows)
     return file
 
 
@@ -52,16 +52,25 @@ def to_qcodes(reader: RunReader, file: Path) -> Path:
     units = reader.manifest.get("units", {})
     # Names of QCoDeS are identifiers: coupling[0,1] becomes coupling_0_1.
     names = {name: "".join(sign if sign.isalnum() else "_" for sign in name).strip("_") for name in columns}
-    initialise_or_create_database_at(str(file), journal_mode=None)
-    experiment = load_or_create_experiment("labrhel", reader.manifest["name"])
-    measurement = Measurement(experiment, name=reader.id)
-    measurement.register_custom_parameter("step", label="training step", paramtype="array")
-    for name, word in names.items():
-        unit = units.get(name.partition("[")[0], "")
-        measurement.register_custom_parameter(word, label=name, unit=unit, setpoints=["step"], paramtype="array")
-    measurement.set_shapes({word: (len(steps),) for word in names.values()})  # undeclared, reading is quadratic
-    with measurement.run() as saver:
-        saver.add_result(("step", steps.astype(float)), *((names[name], values) for name, values in columns.items()))
-        saver.dataset.add_metadata("labrhel_manifest", json.dumps(reader.manifest))
-        saver.dataset.add_metadata("labrhel_config", reader.config_text)
+    with written_aside(file) as aside:
+        if file.exists():
+            shutil.copyfile(file, aside)
+        initialise_or_create_database_at(str(aside), journal_mode=None)
+        experiment = load_or_create_experiment("labrhel", reader.manifest["name"])
+        measurement = Measurement(experiment, name=reader.id)
+        measurement.register_custom_parameter("step", label="training step", paramtype="array")
+        for name, word in names.items():
+            unit = units.get(name.partition("[")[0], "")
+            measurement.register_custom_parameter(word, label=name, unit=unit, setpoints=["step"], paramtype="array")
+        measurement.set_shapes({word: (len(steps),) for word in names.values()})  # undeclared, reading is quadratic
+        try:
+            with measurement.run() as saver:
+                columns_of_words = ((names[name], values) for name, values in columns.items())
+                saver.add_result(("step", steps.astype(float)), *columns_of_words)
+                saver.dataset.add_metadata("labrhel_manifest", json.dumps(reader.manifest))
+                saver.dataset.add_metadata("labrhel_config", reader.config_text)
+        except sqlite3.Error as error:
+            raise RecordError(f"{file} could not be written: {error}; nothing else changed") from None
+        finally:
+            experiment.conn.close()
     return file

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.store import RunReader, ShotRecord
@@ -74,10 +75,8 @@ def save(reader: RunReader, file: Path) -> Path:
     kinds = figure.canvas.get_supported_filetypes()
     if file.suffix.lower().removeprefix(".") not in kinds:
         raise ConfigurationError(f"{file} does not end like a picture; known endings are: {', '.join(sorted(kinds))}")
-    try:
-        figure.savefig(file, dpi=110)
-    except OSError as error:
-        raise RecordError(f"the picture {file} could not be written: {error.strerror}") from error
+    with written_aside(file) as aside:
+        figure.savefig(aside, dpi=110)
     return file
 
 

@@ -5,7 +5,8 @@ reads, also while the run goes on; `consolidate` makes the netCDF file.
 """
 
 from labrhel.store.consolidate import consolidate
-from labrhel.store.folder import find_run, require_replayable, run_folders
+from labrhel.store.folder import find_run, run_folders
+from labrhel.store.manifest import require_replayable
 from labrhel.store.policy import Policy
 from labrhel.store.reader import OperationRecord, RunReader, ShotRecord, list_runs
 from labrhel.store.writer import RunWriter, create_run

@@ -51,7 +51,8 @@ class ArrayStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._text = f"{folder}{os.sep}"
-        self._known: set[str] = set()
+        self._known: set[str] = set()  # written, or found there
+        self._sound: set[str] = set()  # read, and what their name says
 
     def put(self, array: FrozenArray | Stacked) -> str:
         """Store an array unless it is there; returns its digest.  On return it survives kill -9 of this process."""
@@ -91,11 +92,18 @@ class ArrayStore:
     def get(self, digest: str) -> Array:
         """The array of that digest, read-only, mapped from its file as it is used."""
         path = self._path(digest)
+        if path.is_symlink() or path.parent.is_symlink():
+            raise RecordError(f"{path} is a link; a run folder holds its own files alone: put the array in its place")
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if digest not in self._sound:
+                if hash_array(array.dtype, array.shape, (np.ascontiguousarray(array),)) != digest:
+                    raise ValueError("its content is not what was written")
+                self._sound.add(digest)
+            return array
         except FileNotFoundError:
             raise RecordError(f"array {digest} is not in the record; the recording policy did not keep it") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise RecordError(
                 f"{path} cannot be read ({error}); restore it from a copy: its name is its content"
             ) from error
@@ -104,10 +112,8 @@ class ArrayStore:
         """Files whose content is not what their name says."""
         for path in sorted(self._folder.glob("*/*.npy")):
             try:
-                sound = FrozenArray(np.load(path, allow_pickle=False)).digest == path.stem
-            except (OSError, ValueError, EOFError):
-                sound = False
-            if not sound:
+                self.get(path.stem)
+            except RecordError:
                 yield path
 
     def has(self, digest: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.errors import RecordError
 from labrhel.frozen import FrozenArray
 from labrhel.store._arrays import ArrayStore
 from labrhel.store._journal import Place, damage, frames, load
@@ -21,13 +23,14 @@ _ARRAY, _PROGRAM = b'{"array":"', b'{"program":"'
 class Index:
     """The frames of a journal by kind; `refresh` adds what has been written since.
 
-    `operations` and `events` are in the order of the journal, `arrays` and `programs` by digest.
+    `operations` and `events` are in the order of the journal, `arrays` and `programs` by digest.  `fault` says why the
+    journal cannot be read to its end, "" if it can.  What is handed out has been checked against its digest.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._large = ArrayStore(folder / "arrays")
-        self.end = 0
+        self.end, self.fault = 0, ""
         self.events: list[Head] = []
         self.operations: list[tuple[Head, Place]] = []
         self.arrays: dict[str, tuple[bytes, Place]] = {}
@@ -49,14 +52,21 @@ class Index:
                     self.operations.append((head, place))
                 else:
                     self.events.append(head)
+        self.fault = damage(self._folder, self.end)
 
     def of_kind(self, kind: str) -> list[tuple[Head, Place]]:
         """Operations of one kind."""
         return [item for item in self.operations if item[0]["kind"] == kind]
 
-    def load(self, place: Place) -> bytes:
-        """Data of a frame, or a part of them."""
-        return load(self._folder, place)
+    def load(self, place: Place, digest: str, what: str, *before: str) -> bytes:
+        """Data of a frame, or a part of them, whose content (after the texts `before`) has that digest.
+
+        Raises RecordError, which names `what` they are, if they are not what was written.
+        """
+        data = load(self._folder, place)
+        if content_digest(*before, data) != digest:
+            raise damaged(self._folder, what)
+        return data
 
     def array(self, digest: str) -> Array:
         """The array of that digest, read-only; a large one is mapped from its file."""
@@ -64,21 +74,31 @@ class Index:
             return self._large.get(digest)
         text, place = self.arrays[digest]
         head = json.loads(text)
-        return np.frombuffer(self.load(place), head["dtype"]).reshape(head["shape"])
-
-    def damaged_arrays(self) -> list[str]:
-        """Arrays of the journal whose content is not what their name says."""
-        return [digest for digest in self.arrays if not self._sound(digest)]
-
-    def _sound(self, digest: str) -> bool:
         try:
-            return FrozenArray(self.array(digest)).digest == digest
+            array = np.frombuffer(load(self._folder, place), head["dtype"]).reshape(head["shape"])
         except ValueError:
-            return False
+            raise damaged(self._folder, f"array {digest}") from None
+        if FrozenArray(array).digest != digest:
+            raise damaged(self._folder, f"array {digest}")
+        return array
 
-    def damage(self) -> str:
-        """What is wrong after the last frame that could be read; "" for nothing."""
-        return damage(self._folder, self.end)
+
+def damaged(folder: Path, what: str) -> RecordError:
+    """What is said of something in a record that is not what was written."""
+    return RecordError(
+        f"{what} in {folder} is not what was written; `labrhel verify` names all that is damaged: "
+        "restore it from a copy"
+    )
+
+
+def content_digest(*parts: str | bytes) -> str:
+    """Digest (32 hexadecimal characters) of texts and bytes, in order."""
+    joined = parts[0] if len(parts) == 1 else b"\0".join([_bytes(part) for part in parts])
+    return hashlib.blake2b(_bytes(joined), digest_size=16).hexdigest()
+
+
+def _bytes(part: str | bytes) -> bytes:
+    return part.encode() if isinstance(part, str) else part
 
 
 def event(kind: str, wall: float, words: str = "") -> str:

@@ -27,6 +27,7 @@ _LENGTHS = struct.Struct("<QI")
 _CHECKS = struct.Struct("<II")
 _PREFIX = _LENGTHS.size + _CHECKS.size
 
+_BLOCK = 1 << 20  # bytes
 _GATHER_FROM = 1 << 15  # bytes
 _GATHER_AT_MOST = 1000  # pieces; Linux takes 1024
 
@@ -130,17 +131,29 @@ def damage(folder: Path, whole: int) -> str:
         end = os.fstat(file.fileno()).st_size
         file.seek(whole)
         prefix = file.read(_PREFIX)
-        if len(prefix) < _PREFIX or not any(prefix):
-            return ""  # cut in its prefix; or zeros, which a power cut may leave where data had not reached the disk
+        if len(prefix) < _PREFIX or _never_reached_the_disk(file, prefix):
+            return ""  # cut in its prefix, or by a power cut before its data were on the disk
         total, size = _LENGTHS.unpack_from(prefix)
         lengths_crc, head_crc = _CHECKS.unpack_from(prefix, _LENGTHS.size)
         if zlib.crc32(prefix[: _LENGTHS.size]) == lengths_crc:
+            file.seek(whole + _PREFIX)
             head = file.read(size)
-            if whole + _PREFIX + total > end or b"\0" in head:
+            if whole + _PREFIX + total > end or _never_reached_the_disk(file, head):
                 return ""
             if zlib.crc32(head) == head_crc:
                 return ""  # written since the last look
         return f"{folder / FILE} is damaged at byte {whole} of {end}: what follows cannot be read"
+
+
+def _never_reached_the_disk(file: BinaryIO, seen: bytes) -> bool:
+    """True for zeros up to the end of the file, as a power cut leaves them; a zero among other bytes is damage."""
+    begin = seen.find(b"\0")
+    if begin < 0 or any(seen[begin:]):
+        return False
+    while block := file.read(_BLOCK):
+        if any(block):
+            return False
+    return True
 
 
 def load(folder: Path, place: Place) -> bytes:

@@ -1,8 +1,7 @@
-"""Is a record what was written?  Everything is named by its content, so the answer is to hash it all again."""
+"""Is a record what was written?  Everything is named by its content, so the answer is to read it all, with its checks."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,18 +10,8 @@ from labrhel.errors import RecordError
 from labrhel.shots.program import ShotProgram
 from labrhel.store._arrays import ArrayStore
 from labrhel.store._checkpoints import read_slot
-from labrhel.store._index import Head, Index
+from labrhel.store._index import Head, Index, content_digest
 from labrhel.store._journal import Place
-
-
-def content_digest(*parts: str | bytes) -> str:
-    """Digest (32 hexadecimal characters) of texts and bytes, in order."""
-    joined = parts[0] if len(parts) == 1 else b"\0".join([_bytes(part) for part in parts])
-    return hashlib.blake2b(_bytes(joined), digest_size=16).hexdigest()
-
-
-def _bytes(part: str | bytes) -> bytes:
-    return part.encode() if isinstance(part, str) else part
 
 
 def captures_of(head: Head, place: Place) -> list[tuple[str | None, dict[str, str], Place]]:
@@ -34,48 +23,60 @@ def captures_of(head: Head, place: Place) -> list[tuple[str | None, dict[str, st
     return found
 
 
+def load_capture(
+    index: Index, digest: str, files: dict[str, str], place: Place, what: str
+) -> bytes:
+    """The packed capture at `place`, checked; its digest holds the names of its large arrays, too."""
+    before = [json.dumps(files, separators=(",", ":"))] if files else []
+    return index.load(place, digest, what, *before)
+
+
 def faults(folder: Path, index: Index, load_program: Callable[[str], ShotProgram]) -> Iterator[str]:
-    """One sentence for everything in a record that is damaged or missing."""
-    damage = index.damage()
-    if damage:
-        yield damage
+    """One sentence for everything in a journal, its checkpoints and its arrays that is damaged or missing."""
+    if index.fault:
+        yield index.fault
     arrays = ArrayStore(folder / "arrays")
     for head, place in index.operations:
-        number = head["operation"]
         if head["kind"] == "shots":
-            yield from _shots(head, place, index, arrays)
-        elif "data" in head and content_digest(index.load(place)) != head["data"]:
-            yield f"the values of operation {number} ({head['kind']}) are not what was written"
-    for head, _ in index.of_kind("checkpoint")[-1:]:
-        # The one before may be half overwritten: that is what it is there for.
-        if content_digest(read_slot(folder, head["slot"], head["size"])) != head["digest"]:
-            yield f"the checkpoint of operation {head['operation']} is not what was written"
-    yield from _programs(index, load_program)
-    for digest in index.damaged_arrays():
-        yield f"array {digest} in the journal is not what was written"
+            yield from _shots(index, head, place, arrays)
+        elif "data" in head:
+            what = f"the values of operation {head['operation']} ({head['kind']})"
+            yield from _said(lambda head=head, place=place, what=what: index.load(place, head["data"], what))
+    yield from _last_checkpoint(folder, index)
+    for digest in index.programs:
+        yield from _said(lambda digest=digest: load_program(digest), f"program {digest}: ")
+    for digest in index.arrays:
+        yield from _said(lambda digest=digest: index.array(digest))
     for path in arrays.damaged():
         yield f"{path} is not what was written: its content does not have the digest that is its name"
 
 
-def _shots(head: Head, place: Place, index: Index, arrays: ArrayStore) -> Iterator[str]:
-    for number, (digest, files, part) in enumerate(captures_of(head, place)):
+def _said(check: Callable[[], object], what: str = "") -> Iterator[str]:
+    try:
+        check()
+    except RecordError as error:
+        yield f"{what}{error}"
+
+
+def _shots(index: Index, head: Head, place: Place, arrays: ArrayStore) -> Iterator[str]:
+    for number, (digest, files, part) in enumerate(captures_of(head, place), 1):
         if digest is None:
             continue
-        shot, blob = f"shot {number + 1} of operation {head['operation']}", index.load(part)
-        if content_digest(*([json.dumps(files, separators=(",", ":"))] if files else []), blob) != digest:
-            yield f"the capture of {shot} is not what was written"
-            continue
+        shot = f"shot {number} of operation {head['operation']}"
+        yield from _said(
+            lambda digest=digest, files=files, part=part, shot=shot: load_capture(
+                index, digest, files, part, f"the capture of {shot}"
+            )
+        )
         for name, array in files.items():
             if not arrays.has(array):
                 yield f"{name} of {shot} is missing: array {array}"
 
 
-def _programs(index: Index, load_program: Callable[[str], ShotProgram]) -> Iterator[str]:
-    for digest, place in index.programs.items():
-        try:
-            if content_digest(index.load(place)) != digest or load_program(digest).digest != digest:
-                yield f"program {digest} is not what was written"
-        except RecordError as error:
-            yield f"program {digest} cannot be read: {error}"
-        except ValueError as error:
-            yield f"program {digest} is damaged: {error}"
+def _last_checkpoint(folder: Path, index: Index) -> Iterator[str]:
+    """The one before the last may be half overwritten: that is what it is there for."""
+    heads = [head for head, _ in index.of_kind("checkpoint")][:-3:-1]
+    whole = [content_digest(read_slot(folder, head["slot"], head["size"])) == head["digest"] for head in heads]
+    if heads and not whole[0]:
+        goes_on = f"a resume goes on from step {heads[1]['step']}" if any(whole) else "there is none to go on from"
+        yield f"the checkpoint of step {heads[0]['step']} in {folder} is not what was written: {goes_on}"

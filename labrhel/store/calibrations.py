@@ -2,14 +2,12 @@
 
 A record is a file of JSON lines, one for each rig, in a folder that the laboratory keeps (`calibrations/`).  A line is
 `proposed` (a node's values), `accepted` (ids of proposals) or `rolled back` (to the state after an earlier line).
-What is in force is what the lines say, read from the top.  A line that was torn by a crash is the last one, and is left
-out.
+What is in force is what the lines say, read from the top.  How a line is written, and what a crash or a flipped bit does
+to it, is `labrhel.store._lines`' business.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +18,7 @@ from typing import Any
 
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
+from labrhel.store._lines import append_line, read_lines
 
 FOLDER = Path("calibrations")
 
@@ -118,31 +117,15 @@ class CalibrationRecord:
         line |= {"refers": list(refers)} if refers else {}
         line |= {"words": list(words)} if words else {}
         if self.file is not None:
-            _write(self.file, line)
+            append_line(self.file, line)
         self.entries.append(entry)
         return entry
 
 
-def _write(file: Path, line: Mapping[str, Any]) -> None:
-    """On the disk when it returns."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as opened:
-            opened.write(json.dumps(line) + "\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-    except OSError as error:
-        raise RecordError(f"cannot write {file}: {error.strerror}; nothing was accepted") from None
-
-
 def _read(file: Path) -> list[Entry]:
-    if not file.exists():
-        return []
     found = []
-    lines = file.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, 1):
+    for number, data in read_lines(file):
         try:
-            data = json.loads(line)
             values = {name: CalibratedValue(**value) for name, value in data.get("values", {}).items()}
             found.append(
                 Entry(
@@ -150,12 +133,17 @@ def _read(file: Path) -> list[Entry]:
                     tuple(data.get("refers", ())), tuple(data.get("words", ())),
                 )
             )  # fmt: skip
-        except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                break  # torn by a crash: it was never acknowledged
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(
-                f"{file}:{number} is damaged; restore the file from a copy, or remove that line"
+                f"{file}:{number} is no line of a calibration record ({error}); restore the file from a copy"
             ) from None
+    known: set[str] = set()
+    for entry in found:
+        if missing := [one for one in entry.refers if one not in known]:
+            raise RecordError(
+                f"{file}: {entry.kind} {entry.id} refers to {missing[0]}, which is not there; restore it from a copy"
+            )
+        known.add(entry.id)
     return found
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labrhel.store.outputs import written_aside
 from labrhel.shots.capture import PassCapture, Trace
 from labrhel.store._trouble import writing
 from labrhel.store.reader import RunReader, ShotRecord
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import xarray
 
 FILE = "run.nc"
+_ROOM = 1 << 20  # bytes for attributes and the tables of HDF5, beside the data
 
 
 def consolidate(folder: Path, to: Path | None = None) -> Path:
@@ -38,14 +40,9 @@ def consolidate(folder: Path, to: Path | None = None) -> Path:
         dataset = as_dataset(reader)
     finally:
         reader.close()
-    with writing(path, "the record itself is complete"):
-        hidden = path.with_name(f".{path.name}.making")
-        try:
-            dataset.to_netcdf(hidden, engine="h5netcdf", encoding=_compressed(dataset))
-            hidden.replace(path)
-        except BaseException:
-            hidden.unlink(missing_ok=True)
-            raise
+    # HDF5 crashes at exit after a disk that filled while it wrote: the room is asked for first.
+    with written_aside(path, _ROOM + dataset.nbytes) as aside:
+        dataset.to_netcdf(aside, engine="h5netcdf", encoding=_compressed(dataset))
     return path
 
 

@@ -10,7 +10,7 @@ A folder is made under a hidden name and renamed when it is complete, so no half
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import secrets
 import shutil
@@ -24,12 +24,11 @@ from labrhel.errors import ConfigurationError, RecordError
 from labrhel.store._index import event
 from labrhel.store._journal import create_journal, frame
 from labrhel.store._trouble import writing
+from labrhel.store.manifest import FILE as MANIFEST
+from labrhel.store.manifest import manifest_text, read_manifest
 from labrhel.store.policy import Policy
 
-MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
-FORMAT = 2
-"""Since 2 a run on a bench records volts, and the wiring that makes model units of them; before, model units."""
 
 
 def utc_now() -> datetime:
@@ -63,7 +62,6 @@ def make_run_folder(
     identity = f"{created:%Y%m%dT%H%M%SZ}-{short}-{token()}"
     facts = {
         **manifest,
-        "format": FORMAT,
         "id": identity,
         "name": name,
         "created": created.isoformat(),
@@ -74,7 +72,7 @@ def make_run_folder(
     with writing(root, "nothing has run"):
         try:
             (hidden / "arrays").mkdir(parents=True)
-            (hidden / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            (hidden / MANIFEST).write_text(manifest_text(facts), encoding="utf-8")
             (hidden / CONFIG).write_bytes(config_text.encode())
             create_journal(hidden, frame(event("created", created.timestamp())))
             hidden.rename(folder)
@@ -84,32 +82,21 @@ def make_run_folder(
     return folder
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest; raises RecordError for a folder that is no run, a damaged one, or one of a newer version."""
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        number = int(manifest["format"])
-    except FileNotFoundError:
-        raise RecordError(_not_a_run(folder)) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path} cannot be read ({error}); restore it from a copy") from error
-    if number > FORMAT:
-        raise RecordError(
-            f"{folder} has record format {number}; this version of labrhel reads up to {FORMAT}: update labrhel"
-        )
-    return manifest
+def require_plain(folder: Path) -> None:
+    """Raise RecordError for a run folder that holds anything but files and folders of its own.
 
-
-def require_replayable(manifest: Mapping[str, Any]) -> None:
-    """Raise RecordError for a run on a bench of format 1, whose shots cannot be those of today: they were no volts."""
-    url = str(manifest.get("rig", ""))
-    if int(manifest["format"]) < 2 and url.partition(":")[0] == "bench":
-        raise RecordError(
-            f"{manifest.get('id', url)} was recorded on a bench in record format 1, whose shots are in model units; "
-            f"format {FORMAT} holds volts, so it cannot be replayed or resumed, only shown, plotted and exported: "
-            "start a new run"
-        )
+    Through a link, what belongs to a record would be written onto somebody's file; a pipe would never be read to its
+    end.  Records come from other people, so both are refused before anything is opened.
+    """
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                raise RecordError(
+                    f"{entry.path} is a link or no file; a run folder holds its own files alone: put what it stands for "
+                    "in its place, or delete it"
+                )
 
 
 def run_folders(root: Path) -> list[Path]:

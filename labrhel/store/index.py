@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from labrhel.store.outputs import written_aside
 from labrhel.errors import ConfigurationError, RecordError
+from labrhel.frozen import digest_of
 from labrhel.store import RunReader
 from labrhel.store.folder import MANIFEST
 
@@ -99,28 +101,20 @@ def label(folder: Path, *, add: Sequence[str] = (), remove: Sequence[str] = (), 
     bad = [tag for tag in add if not tag or any(sign in tag for sign in ",\n\t ")]
     if bad:
         raise ConfigurationError(f"a tag is one word, not {bad[0]!r}")
-    text = json.dumps({"tags": tags, "note": labels["note"] if note is None else note}, ensure_ascii=False)
-    beside = folder / f".{LABELS}.making"
-    try:
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(folder / LABELS)
-    except OSError as error:
-        raise RecordError(f"the labels of {folder} could not be written: {error.strerror}") from None
+    data = {"tags": tags, "note": labels["note"] if note is None else note}
+    text = json.dumps({**data, "digest": digest_of(data)}, ensure_ascii=False)
+    if not folder.is_dir():
+        raise RecordError(f"the labels of {folder} could not be written: it is not there")
+    with written_aside(folder / LABELS) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
 
 
 def archive(folder: Path, to: Path) -> Path:
     """One compressed file of a run, which `tar xf` unpacks to the folder that it was."""
     if not to.name.endswith((".tar.gz", ".tgz")):
         raise ConfigurationError(f"{to} does not end in .tar.gz")
-    hidden = to.with_name(f".{to.name}.making")
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(hidden, "w:gz", compresslevel=6) as file:
-            file.add(folder, folder.name)
-        hidden.replace(to)
-    except OSError as error:
-        hidden.unlink(missing_ok=True)
-        raise RecordError(f"{to} could not be written: {error.strerror}; the run is as it was") from None
+    with written_aside(to) as aside, tarfile.open(aside, "w:gz", compresslevel=6) as file:
+        file.add(folder, folder.name)
     return to
 
 
@@ -201,8 +195,11 @@ def _row(root: Path, row: Sequence[object]) -> RunRow:
 def _labels(folder: Path) -> dict[str, Any]:
     try:
         data = json.loads((folder / LABELS).read_text(encoding="utf-8"))
-        return {"tags": [str(tag) for tag in data["tags"]], "note": str(data["note"])}
+        labels = {"tags": [str(tag) for tag in data.pop("tags")], "note": str(data.pop("note"))}
+        if data and data != {"digest": digest_of(labels)}:  # labels of earlier versions have no digest
+            raise ValueError("they are not what was written")
+        return labels
     except FileNotFoundError:
         return {"tags": [], "note": ""}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"tags": [], "note": "(its labels cannot be read)"}

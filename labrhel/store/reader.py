@@ -13,18 +13,20 @@ import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
+from labrhel.frozen import digest_of
 from labrhel.shots.capture import PassCapture
 from labrhel.shots.operations import Checkpoint
 from labrhel.shots.program import ShotProgram
 from labrhel.shots.serialise import from_data
 from labrhel.store._captures import unpack_capture
 from labrhel.store._checkpoints import read_slot
-from labrhel.store._index import Head, Index
+from labrhel.store._index import Head, Index, content_digest, damaged
 from labrhel.store._lock import is_locked
 from labrhel.store._packing import unpack
 from labrhel.store._values import unpack_value
-from labrhel.store._verifying import captures_of, content_digest, faults
-from labrhel.store.folder import CONFIG, find_run, read_manifest, run_folders
+from labrhel.store._verifying import captures_of, faults, load_capture
+from labrhel.store.folder import CONFIG, find_run, require_plain, run_folders
+from labrhel.store.manifest import read_manifest
 from labrhel.store.policy import Policy
 
 _PATIENCE = 10  # times a checkpoint is looked for while a writer replaces them
@@ -65,6 +67,7 @@ class RunReader:
     """The record in a folder.  Raises RecordError for a folder that is no run, or one of a newer version."""
 
     def __init__(self, folder: Path) -> None:
+        require_plain(folder)
         self.folder = folder
         self.manifest: dict[str, Any] = read_manifest(folder)
         self.policy = Policy.parse(self.manifest["policy"])
@@ -81,6 +84,8 @@ class RunReader:
     @property
     def _index(self) -> Index:
         self._known.refresh()
+        if self._known.fault:
+            raise RecordError(f"{self._known.fault}; restore the folder from a copy")
         return self._known
 
     def close(self) -> None:
@@ -96,9 +101,14 @@ class RunReader:
     def config_text(self) -> str:
         """The user's file, as it was."""
         try:
-            return (self.folder / CONFIG).read_bytes().decode()
+            text = (self.folder / CONFIG).read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise RecordError(f"{self.folder / CONFIG} cannot be read ({error}); restore it from a copy") from error
+        if self.manifest.get("configuration_digest") not in (None, digest_of(text)):
+            raise RecordError(
+                f"{self.folder / CONFIG} is not what the run began with; restore it, or start a new run with it"
+            )
+        return text
 
     @property
     def status(self) -> str:
@@ -131,9 +141,9 @@ class RunReader:
         for head, place in index.of_kind("checkpoint"):
             names = head.get("names", names)
             if "measured" in head:
-                rows[head["measured"]] = place
+                rows[head["measured"]] = place, head["data"]
         steps = sorted(rows)
-        vectors = [np.frombuffer(index.load(rows[step]), "<f8") for step in steps]
+        vectors = [np.frombuffer(index.load(*rows[step], f"the point of step {step}"), "<f8") for step in steps]
         table = np.stack(vectors) if vectors else np.empty((0, len(names)))
         names = names + [f"parameter[{number}]" for number in range(len(names), table.shape[1])]
         columns = {name: table[:, number].copy() for number, name in enumerate(names)}
@@ -169,7 +179,9 @@ class RunReader:
         return [
             OperationRecord(
                 head["operation"], head["attempt"], head["step"], head["kind"],
-                unpack(index.load(place))[0] if head["kind"] in ("configure", "read") else {},
+                unpack(index.load(place, head["data"], f"what operation {head['operation']} set or read"))[0]
+                if head["kind"] in ("configure", "read")
+                else {},
             )
             for head, place in index.operations
         ]  # fmt: skip
@@ -191,7 +203,11 @@ class RunReader:
         index = self._index
         if digest not in index.programs:
             raise RecordError(f"program {digest} is not in the record: {self._why_missing()}")
-        return from_data(json.loads(index.load(index.programs[digest])), index.array)
+        text = index.load(index.programs[digest], digest, f"program {digest}")
+        program = from_data(json.loads(text), index.array)
+        if program.digest != digest:
+            raise damaged(self.folder, f"program {digest}")
+        return program
 
     def load_capture(self, shot: ShotRecord) -> tuple[PassCapture, ...]:
         """What came back from a shot; large traces are mapped from their files and read as they are used."""
@@ -202,14 +218,21 @@ class RunReader:
                 f"the capture of shot {shot.number + 1} of operation {shot.operation} is not in the record: "
                 f"{self._why_missing()}"
             )
-        return unpack_capture(index.load(place), files, index.array)
+        what = f"the capture of shot {shot.number + 1} of operation {shot.operation}"
+        return unpack_capture(load_capture(index, digest, files, place, what), files, index.array)
 
     def _why_missing(self) -> str:
         return self.policy.what_is_missing() or "the folder is not complete; restore it from a copy"
 
     def verify(self) -> list[str]:
         """What is damaged or missing, a sentence each; empty if every byte is what was written."""
-        return list(faults(self.folder, self._index, self.load_program))
+        self._known.refresh()
+        found = list(faults(self.folder, self._known, self.load_program))
+        try:
+            self.config_text  # noqa: B018 - read for its check
+        except RecordError as error:
+            found.append(str(error))
+        return found
 
 
 def list_runs(root: Path) -> list[RunReader]:

@@ -24,13 +24,13 @@ from labrhel.shots.program import GivenState, ShotProgram
 from labrhel.store._arrays import ArrayStore, bytes_of
 from labrhel.store._captures import pack_capture
 from labrhel.store._checkpoints import Slots
-from labrhel.store._index import Index, array_head, event, program_head
+from labrhel.store._index import Index, array_head, content_digest, event, program_head
 from labrhel.store._journal import Buffer, Journal, frame
 from labrhel.store._lock import WriterLock
 from labrhel.store._packing import pack
 from labrhel.store._values import INLINE_BELOW, pack_value
-from labrhel.store._verifying import content_digest
-from labrhel.store.folder import make_run_folder, random_token, read_manifest, utc_now
+from labrhel.store.folder import make_run_folder, random_token, require_plain, utc_now
+from labrhel.store.manifest import read_manifest
 from labrhel.store.policy import Policy
 
 _COPIED_BELOW = 1 << 14  # bytes; copying so few is faster than making the view of them
@@ -64,6 +64,7 @@ class RunWriter:
     """
 
     def __init__(self, folder: Path, *, monotonic: Clock = time.monotonic, wall: Clock = time.time) -> None:
+        require_plain(folder)
         self.folder = folder
         self.policy = Policy.parse(read_manifest(folder)["policy"])
         self._monotonic, self._wall = monotonic, wall

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labrhel.store.outputs import written_aside
 from labrhel.rig.capabilities import Capabilities
 from labrhel.timeline.plan import Timeline
 from labrhel.units import with_prefix
@@ -47,4 +48,5 @@ def save(timeline: Timeline, capabilities: Capabilities, file: Path) -> None:
             row.axhline(port.safe.value, color="0.8", linewidth=0.8, zorder=0)
             row.set_ylabel(f"{name} [{port.unit}]")
         rows[-1].set_xlabel("time [s]")
-        figure.savefig(file)
+        with written_aside(file) as aside:
+            figure.savefig(aside)

@@ -33,6 +33,7 @@ def test_every_line_says_what_it_is_and_holds_nothing_that_it_has_not(tmp_path: 
     second = record.accept([first])
     third = record.roll_back(second.id)
     lines = [json.loads(line) for line in record.file.read_text().splitlines()]
+    assert all(isinstance(line.pop("check"), int) for line in lines)
     assert lines == [
         {
             "id": first.id, "time": "2030-01-01T00:00:00+00:00", "kind": "proposed", "rig": "sim:x", "node": "paths",
@@ -103,7 +104,7 @@ def test_only_the_last_line_may_be_torn(tmp_path: Path) -> None:
     record.accept([record.propose("paths", {"f1.gain": value(1.0)})])
     assert record.file is not None
     first, second = record.file.read_text().splitlines()
-    record.file.write_text(f"{first}\n{second[:-5]}\n")
+    record.file.write_text(f"{first}\n{second[:-5]}")
     assert [entry.kind for entry in CalibrationRecord(tmp_path, "sim:x").entries] == ["proposed"]
     record.file.write_text(f"{first}\n{first[:-5]}\n{second}\n")
     with pytest.raises(RecordError, match=r"jsonl:2 is damaged; restore the file from a copy"):

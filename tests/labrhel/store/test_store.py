@@ -364,7 +364,7 @@ def test_a_missing_file_is_found_by_name(tmp_path: Path) -> None:
         ("journal.log", b'"steps":40', b'"steps":41', "program"),
         ("journal.log", b'"kind":"publish"', b'"kind":"publisH"', "journal.log is damaged at byte"),
         ("journal.log", np.sin(0.1 * np.arange(40)).tobytes(), bytes(320), "array"),
-        ("checkpoint.0", b"parameters", b"parametric", "the checkpoint of operation 3"),
+        ("checkpoint.0", b"parameters", b"parametric", "the checkpoint of step 1"),
     ],
 )
 def test_a_change_in_the_journal_is_found(tmp_path: Path, name: str, before: bytes, after: bytes, said: str) -> None:

@@ -1,0 +1,93 @@
+"""Lines that only grow: what a crash tears is left out, what a flipped bit changes is refused, never mistaken."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labrhel.errors import RecordError
+from labrhel.store._lines import append_line, read_lines
+
+LINES = [{"id": "a1", "kind": "proposed", "values": {"gain é": 1.5}}, {"id": "b2", "kind": "accepted", "refers": ["a1"]}]
+
+
+def written(folder: Path) -> Path:
+    file = folder / "deep" / "record.jsonl"
+    for line in LINES:
+        append_line(file, line)
+    return file
+
+
+def contents(file: Path) -> list[dict[str, object]]:
+    return [data for _, data in read_lines(file)]
+
+
+def test_lines_come_back_as_they_were(tmp_path: Path) -> None:
+    assert contents(written(tmp_path)) == LINES
+    assert contents(tmp_path / "nowhere") == []
+
+
+def test_whatever_is_cut_off_the_end_only_whole_lines_are_read_and_the_next_one_is_kept(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    whole = file.read_bytes()
+    ends = [index for index, byte in enumerate(whole) if byte == ord("\n")]
+    for cut in range(len(whole) + 1):
+        file.write_bytes(whole[:cut])
+        kept = LINES[: sum(end <= cut for end in ends)]
+        assert contents(file) == kept
+        append_line(file, {"id": "c3", "kind": "accepted"})
+        append_line(file, {"id": "d4", "kind": "accepted"})
+        assert contents(file) == [*kept, {"id": "c3", "kind": "accepted"}, {"id": "d4", "kind": "accepted"}]
+
+
+def test_no_flipped_bit_is_read_as_something_else(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    whole = file.read_bytes()
+    silent = []
+    for bit in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(data)
+        try:
+            if contents(file) != LINES:
+                silent.append(bit)
+        except RecordError as error:
+            assert "damaged" in str(error)
+    assert silent == []
+
+
+def test_lines_of_earlier_versions_are_read_and_none_may_follow_a_checked_one(tmp_path: Path) -> None:
+    file = tmp_path / "old.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in LINES), encoding="utf-8")
+    append_line(file, {"id": "c3", "kind": "accepted"})
+    assert [data["id"] for data in contents(file)] == ["a1", "b2", "c3"]
+    with file.open("a") as more:
+        more.write(json.dumps(LINES[0]) + "\n")
+    with pytest.raises(RecordError, match=r"old\.jsonl:4 is damaged"):
+        contents(file)
+
+
+def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    file = written(tmp_path)
+    before, real = file.read_bytes(), os.write
+
+    def short(descriptor: int, data: bytes) -> int:
+        if not data.startswith(b"{"):
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data[:10])
+
+    monkeypatch.setattr(os, "write", short)
+    with pytest.raises(RecordError, match="No space left on device; nothing was accepted"):
+        append_line(file, {"id": "c3", "kind": "accepted"})
+    assert file.read_bytes() == before
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(file)
+    with pytest.raises(RecordError, match="nothing was accepted"):
+        append_line(link, {"id": "c3", "kind": "accepted"})
+    assert contents(file) == LINES
