@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from labrhel.errors import ProgramError
 from labrhel.frozen import FrozenArray
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
-from labrhel.rig.capabilities import Capabilities, Channel, Converter, Kind, Port, Reversal, Timing
+from labrhel.rig.capabilities import Capabilities, Channel, Converter, Kind, Port, Reversal, SafeState, Timing
 from labrhel.rig.wiring import Wire, Wiring
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, Drive, GivenState, Hold, Pass, Rest, Role, ShotProgram
@@ -221,3 +221,156 @@ def test_the_name_of_a_state_depends_on_its_past_and_on_nothing_after_it() -> No
     assert key() != key(prepare=GivenState(FrozenArray([0.1]), FrozenArray([0.0])))
     assert key() != key(passes=(replace(first, steps=STEPS - 1),))
     assert key() != key(passes=(Pass(STEPS),))
+
+
+# -- nothing neutral: a wire that inverts, a calibration, a delay, a safe level that is not zero ------------------------
+
+WIRES = Wiring({"u1": Wire("awg:1", gain=-2.0, offset=0.5, unit="mm")})
+KNOWN = {"gain": 1.25, "offset": 0.1}
+
+
+def wired(port: Port, time_unit: float = 1e-3, **known: float) -> Any:
+    values = program(spacing=STEP)
+    return compile(values, rig(port, time_unit=time_unit), WIRES, calibration(**KNOWN, **known))
+
+
+def test_before_a_delayed_first_sample_arrives_the_port_is_still_at_its_safe_level() -> None:
+    port = Port("u1", Kind.INPUT, safe=SafeState(1.0))
+    shot = wired(port, delay=2.6e-4)  # 2.6 kicks of 0.1 ms
+    idle = (1.0 - 0.5) * -2.0 * 1.25 + 0.1
+    # The first sample is held from half an interval before it on: kicks 0, 1 and 2 are earlier than 2.1.
+    assert np.allclose(shot.achieved("u1")[:3], idle)
+    wave = program().passes[0].drives[0].waveform.on_grid(STEP, STEPS)
+    assert np.abs(shot.achieved("u1") - wave)[3:-1].max() < 0.0113
+    exact = wired(Port("u1", Kind.INPUT, safe=SafeState(1.0)), delay=2.5e-4)
+    assert np.allclose(exact.achieved("u1")[:2], idle)
+    assert not np.allclose(exact.achieved("u1")[2], idle)
+
+
+@pytest.mark.parametrize("late", [0.0, 3.1e-4])
+@pytest.mark.parametrize("rate", [10_000.0, 40_000.0, 65_000.0])
+def test_a_burst_of_fixed_rate_begins_half_a_step_before_the_first_kick_however_late_its_port(
+    late: float, rate: float
+) -> None:
+    shot = wired(Port("u1", Kind.INPUT, timing=Timing(rates=(rate,))), **({"delay": late} if late else {}))
+    played = shot.passes[0].played["u1"]
+    assert played.t0 == pytest.approx(-STEP / 2)
+    assert played.dt == pytest.approx(1e3 / rate)
+    wave = program().passes[0].drives[0].waveform
+    middles = played.t0 + played.dt * (np.arange(len(played.samples)) + 0.5) + 1e3 * late
+    wanted = wave.on_grid(played.dt, len(middles), middles[0])
+    assert np.allclose((played.samples.values - 0.5) * -2.0 * 1.25 + 0.1, wanted)
+
+
+@pytest.mark.parametrize(("rate", "count"), [(10.0, 50), (40.0, 200), (12.0, 60), (13.0, 65), (12.1, 61)])
+def test_a_pass_takes_as_many_device_samples_as_cover_it_and_no_more(rate: float, count: int) -> None:
+    for memory, fits in ((count, True), (count - 1, False)):
+        port = Port("u1", Kind.INPUT, timing=Timing(rates=(rate,), memory=memory))
+        if fits:
+            assert len(compile(program(), rig(port)).passes[0].played["u1"].samples) == count
+            continue
+        with pytest.raises(ProgramError, match=f"holds {memory} samples, the pass needs {count}"):
+            compile(program(), rig(port))
+
+
+def test_a_rate_that_rounding_has_made_slower_than_the_step_is_fast_enough() -> None:
+    port = Port("u1", Kind.INPUT, timing=Timing(rates=(10.0 * (1 - 5e-10),)))
+    assert compile(program(), rig(port)).passes[0].played["u1"].dt == pytest.approx(STEP)
+    with pytest.raises(ProgramError, match="at most"):
+        compile(program(), rig(Port("u1", Kind.INPUT, timing=Timing(rates=(10.0 * (1 - 2e-9),)))))
+
+
+def test_a_port_without_fixed_rates_has_no_time_of_its_own() -> None:
+    played = wired(Port("u1", Kind.INPUT)).passes[0].played["u1"]
+    assert (played.t0, played.dt, played.lsb) == (0.0, STEP, None)
+
+
+def test_what_leaves_the_wire_is_told_before_any_calibration_and_only_where_a_wire_changes_it() -> None:
+    played = wired(Port("u1", Kind.INPUT)).passes[0].played["u1"]
+    assert played.delivered is not None
+    assert np.allclose(played.delivered.values, (played.samples.values - 0.5) * -2.0)
+    shot = wired(Port("u1", Kind.INPUT))
+    assert np.allclose(shot.achieved("u1"), played.delivered.values * 1.25 + 0.1)
+    bare = compile(program(), rig(), calibration=calibration(**KNOWN)).passes[0].played["u1"]
+    assert bare.delivered is None
+
+
+@pytest.mark.parametrize(("known", "same"), [({}, True), ({"gain": 2.0}, False), ({"offset": 0.5}, False)])
+def test_samples_that_nothing_changes_are_those_of_the_program_itself(known: dict[str, float], same: bool) -> None:  # noqa: FBT001
+    asked = program(np.linspace(0, 1, STEPS))
+    shot = compile(asked, rig(), calibration=calibration(**known))
+    given = asked.passes[0].drives[0].waveform.samples
+    assert (shot.passes[0].played["u1"].samples is given) is same
+    assert (shot.passes[0].achieved["u1"] is given) is same
+    assert np.allclose(shot.achieved("u1"), given.values)
+
+
+@pytest.mark.parametrize("end", [-1.0, 3.0])
+def test_half_a_code_beyond_the_ends_of_a_converter_is_rounded_to_them_and_more_is_refused(end: float) -> None:
+    converter = Converter(2, -1.0, 3.0)  # codes -1, 1/3, 5/3, 3
+    port = Port("u1", Kind.INPUT, converter=converter)
+    beyond = np.sign(end - 1.0) * converter.lsb / 2
+    values = np.full(STEPS, 1.0)
+    values[7] = end + 0.99 * beyond
+    played = compile(program(values), rig(port)).passes[0].played["u1"].samples.values
+    assert played[7] == end and np.allclose(played[:7], 5 / 3)  # half a code is rounded to the even one
+    values[7] = end + 1.01 * beyond
+    with pytest.raises(ProgramError, match="its converter reaches"):
+        compile(program(values), rig(port))
+    values[7] = end + beyond
+    assert compile(program(values), rig(port)).passes[0].played["u1"].samples.values[7] == pytest.approx(end)
+
+
+def test_a_converter_with_a_wire_names_the_terminal_and_its_unit() -> None:
+    port = Port("u1", Kind.INPUT, "V", converter=Converter(12, -1.0, 1.0))
+    with pytest.raises(ProgramError, match=r"port u1 \(awg:1\) needs .* V.*, its converter reaches"):
+        compile(program(np.full(STEPS, 4.0)), rig(port), WIRES)
+
+
+def restoring(*passes: Pass, prepare: Any = None) -> Any:
+    able = rig(reversals=frozenset({Reversal.STATE_RESTORE}), prepares=frozenset({"rest", "hold", "state"}))
+    return compile(ShotProgram(STEP, prepare or Rest(), passes), able)
+
+
+READ = Acquire(("q1",))
+
+
+@pytest.mark.parametrize(
+    ("passes", "prepare", "planned"),
+    [
+        ((Pass(5), Pass(5, echo=True)), None, 1),
+        ((Pass(5), Pass(5, echo=True)), Hold(), 2),  # what is held is known to nobody
+        ((Pass(5, acquire=READ), Pass(5, echo=True)), None, 2),  # what is read must run
+        ((Pass(5), Pass(5, echo=True, acquire=READ), Pass(5, echo=True)), None, 2),
+        ((Pass(5), Pass(5, echo=True), Pass(5, echo=True, acquire=READ)), None, 1),
+        ((Pass(5), Pass(5), Pass(5, echo=True), Pass(5)), None, 2),
+        ((Pass(5), Pass(5)), None, 2),
+    ],
+)
+def test_passes_before_the_last_restored_state_are_saved_unless_they_are_read(
+    passes: tuple[Pass, ...], prepare: Any, planned: int
+) -> None:
+    assert restoring(*passes, prepare=prepare).planned_passes == planned
+
+
+def test_what_reaches_a_port_is_told_by_pass_and_is_silence_where_it_is_not_driven() -> None:
+    shot = compile(program(passes=(program().passes[0], Pass(7))), rig())
+    assert shot.achieved("u1", 0).any() and len(shot.achieved("u1", 0)) == STEPS
+    assert shot.achieved("u1").tolist() == [0.0] * 7
+    assert (shot.dt, shot.repeats, shot.rig) == (STEP, 1, "bench")
+
+
+@pytest.mark.parametrize(("part", "words"), [(0, "the positions of the given"), (1, "the momenta of the given")])
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_given_state_says_which_part_is_not_finite(part: int, words: str, bad: float) -> None:
+    state = [FrozenArray([0.5]), FrozenArray([0.25])]
+    assert compile(program(prepare=GivenState(*state)), rig())
+    state[part] = FrozenArray([bad])
+    with pytest.raises(ProgramError, match=words):
+        compile(program(prepare=GivenState(*state)), rig())
+
+
+def test_an_observable_that_the_rig_sums_and_a_state_that_it_reads_are_taken() -> None:
+    able = rig(accumulates=frozenset({"mass"}), reads_state=True)
+    asked = Acquire(("q1",), observables=("mass",), end_state=True)
+    assert compile(program(passes=(Pass(3, acquire=asked),)), able).passes[0].acquire is asked

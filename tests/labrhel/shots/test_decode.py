@@ -1,12 +1,14 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.learning.train import free_run
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.rig.wiring import Wire, Wiring
-from labrhel.shots.capture import Capture, PassCapture, Trace
+from labrhel.shots.capture import Capture, PassCapture, State, Trace
 from labrhel.shots.compile import compile
 from labrhel.shots.decode import decode
 from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
@@ -82,3 +84,51 @@ def test_a_wire_that_inverts_and_halves_is_undone_by_the_executor() -> None:
     handler = Compiling(RigBackend(Inverting()), reference.rig.capabilities, wires)
     wired = execute(free_run(reference.task, reference.sequences, reference.theta), handler)
     np.testing.assert_allclose(wired[0], straight[0], rtol=1e-14)
+
+
+def test_a_decoded_trace_has_the_unit_of_the_model_and_all_else_as_it_was() -> None:
+    traces = {"q1": Trace(np.array([[1.0, 2.0], [3.0, 5.0]]), "V", 0.25, 0.1, over_range=3, scale=0.01, offset=-1.0)}
+    end = State(np.ones((2, 2)), np.zeros((2, 2)))
+    first = PassCapture(traces, {"mass": np.ones((2, 2))}, end)
+    second = PassCapture({"v2": Trace(np.ones((2, 3)), "V", 0.0, 0.1)})
+    capture = Capture(compile(PROGRAM, RIG.capabilities), (first, second), 2, 1.0, 1.5)
+    found = decode(capture, RIG.capabilities, Wiring({"q1": Wire("CH1", 4.0, 0.5, unit="mm")}), CalibrationSet())
+    trace = found.passes[0].traces["q1"]
+    assert trace.values.tolist() == [[2.0, 6.0], [10.0, 18.0]]
+    assert (trace.unit, trace.t0, trace.dt, trace.over_range, trace.scale, trace.offset) == (
+        "mm", 0.25, 0.1, 3, 0.01, -1.0,
+    )  # fmt: skip
+    assert found.passes[0].observables is first.observables and found.passes[0].end_state is end
+    assert found.passes[1] is second
+    assert (found.passes_run, found.planned_start, found.actual_start) == (2, 1.0, 1.5)
+
+
+@pytest.mark.parametrize("known", [{"gain": 1.5}, {"offset": 0.5}, {"delay": 0.05}])
+def test_each_calibrated_quantity_alone_changes_a_reading(known: dict[str, float]) -> None:
+    capture = captured({"q1": [1.0, 2.0, 3.0], "v2": [0.0, 0.0, 1.0]})
+    calibration = CalibrationSet({f"q1.{name}": value(number) for name, number in known.items()})
+    found = decode(capture, RIG.capabilities, Wiring(), calibration).last.traces
+    expected = {"gain": [1.5, 3.0, 4.5], "offset": [1.5, 2.5, 3.5], "delay": [1.5, 2.5, 3.5]}[next(iter(known))]
+    assert np.allclose(found["q1"].values, [expected])
+    assert found["q1"].unit == "V"
+    assert found["v2"] is capture.last.traces["v2"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_a_late_channel_is_read_by_a_cubic_where_there_are_samples_for_one_and_straight_where_not(count: int) -> None:
+    places = np.arange(count)
+    trace = Trace(np.stack([places**3.0, 2.0 * places]), "V", 0.0, 0.5)
+    capture = Capture(compile(PROGRAM, RIG.capabilities), (PassCapture({"q1": trace}),), 1)
+    rig = replace(RIG.capabilities, time_unit=1e-3)
+    late = CalibrationSet({"q1.delay": value(1.25e-4, "s")})  # a quarter of a sample
+    found = decode(capture, rig, Wiring(), late).last.traces["q1"].values
+    if count == 1:
+        assert np.array_equal(found, trace.values)
+        return
+    assert np.allclose(found[1], 2 * (places + 0.25))
+    if count > 3:
+        assert np.allclose(found[0], (places + 0.25) ** 3)
+    else:
+        steps = np.diff(places**3.0, append=np.nan)
+        steps[-1] = steps[-2]
+        assert np.allclose(found[0], places**3.0 + 0.25 * steps)
