@@ -25,7 +25,9 @@ from benchmarks.figure import Figure, print_table
 from calibration.campaign import campaign
 from labrhel.arrays import Array
 from labrhel.executor import execute
-from labrhel.experiment import Experiment, calibrated, load_experiment
+import labrhel
+from labrhel import Experiment
+from labrhel.experiment import calibrated
 from labrhel.learning.checking import compare
 from labrhel.shots.operations import Configure
 from labrhel.store.calibrations import CalibrationRecord
@@ -103,7 +105,7 @@ def opened(seed: int, folder: Path) -> tuple[Experiment, str]:
     config, settings, reference = configuration(seed)
     file = folder / f"rig{seed}.yaml"
     file.write_text(yaml.safe_dump(config))
-    return load_experiment(file, rig_url=f"sim:{file}?{settings}"), reference
+    return labrhel.load_experiment(file, rig_url=f"sim:{file}?{settings}"), reference
 
 
 def truth(experiment: Experiment, reference: str, first: str) -> dict[str, float]:
@@ -170,7 +172,7 @@ def gradient_of(experiment: Experiment, *, trusts_gains: bool = False) -> tuple[
     assert isinstance(rig, SimulatedRig)
     theta = problem.theta(problem.parameters.flat())
     try:
-        gradient = execute(problem.gradient(problem.parameters.flat(), problem.train[:1]), experiment.executor())
+        gradient = experiment.gradient(sequences=1)
     except Exception:
         return 0.0, 1.0
     device = rig._device

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.figure import Figure, print_table
 from labrhel import session
 from labrhel.errors import LabrhelError
-from labrhel.experiment import load_experiment
+import labrhel
 from labrhel.store import RunReader
 
 STEPS = 240  # ten an hour, of six shots each
@@ -61,13 +61,12 @@ def day(folder: Path, name: str, drift: str, health: str) -> tuple[float, int]:
         life.unlink()
     url = f"sim:{file}?reversal=by_drive&noise=1mV&seed=3{drift}"
     try:
-        outcome = session.start(load_experiment(file, rig_url=url), folder / "runs", lambda published: None)
+        run = labrhel.load_experiment(file, rig_url=url).run(folder / "runs")
     except LabrhelError as error:
         print(error)
         return np.inf, 0
-    counts = RunReader(outcome.folder).scalars().get("recalibrations", np.zeros(1))
-    known = counts[np.isfinite(counts)]
-    return float(np.mean(outcome.losses[-STEPS // HOURS :])), int(known.max()) if len(known) else 0
+    counts = run.scalars.get("recalibrations", np.zeros(1))
+    return float(run.loss[-STEPS // HOURS :].mean()), int(np.nanmax([0.0, *counts]))
 
 
 def targets() -> Iterator[Figure]:

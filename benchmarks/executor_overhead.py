@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.figure import Figure, print_table
-from labrhel.executor import Compiling, Handler, Limiting, Recorder, RigBackend
+from labrhel.executor import Handler, Limiting, Recorder, RigBackend, stack
 from labrhel.rig.capabilities import Capabilities
 from labrhel.shots.capture import Capture, PassCapture, Trace
 from labrhel.shots.compile import compile as compile_shot
@@ -64,8 +64,7 @@ def _seconds(work: Callable[[Any], object], items: list[Any]) -> float:
 
 
 def _stack(rig: SimulatedRig, writer: RunWriter) -> Handler:
-    recorder = Recorder(RigBackend(rig), writer)
-    return Compiling(Limiting(recorder, rig.capabilities), rig.capabilities)
+    return stack(RigBackend(rig), rig.capabilities, recording=writer)
 
 
 def _writer(root: Path, policy: Policy) -> RunWriter:

@@ -19,7 +19,8 @@ import numpy as np
 
 from benchmarks.figure import Figure, print_table
 from labrhel import session
-from labrhel.experiment import Experiment, load_experiment
+import labrhel
+from labrhel import Experiment
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
@@ -50,24 +51,20 @@ def targets(steps: int | None = None) -> Iterator[Figure]:
     """Bits that an echo loses, and the losses of both trainings."""
     with tempfile.TemporaryDirectory() as folder, VerilatedBoard() as board:
         root, url = Path(folder), f"fpga:{board.url}"
-        experiment = load_experiment("coupled_oscillators", rig_url=url)
-        try:
+        with labrhel.load_experiment("coupled_oscillators", rig_url=url) as experiment:
             lost = lost_bits(experiment)
-        finally:
-            experiment.rig.close()
         yield Figure("Verilated board: bits that an un-nudged echo of 400 steps loses = 0", str(lost), lost == 0)
-        simulated = session.start(load_experiment("coupled_oscillators", steps=steps), root, lambda published: None)
+        simulated = labrhel.load_experiment("coupled_oscillators", steps=steps).run(root).loss.values
         begin = time.perf_counter()
-        experiment = load_experiment("coupled_oscillators", rig_url=url, steps=steps)
-        found = session.start(experiment, root, lambda published: None)
+        found = labrhel.load_experiment("coupled_oscillators", rig_url=url, steps=steps).run(root).loss.values
         seconds = time.perf_counter() - begin
-        ratio = found.losses[-1] / simulated.losses[-1]
+        ratio = float(found[-1] / simulated[-1])
         yield Figure(
             f"training on it over TCP: final loss <= {LARGEST_RATIO:g} times that of sim:",
-            f"{found.losses[-1]:.4g}, sim: {simulated.losses[-1]:.4g} (begun at {found.losses[0]:.4g})",
+            f"{found[-1]:.4g}, sim: {simulated[-1]:.4g} (begun at {found[0]:.4g})",
             ratio <= LARGEST_RATIO,
         )
-        yield Figure("  gradients and seconds it took", f"{len(found.losses)} in {seconds:.0f} s", None)
+        yield Figure("  gradients and seconds it took", f"{len(found)} in {seconds:.0f} s", None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

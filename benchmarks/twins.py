@@ -23,6 +23,7 @@ import yaml
 from benchmarks.calibration_drift import _CONFIG
 from benchmarks.figure import Figure, print_table
 from calibration.twin import Twin, twin, twin_of_recording
+import labrhel
 from labrhel import session
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
@@ -92,10 +93,10 @@ def silverbox() -> Iterator[Figure]:
     made = twin_of_recording(experiment)
     with tempfile.TemporaryDirectory() as name:
         file = made.write(experiment, Path(name) / "twin.yaml")
-        again = load_experiment("silverbox", rig_url=f"sim:{file}")
+        again = labrhel.load_experiment("silverbox", rig_url=f"sim:{file}")
         theta = again.theta(again.problem.parameters.flat())
         sequences = again.tests["arrow_head"]
-        error = rms_error(sequences, execute(free_run(again.task, sequences, theta), again.executor()))
+        error = rms_error(sequences, again.execute(free_run(again.task, sequences, theta)))
     yield Figure(target, f"{1e3 * error:.3f} mV", error <= 0.46e-3)
     train = experiment.problem.train
     halves = []
