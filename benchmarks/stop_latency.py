@@ -35,7 +35,7 @@ _DRIVER = """
 import sys
 from pathlib import Path
 import numpy as np
-from labrhel import programs
+from labrhel.safety import estop, processes
 from labrhel.shots.compile import compile
 from labrhel.errors import LabrhelError
 from labrhel.experiment import load_experiment
@@ -47,7 +47,7 @@ rig, dt, steps = experiment.rig, experiment.task.step, int(sys.argv[2])
 wave = Waveform.of(np.sin(dt * np.arange(steps)), dt)
 program = ShotProgram(dt, Rest(), (Pass(steps, (Drive("u1", wave, Role.INPUT),), Acquire(("q1",))),))
 shot = compile(program, rig.capabilities)
-with programs.listening("bench", rig.make_safe):
+with processes.listening("bench", estop.emergency(rig)):
     while True:
         rig.configure({"coupling": np.full(15, 0.2)})
         print("running", flush=True)

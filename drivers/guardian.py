@@ -3,7 +3,7 @@
 No program can switch outputs off after kill -9, so another one has to.  The guardian is started when a bench is opened,
 has everything imported that it may need, and waits at a pipe whose other end the owner holds.  When the owner gives the
 bench back it says so; when it dies the operating system closes the pipe without a word, and frees its leases: the
-guardian then opens the instruments itself, all at once, and makes each safe.
+guardian then opens the instruments itself, all at once, and makes each safe, as drivers.making_safe does.
 
     python -m drivers.guardian STATION.yaml         (what `Guardian` starts; of no use by hand)
 """
@@ -15,9 +15,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from labrhel.config.station import InstrumentSection, load_station
+from labrhel.config.station import InstrumentSection, StationDocument, load_station
 from labrhel.errors import LabrhelError
+
+if TYPE_CHECKING:
+    from drivers.roles import Instrument
 
 _RELEASED = b"released\n"
 _PATIENCE = 5.0  # s for the guardian to end when it is released
@@ -65,27 +69,34 @@ class Guardian:
         )  # fmt: skip
 
 
-def make_all_safe(instruments: dict[str, InstrumentSection]) -> dict[str, str]:
-    """Open every instrument and make it safe, all at once; what went wrong, by name."""
+def make_all_safe(document: StationDocument) -> dict[str, str]:
+    """Open every instrument and switch it off, all at once, then ramp what stays on; what went wrong, by name."""
     from drivers.instruments import open_instrument
+    from drivers.making_safe import SafeLevels, ramps_of
 
-    def one(name: str, section: InstrumentSection) -> str:
+    instruments = document.station.instruments
+    boxes: dict[str, Instrument] = {}
+    words: dict[str, str] = {}
+
+    def off(name: str, section: InstrumentSection) -> None:
         try:
-            box = open_instrument(section.kind, name, section.address, **section.init)
+            boxes[name] = box = open_instrument(section.kind, name, section.address, **section.init)
+            box.switch_off()
         except LabrhelError as error:
-            return str(error)
+            words[name] = str(error)
+
+    def close(name: str) -> None:
         try:
-            box.make_safe()
+            boxes[name].close()  # which makes it safe once more
         except LabrhelError as error:
-            return str(error)
-        finally:
-            with suppress(LabrhelError):
-                box.close()
-        return ""
+            words.setdefault(name, str(error))
 
     with ThreadPoolExecutor(max(1, len(instruments))) as pool:
-        words = dict(zip(instruments, pool.map(lambda item: one(*item), instruments.items()), strict=True))
-    return {name: problem for name, problem in words.items() if problem}
+        list(pool.map(lambda item: off(*item), instruments.items()))
+        with suppress(LabrhelError):  # closing tells which
+            SafeLevels(ramps_of(document)).ramp(boxes.values())
+        list(pool.map(close, boxes))
+    return words
 
 
 def main(arguments: list[str]) -> int:
@@ -95,11 +106,12 @@ def main(arguments: list[str]) -> int:
     except LabrhelError as error:
         print(f"guardian: {error}; it cannot make the bench safe", file=sys.stderr)
         return 3
-    import drivers.instruments  # noqa: F401  (half a second that must not be lost when it matters)
+    import drivers.instruments
+    import drivers.making_safe  # noqa: F401  (half a second that must not be lost when it matters)
 
     if sys.stdin.buffer.read().endswith(_RELEASED):
         return 0
-    problems = make_all_safe(document.station.instruments)
+    problems = make_all_safe(document)
     for name, words in problems.items():
         print(f"guardian: {name} is NOT SAFE: {words}", file=sys.stderr)
     return 3 if problems else 0

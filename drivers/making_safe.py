@@ -7,22 +7,24 @@
 
    in as many steps as the wire allows, and stay on.  A ramp that fails ends in the level, set at once.
 
-A ramp never delays an OFF: it begins when every OFF has been tried.  `longest` cuts all ramps short together, as the
-emergency stop does.
+A ramp never delays an OFF: it begins when every OFF has been tried.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from drivers.roles import Instrument, LevelSource
-from labrhel.errors import LabrhelError
+from labrhel.config.station import StationDocument
+from labrhel.errors import ConfigurationError, LabrhelError
 
 _PACE = 2e-3  # s between steps at least: a wire that answers faster is not flooded
+_THERE = 5e-3  # V from its safe value at which a level is set without a ramp
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,69 +38,94 @@ class Ramp:
 AT_ONCE = Ramp()
 
 
-def make_bench_safe(
-    groups: Iterable[Sequence[Instrument]],
-    ramps: Mapping[str, Ramp],
-    *,
-    longest: float = math.inf,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Switch off group after group, then ramp; all is tried, and the first failure raised.
+def ramps_of(document: StationDocument) -> dict[str, Ramp]:
+    """Those of a station file, by INSTRUMENT.TERMINAL."""
+    return {terminal: Ramp(item.time, item.order) for terminal, item in document.station.rig.ramps.items()}
 
-    `ramps` by INSTRUMENT.TERMINAL; `longest` [s] for all of them together.
+
+def check_ramps(document: StationDocument, instruments: Mapping[str, Instrument]) -> None:
+    """Raises ConfigurationError, with its line, for a ramp of what is no level, or goes off."""
+    for terminal in document.station.rig.ramps:
+        box, _, own = terminal.partition(".")
+        source = instruments.get(box)
+        with document.at("rig", "ramps", terminal):
+            if not isinstance(source, LevelSource) or own not in source.levels:
+                raise ConfigurationError(f"there is no level {terminal}: outputs of generators idle where they are safe")
+            if own not in source.held:
+                raise ConfigurationError(
+                    f"{terminal} is switched off when it is made safe, at once: to be ramped it needs a safe level, "
+                    f"init: {{safe: {{{own}: ...}}}} of {box}"
+                )
+
+
+class SafeLevels:
+    """The ramps of a bench, by INSTRUMENT.TERMINAL; one way to the safe levels at a time, whoever asks for it.
+
+    `clock` [s] and `sleep` are those of the host.
     """
-    groups = [list(group) for group in groups]
-    boxes = [box for group in groups for box in group]
-    off = [lambda group=group: at_once([box.switch_off for box in group]) for group in groups]
-    try_all([*off, lambda: ramp_levels(boxes, ramps, longest=longest, clock=clock, sleep=sleep)])
 
+    def __init__(
+        self,
+        ramps: Mapping[str, Ramp],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._ramps, self._clock, self._sleep = dict(ramps), clock, sleep
+        self._one = threading.Lock()
+        self._ends: list[float] = []  # by when those who ask want it [s]; the first of them counts
 
-def ramp_levels(
-    boxes: Iterable[Instrument],
-    ramps: Mapping[str, Ramp],
-    *,
-    longest: float = math.inf,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Bring every level that stays on to its safe value, as `make_bench_safe` does when what goes off is off."""
-    latest = clock() + longest
-    by_order: dict[int, dict[str, tuple[LevelSource, dict[str, float]]]] = {}
-    for box in boxes:
-        if isinstance(box, LevelSource):
-            for own in box.held:
-                ramp = ramps.get(f"{box.name}.{own}", AT_ONCE)
-                _, seconds = by_order.setdefault(ramp.order, {}).setdefault(box.name, (box, {}))
-                seconds[own] = ramp.seconds
-    try_all(
-        lambda parts=parts: at_once(
-            [lambda box=box, seconds=seconds: _ramp(box, seconds, latest, clock, sleep) for box, seconds in parts]
-        )
-        for parts in (list(by_order[order].values()) for order in sorted(by_order))
-    )
+    def make_safe(self, groups: Iterable[Sequence[Instrument]], longest: float = math.inf) -> None:
+        """Switch off group after group, then ramp, for `longest` [s]; all is tried, and the first failure raised."""
+        groups = [list(group) for group in groups]
+        off = [lambda group=group: at_once([box.switch_off for box in group]) for group in groups]
+        try_all([*off, lambda: self.ramp([box for group in groups for box in group], longest)])
 
+    def ramp(self, boxes: Iterable[Instrument], longest: float = math.inf) -> None:
+        """Bring every level that stays on to its safe value; what goes off is off.
 
-def _ramp(
-    box: LevelSource,
-    seconds: Mapping[str, float],
-    latest: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> None:
-    """The levels of one source and one order."""
-    try:
-        start, begun = box.get_levels(list(seconds)), clock()
-        lengths = {own: min(length, latest - begun) for own, length in seconds.items()}
-        while True:
-            gone = clock() - begun
-            done = {own: 1.0 if gone >= length else gone / length for own, length in lengths.items()}
-            box.set_levels({own: start[own] + share * (box.held[own] - start[own]) for own, share in done.items()})
-            if min(done.values()) == 1.0:
-                return
-            sleep(_PACE)
-    except LabrhelError:
-        box.make_safe()
+        All ramps together take `longest` [s], and one that is under way for somebody else has no more time than that.
+        """
+        end = self._clock() + longest
+        self._ends.append(end)
+        try:
+            with self._one:
+                self._in_turn([box for box in boxes if isinstance(box, LevelSource)])
+        finally:
+            self._ends.remove(end)
+
+    def _in_turn(self, boxes: Sequence[LevelSource]) -> None:
+        turns: dict[int, list[Callable[[], None]]] = {}
+        for box in boxes:
+            for order, seconds in self._turns(box).items():
+                turns.setdefault(order, []).append(lambda box=box, seconds=seconds: self._go(box, seconds))
+        try_all(lambda order=order: at_once(turns[order]) for order in sorted(turns))
+
+    def _turns(self, box: LevelSource) -> dict[int, dict[str, float]]:
+        """By order, the levels of a source and how long their ramps are [s]."""
+        turns: dict[int, dict[str, float]] = {}
+        for own in box.held:
+            ramp = self._ramps.get(f"{box.name}.{own}", AT_ONCE)
+            turns.setdefault(ramp.order, {})[own] = ramp.seconds
+        return turns
+
+    def _go(self, box: LevelSource, seconds: Mapping[str, float]) -> None:
+        """The levels of one source and one order; whatever fails on the way, they are set at once."""
+        try:
+            start, begun = box.get_levels(list(seconds)), self._clock()
+            ways = {own: box.held[own] - start[own] for own in seconds}
+            lengths = {own: min(long, min(self._ends) - begun) for own, long in seconds.items()}
+            lengths = {own: long if abs(ways[own]) > _THERE else 0.0 for own, long in lengths.items()}
+            while True:
+                now = self._clock()
+                gone = math.inf if now >= min(self._ends) else now - begun
+                left = {own: 0.0 if gone >= long else 1 - gone / long for own, long in lengths.items()}
+                box.set_levels({own: box.held[own] - left[own] * way for own, way in ways.items()})
+                if not any(left.values()):
+                    return
+                self._sleep(_PACE)
+        except LabrhelError:
+            box.make_safe()
 
 
 def at_once(actions: Sequence[Callable[[], None]]) -> None:

@@ -8,9 +8,9 @@ is an error: what was there is not known.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -20,6 +20,7 @@ from drivers.bench.capabilities import capabilities_of
 from drivers.bench.views import Eyes, View, check_views, views_of
 from drivers.bench.wiring import wiring_of
 from drivers.guardian import Guardian
+from drivers.making_safe import SafeLevels, check_ramps, ramps_of, try_all
 from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
 from labrhel.arrays import Array, Arrays
@@ -55,6 +56,7 @@ class BenchRig:
     ) -> None:
         check_shared(document)
         check_views(document)
+        check_ramps(document, instruments)
         self.wiring = wiring_of(document, model)
         self.capabilities = capabilities_of(document, instruments, model, step, name)
         self._terminals = document.terminals
@@ -64,6 +66,7 @@ class BenchRig:
         self._digitizers = {key: item for key, item in instruments.items() if isinstance(item, Digitizer)}
         self._eyes = Eyes(self._station, self._digitizers, self._step)
         self._guardian, self._log = guardian, log
+        self._safe = SafeLevels(ramps_of(document), clock=clock, sleep=sleep)
         self._levels: dict[str, dict[str, float]] = {}  # what was configured, by source
         self._made_safe = 0  # how often; what began before the last time must not go on
         self._connected: dict[str, float] = {}  # levels of the switches
@@ -122,11 +125,16 @@ class BenchRig:
     def make_safe(self) -> None:
         """Every output to its safe level, in the station's `safe_order`; all are tried, the first failure is raised.
 
-        The next `run` turns the knobs back to where they were configured.
+        What goes off goes first, then levels are ramped (drivers.making_safe).  The next `run` turns the knobs back to
+        where they were configured.
         """
+        self.make_safe_within(math.inf)
+
+    def make_safe_within(self, seconds: float) -> None:
+        """The same, with no more than so many seconds for all ramps together, as in an emergency."""
         self._made_safe += 1
         self._connected = {}
-        _all([lambda group=group: _at_once([item.make_safe for item in group]) for group in self._in_safe_order()])
+        self._safe.make_safe(self._in_safe_order(), seconds)
 
     def _in_safe_order(self) -> list[list[Instrument]]:
         """Groups one after the other, each at once: as the station says, then the other generators, then levels."""
@@ -152,7 +160,7 @@ class BenchRig:
         """Make safe and give the instruments back."""
         last = [] if self._guardian is None else [self._guardian.release]
         last += [] if self._log is None else [self._log.close]
-        _all([self.make_safe, *(item.close for item in self._instruments.values()), *last])
+        try_all([self.make_safe, *(item.close for item in self._instruments.values()), *last])
 
     def _levels_of(self, name: str, got: Mapping[str, float]) -> Array:
         """The volts of a knob, in its shape."""
@@ -228,21 +236,3 @@ def _by_box(levels: Mapping[str, float]) -> dict[str, dict[str, float]]:
         box, _, own = terminal.partition(".")
         boxes.setdefault(box, {})[own] = volts
     return boxes
-
-
-def _at_once(actions: Sequence[Callable[[], None]]) -> None:
-    """Do all, each in a thread of its own, since one may wait for its wire; then raise the first failure."""
-    with ThreadPoolExecutor(max(1, len(actions))) as pool:
-        _all([pool.submit(action).result for action in actions])
-
-
-def _all(actions: Iterable[Callable[[], None]]) -> None:
-    """Do all, whatever fails; then raise the first failure."""
-    first: LabrhelError | None = None
-    for action in actions:
-        try:
-            action()
-        except LabrhelError as error:
-            first = first or error
-    if first is not None:
-        raise first

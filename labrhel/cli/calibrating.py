@@ -17,7 +17,7 @@ from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.rig.calibration import CalibratedValue
-from labrhel.safety import processes
+from labrhel.safety import estop, processes
 from labrhel.store.calibrations import CalibrationRecord, Entry
 from labrhel.units import with_prefix
 
@@ -41,7 +41,7 @@ def calibrate(
     """Measure what was named, with all it stands on; True if everything went well."""
     experiment = experiment_on(url, config)
     record = CalibrationRecord(folder, url)
-    with closing(experiment.rig), processes.listening(url, experiment.rig.make_safe):
+    with closing(experiment.rig), processes.listening(url, estop.emergency(experiment.rig)):
         try:
             campaign = plugins.make_campaign(experiment, record, reference)
             return _checked(campaign) if check else _measured(campaign, nodes, accept=accept)

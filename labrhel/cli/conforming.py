@@ -31,7 +31,7 @@ def conform(url: str, config: Path | None, only: str, tolerance: float, file: Pa
     results: list[Result] = []
     with subject_of(url, config, tolerance=tolerance) as subject:
         try:
-            with processes.listening(url, subject.make_safe), _watched(checks) as watched:
+            with processes.listening(url, subject.make_safe_at_once), _watched(checks) as watched:
                 for item in watched:
                     results.append(item.judge(subject))
         finally:  # what was found before a link was lost is worth saying

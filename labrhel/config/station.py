@@ -100,13 +100,29 @@ class SeenSection(Section):
     )
 
 
+class RampSection(Section):
+    """How a level goes to its safe value when the bench is made safe."""
+
+    time: Seconds = Field(description="Length of the ramp.")
+    order: int = Field(default=0, description="Its turn, low first; levels of one order go together.")
+
+
 class TriggerSection(Section):
-    """Who starts a shot, and who sees it."""
+    """Who starts a shot, and who sees it, in which order they are armed, and how late a shot may be."""
 
     fired_by: str = Field(
         description="The generator that is triggered by software; its trigger output starts the rest."
     )
     seen_by: dict[str, SeenSection] = Field(default={}, description="By oscilloscope.")
+    arming_order: list[str] = Field(
+        default=[],
+        description="Instruments to be armed first, one after the other; then the others that are triggered, and last "
+        "the one that fires.",
+    )
+    re_arm: dict[str, Seconds] = Field(
+        default={}, description="By instrument: from the end of a shot until it can be armed again."
+    )
+    latest: Seconds = Field(default=5.0, description="A shot that starts later than this after it was due is an error.")
 
 
 class RigSection(Section):
@@ -117,6 +133,11 @@ class RigSection(Section):
     settle: Seconds = Field(default=0.0, description="After a knob was turned.")
     safe_order: list[list[str]] = Field(
         default=[], description="Instruments to be made safe first, group after group; then generators, then levels."
+    )
+    ramps: dict[Terminal, RampSection] = Field(
+        default={},
+        description="By level that stays on when it is safe (init: safe of its instrument): how it goes there; left "
+        "out, at once.",
     )
     oversampling: Positive = Field(default=4.0, description="Readings for each kick, at least.")
     ports: dict[str, PortSection] = Field(description="By port of the model: its inputs, and f1, f2, ... for forces.")

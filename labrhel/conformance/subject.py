@@ -96,6 +96,10 @@ class Subject(Bounds):
         """Bring every output of the rig that is open now to its safe state."""
         self.rig.make_safe()
 
+    def make_safe_at_once(self) -> None:
+        """The same, as the emergency stop does."""
+        estop.emergency(self.rig)()
+
     # -- knobs
 
     def nominal(self) -> dict[str, Array]:

@@ -10,14 +10,19 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from labrhel.errors import TransportError
 from labrhel.safety.places import state_folder
 from labrhel.safety.processes import SAFE, Program, programs
+
+RAMP = 0.1
+"""Seconds that ramps of levels may take in an emergency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,28 @@ class Answer:
     pid: int
     seconds: float | None
     problem: str = ""
+
+
+class MadeSafe(Protocol):
+    """What can be made safe, such as a rig."""
+
+    def make_safe(self) -> None:
+        """Bring every output to its safe state."""
+        ...
+
+
+@runtime_checkable
+class Ramping(Protocol):
+    """What a rig has that ramps levels when it is made safe."""
+
+    def make_safe_within(self, seconds: float) -> None:
+        """The same as `make_safe`, with no more than so many seconds for all ramps together."""
+        ...
+
+
+def emergency(rig: MadeSafe) -> Callable[[], None]:
+    """What the emergency stop calls: make the rig safe, in a hurry where it ramps levels."""
+    return (lambda: rig.make_safe_within(RAMP)) if isinstance(rig, Ramping) else rig.make_safe
 
 
 def latched(folder: Path | None = None) -> str:

@@ -124,7 +124,7 @@ def _drive(
             writer,
             processes.listening(
                 experiment.rig_url,
-                rig.make_safe,
+                estop.emergency(rig),
                 run=writer.folder.name,
                 answer=lambda request: control.ask(request)[1],
             ),

@@ -17,7 +17,8 @@ class Rig(Protocol):
     """A device that can be configured and run: simulated, on a bench, an FPGA board, or a recording.
 
     Opening one never resets an instrument or changes an output.  `run` answers in the order of the shots.
-    `make_safe` ramps every output to its safe state and is safe to call at any time, from any thread, twice.
+    `make_safe` ramps every output to its safe state and is safe to call at any time, from any thread, twice; a rig
+    whose ramps take longer than an emergency stop may wait is a `labrhel.safety.estop.Ramping`.
     `capabilities`, shots, knobs and readings are in the unit of its terminals (V on a bench), and `wiring` says what
     they are in model units; simulated rigs and boards bring `IDEAL_WIRING`, for which both are the same.
     """

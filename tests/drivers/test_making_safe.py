@@ -1,11 +1,13 @@
 """The order of making safe, on an injected clock: OFF before all else, then levels, by order and in time."""
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from drivers.making_safe import Ramp, make_bench_safe
+from drivers.making_safe import Ramp, SafeLevels
 from labrhel.errors import InstrumentError, LabrhelError
 
 
@@ -63,6 +65,10 @@ class Box:
 RAMPS = {"bias.a": Ramp(0.05, 2), "bias.b": Ramp(0.02, 1), "gate.c": Ramp(0.03, 1)}
 
 
+def safe_levels(world: World, ramps: Mapping[str, Ramp]) -> SafeLevels:
+    return SafeLevels(ramps, clock=world.clock, sleep=world.sleep)
+
+
 def bench(world: World) -> tuple[Box, Box, Box]:
     bias = Box(world, "bias", {"a": 1.0, "b": -0.5, "d": 0.25}, {"a": 3.0, "b": 0.5, "d": 2.0, "e": 4.0})
     gate = Box(world, "gate", {"c": 1.0}, {"c": -1.0})
@@ -72,7 +78,7 @@ def bench(world: World) -> tuple[Box, Box, Box]:
 def test_everything_that_goes_off_is_told_so_before_a_level_moves() -> None:
     world = World()
     boxes = bench(world)
-    make_bench_safe([[boxes[0]], boxes[1:]], RAMPS, clock=world.clock, sleep=world.sleep)
+    safe_levels(world, RAMPS).make_safe([[boxes[0]], boxes[1:]])
     assert world.log[0][1:] == ("awg", "off")
     assert {item[1:] for item in world.log[1:3]} == {("bias", "off"), ("gate", "off")}
     assert all(what != "off" for _, _, what in world.log[3:])
@@ -82,7 +88,7 @@ def test_everything_that_goes_off_is_told_so_before_a_level_moves() -> None:
 def test_orders_follow_each_other_and_a_level_without_a_ramp_is_set_at_once() -> None:
     world = World()
     boxes = bench(world)
-    make_bench_safe([boxes], RAMPS, clock=world.clock, sleep=world.sleep)
+    safe_levels(world, RAMPS).make_safe([boxes])
     begins = {own: world.levels(name, own)[0][0] for name, own in (("bias", "a"), ("bias", "b"), ("gate", "c"))}
     ends = {own: world.levels(name, own)[-1][0] for name, own in (("bias", "a"), ("bias", "b"), ("gate", "c"))}
     assert world.levels("bias", "d") == [(0.0, 0.25)]
@@ -92,7 +98,7 @@ def test_orders_follow_each_other_and_a_level_without_a_ramp_is_set_at_once() ->
 def test_a_ramp_is_straight_and_takes_its_time() -> None:
     world = World()
     bias = Box(world, "bias", {"a": 1.0}, {"a": 3.0})
-    make_bench_safe([[bias]], {"bias.a": Ramp(0.05)}, clock=world.clock, sleep=world.sleep)
+    safe_levels(world, {"bias.a": Ramp(0.05)}).make_safe([[bias]])
     steps = world.levels("bias", "a")
     assert len(steps) > 20
     for when, volts in steps[:-1]:
@@ -104,7 +110,7 @@ def test_an_emergency_ramps_no_longer_than_it_may_all_ramps_together() -> None:
     world = World()
     boxes = bench(world)
     slow = {"bias.a": Ramp(3.0, 2), "bias.b": Ramp(5.0, 1), "gate.c": Ramp(4.0, 1)}
-    make_bench_safe([boxes], slow, longest=0.1, clock=world.clock, sleep=world.sleep)
+    safe_levels(world, slow).make_safe([boxes], longest=0.1)
     assert world.now - 100.0 == pytest.approx(0.1, abs=0.01)
     assert [boxes[1].now["a"], boxes[1].now["b"], boxes[2].now["c"]] == [1.0, -0.5, 1.0]
     assert len(world.levels("bias", "a")) == 1  # its turn came when the time was over
@@ -116,7 +122,7 @@ def test_a_ramp_that_fails_ends_at_its_level_at_once_and_the_next_order_is_rampe
     bias, gate = Box(world, "bias", {"a": 1.0}, {"a": 3.0}), Box(world, "gate", {"c": 1.0}, {"c": -1.0})
     bias.fails_after = steps
     ramps = {"bias.a": Ramp(0.05, 1), "gate.c": Ramp(0.03, 2)}
-    make_bench_safe([[bias, gate]], ramps, clock=world.clock, sleep=world.sleep)
+    safe_levels(world, ramps).make_safe([[bias, gate]])
     assert (bias.now, gate.now) == ({"a": 1.0}, {"c": 1.0})
     assert ("bias", "at once") in [item[1:] for item in world.log]
     assert len(world.levels("gate", "c")) > 10
@@ -127,5 +133,41 @@ def test_an_output_that_does_not_switch_off_is_said_and_the_levels_are_ramped_al
     boxes = bench(world)
     boxes[0].fails_off = True
     with pytest.raises(LabrhelError, match="awg does not switch off"):
-        make_bench_safe([[box] for box in boxes], RAMPS, clock=world.clock, sleep=world.sleep)
+        safe_levels(world, RAMPS).make_safe([[box] for box in boxes])
     assert boxes[2].now == {"c": 1.0}
+
+
+def test_a_level_that_is_there_already_takes_no_time() -> None:
+    world = World()
+    bias = Box(world, "bias", {"a": 1.0, "b": -0.5}, {"a": 1.0, "b": -0.5004})
+    safe_levels(world, {"bias.a": Ramp(2.0), "bias.b": Ramp(3.0)}).make_safe([[bias]])
+    assert (world.now, bias.now) == (100.0, {"a": 1.0, "b": -0.5})
+
+
+def test_an_emergency_cuts_a_ramp_short_that_is_under_way() -> None:
+    world = World()
+    bias = Box(world, "bias", {"a": 1.0}, {"a": 3.0})
+    levels = safe_levels(world, {"bias.a": Ramp(60.0)})
+    begun, stopped = threading.Event(), threading.Event()
+    step = bias.set_levels
+
+    def set_levels(volts: Mapping[str, float]) -> dict[str, float]:
+        if world.now > 101.0 and not begun.is_set():
+            begun.set()
+            assert stopped.wait(10)
+        return step(volts)
+
+    bias.set_levels = set_levels  # type: ignore[method-assign]
+    slow = threading.Thread(target=levels.make_safe, args=([[bias]],))
+    slow.start()
+    assert begun.wait(10)
+    emergency = threading.Thread(target=levels.make_safe, args=([[bias]], 0.1))
+    emergency.start()
+    while len(levels._ends) < 2:  # until the emergency has said how long it has  # noqa: SLF001
+        time.sleep(1e-3)
+    stopped.set()
+    for thread in (slow, emergency):
+        thread.join(10)
+        assert not thread.is_alive()
+    assert bias.now == {"a": 1.0}
+    assert world.now < 102.0
