@@ -72,6 +72,16 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
 _OPTIMIZERS = "labrhel/learning/optimizers.py"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
+    ("protocols/echoes/blocks.py", 'total = np.zeros_like(batches[(1)].direct["readout"])'): "all batches have one shape",
+    (
+        "labrhel/store/_checkpoints.py",
+        'flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", (1))',
+    ): "1 is the flag for writing, which is set; Windows has O_BINARY",
+    (
+        "labrhel/store/_journal.py",
+        "if (written <= size): # a full disk, for one, takes a part; the next attempt then says why",
+    ): "after all was written the rest is empty",
+    ("labrhel/store/_journal.py", "file, self._file = self._file, -(2)"): "any negative number says that it is closed",
     (_OPTIMIZERS, "if (self._next is None or not self._converged):"): "replaying once more finds the same point",
     (
         _OPTIMIZERS,

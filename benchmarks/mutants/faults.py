@@ -27,7 +27,10 @@ _PAIRS = (
     ("zeros", "ones"), ("zeros_like", "ones_like"),
 )  # fmt: skip
 _NAMES = dict(_PAIRS) | {second: first for first, second in _PAIRS}
-_WITHOUT_EFFECT = {"strict", "encoding", "daemon", "exist_ok", "parents", "missing_ok", "rcond", "over", "invalid"}
+_WITHOUT_EFFECT = {
+    "strict", "encoding", "daemon", "exist_ok", "parents", "missing_ok", "rcond", "over", "invalid", "buffering",
+    "ensure_ascii", "indent", "complevel", "compresslevel",
+}  # fmt: skip
 """Keywords whose value no result depends on, as long as all is well."""
 
 

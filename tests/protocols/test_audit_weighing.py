@@ -130,6 +130,15 @@ def test_a_direction_without_curvature_is_taken_at_full_length() -> None:
     assert step == 0.7 and abs(bent) < 1e-7
 
 
+def test_where_every_step_leads_out_of_bounds_the_shortest_is_taken_and_nothing_is_taken_off() -> None:
+    rig = small_rig(cubic=-0.5)
+    point = _Point.of(rig.task, rig.theta, gradient_of(rig, ("initial_position",)))
+    ruler = _Straight(MovedLoss(rig.task, rig.sequences, rig.theta), point)
+    step, bent = ruler.step(np.ones(3), 1e30, 1.0)
+    assert step == pytest.approx(1e22)
+    assert bent == 0.0
+
+
 # -- weighing ----------------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +200,22 @@ def test_a_gradient_is_right_once_both_scales_are_as_unlikely_as_asked_and_no_ot
     alpha = max(longer, shorter)
     assert weighed(np.zeros(12), tolerance=0.15, alpha=1.0001 * alpha)[0].right is True
     assert weighed(np.zeros(12), tolerance=0.15, alpha=0.9999 * alpha)[0].right is None
+
+
+def test_a_gradient_is_not_right_while_an_error_in_any_direction_is_likelier_than_none() -> None:
+    rig = small_rig()
+    slope = _Point.of(rig.task, rig.theta, gradient_of(rig)).slope
+    aside = np.random.default_rng(1).normal(size=12)
+    aside -= slope * (aside @ slope) / (slope @ slope)
+    aside /= np.linalg.norm(aside)
+    verdicts = {}
+    for size in np.linspace(0.02, 0.3, 29):
+        _, _, (longer, shorter, anywhere), _, _ = weighed(size * aside, tolerance=0.15)
+        alpha = 1.001 * max(longer, shorter)
+        if 0.5 < anywhere < 2 and alpha < 0.4:
+            verdicts[anywhere] = weighed(size * aside, tolerance=0.15, alpha=alpha)[0].right
+    assert any(anywhere > 1 for anywhere in verdicts) and any(anywhere < 1 for anywhere in verdicts)
+    assert all((right is True) == (anywhere <= 1) for anywhere, right in verdicts.items())
 
 
 def test_a_verdict_says_the_slope_along_the_gradient_its_error_and_the_likeliest_error() -> None:

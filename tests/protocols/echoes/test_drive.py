@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labrhel.executor import execute
-from labrhel.learning.task import Flip
+from labrhel.learning.task import Flip, TrialSequence
 from labrhel.model.motion import run
 from labrhel.shots.operations import Protocol, RunShots
 from protocols.echoes.drive import EchoDrive
@@ -121,3 +121,42 @@ def test_another_preparation_replaces_this_one_and_leaves_the_echo() -> None:
     assert kept.force.tolist() == [[-40, -41, -42, 22, 23, 24], [-46, -47, -48, 27, 28, 29]]
     bare = EchoDrive(one.path, one.force, 0)
     assert one.prepared_as(bare) is one
+
+
+def test_the_end_of_a_noisy_pass_is_fitted_and_not_taken_from_its_last_two_readings() -> None:
+    noise = 2e-3
+    rig = small_rig(noise)
+    item = forward(rig).passes[0]
+    drive = EchoDrive.of(rig.task, rig.theta, item, FRICTION, from_rest=True)
+    still = np.zeros((1, 3))
+    offset = rig.model.input_force(np.zeros((1, 1)), rig.theta)
+    end = run(rig.model, rig.theta, drive.preparation_force + offset, 0.1, still, still).end_momentum[0]
+    _, p = end_of(small_rig(), 0)
+    from_two = np.sqrt(2) * noise * np.array([1.0, 0.7, 1.3]) / 0.1
+    assert np.sqrt(np.mean((end + p) ** 2)) < 0.4 * np.sqrt(np.mean(from_two**2))
+
+
+def shortened(kicks: int) -> ReferenceTask:
+    """The small rig with passes of so many kicks, each of them a sample."""
+    rig = small_rig()
+    sequences = tuple(
+        TrialSequence(item.name, item.inputs, item.target[:, :kicks], item.weight[:kicks]) for item in rig.sequences
+    )
+    return replace(rig, sequences=sequences, task=replace(rig.task, every=1))
+
+
+@pytest.mark.parametrize("kicks", [1, 2, 3])
+def test_passes_of_few_kicks_have_an_end_and_a_flip_too(kicks: int) -> None:
+    rig, flip = shortened(kicks), Flip(0.8, np.array([0.1, -0.2, 0.3]))
+    item = forward(rig).passes[0]
+    plain = EchoDrive.of(rig.task, rig.theta, item, FRICTION, from_rest=False)
+    drive = EchoDrive.of(replace(rig.task, flip=flip), rig.theta, item, FRICTION, from_rest=False)
+    model, theta = rig.model, rig.theta
+    start = (np.array(theta["initial_position"])[None], np.array(theta["initial_momentum"])[None])
+    p = run(model, theta, model.input_force(item.u, theta), 0.1, *start).end_momentum[0]
+    lacking = (0.8 - 1) * p - flip.offset
+    expected = np.zeros((3, kicks))
+    expected[:, 0] = 1.5 * lacking / 0.1
+    if kicks > 1:
+        expected[:, 1] = -0.5 * lacking / 0.1
+    assert np.allclose(drive.force - plain.force, expected)
