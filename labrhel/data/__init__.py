@@ -1,7 +1,6 @@
-"""Inputs and targets: from a recording, or from a teacher that makes them."""
+"""Inputs and targets as data: what a data set is, and the files that recordings and archives are read from."""
 
 from labrhel.data.dataset import Dataset, weighted_variance
 from labrhel.data.recording import search_path
-from labrhel.experiment.dataset import dataset_of
 
-__all__ = ["Dataset", "dataset_of", "search_path", "weighted_variance"]
+__all__ = ["Dataset", "search_path", "weighted_variance"]

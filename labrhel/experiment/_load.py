@@ -11,13 +11,14 @@ from pathlib import Path
 
 from labrhel import plugins
 from labrhel.config import find, load
-from labrhel.data import dataset_of, search_path
+from labrhel.data import search_path
 from labrhel.errors import ConfigurationError
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._experiment import Experiment
 from labrhel.experiment._interlocks import interlocks_of
 from labrhel.experiment._parts import batch_of, check_rule, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import wiring_of
+from labrhel.experiment.dataset import dataset_of
 from labrhel.experiment.model import model_of
 from labrhel.learning.train import Problem
 from labrhel.rig.calibration import CalibrationSet

@@ -3,8 +3,9 @@
 No instrument here has a command that its real counterpart lacks.  Faults come through a side channel.
 """
 
-from simbackend.virtual_bench.bench import Bench, Host, virtual_bench
+from simbackend.virtual_bench.bench import Bench, virtual_bench
 from simbackend.virtual_bench.faults import Fault
+from simbackend.virtual_bench.host import Host
 from simbackend.virtual_bench.station.spec import stations
 from simbackend.virtual_bench.station.station_file import rig_url, station_text
 

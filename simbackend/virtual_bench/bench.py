@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 from labrhel.config import Document, find
 from labrhel.config import load as load_configuration
@@ -19,95 +18,16 @@ from simbackend.imperfections.settings import imperfections_of
 from simbackend.models.simulable import Simulable
 from simbackend.rigs.simulated import capabilities_of
 from simbackend.virtual_bench.control import serve_control
-from simbackend.virtual_bench.faults import Fault
-from simbackend.virtual_bench.scpi.scpi import Scpi
-from simbackend.virtual_bench.station.catalog import Entry, entry_of, made
-from simbackend.virtual_bench.station.spec import BenchSpec, InstrumentSection, load
+from simbackend.virtual_bench.host import Host, host_of
+from simbackend.virtual_bench.station.catalog import entry_of
+from simbackend.virtual_bench.station.spec import BenchSpec, load
 from simbackend.virtual_bench.station.wiring import Wiring, refuse_what_is_not_acted_out, wired
-from simbackend.virtual_bench.wires.exchange import Station
-from simbackend.virtual_bench.wires.hislip import HislipServer
-from simbackend.virtual_bench.wires.tcp import HOST, Server, serve_scpi
+from simbackend.virtual_bench.wires.tcp import HOST, Server
 from simbackend.virtual_bench.world.clock import Clock
 from simbackend.virtual_bench.world.motion import Oscillators
 from simbackend.virtual_bench.world.world import World
 
 _PACE = 0.01  # s; how far the motion may lag behind a bench that is as slow as a real one
-
-
-class Wire(Protocol):
-    """What reaches an instrument."""
-
-    def start(self) -> None:
-        """Be reachable, at the same address as before."""
-        ...
-
-    def stop(self) -> None:
-        """Be reachable no more, for now."""
-        ...
-
-    def close(self) -> None:
-        """Stop for ever, and leave nothing open."""
-        ...
-
-
-class Host:
-    """One instrument of a bench with its wires and faults."""
-
-    def __init__(self, name: str, device: Scpi, entry: Entry, world: World) -> None:
-        self.name, self.device = name, device
-        self._inputs, self._world, self._clock = entry.inputs, world, world.clock
-        self.addresses: dict[str, str] = {}
-        self._wires: list[Wire] = []
-        self._closing = threading.Event()
-        self._outages, self._turn = 0, threading.Lock()
-        self._returning: list[threading.Thread] = []
-        self.station = Station(device, world.clock, entry.terminator, restart=self._restart, pause=self._closing.wait)
-
-    def add(self, kind: str, wire: Wire, address: str) -> None:
-        """Reach it by one more wire."""
-        self._wires.append(wire)
-        self.addresses[kind] = address
-
-    def order(self, fault: Fault, after: int = 0) -> None:
-        """Order a fault; a clipped input begins at once."""
-        if fault.kind != "clip":
-            self.station.faults.order(fault, after)
-            return
-        with self._clock.lock:
-            for terminal in self._inputs:
-                self._world.overdrive[f"{self.name}.{terminal}"] = fault.amount
-
-    def stop(self) -> None:
-        """Close every wire."""
-        with self._turn:  # from here on nobody opens a wire again
-            self._closing.set()
-        for wire in self._wires:
-            wire.close()  # ends the threads that could restart
-        for thread in self._returning:
-            thread.join()
-
-    def _restart(self, seconds: float) -> None:
-        """Go away at once, and come back by and by: the last of the restarts that overlap opens the wires again."""
-        with self._turn:
-            self._outages += 1
-        for wire in self._wires:
-            wire.stop()
-        with self._clock.lock:
-            self.device.errors.clear()
-            self.device.event_status = 0
-            self.device.restore()
-        thread = threading.Thread(target=self._return, args=(seconds,), name=f"restart {self.name}")
-        with self._turn:  # a thread that can be seen can be joined: it has started
-            self._returning = [*(other for other in self._returning if other.is_alive()), thread]
-            thread.start()
-
-    def _return(self, seconds: float) -> None:
-        self._closing.wait(seconds)
-        with self._turn:
-            self._outages -= 1
-            if self._outages == 0 and not self._closing.is_set():
-                for wire in self._wires:
-                    wire.start()
 
 
 class Bench:
@@ -117,7 +37,7 @@ class Bench:
         self.hosts: dict[str, Host] = {}
         self.clock, self.world = world.clock, world
         self.spec, self.wiring, self.model, self.speed = spec, wiring, model, speed
-        self._control = Server(serve_control(self))
+        self._control = Server(serve_control(self.hosts, world))
         self._closing = threading.Event()
         self._pacemaker = None if self.clock.skips else threading.Thread(target=self._keep_up, name="bench")
         if self._pacemaker is not None:
@@ -188,7 +108,7 @@ def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
     bench = Bench(spec, wiring, world, model, speed)
     try:
         for key, item in spec.instruments.items():
-            bench.hosts[key] = _host(key, item, world, errors.seed)
+            bench.hosts[key] = host_of(key, item, world, errors.seed)
     except BaseException:
         bench.close()
         raise
@@ -202,25 +122,3 @@ def _document(name: str, folder: Path) -> Document:
 
 def _relay(world: World, into: str) -> Callable[[float], None]:
     return lambda moment: world.pulse(into, moment)
-
-
-def _host(name: str, item: InstrumentSection, world: World, seed: int) -> Host:
-    entry, options = entry_of(item.kind), item.options()
-    if "seed" in entry.options:
-        options["seed"] = seed
-    with world.clock.lock:
-        device = made(item.kind, item.model, world, name, options)
-    host = Host(name, device, entry, world)
-    for wire in item.wires:
-        if wire == "socket":
-            server = Server(serve_scpi(host.station), item.port)
-            host.add(wire, server, f"TCPIP::{HOST}::{server.port}::SOCKET")
-        elif wire == "hislip":
-            hislip = HislipServer(host.station)
-            host.add(wire, hislip, f"TCPIP::{HOST}::hislip0,{hislip.port}::INSTR")
-        else:
-            from simbackend.virtual_bench.wires.serial_line import SerialLine  # pseudo-terminals are for Unix only
-
-            line = SerialLine(host.station)
-            host.add(wire, line, f"ASRL{line.path}::INSTR")
-    return host

@@ -14,50 +14,49 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from simbackend.virtual_bench.faults import Fault
+from simbackend.virtual_bench.host import Host
+from simbackend.virtual_bench.world.world import World
 
-if TYPE_CHECKING:
-    from simbackend.virtual_bench.bench import Bench
 
-
-def serve_control(bench: Bench) -> Callable[[socket.socket], None]:
-    """What a connection to the control port is served."""
+def serve_control(hosts: Mapping[str, Host], world: World) -> Callable[[socket.socket], None]:
+    """What a connection to the control port is served: orders for the `hosts` that there are by then."""
 
     def serve(connection: socket.socket) -> None:
         with connection.makefile("rwb") as lines:
             for line in lines:
-                lines.write(json.dumps(_answer(bench, line)).encode() + b"\n")
+                lines.write(json.dumps(_answer(hosts, world, line)).encode() + b"\n")
                 lines.flush()
 
     return serve
 
 
-def _answer(bench: Bench, line: bytes) -> dict[str, Any]:
+def _answer(hosts: Mapping[str, Host], world: World, line: bytes) -> dict[str, Any]:
     try:
         order = json.loads(line)
         if not isinstance(order, dict):
             raise ConfigurationError("an order is a JSON object")
-        return _obey(bench, order)
+        return _obey(hosts, world, order)
     except ConfigurationError as error:
         return {"error": str(error)}
     except (ValueError, TypeError) as error:
         return {"error": f"not understood: {error}"}
 
 
-def _obey(bench: Bench, order: Mapping[str, Any]) -> dict[str, Any]:
+def _obey(hosts: Mapping[str, Host], world: World, order: Mapping[str, Any]) -> dict[str, Any]:
     if "now" in order:
-        return {"now": bench.clock.now()}
+        return {"now": world.clock.now()}
     if "volts" in order:
-        with bench.clock.lock:
-            return {"volts": bench.world.volts(str(order["volts"]))}
+        with world.clock.lock:
+            return {"volts": world.volts(str(order["volts"]))}
     name = str(order.get("instrument", ""))
-    if name not in bench.hosts:
-        raise ConfigurationError(f"there is no instrument {name!r}; {nearest(name, bench.hosts)}")
-    host = bench.hosts[name]
+    if name not in hosts:
+        raise ConfigurationError(f"there is no instrument {name!r}; {nearest(name, hosts)}")
+    host = hosts[name]
     if order.get("clear"):
         host.station.faults.clear()
         return {"cleared": name}

@@ -12,7 +12,7 @@ offset and delay that a device's seed draws (`simbackend.imperfections.paths`) c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -20,11 +20,19 @@ from labrhel.arrays import Array
 from simbackend.imperfections.paths import Path, high_pass
 from simbackend.virtual_bench.world.signals import Signal, Track
 
-if TYPE_CHECKING:
-    from simbackend.virtual_bench.world.motion import Motion
-
 _PERFECT = Path()
 _EDGE = 1e-9  # s; how fast a logic line rises
+
+
+class Moving(Protocol):
+    """Oscillators in motion; `step` [s] between places, `unit`: seconds in a unit of the model's time."""
+
+    step: float
+    unit: float
+
+    def seen(self, oscillator: int) -> tuple[Array, Array]:
+        """Times [s] and positions [model unit] of one oscillator."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class Sense:
         """The voltage at the input at a position [model unit]."""
         return position / self.gain + self.offset
 
-    def signal(self, motion: Motion, corner: float, boost: float) -> Signal:
+    def signal(self, motion: Moving, corner: float, boost: float) -> Signal:
         """The voltage at the input; AC coupled from `corner` [Hz] on, amplified by `boost`."""
         times, q = motion.seen(self.oscillator)
         volts = boost * self.showing((q - self.path.offset) / self.path.gain)
