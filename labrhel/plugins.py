@@ -10,8 +10,8 @@ Groups and what their entries are:
     labrhel.campaigns        `default`   makes a calibration of a rig; `card`, `twin`: see calibration.card, .twin
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
     labrhel.devices          any         labrhel.rig.devices.Finder; all of them look
-    labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url(); `virtual`
-                                         also reads files
+    labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url();
+                                         `virtual` also reads files
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
     labrhel.imperfections    name        simbackend.imperfections.Imperfection: its fields are settings of simulated rigs
 """

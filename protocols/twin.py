@@ -23,7 +23,7 @@ from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.rules import GradientRequest
 from labrhel.model.interface import Model
-from labrhel.model.leapfrog import KickMatrices
+from labrhel.model.leapfrog import leapfrog
 from labrhel.shots.operations import Protocol
 from protocols.forward.forward import ForwardPass, run_forward
 from protocols.inference.correlation import Backwards, hessian_along
@@ -67,15 +67,9 @@ class FittedTwin:
 
 def backwards(model: Model, theta: Arrays, item: ForwardPass, step: float) -> Backwards:
     """Send the error of a forward pass backwards through `model` at `theta`."""
-    mass = model.mass(theta)
-    kick = KickMatrices.of(mass, model.friction(theta), step)
-    stiffness = hessian_along(model, theta, item.q)[::-1]
-    source = item.error[:, ::-1]
-    q, p = np.zeros(model.size), np.zeros(model.size)
-    response = np.empty_like(source)
-    for k in range(source.shape[1]):
-        q = q + step / 2 * p / mass
-        response[:, k] = q
-        p = kick.keep @ p + kick.push @ (source[:, k] - step * stiffness[k] @ q)
-        q = q + step / 2 * p / mass
-    return Backwards(model, theta, item, step, response[:, ::-1], q, p)
+    stiffness, still = iter(hessian_along(model, theta, item.q)[::-1]), np.zeros(model.size)
+    ran = leapfrog(
+        lambda q: -next(stiffness) @ q,  # that of this kick: one is asked for at each
+        model.mass(theta), model.friction(theta), item.error[:, ::-1] / step, step, still, still,
+    )  # fmt: skip
+    return Backwards(model, theta, item, step, ran.q[:, ::-1], ran.end_position, ran.end_momentum)

@@ -15,10 +15,10 @@ from labrhel.arrays import Array, Arrays
 from labrhel.conformance.bounds import TOLERANCE, Bounds, readings
 from labrhel.conformance.finding import Finding, NotApplicable
 from labrhel.conformance.fitting import Pair
-from labrhel.conformance.prediction import Motion, predicted
 from labrhel.errors import ProgramError
 from labrhel.executor import Condition, Handler, RigBackend, Safety, Tap, stack
 from labrhel.model.interface import Model
+from labrhel.model.prediction import Motion, predicted
 from labrhel.rig.capabilities import Capabilities, Kind, Reversal
 from labrhel.rig.wiring import Wiring
 from labrhel.safety import estop

@@ -69,7 +69,7 @@ class Model(Protocol):
 
 
 class Run(NamedTuple):
-    """Passes side by side: positions at the kicks (batch, n, steps), and the ends half a step after the last (batch, n)."""
+    """Passes side by side: positions (batch, n, steps) at the kicks, ends (batch, n) half a step after the last."""
 
     q: Array
     end_position: Array

@@ -43,18 +43,25 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class KickMatrices:
-    """p' = keep @ p + push @ (d * F): the two halves of the friction step, formed once per run."""
+    """p' = keep @ p + push @ (d F) and, backwards, d F = after @ p' - before @ p: a kick under friction, (n, n) each.
 
+    `after` is A, `before` B, `keep` A^-1 B and `push` A^-1; `half` is (d/2) G M^-1, by which A and B differ from 1.
+    """
+
+    half: Array
+    after: Array
+    before: Array
     keep: Array
     push: Array
 
     @classmethod
     def of(cls, mass: Array, friction: Array, step: float) -> KickMatrices:
-        """A^-1 B and A^-1 for masses (n,), friction matrix (n, n) and step d [model time]."""
+        """Form them once per run, for masses (n,), friction matrix (n, n) and step d [model time]."""
         half = 0.5 * step * friction / mass[None, :]
         identity = np.eye(len(mass))
-        push = np.linalg.inv(identity + half)
-        return cls(push @ (identity - half), push)
+        after, before = identity + half, identity - half
+        push = np.linalg.inv(after)
+        return cls(half, after, before, push @ before, push)
 
 
 def leapfrog(

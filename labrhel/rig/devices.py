@@ -1,4 +1,4 @@
-"""What is reachable from this machine, and what it says it is; the outer packages look (`labrhel.plugins.find_devices`).
+"""What is reachable from this machine, and what it says it is; `labrhel.plugins.find_devices` looks.
 
 Listing writes to nothing; asked is only what a station file or the user names.
 """

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Arrays
-from labrhel.conformance.prediction import Motion, predicted
 from labrhel.executor import execute
 from labrhel.experiment import Experiment
 from labrhel.model.interface import Model
+from labrhel.model.prediction import Motion, predicted
 from labrhel.rig.capabilities import Capabilities
 from labrhel.rig.wiring import Wiring
 from labrhel.shots.capture import Capture, PassCapture, State, Trace

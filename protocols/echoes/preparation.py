@@ -1,29 +1,19 @@
 """Time reversal without flip hardware: a drive that brings the rig from rest into the reversed end state.
 
-The forward pass ended in (q_T, p_T).  From (q_T, p_T) the nominal model, without friction and input, would go on along
-x(t); played backwards and grown from zero by a smooth envelope s,
-
-    y(t) = s(t/P) x(P - t),        s(x) = x^3 (10 - 15 x + 6 x^2),
-
-is a path from rest to (q_T, -p_T) that the rig almost takes by itself, so a long preparation takes little force.  The
-force is the inverse of one step of the integrator (`labrhel.model.leapfrog`), exact for any path: with the positions
-y_k at the kicks, p_k = M (y_k - y_(k-1))/d before kick k, p_0 = 0 and -p_T after the last,
-
-    f_k = (A p_(k+1) - B p_k)/d + dV/dq(y_k) - W o,        A = 1 + (d/2) G M^-1,   B = 1 - (d/2) G M^-1
-
-Source: derived and tested in this project (docs/physics.md): on random lossy Duffing rigs the echo retraces to 1e-13.
+The forward pass ended in (q_T, p_T), which is read off its trace.  `labrhel.model.preparation` has the drive from rest
+to (q_T, -p_T); here it is made as long as takes little force.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
 from labrhel.model.interface import Model, Run
+from labrhel.model.leapfrog import KickMatrices
 from labrhel.model.motion import run
+from labrhel.model.preparation import Preparation, preparation
 
 LARGEST_PEAK = 2.0
 """Peak of the preparation force, in those of the forward pass, above which a longer preparation is tried."""
@@ -43,9 +33,9 @@ def end_state(
     """
     mass = model.mass(theta)
     before = mass * (q[:, -1] - q[:, -2]) / step if q.shape[1] > 1 else start_momentum
-    a, b = _friction_halves(model, theta, step)
+    kick = KickMatrices.of(mass, model.friction(theta), step)
     force = model.force(q[:, -1], theta) + model.input_force(u[:, -1:], theta)[:, 0]
-    p = np.linalg.solve(a, b @ before + step * force)
+    p = np.linalg.solve(kick.after, kick.before @ before + step * force)
     return q[:, -1] + step / 2 * p / mass, p
 
 
@@ -83,34 +73,6 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
     return end.end_position[0], end.end_momentum[0]
 
 
-class Preparation(NamedTuple):
-    """The positions (n, steps) at the kicks that a preparation takes the rig along, and the forces (n, steps)."""
-
-    path: Array
-    force: Array
-
-    @property
-    def peak(self) -> float:
-        """Largest force."""
-        return float(np.abs(self.force).max())
-
-
-def preparation(model: Model, theta: Arrays, position: Array, momentum: Array, step: float, steps: int) -> Preparation:
-    """From rest to (`position`, `momentum`), each (n,), the state to be reached, in `steps` kicks."""
-    n, mass = model.size, model.mass(theta)
-    lossless = {**theta, "friction": np.zeros((n, n))}
-    (free,) = run(model, lossless, np.zeros((n, steps)), step, position[None], -momentum[None]).q
-    x = np.linspace(0.0, 1.0, steps)
-    p = np.zeros((n, steps + 1))
-    a, b = _friction_halves(model, theta, step)
-    offset = model.input_force(np.zeros((len(model.inputs), 1)), theta)
-    with np.errstate(over="ignore", invalid="ignore"):  # a motion without bound has an infinite peak, which is refused
-        path = free[:, ::-1] * x**3 * (10 - 15 * x + 6 * x**2)
-        p[:, 1:-1] = mass[:, None] * np.diff(path, axis=1) / step
-        p[:, -1] = momentum
-        return Preparation(path, (a @ p[:, 1:] - b @ p[:, :-1]) / step - model.force(path, theta) - offset)
-
-
 def affordable_preparation(
     model: Model, theta: Arrays, position: Array, momentum: Array, step: float, forward_steps: int, forward_peak: float
 ) -> Preparation:
@@ -135,9 +97,3 @@ def affordable_preparation(
             break
         found = longer
     return found
-
-
-def _friction_halves(model: Model, theta: Arrays, step: float) -> tuple[Array, Array]:
-    half = step / 2 * model.friction(theta) / model.mass(theta)
-    identity = np.eye(model.size)
-    return identity + half, identity - half

@@ -16,8 +16,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from simbackend.imperfections.draws import stream
 from simbackend.imperfections.imperfection import Acting, Imperfection, Place, Site, acting
-from simbackend.models.oscillator_network import OscillatorNetwork
-from simbackend.models.simulable import Simulable
+from simbackend.models.simulable import Simulable, Sprung
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,18 @@ class NonReciprocity(Imperfection):
 
     def check(self, site: Site) -> None:
         """Raises ConfigurationError if it is on, and the model does not say which pairs are coupled by which spring."""
-        if self.spread and not isinstance(site.model, OscillatorNetwork):
+        if self.spread and not isinstance(site.model, Sprung):
             raise ConfigurationError(
-                f"nonreciprocity acts on the springs of an oscillator network, which {type(site.model).__name__} does "
-                "not have; leave it out"
+                f"nonreciprocity acts on springs between oscillators, which {type(site.model).__name__} does not have; "
+                "leave it out"
             )
 
     def matrix(self, model: Simulable, theta: Arrays, seed: int) -> Array:
         """N (n, n); (0, 0) when off, which propagators skip."""
-        if not self.spread or not isinstance(model, OscillatorNetwork):
+        if not self.spread or not isinstance(model, Sprung):
             return np.zeros((0, 0))
-        drawn = self.spread * stream(seed, "reciprocity").standard_normal(len(model.edges))
+        pairs, stiffness = model.springs(theta)
+        drawn = self.spread * stream(seed, "reciprocity").standard_normal(len(pairs))
         added = np.zeros((model.size, model.size))
-        added[model.edges[:, 0], model.edges[:, 1]] = drawn * model.value("coupling", theta)
+        added[pairs[:, 0], pairs[:, 1]] = drawn * stiffness
         return added - added.T

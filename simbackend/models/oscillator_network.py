@@ -165,6 +165,10 @@ class OscillatorNetwork:
         np.add.at(total, self.edges[:, 1], -stretch)
         return total
 
+    def springs(self, theta: Arrays) -> tuple[NDArray[np.int64], Array]:
+        """The coupled pairs (edges, 2) and K_ij (edges,): a `simbackend.models.simulable.Sprung` model."""
+        return self.edges, self.value("coupling", theta)
+
     def input_force(self, u: Array, theta: Arrays) -> Array:
         """W (u + o) for inputs (inputs, steps)."""
         return self.value("input", theta) @ (u + self.value("input_offset", theta)[:, None])

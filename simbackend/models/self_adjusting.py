@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
@@ -65,6 +65,10 @@ class SelfAdjustingNetwork(SeparableModel):
         start = np.asarray(self.parameters["initial_position"].nominal)
         if np.any(start[size:]):
             raise ConfigurationError("springs start where they rest: leave their initial_position out")
+
+    def springs(self, theta: Arrays) -> tuple[NDArray[np.int64], Array]:
+        """The coupled pairs of oscillators and k_ij: a `simbackend.models.simulable.Sprung` model."""
+        return self.edges, self.value("coupling", theta)
 
     @property
     def slow(self) -> Mapping[str, slice]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
@@ -31,4 +32,13 @@ class Simulable(Model, Protocol):
 
     def hessian(self, q: Array, theta: Arrays) -> Array:
         """d2V/dq2 (n, n) at positions (n,)."""
+        ...
+
+
+@runtime_checkable
+class Sprung(Protocol):
+    """A model whose coupled pairs pull at each other through a spring for each pair."""
+
+    def springs(self, theta: Arrays) -> tuple[NDArray[np.int64], Array]:
+        """The coordinates of the pairs (pairs, 2), and the stiffness of the spring between them (pairs,)."""
         ...

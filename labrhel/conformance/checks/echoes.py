@@ -11,9 +11,9 @@ from labrhel.arrays import Array
 from labrhel.conformance.bounds import readings
 from labrhel.conformance.check import check
 from labrhel.conformance.finding import Finding, NotApplicable, worst
-from labrhel.conformance.prediction import preparation
 from labrhel.conformance.subject import Subject
 from labrhel.errors import ConfigurationError, LimitError, ProgramError
+from labrhel.model.preparation import preparation
 from labrhel.rig.capabilities import Kind, Reversal
 from labrhel.shots.capture import Capture
 from labrhel.shots.operations import RunShots
@@ -118,8 +118,9 @@ def by_drive(subject: Subject) -> Finding:
         raise NotApplicable("the rig reverses its state itself")
     forward = subject.run(subject.shot(_drives(subject, inverted=False)))[0]
     end = subject.predict(forward)
-    force = preparation(subject.model, subject.theta, end.end_position, -end.end_momentum, subject.step, subject.steps)
-    before = Pass(subject.steps, tuple(_on_ports(subject, force, Role.PREPARATION)))
+    wanted = end.end_position, -end.end_momentum
+    prepared = preparation(subject.model, subject.theta, *wanted, subject.step, subject.steps)
+    before = Pass(subject.steps, tuple(_on_ports(subject, prepared.force, Role.PREPARATION)))
     first = forward.shot.program.passes[0]
     mirror = (first.steps - 1) * subject.step
     back = [Drive(item.port, item.waveform.reversed(mirror), item.role) for item in first.drives]

@@ -9,8 +9,8 @@ import pytest
 from labrhel.config import Document, load
 from labrhel.data import Dataset, search_path, weighted_variance
 from labrhel.data.recording import find_recording
-from labrhel.experiment.dataset import dataset_of
 from labrhel.errors import ConfigurationError
+from labrhel.experiment.dataset import dataset_of
 from labrhel.experiment.model import model_of
 from labrhel.experiment.teacher import multisine
 from labrhel.learning.task import TrialSequence

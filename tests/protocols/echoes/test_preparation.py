@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from labrhel.errors import ProgramError
-from labrhel.model.leapfrog import leapfrog
-from labrhel.rig.capabilities import Converter, Kind, Reversal
-from protocols.echoes.preparation import LARGEST_PEAK, affordable_preparation, end_state, fitted_end_state, preparation
 from labrhel.learning.estimator import Estimator
+from labrhel.model.leapfrog import leapfrog
+from labrhel.model.preparation import preparation
+from labrhel.rig.capabilities import Converter, Kind, Reversal
+from protocols.echoes.preparation import LARGEST_PEAK, affordable_preparation, end_state, fitted_end_state
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import STEP, STEPS, ReferenceTask, lossy_rig, reference_rig
 from simbackend.rigs.simulated import SimulatedRig
@@ -32,20 +33,6 @@ def test_a_lossy_rig_without_flip_retraces_and_has_its_exact_gradient(seed: int)
 def test_it_takes_three_shots_and_no_second_forward_pass() -> None:
     gradient = without_flip(reference_rig()).gradient(RHEL(eps=1e-4), ("coupling",))
     assert (gradient.shots, gradient.passes) == (3, 5)  # forward; preparation and echo, twice
-
-
-def test_the_force_takes_the_rig_to_the_state_that_was_asked_for() -> None:
-    reference = lossy_rig(np.random.default_rng(1))
-    model, theta = reference.model, reference.theta
-    position, momentum = np.linspace(-0.5, 0.5, model.size), np.linspace(0.3, -0.4, model.size)
-    force = preparation(model, theta, position, momentum, STEP, 200).force
-    offset = model.input_force(np.zeros((2, 1)), theta)
-    still = np.zeros(model.size)
-    ran = leapfrog(
-        lambda q: model.force(q, theta), model.mass(theta), model.friction(theta), force + offset, STEP, still, still
-    )
-    assert ran.end_position == pytest.approx(position, abs=1e-12)
-    assert ran.end_momentum == pytest.approx(momentum, abs=1e-12)
 
 
 def test_a_longer_preparation_takes_less_force_and_is_chosen_where_needed() -> None:
