@@ -5,8 +5,6 @@ It reads what is in force in the record, and the curves of the campaign that has
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +16,7 @@ from labrhel import plugins
 from labrhel.experiment import Experiment, calibrated
 from labrhel.learning.needs import folds_lost, objections
 from labrhel.learning.rules import Rule
+from labrhel.records.page import heads, items, page, picture, row, table
 from labrhel.rig.calibration import CalibratedValue
 from labrhel.store.calibrations import CalibrationRecord
 from labrhel.units import with_prefix
@@ -63,23 +62,20 @@ class Card:
 
     def html(self) -> str:
         """One page, with nothing to load."""
-        facts = "".join(f"<tr><th>{escape(name)}</th><td>{escape(words)}</td></tr>" for name, words in self.facts)
-        verdicts = "".join(
-            f'<tr class="{item.valid}"><th>{escape(item.rule)}</th><td>{escape(item.valid)}</td>'
-            f"<td>{escape(item.why)}</td></tr>"
-            for item in self.verdicts
-        )
-        advice = "".join(f"<li>{escape(words)}</li>" for words in self.advice)
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{item.value:.6g}</td><td>{item.uncertainty:.2g}</td>"
-            f"<td>{escape(item.unit)}</td><td>{escape(item.node)}</td></tr>"
+        measured = [
+            row(name, f"{item.value:.6g}", f"{item.uncertainty:.2g}", item.unit, item.node)
             for name, item in self.values.items()
+        ]
+        rules = (row(item.rule, item.valid, item.why, mark=item.valid) for item in self.verdicts)
+        return page(
+            self.url,
+            f"<p>{escape(self.firmware)}</p><p>What limits it most: <strong>{escape(self.limits)}</strong></p>"
+            f"{items(self.advice)}"
+            f"<h2>What it is</h2>{table(row(*fact) for fact in self.facts)}"
+            f"<h2>Learning rules</h2>{table(rules)}"
+            f'<h2>Measured</h2><div class="pictures">{"".join(map(_picture, self.curves))}</div>'
+            f"{table([heads('value', 'is', 'standard error', 'unit', 'by'), *measured])}",
         )
-        pictures = "".join(f'<img alt="{escape(curve.title)}" src="{_picture(curve)}">' for curve in self.curves)
-        return _PAGE.format(
-            url=escape(self.url), firmware=escape(self.firmware), facts=facts, verdicts=verdicts, advice=advice,
-            limits=escape(self.limits), rows=rows, pictures=pictures,
-        )  # fmt: skip
 
 
 def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Curve] = ()) -> Card:
@@ -185,29 +181,6 @@ def _picture(curve: Curve) -> str:
         axes.plot(curve.x, line, label=label, linewidth=1)
     if curve.logarithmic and any(np.any(line > 0) for line in curve.lines.values()):
         axes.set_yscale("log")
-    axes.set(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label)
+    axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
     axes.legend(fontsize="x-small", ncols=2)
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=110)
-    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{url}</title><style>
-body {{ font: 16px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem; color: #1b1b1b }}
-table {{ border-collapse: collapse; width: 100%; margin: .6rem 0 1.4rem }} th {{ text-align: left; font-weight: 600 }}
-th, td {{ padding: .25rem .6rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top }}
-tr.yes td:nth-child(2) {{ color: #176b2c }} tr.no td:nth-child(2) {{ color: #a11 }}
-tr.doubtful td:nth-child(2) {{ color: #96600a }} h1 {{ font-size: 1.3rem; overflow-wrap: anywhere }}
-h2 {{ font-size: 1.05rem }}
-img {{ max-width: 100%; height: auto }} .wide {{ overflow-x: auto }} .limit {{ font-size: 1.1rem }}
-</style></head><body>
-<h1>{url}</h1><p>{firmware}</p><p class="limit">What limits it most: <strong>{limits}</strong></p>
-<ul>{advice}</ul><h2>What it is</h2><table>{facts}</table>
-<h2>Learning rules</h2><div class="wide"><table>{verdicts}</table></div>
-<h2>Measured</h2>{pictures}
-<div class="wide"><table><tr><th>value</th><th>is</th><th>standard error</th><th>unit</th><th>by</th></tr>{rows}
-</table></div>
-</body></html>
-"""
+    return picture(curve.title, figure)

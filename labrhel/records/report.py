@@ -6,9 +6,7 @@ from the record alone, so that any run can be reported again, also while it is g
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.records.page import items, page, picture, row, table
 from labrhel.records.plots import RecordedEcho, last_echo
 from labrhel.session.outcome import outcome_of
 from labrhel.store import RunReader
@@ -103,25 +102,24 @@ def report(reader: RunReader) -> str:
             (f"Forward, and the echo mirrored: {echo.channel}", lambda axes: _trajectory(axes, echo, time, unit)),
             (f"Phase portrait of {echo.channel}", lambda axes: _portrait(axes, echo, time, unit)),
         ]
-    pictures = "".join(
-        f'<figure><figcaption>{escape(title)}</figcaption><img alt="{escape(title)}" src="{_picture(draw)}"></figure>'
-        for title, draw in panels
-    )
+    pictures = "".join(_picture(title, draw) for title, draw in panels)
     outcome = outcome_of(reader.folder, unit)
-    return _PAGE.format(
-        title=escape(f"{manifest['name']} {reader.id}"),
-        mark=verdict.mark,
-        headline=verdict.headline,
-        words="".join(f"<li>{escape(text)}</li>" for text in verdict.words),
-        warnings="".join(f"<li>{escape(text)}</li>" for text in outcome.warnings) or "<li>none</li>",
-        pictures=pictures,
-        facts=_rows(_facts(reader, scalars)),
-        parameters=_parameter_rows(reader),
-        calibration=_calibration_rows(manifest.get("calibration", {})),
-        provenance=_rows(_flat(manifest.get("provenance", {}))),
-        config=escape(reader.config_text),
-        missing=escape(reader.policy.what_is_missing() or "everything was kept"),
+    return page(
+        f"{manifest['name']} {reader.id}",
+        f'<section class="verdict {verdict.mark}"><strong>{verdict.headline}</strong>{items(verdict.words)}</section>'
+        f"<h2>Warnings</h2>{items(outcome.warnings or ['none'])}"
+        f'<div class="pictures">{pictures}</div>'
+        f"<h2>The run</h2>{_table(_facts(reader, scalars))}"
+        f"{_folded('Parameters: start, end', table(_parameter_rows(reader)), shown=True)}"
+        f"{_folded('Calibration used', table(_calibration_rows(manifest.get('calibration', {}))))}"
+        f"{_folded('Provenance', _table(_flat(manifest.get('provenance', {}))))}"
+        f"{_folded('Configuration', f'<pre>{escape(reader.config_text)}</pre>')}"
+        f"<p>Not in the record: {escape(reader.policy.what_is_missing() or 'everything was kept')}.</p>",
     )
+
+
+def _folded(summary: str, body: str, *, shown: bool = False) -> str:
+    return f"<details{' open' if shown else ''}><summary>{escape(summary)}</summary>{body}</details>"
 
 
 def _finite(values: Array | None) -> Array:
@@ -169,16 +167,14 @@ def _portrait(axes: Axes, echo: RecordedEcho, time: str, unit: str) -> None:
     axes.legend(fontsize=8)
 
 
-def _picture(draw: Callable[[Axes], None]) -> str:
+def _picture(title: str, draw: Callable[[Axes], None]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 3.1), layout="constrained")
     with rc_context({"text.parse_math": False}):  # a $ in a name is a $; labels of ticks are made later, and are math
         draw(figure.subplots())
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=100)
-    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
+    return picture(title, figure)
 
 
 def _facts(reader: RunReader, scalars: dict[str, Array]) -> dict[str, str]:
@@ -196,30 +192,26 @@ def _facts(reader: RunReader, scalars: dict[str, Array]) -> dict[str, str]:
     }
 
 
-def _parameter_rows(reader: RunReader) -> str:
+def _parameter_rows(reader: RunReader) -> list[str]:
     columns = reader.parameters()
     columns.pop("step")
     units = reader.manifest.get("units", {})
-    return "".join(
-        f"<tr><th>{escape(name)}</th><td>{values[0]:.6g}</td><td>{values[-1]:.6g}</td>"
-        f"<td>{escape(units.get(name.partition('[')[0], ''))}</td></tr>"
+    return [
+        row(name, f"{values[0]:.6g}", f"{values[-1]:.6g}", units.get(name.partition("[")[0], ""))
         for name, values in columns.items()
         if len(values)
-    )
+    ]
 
 
-def _calibration_rows(calibration: dict[str, Any]) -> str:
-    if not calibration:
-        return "<tr><td>none was used</td></tr>"
-    return "".join(
-        f"<tr><th>{escape(name)}</th><td>{item['value']:.6g}</td><td>&plusmn; {item['uncertainty']:.2g}</td>"
-        f"<td>{escape(item['unit'])}</td></tr>"
+def _calibration_rows(calibration: Mapping[str, Any]) -> list[str]:
+    return [
+        row(name, f"{item['value']:.6g}", f"\N{PLUS-MINUS SIGN} {item['uncertainty']:.2g}", item["unit"])
         for name, item in calibration.items()
-    )
+    ] or [row("none was used")]
 
 
-def _rows(facts: dict[str, str]) -> str:
-    return "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
+def _table(facts: Mapping[str, str]) -> str:
+    return table(row(name, value) for name, value in facts.items())
 
 
 def _flat(data: Any, prefix: str = "") -> dict[str, str]:
@@ -229,33 +221,3 @@ def _flat(data: Any, prefix: str = "") -> dict[str, str]:
     for name, value in data.items():
         found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
     return found
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-body {{ font: 16px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 1.2rem auto; padding: 0 1rem; color: #1b1b1b }}
-h1 {{ font-size: 1.2rem; overflow-wrap: anywhere }} h2 {{ font-size: 1.05rem; margin-top: 1.6rem }}
-.verdict {{ border-left: .5rem solid; padding: .4rem .9rem; border-radius: .2rem }}
-.verdict strong {{ font-size: 1.25rem }} .well {{ border-color: #2e8b57; background: #eef8f1 }}
-.doubt {{ border-color: #d29a1a; background: #fdf7e7 }} .bad {{ border-color: #b3261e; background: #fdeeed }}
-.pictures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: .8rem }}
-figure {{ margin: 0 }} figcaption {{ font-weight: 600 }} img {{ width: 100%; height: auto }}
-table {{ border-collapse: collapse }} th {{ text-align: left; font-weight: 500 }}
-th, td {{ padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #e3e3e3; vertical-align: top }}
-td {{ overflow-wrap: anywhere }}
-.wide {{ overflow-x: auto }} pre {{ background: #f6f6f6; padding: .6rem; overflow-x: auto }}
-summary {{ cursor: pointer; font-weight: 600; margin-top: .8rem }}
-</style></head><body>
-<h1>{title}</h1>
-<section class="verdict {mark}"><strong>{headline}</strong><ul>{words}</ul></section>
-<h2>Warnings</h2><ul>{warnings}</ul>
-<div class="pictures">{pictures}</div>
-<h2>The run</h2><div class="wide"><table>{facts}</table></div>
-<details open><summary>Parameters: start, end</summary><div class="wide"><table>{parameters}</table></div></details>
-<details><summary>Calibration used</summary><div class="wide"><table>{calibration}</table></div></details>
-<details><summary>Provenance</summary><div class="wide"><table>{provenance}</table></div></details>
-<details><summary>Configuration</summary><pre>{config}</pre></details>
-<p>Not in the record: {missing}.</p>
-</body></html>
-"""

@@ -29,6 +29,8 @@ from labrhel.store.manifest import manifest_text, read_manifest
 from labrhel.store.policy import Policy
 
 CONFIG = "config.yaml"
+LOCK = "writer.lock"
+"""Held by the process that writes the run (`labrhel.safety.holding`)."""
 
 
 def utc_now() -> datetime:

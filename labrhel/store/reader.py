@@ -14,6 +14,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.frozen import digest_of
+from labrhel.safety.holding import is_held
 from labrhel.shots.capture import PassCapture
 from labrhel.shots.operations import Checkpoint
 from labrhel.shots.program import ShotProgram
@@ -21,11 +22,10 @@ from labrhel.shots.serialise import from_data
 from labrhel.store._captures import unpack_capture
 from labrhel.store._checkpoints import read_slot
 from labrhel.store._index import Head, Index, content_digest, damaged
-from labrhel.store._lock import is_locked
 from labrhel.store._packing import unpack
 from labrhel.store._values import unpack_value
 from labrhel.store._verifying import captures_of, faults, load_capture
-from labrhel.store.folder import CONFIG, find_run, require_plain, run_folders
+from labrhel.store.folder import CONFIG, LOCK, find_run, require_plain, run_folders
 from labrhel.store.manifest import read_manifest
 from labrhel.store.policy import Policy
 
@@ -116,7 +116,7 @@ class RunReader:
         last = self.events()[-1][0]
         if last in ("done", "failed", "interrupted"):
             return last
-        return "running" if is_locked(self.folder) else "killed"
+        return "running" if is_held(self.folder / LOCK) else "killed"
 
     def events(self) -> list[tuple[str, float, str]]:
         """Changes of state: (kind, time [s since 1970], words)."""

@@ -17,7 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from labrhel.arrays import Arrays
+from labrhel.errors import RecordError
 from labrhel.frozen import FrozenArray, encode
+from labrhel.safety.holding import Held, TakenError
 from labrhel.shots.capture import Capture
 from labrhel.shots.operations import Checkpoint, Configure, Publish, Read, RunShots
 from labrhel.shots.program import GivenState, ShotProgram
@@ -26,10 +28,10 @@ from labrhel.store._captures import pack_capture
 from labrhel.store._checkpoints import Slots
 from labrhel.store._index import Index, array_head, content_digest, event, program_head
 from labrhel.store._journal import Buffer, Journal, frame
-from labrhel.store._lock import WriterLock
 from labrhel.store._packing import pack
+from labrhel.store._trouble import writing
 from labrhel.store._values import INLINE_BELOW, pack_value
-from labrhel.store.folder import make_run_folder, random_token, require_plain, utc_now
+from labrhel.store.folder import LOCK, make_run_folder, random_token, require_plain, utc_now
 from labrhel.store.manifest import read_manifest
 from labrhel.store.policy import Policy
 
@@ -68,11 +70,11 @@ class RunWriter:
         self.folder = folder
         self.policy = Policy.parse(read_manifest(folder)["policy"])
         self._monotonic, self._wall = monotonic, wall
-        self._lock = WriterLock(folder)
+        self._lock = _lock(folder)
         try:
             self._take_up(Index(folder))
         except BaseException:
-            self._lock.release()
+            self._lock.close()
             raise
 
     @classmethod
@@ -117,7 +119,7 @@ class RunWriter:
             self._slots.close()
             self._journal.close()
         finally:
-            self._lock.release()
+            self._lock.close()
 
     # -- labrhel.executor.Recording -------------------------------------------------------------------------------
 
@@ -242,3 +244,11 @@ def _array_frame(array: FrozenArray) -> list[Buffer]:
     values = array.values
     data = bytes_of(values) if values.nbytes > _COPIED_BELOW else values.tobytes()
     return frame(array_head(array.digest, values), data)
+
+
+def _lock(folder: Path) -> Held:
+    try:
+        with writing(folder):
+            return Held(folder / LOCK)
+    except TakenError as taken:
+        raise RecordError(f"{taken.holder} is writing {folder}; wait for it to end, or stop it, then resume") from None

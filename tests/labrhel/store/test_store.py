@@ -326,8 +326,8 @@ def test_a_second_writer_is_told_who_is_writing(tmp_path: Path) -> None:
     writer = new_run(tmp_path)
     code = f"from pathlib import Path; from labrhel.store import RunWriter; RunWriter(Path({str(writer.folder)!r}))"
     second = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=_here())
-    assert f"another process (id {os.getpid()}) is writing" in second.stderr
-    with pytest.raises(RecordError, match="another process"):
+    assert f"process {os.getpid()} (" in second.stderr and f" is writing {writer.folder}; wait" in second.stderr
+    with pytest.raises(RecordError, match=f"process {os.getpid()}, this very program, .* is writing"):
         RunWriter.open_for_resume(writer.folder)
     writer.close()
     RunWriter.open_for_resume(writer.folder).close()

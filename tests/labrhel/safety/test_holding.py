@@ -1,0 +1,56 @@
+"""One holder of a file, over processes; `tests/drivers/transport/test_lease.py` kills holders."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labrhel.safety.holding import Held, TakenError, is_held
+
+HOLD = """
+import sys
+from pathlib import Path
+from labrhel.safety.holding import Held
+held = Held(Path(sys.argv[1]))
+print("held", flush=True)
+input()
+"""
+
+
+def test_who_holds_a_file_is_named_and_the_end_of_that_process_frees_it(tmp_path: Path) -> None:
+    file = tmp_path / "one"
+    words = [sys.executable, "-c", HOLD, str(file)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        assert is_held(file)
+        with pytest.raises(TakenError, match=rf"^process {other.pid} \(.*python.*\) since 20"):
+            Held(file)
+        other.communicate("\n")
+    assert not is_held(file)
+    Held(file).close()
+
+
+def test_a_process_is_told_that_it_holds_the_file_itself_and_asking_leaves_the_name_there(tmp_path: Path) -> None:
+    first = Held(tmp_path / "one")
+    for _ in range(2):
+        assert is_held(tmp_path / "one")
+        with pytest.raises(TakenError, match="this very program"):
+            Held(tmp_path / "one")
+    first.close()
+    first.close()
+    assert not is_held(tmp_path / "one")
+
+
+def test_a_file_that_was_never_held_is_free_and_is_not_made_by_asking(tmp_path: Path) -> None:
+    assert not is_held(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_holder_whose_words_are_not_understood_is_another_process(tmp_path: Path) -> None:
+    held = Held(tmp_path / "one")
+    (tmp_path / "one").write_text("1234\n", encoding="utf-8")
+    with pytest.raises(TakenError) as caught:
+        Held(tmp_path / "one")
+    assert caught.value.holder == "another process"
+    held.close()
