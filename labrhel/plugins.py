@@ -13,7 +13,7 @@ Groups and what their entries are:
     labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url();
                                          `virtual` also reads files
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
-    labrhel.imperfections    name        simbackend.imperfections.Imperfection: its fields are settings of simulated rigs
+    labrhel.imperfections    name        simbackend.imperfections.Imperfection; its fields are settings of sim:
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The fitted twin: what a good model of the rig says of the gradient, without a single echo.
 
 Fit the nominal model to the forward record (`protocols.inference.fit`), send the error backwards through the twin,
-linearised along the *measured* path, and correlate (`protocols.inference.correlation`).  The adjoint runs as the echo would:
+linearised along the *measured* path, and correlate (`protocols.inference.correlation`).  The adjoint runs as the echo
+would:
 
     M a'' + G a' + V''(q_rec) a = e/d          in reversed time, from rest, by the leapfrog of the rig
 
