@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labrhel.config.station import InstrumentSection, StationDocument, load_station
+from labrhel.config.station import StationDocument, load_station
+from labrhel.config.station_sections import InstrumentSection
 from labrhel.errors import LabrhelError
 
 if TYPE_CHECKING:

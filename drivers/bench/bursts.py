@@ -8,7 +8,8 @@ import numpy as np
 
 from drivers.roles import Burst
 from labrhel.arrays import Array
-from labrhel.config.station import PortSection, StationDocument
+from labrhel.config.station import StationDocument
+from labrhel.config.station_sections import PortSection
 from labrhel.errors import ConfigurationError
 from labrhel.rig.terminals import Terminals
 from labrhel.shots.compiled import CompiledPass, CompiledShot

@@ -10,7 +10,8 @@ import numpy as np
 from drivers.bench.readings import FIT_NOISE
 from drivers.roles import Digitizer, Generator, InputSpec, Instrument, LevelSource, OutputSpec
 from labrhel.config.problems import nearest
-from labrhel.config.station import ChannelSection, KnobSection, PortSection, StationDocument
+from labrhel.config.station import StationDocument
+from labrhel.config.station_sections import ChannelSection, KnobSection, PortSection
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from labrhel.model.interface import Model

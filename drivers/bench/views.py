@@ -14,7 +14,8 @@ import numpy as np
 from drivers.bench.fiducial import TimeAxis, time_axis
 from drivers.bench.readings import at_kicks
 from drivers.roles import Digitizer, Record, Window
-from labrhel.config.station import RigSection, StationDocument
+from labrhel.config.station import StationDocument
+from labrhel.config.station_sections import RigSection
 from labrhel.errors import ConfigurationError, InstrumentError, ProgramError
 from labrhel.shots.capture import PassCapture, Trace
 from labrhel.shots.compiled import CompiledShot

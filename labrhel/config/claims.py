@@ -6,13 +6,10 @@ The level that makes a source safe is the `safe` of its `init`, by terminal, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from labrhel.config.station_sections import Station
 from labrhel.errors import ConfigurationError
 from labrhel.rig.terminals import Claim, Terminals
-
-if TYPE_CHECKING:
-    from labrhel.config.station import Station
 
 
 def terminals_of(station: Station, error: Callable[..., ConfigurationError]) -> Terminals:

@@ -1,5 +1,7 @@
 """One holder of a file, over processes; `tests/drivers/transport/test_lease.py` kills holders."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +42,16 @@ def test_a_process_is_told_that_it_holds_the_file_itself_and_asking_leaves_the_n
     first.close()
     first.close()
     assert not is_held(tmp_path / "one")
+
+
+def test_what_an_earlier_holder_left_in_the_file_is_gone_and_the_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("an earlier holder with a long name" * 100, encoding="utf-8")
+    assert not is_held(tmp_path / "one")
+    held = Held(tmp_path / "one")
+    assert json.loads((tmp_path / "one").read_text(encoding="utf-8"))["pid"] == os.getpid()
+    held.close()
+    assert (tmp_path / "one").exists()
+    Held(tmp_path / "one").close()
 
 
 def test_a_file_that_was_never_held_is_free_and_is_not_made_by_asking(tmp_path: Path) -> None:
