@@ -73,4 +73,5 @@ def to_qcodes(reader: RunReader, file: Path) -> Path:
             raise RecordError(f"{file} could not be written: {error}; nothing else changed") from None
         finally:
             experiment.conn.close()
+    initialise_or_create_database_at(str(file), journal_mode=None)  # QCoDeS reads from the last one that was named
     return file
