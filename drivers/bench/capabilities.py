@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
+from drivers.bench.arming import triggers_of
 from drivers.bench.readings import FIT_NOISE
 from drivers.roles import Digitizer, Generator, InputSpec, Instrument, LevelSource, OutputSpec
 from labrhel.config.problems import nearest
@@ -27,7 +29,6 @@ from labrhel.rig.capabilities import (
     Reversal,
     SafeState,
     Timing,
-    TriggerDomain,
 )
 from labrhel.rig.terminals import Terminals
 from labrhel.units import interval
@@ -52,13 +53,14 @@ def capabilities_of(
         with document.at("rig", "ports", port):
             kind = Kind.INPUT if port in model.inputs else Kind.FORCE
             _known(port, (*model.inputs, *forces), "port")
-            ports.append(_port(port, kind, section, limits, outputs_of(instruments, section.terminal), rate, master))
+            spec, timing = outputs_of(instruments, section.terminal), _timing(section, master)
+            ports.append(_port(port, kind, section, limits, spec, replace(timing, rates=(rate,), memory=spec.memory)))
     for channel, section in station.channels.items():
         with document.at("rig", "channels", channel):
             _known(channel, seen, "channel")
             seen_by = inputs_of(instruments, section.terminal)
             _check_select(instruments, section)
-            channels.append(_channel(channel, section, seen_by, station.oversampling, master))
+            channels.append(_channel(channel, section, seen_by, station.oversampling, _timing(section, master)))
     for group, names in enumerate(station.safe_order):
         for item in names:
             with document.at("rig", "safe_order", group):
@@ -84,7 +86,7 @@ def capabilities_of(
         position_matrix=FrozenArray(np.eye(n)[watched]),
         velocity_matrix=FrozenArray(np.zeros((0, n))),
         clocks=(ClockDomain(master),),
-        triggers=(TriggerDomain(master),),
+        triggers=triggers_of(document),
         prepares=frozenset({"rest"}),
         reversals=frozenset({Reversal.BY_DRIVE}),
         settle_time=station.settle,
@@ -95,8 +97,9 @@ def capabilities_of(
 
 
 def _port(
-    name: str, kind: Kind, section: PortSection, terminals: Terminals, spec: OutputSpec, rate: float, box: str
+    name: str, kind: Kind, section: PortSection, terminals: Terminals, spec: OutputSpec, timing: Timing
 ) -> Port:
+    (rate,) = timing.rates
     if not spec.rates[0] <= rate <= spec.rates[1]:
         raise ConfigurationError(
             f"{section.terminal} plays {spec.rates[0]:g} to {spec.rates[1]:g} samples a second, the kicks come at "
@@ -108,21 +111,26 @@ def _port(
         name,
         kind,
         _VOLTS,
-        timing=Timing(box, box, rates=(rate,), memory=spec.memory, skew=section.delay),
+        timing=replace(timing, skew=section.delay),
         converter=Converter(spec.bits, low, high),
         limits=Limits(low, high),
         safe=SafeState(section.safe),
     )
 
 
-def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: float, box: str) -> Channel:
+def _timing(section: PortSection | ChannelSection, clock: str) -> Timing:
+    """Every box is armed, and triggered, for itself."""
+    return Timing(clock, section.terminal.partition(".")[0])
+
+
+def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: float, timing: Timing) -> Channel:
     low, high = section.range
     if not low < high:
         raise ConfigurationError(f"the range [{low:g}, {high:g}] V must be in order")
     converter = Converter(spec.bits, low, high)
     single = float(np.hypot(section.noise, converter.lsb / np.sqrt(12)))
     noise = single * FIT_NOISE / np.sqrt(oversampling)
-    return Channel(name, Kind.POSITION, _VOLTS, timing=Timing(box, box), converter=converter, noise=noise)
+    return Channel(name, Kind.POSITION, _VOLTS, timing=timing, converter=converter, noise=noise)
 
 
 def _check_select(instruments: Mapping[str, Instrument], section: ChannelSection) -> None:

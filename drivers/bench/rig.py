@@ -2,7 +2,7 @@
 
 A shot plays all of its passes as one burst on every output, started by one trigger; the state is reversed by drive, so
 nothing has to happen in between.  Outputs idle at their safe level before and after.  A shot begins when the
-oscillators have come to rest: `ring_down` after the last burst has ended.  A reading at the end of a converter's range
+oscillators have come to rest, `ring_down` after the last burst has ended, and its boxes can be armed again.  A reading at the end of a converter's range
 is an error: what was there is not known.
 """
 
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from drivers.bench.arming import in_turn
 from drivers.bench.bursts import bursts_of, check_shared
 from drivers.bench.capabilities import capabilities_of
 from drivers.bench.views import Eyes, View, check_views, views_of
@@ -25,7 +27,7 @@ from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
 from labrhel.arrays import Array, Arrays
 from labrhel.config.station import StationDocument
-from labrhel.errors import InstrumentError, LabrhelError, ProgramError
+from labrhel.errors import DeadlineError, InstrumentError, LabrhelError, ProgramError
 from labrhel.model.interface import Model
 from labrhel.shots.capture import Capture, PassCapture, together
 from labrhel.shots.compiled import CompiledShot
@@ -71,6 +73,10 @@ class BenchRig:
         self._made_safe = 0  # how often; what began before the last time must not go on
         self._connected: dict[str, float] = {}  # levels of the switches
         self._restored = 0  # the last time after which the levels were turned back
+        self._arming = in_turn(self.capabilities.triggers)
+        self._latest = document.station.rig.trigger.latest
+        self._idles_on = any(section.safe for section in document.station.rig.ports.values())
+        self._cold = self._idles_on  # the first arming takes outputs from off to where they idle, which pushes
         self._moved = clock()  # when an output moved last
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
@@ -133,7 +139,7 @@ class BenchRig:
     def make_safe_within(self, seconds: float) -> None:
         """The same, with no more than so many seconds for all ramps together, as in an emergency."""
         self._made_safe += 1
-        self._connected = {}
+        self._connected, self._cold = {}, self._idles_on
         self._safe.make_safe(self._in_safe_order(), seconds)
 
     def _in_safe_order(self) -> list[list[Instrument]]:
@@ -182,24 +188,26 @@ class BenchRig:
             for box, bursts in bursts_of(shot, self._station.ports, self._terminals, self._step).items():
                 self._generators[box].load(bursts)
             repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
-        passes = tuple(together(readings) for readings in zip(*repeats, strict=True))
-        return Capture(shot, passes, len(shot.passes) * len(self._views(shot)))
+        passes = tuple(together(readings) for readings in zip(*(fired.passes for fired in repeats), strict=True))
+        ran = len(shot.passes) * len(self._views(shot))
+        return Capture(shot, passes, ran, repeats[0].planned, repeats[0].started)
 
     def _views(self, shot: CompiledShot) -> list[View]:
         read = [name for name in self._station.channels if any(name in item.acquire.channels for item in shot.passes)]
         return views_of(self._station, read) or [View({}, ())]
 
-    def _run_once(self, shot: CompiledShot, prepare: Rest, begun: int) -> list[PassCapture]:
+    def _run_once(self, shot: CompiledShot, prepare: Rest, begun: int) -> _Fired:
         """The shot, once for each view that it takes to see all channels."""
         seen = [self._fire(shot, prepare, view, begun) for view in self._views(shot)]
-        return [
+        passes = [
             PassCapture({name: trace for part in parts for name, trace in part.traces.items()})
-            for parts in zip(*seen, strict=True)
+            for parts in zip(*(fired.passes for fired in seen), strict=True)
         ]
+        return replace(seen[0], passes=passes)
 
-    def _fire(self, shot: CompiledShot, prepare: Rest, view: View, begun: int) -> list[PassCapture]:
+    def _fire(self, shot: CompiledShot, prepare: Rest, view: View, begun: int) -> _Fired:
         station, fired_by = self._station, self._station.trigger.fired_by
-        rest = max(station.ring_down, prepare.wait * self.capabilities.time_unit)
+        pause = max(self.capabilities.pause, prepare.wait * self.capabilities.time_unit)
         length = self._step * sum(item.steps for item in shot.passes)
         if view.levels != self._connected:
             self._connected = {}
@@ -211,22 +219,51 @@ class BenchRig:
         for box in boxes:
             seen = station.trigger.seen_by[box]
             self._digitizers[box].prepare(self._eyes.window(box, view, length), seen.terminal, seen.level)
-        self._sleep(max(0.0, self._moved + rest - self._clock()))
-        playing = {section.terminal.partition(".")[0] for section in station.ports.values()}
-        for box in sorted(playing - {fired_by}):
-            self._generators[box].arm(source="external")
-        self._generators[fired_by].arm(source="software")
-        for box in boxes:
-            self._digitizers[box].arm()
+        planned = self._rested(pause)
+        self._arm(boxes)
+        if self._cold:
+            self._moved, self._cold = self._clock(), False
+            planned = self._rested(pause)
         self._require_going_on(begun)  # after the arming: whoever makes it safe from now on disarms this generator
+        started = self._clock()
         self._generators[fired_by].fire()
+        if not (late := self._clock() - planned) <= self._latest:
+            raise DeadlineError(
+                f"a shot started {late:.3g} s after it was due, and trigger.latest allows {self._latest:g} s: look for "
+                "what holds the links or the computer up"
+            )
         self._generators[fired_by].wait(length + _PATIENCE)
         self._moved = self._clock()
         records: dict[str, Record] = {}
         for box, terminals in boxes.items():
             self._digitizers[box].wait(length + _PATIENCE)
             records |= {f"{box}.{own}": item for own, item in self._digitizers[box].read(terminals).items()}
-        return self._eyes.read(shot, view, records)
+        return _Fired(self._eyes.read(shot, view, records), planned, started)
+
+    def _rested(self, pause: float) -> float:
+        """Wait until `pause` [s] after an output moved last; when that was over [s]."""
+        due = max(self._moved + pause, self._clock())
+        self._sleep(max(0.0, due - self._clock()))
+        return due
+
+    def _arm(self, recording: Collection[str]) -> None:
+        """In the declared order: a box that plays waits for its trigger, one of those `recording` for its own."""
+        trigger = self._station.trigger
+        playing = {trigger.fired_by, *(item.terminal.partition(".")[0] for item in self._station.ports.values())}
+        for box in self._arming:
+            if box in playing:
+                self._generators[box].arm(source="software" if box == trigger.fired_by else "external")
+            if box in recording:
+                self._digitizers[box].arm()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fired:
+    """Readings of one firing of a shot, when it was due, and when it was fired [s, the host's clock]."""
+
+    passes: list[PassCapture]
+    planned: float
+    started: float
 
 
 def _by_box(levels: Mapping[str, float]) -> dict[str, dict[str, float]]:

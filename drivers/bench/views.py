@@ -94,7 +94,15 @@ class Eyes:
                 f"of {memory} samples; shorten the pass"
             )
         rate = next((rate for rate in possible if rate >= wanted), possible[-1])
-        return Window(self._begin(box) - _MARGIN * self._step, duration, rate, ranges)
+        start, kept = self._begin(box) - _MARGIN * self._step, [inputs[own].pre_trigger for own in ranges]
+        earliest = -min((count for count in kept if count is not None), default=memory) / rate
+        if earliest > self._begin(box) - self._step / 2:  # the first kick is read from what is within a step of it
+            raise ProgramError(
+                f"{box} keeps nothing from more than {-earliest:.3g} s before its trigger, and the first kick is read "
+                f"from {self._step / 2 - self._begin(box):.3g} s before it on: let it see the trigger earlier"
+            )
+        late = max(0.0, earliest - start)
+        return Window(start + late, duration - late, rate, ranges)
 
     def read(self, shot: CompiledShot, view: View, records: Mapping[str, Record]) -> list[PassCapture]:
         """Volts of the channels of a view, pass by pass; raises InstrumentError for a reading out of range."""

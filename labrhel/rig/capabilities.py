@@ -100,7 +100,6 @@ class Channel(Digested):
     timing: Timing = Timing()
     converter: Converter | None = None
     noise: float = 0.0  # [unit] rms per sample
-    pre_trigger: int = 0  # samples it can keep from before the trigger
 
 
 @dataclass(frozen=True, slots=True, eq=False)
