@@ -124,7 +124,8 @@ class Wiring(Digested):
         knob = self.knobs.get(name)
         if knob is None:
             return value
-        return (knob.matrix.values @ value.ravel() + knob.offset.values).reshape(value.shape)
+        with np.errstate(invalid="ignore"):  # what is not finite is refused by name, where values are checked
+            return (knob.matrix.values @ value.ravel() + knob.offset.values).reshape(value.shape)
 
     def _inverse(self, name: str, value: Array) -> Array:
         knob = self.knobs.get(name)

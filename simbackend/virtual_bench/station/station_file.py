@@ -110,6 +110,7 @@ def _port(spec: BenchSpec, wiring: Wiring, item: Drive) -> dict[str, Any]:
         "terminal": item.terminal,
         "gain": item.factor,
         "offset": item.open_offset,
+        **({"safe": item.open_offset} if item.offset else {}),  # the oscillators rest where nothing pushes them
         "limits": [-reach, reach],
         "delay": item.delay + triggered + (spec.instruments[box].latency or 0.0),
     }

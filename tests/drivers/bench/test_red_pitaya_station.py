@@ -77,7 +77,8 @@ def check_gradient(experiment: Experiment) -> None:
     found = gradient(experiment)
     problem = experiment.problem
     theta = problem.theta(problem.parameters.flat())
-    achieved = theta | experiment.rig.configure({name: theta[name] for name in ("stiffness", "coupling")})
+    knobs = experiment.wiring.to_knobs({name: theta[name] for name in ("stiffness", "coupling")})
+    achieved = theta | experiment.wiring.to_parameters(experiment.rig.configure(knobs))
     exact = plugins.exact_gradient(experiment.model_kind)
     loss, expected = exact(problem.task, problem.train, achieved)
     assert found.loss == pytest.approx(loss, rel=0.02)
