@@ -42,6 +42,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
     "protocols/audit.py": ("tests/protocols/test_audit_weighing.py", "tests/protocols/test_audit.py"),
     "protocols/rhel.py": _ECHOES,
+    "protocols/echoes/lock.py": ("tests/protocols/echoes/test_lock_rounds.py", "tests/protocols/echoes/test_lock.py"),
     "protocols/echoes": _ECHOES,
 }
 """Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""
@@ -72,6 +73,11 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
 _OPTIMIZERS = "labrhel/learning/optimizers.py"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
+    ("protocols/echoes/lock.py", "shots, ran, gain = 0, 0, (2.0)"): "the first round that is taken sets it to 1",
+    (
+        "protocols/echoes/measurement.py",
+        "settled = (1 / _TOLERANCE < ratio / target <= _TOLERANCE)",
+    ): "no rig responds by three times to the last bit",
     ("protocols/echoes/blocks.py", 'total = np.zeros_like(batches[(1)].direct["readout"])'): "all batches have one shape",
     (
         "labrhel/store/_checkpoints.py",

@@ -83,6 +83,17 @@ def test_echoes_keep_their_order_where_drift_or_spread_is_asked_about(options: d
     assert [batch.order for batch in handler.batches[:2]] == ["free", order]
 
 
+@pytest.mark.parametrize("lock", [1, 2])
+def test_the_echoes_of_a_lock_are_counted_in_shots_and_passes(lock: int) -> None:
+    rig = small_rig().declaring(reversals=frozenset({Reversal.MOMENTUM_FLIP}))
+    handler = Counting(rig)
+    gradient = execute(RHEL(eps=1e-3, lock=lock).gradient(rig.request(NAMES)), handler)
+    shots = [program for batch in handler.batches for program in batch.programs]
+    assert gradient.shots == len(shots)
+    assert gradient.passes == sum(len(program.passes) for program in shots)
+    assert gradient.rule.endswith("/locked") and 1 <= gradient.measured["lock_rounds"] <= lock
+
+
 # -- nudges ------------------------------------------------------------------------------------------------------------
 
 

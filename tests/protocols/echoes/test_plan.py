@@ -205,6 +205,20 @@ def test_the_achieved_nudge_of_a_coarse_converter_is_its_projection_on_the_error
     assert found != pytest.approx(1.0, abs=1e-6)
 
 
+def test_where_nothing_of_the_nudge_arrived_or_all_of_it_backwards_the_one_asked_for_is_believed() -> None:
+    rig = small_rig()
+    plan = plan_of(rig)
+    batch = forward(rig, plan)
+    captures = echoes(rig, plan, batch, 0.01)
+    swapped = [captures[place] for place in (1, 0, 3, 2)]
+    equal = [captures[place] for place in (0, 0, 2, 2)]
+    assert plan.achieved_scale(batch.passes, swapped, 0.01) == 1.0
+    assert plan.achieved_scale(batch.passes, equal, 0.01) == 1.0
+    half = [captures[place] for place in (0, 1, 2, 2)]
+    norms = [float(np.sum(item.error**2)) for item in batch.passes]
+    assert plan.achieved_scale(batch.passes, half, 0.01) == pytest.approx(norms[0] / sum(norms))
+
+
 def test_a_reading_averages_turns_and_sums_responses_and_misses() -> None:
     rig = small_rig(1e-3)
     once, thrice = plan_of(rig, "stiffness", "friction"), plan_of(rig, "stiffness", "friction", order=Order.ABBA)
