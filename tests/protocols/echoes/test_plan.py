@@ -271,3 +271,13 @@ def test_without_an_error_any_nudge_does() -> None:
 @pytest.mark.parametrize(("eps", "near"), [(1e-300, 1e-100), (1e300, 1e100), (0.3, 0.3), (1e-100, 1e-100)])
 def test_a_nudge_is_kept_where_its_square_is_a_number(eps: float, near: float) -> None:
     assert representable(eps) == near
+
+
+@pytest.mark.parametrize("name", ["initial_position", "initial_momentum", "mass", "friction", "stiffness", "input"])
+def test_a_parameter_that_is_asked_for_alone_has_the_gradient_that_it_has_among_all(name: str) -> None:
+    rig = small_rig()
+    everything = ("initial_position", "initial_momentum", "mass", "friction", "stiffness", "input")
+    alone, among = (rig.gradient(RHEL(eps=1e-4), names) for names in ((name,), everything))
+    assert list(alone.values) == [name]
+    assert np.allclose(alone.values[name], among.values[name], rtol=1e-9, atol=1e-12)
+    assert np.allclose(alone.values[name], rig.exact()[1][name], rtol=1e-3, atol=1e-5)

@@ -1,5 +1,6 @@
 """Reversal by drive: a preparation from rest in place of a flip."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from protocols.echoes.preparation import LARGEST_PEAK, affordable_preparation, e
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import STEP, STEPS, ReferenceTask, lossy_rig, reference_rig
 from simbackend.rigs.simulated import SimulatedRig
+from simbackend.testing.small_rig import small_rig
 
 
 def without_flip(reference: ReferenceTask) -> ReferenceTask:
@@ -94,3 +96,96 @@ def test_a_rig_that_did_not_move_ends_at_rest() -> None:
     still = np.zeros((6, 100))
     ends = fitted_end_state(reference.model, reference.theta, still, np.zeros((1, 100)), STEP)
     assert np.abs(np.concatenate(ends)).max() < 1e-12
+
+
+# -- the end of a pass, and how long a preparation takes, on a rig of three oscillators --------------------------------
+
+
+def passed(kicks: int, cubic: float = 0.3) -> tuple[ReferenceTask, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The small rig after so many kicks: positions and inputs at the kicks, and the end of the motion."""
+    rig = small_rig(cubic=cubic)
+    model, theta = rig.model, rig.theta
+    u = np.sin(0.4 * np.arange(kicks))[None]
+    ran = leapfrog(
+        lambda q: model.force(q, theta), model.mass(theta), model.friction(theta), model.input_force(u, theta), STEP,
+        theta["initial_position"], theta["initial_momentum"],
+    )  # fmt: skip
+    return rig, ran.q, u, ran.end_position, ran.end_momentum
+
+
+@pytest.mark.parametrize("kicks", [1, 2, 30])
+def test_the_end_of_a_quiet_pass_is_exact_however_few_its_kicks(kicks: int) -> None:
+    rig, q, u, position, momentum = passed(kicks)
+    found = end_state(rig.model, rig.theta, q, u, STEP, rig.theta["initial_momentum"])
+    assert np.allclose(found[0], position, rtol=0, atol=1e-13)
+    assert np.allclose(found[1], momentum, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kicks", [2, 3, 8, 60])
+def test_the_fitted_end_of_a_quiet_pass_is_exact_too(kicks: int) -> None:
+    rig, q, u, position, momentum = passed(kicks)
+    found = fitted_end_state(rig.model, rig.theta, q, u, STEP)
+    assert np.allclose(found[0], position, rtol=0, atol=1e-8)
+    assert np.allclose(found[1], momentum, rtol=0, atol=1e-7)
+
+
+def test_a_fit_looks_at_the_end_of_the_pass_alone() -> None:
+    rig, q, u, position, momentum = passed(200)
+    early = q.copy()
+    count = int(np.ceil(2 * np.pi * rig.model.largest_step(rig.theta) / STEP))  # two periods of the fastest mode
+    early[:, : 200 - count] += 5.0
+    found = fitted_end_state(rig.model, rig.theta, early, u, STEP)
+    assert np.allclose(np.concatenate(found), np.concatenate([position, momentum]), atol=1e-6)
+    early[:, 200 - count] += 0.5
+    assert not np.allclose(
+        np.concatenate(fitted_end_state(rig.model, rig.theta, early, u, STEP)), np.concatenate([position, momentum]),
+        atol=1e-3,
+    )  # fmt: skip
+
+
+def test_where_the_model_has_no_motion_the_end_is_taken_from_the_last_readings() -> None:
+    rig = small_rig(cubic=-1e6)
+    _, q, u, _, _ = passed(40)
+    found = fitted_end_state(rig.model, rig.theta, 10 * q, u, STEP)
+    expected = end_state(rig.model, rig.theta, 10 * q, u, STEP, np.zeros(3))
+    assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
+
+
+def peaks(rig: ReferenceTask, lengths: list[int], state: tuple[np.ndarray, np.ndarray]) -> list[float]:
+    return [preparation(rig.model, rig.theta, *state, STEP, steps).peak for steps in lengths]
+
+
+@pytest.mark.parametrize(
+    ("forward_steps", "lengths"), [(100, [25, 50, 100, 200, 400]), (40, [16, 32, 64, 128, 160]), (3, [16])]
+)
+def test_a_preparation_is_the_shortest_of_its_lengths_that_is_weak_enough(
+    forward_steps: int, lengths: list[int]
+) -> None:
+    rig, state = small_rig(cubic=0.0), (np.array([0.5, -0.3, 0.2]), np.array([0.4, 0.1, -0.6]))
+    found = peaks(rig, lengths, state)
+    assert all(longer <= 0.75 * shorter for shorter, longer in itertools.pairwise(found[:3]))
+    for place in range(min(3, len(lengths))):
+        for factor in (1.001, 0.999):
+            chosen = affordable_preparation(
+                rig.model, rig.theta, *state, STEP, forward_steps, factor * found[place] / LARGEST_PEAK
+            )
+            wanted = place if factor > 1 else min(place + 1, len(lengths) - 1)
+            assert chosen.force.shape[1] == lengths[wanted]
+    longest = affordable_preparation(rig.model, rig.theta, *state, STEP, forward_steps, 0.0)
+    assert longest.force.shape[1] in lengths
+
+
+def test_a_preparation_that_doubles_without_a_quarter_less_force_is_not_lengthened() -> None:
+    rig, state = small_rig(cubic=40.0), (np.array([0.9, -0.8, 0.7]), np.array([1.4, 1.1, -1.6]))
+    lengths = [25, 50, 100, 200, 400]
+    found = peaks(rig, lengths, state)
+    place = next(place for place in range(4) if not found[place + 1] <= 0.75 * found[place])
+    assert place < 3 and min(found[place + 1 :]) > 0.0
+    chosen = affordable_preparation(rig.model, rig.theta, *state, STEP, 100, 0.0)
+    assert chosen.force.shape[1] == lengths[place]
+
+
+def test_a_model_without_a_bounded_motion_has_no_preparation() -> None:
+    rig = small_rig(cubic=-1e9)
+    with pytest.raises(ProgramError, match="has no bounded motion from the end of the forward pass"):
+        affordable_preparation(rig.model, rig.theta, np.ones(3), np.ones(3), STEP, 100, 1.0)
