@@ -29,10 +29,10 @@ from labrhel.learning.rules import GradientRequest, Rule
 from labrhel.learning.train import free_run
 from protocols.adjoint_only import AdjointOnly
 from protocols.differences import SPSA, FiniteDifferences, size_of
+from protocols.echoes.options import Echo
 from protocols.equilibrium import AsymmetricEquilibrium, Equilibrium
 from protocols.heb import HEB
 from protocols.recorded_correlation import RecordedCorrelation
-from protocols.echoes.options import Echo
 from protocols.rhel import RHEL
 from protocols.twin import FittedTwin
 from simbackend.imperfections import Imperfections
@@ -120,7 +120,9 @@ def bench_time(reference: ReferenceTask, rule: Rule, names: Sequence[str]) -> st
     first, last, seconds, nudge = 0.0, np.inf, 0.0, None
     for count in range(LONGEST):
         parts = dict(zip(names, np.split(adam.ask() * scale, ends), strict=True))
-        gradient = execute(rule.gradient(GradientRequest(task, sequences, theta | parts, names, nudge)), reference.handler())
+        gradient = execute(
+            rule.gradient(GradientRequest(task, sequences, theta | parts, names, nudge)), reference.handler()
+        )
         first, last = first or gradient.loss, gradient.loss
         if count and last < REACHED * first:
             return f"{seconds:.1f} s"

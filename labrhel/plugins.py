@@ -14,6 +14,9 @@ Groups and what their entries are:
                                          `virtual` also reads files
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
     labrhel.imperfections    name        simbackend.imperfections.Imperfection; its fields are settings of sim:
+
+A model, a rule and a rig may also be named `my_file.py:Name`: code beside the configuration, under the rule of trust
+(`labrhel.config.code`).
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from labrhel.config import examples
+from labrhel.config.code import CodeBeside, Reference
 from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.problems import nearest
 from labrhel.config.reader import read
@@ -41,17 +45,19 @@ from labrhel.shots.rig import Rig
 _DEFAULT = "default"
 
 
-def model_factory(kind: str) -> Callable[..., Model]:
-    """What makes a model of a registered kind, called as in the table above."""
-    return _load("models", kind, "kind of model")
+def model_factory(kind: str, code: CodeBeside | None = None) -> Callable[..., Model]:
+    """What makes a model of a registered kind, or of one in `code`; called as in the table above."""
+    reference = Reference.of(kind)
+    return _load("models", kind, "kind of model") if reference is None else _beside(code, reference)
 
 
-def make_rule(name: str, options: Mapping[str, Any]) -> Rule:
-    """A learning rule with these options; words become members of the rule's own enumerations.
+def make_rule(name: str, options: Mapping[str, Any], code: CodeBeside | None = None) -> Rule:
+    """A learning rule, registered or in `code`, with these options; words become members of the rule's enumerations.
 
     Raises ConfigurationError for an option the rule does not have, or a word it does not know.
     """
-    rule = _load("rules", name, "learning rule")
+    reference = Reference.of(name)
+    rule = _load("rules", name, "learning rule") if reference is None else _checked(_beside(code, reference), name)
     hints = get_type_hints(rule)
     known = [field.name for field in dataclasses.fields(rule)]
     ready = dict(options)
@@ -83,17 +89,23 @@ def usual_rules() -> dict[str, Rule]:
     return found
 
 
-def open_rig(url: str, model: Model, folder: Path, step: float | None = None) -> Rig:
+def open_rig(url: str, model: Model, folder: Path, step: float | None = None, code: CodeBeside | None = None) -> Rig:
     """Open the rig that a URL names; resets nothing and changes no output.
 
-    `sim:` is the model of the configuration, `sim:NAME` or `sim:FILE.yaml` that of another one.  `folder` is where
-    relative paths start, `step` what the shots will take between kicks [model time], where it is known.  Raises
-    ConfigurationError for an unknown scheme, name or setting.
+    `sim:` is the model of the configuration, `sim:NAME` or `sim:FILE.yaml` that of another one; `my_rig.py:open_rig`
+    is a function in `code`, called as those of the group, with what follows a second colon or a question mark.
+    `folder` is where relative paths start, `step` what the shots will take between kicks [model time], where it is
+    known.  Raises ConfigurationError for an unknown scheme, name or setting.
     """
     scheme, colon, rest = url.partition(":")
-    if not colon:
+    reference = Reference.of(url)
+    if reference is None and not colon:
         raise ConfigurationError(f"a rig is named by a URL such as sim: or sim:NAME, not {url!r}; {_listed('rigs')}")
-    opener = _load("rigs", scheme, "kind of rig")
+    if reference is None:
+        opener = _load("rigs", scheme, "kind of rig")
+    else:
+        opener, rest = _beside(code, reference), reference.rest
+        _bind(opener, "a rig is opened by a call with (rest_of_url, model, folder)", (rest, model, folder))
     known = {"step": step} if "step" in signature(opener).parameters else {}
     return opener(rest, model, folder, **known)
 
@@ -161,11 +173,39 @@ def describe_rigs() -> list[str]:
     for scheme, point in sorted(_points("rigs").items()):
         words = (point.load().__doc__ or "").strip().splitlines()
         lines.append(f"{scheme + ':':8}{words[0] if words else point.value}")
+    lines.append("FILE.py:NAME  a function or class of your own, beside the configuration (docs/adding-a-rig.md)")
     lines += ["", "settings of sim:, as in sim:?seed=7&noise=1mV: name, default (0 or nothing is off), meaning [unit]"]
     lines += [f"  {line}" for line in ImperfectionsSection.table()]
     lines += [f"  {line}" for name in imperfections() for line in imperfection(name).table(name)] + [""]
     simulated = [name for name, file in examples().items() if kind_of(read(file)) != KIND]
     return [*lines, f"examples: {', '.join(simulated)}"]
+
+
+def _beside(code: CodeBeside | None, reference: Reference) -> Any:
+    if code is None:
+        raise ConfigurationError(
+            f"{reference.file}:{reference.name} is code, and only a configuration beside it can name it"
+        )
+    return code.named(reference)
+
+
+def _checked(rule: Any, name: str) -> Any:
+    """A rule of the user's own, as far as can be known before it is asked for a gradient."""
+    gradient = getattr(rule, "gradient", None)
+    if not (isinstance(rule, type) and dataclasses.is_dataclass(rule)):
+        raise ConfigurationError(f"the rule {name} must be a dataclass, whose fields are its options")
+    if gradient is None or not hasattr(rule, "needs"):
+        raise ConfigurationError(f"the rule {name} must have `needs` and a method `gradient` (docs/adding-a-rule.md)")
+    words = f"the rule {name} must take (self, asked), a labrhel.learning.rules.GradientRequest"
+    _bind(gradient, words, (rule, rule))
+    return rule
+
+
+def _bind(function: Callable[..., Any], words: str, values: tuple[Any, ...]) -> None:
+    try:
+        signature(function).bind(*values)
+    except TypeError as error:
+        raise ConfigurationError(f"{words}: {error}") from None
 
 
 def _points(group: str) -> dict[str, EntryPoint]:
@@ -183,12 +223,18 @@ def _names(group: str, what: str) -> list[str]:
 
 def _load(group: str, name: str, what: str, remedy: str = "") -> Any:
     if name not in _names(group, what):
-        raise ConfigurationError(f"there is no {what} {name!r}; {_listed(group)}")
+        raise ConfigurationError(f"there is no {what} {name!r}; {_listed(group)}; {_where_else(group)}")
     try:
         return _points(group)[name].load()
     except (ImportError, AttributeError) as error:
         point = _points(group)[name].value
         raise ConfigurationError(f"the {what} {name!r} ({point}) cannot be imported: {error}{remedy}") from error
+
+
+def _where_else(group: str) -> str:
+    """Where one of the user's own would have been looked for."""
+    beside = "" if group not in ("models", "rules") else ", and one of a file beside the configuration is FILE.py:NAME"
+    return f"one that a pyproject.toml names is found once its package is installed again (`pip install -e .`){beside}"
 
 
 def _listed(group: str) -> str:

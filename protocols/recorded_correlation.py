@@ -10,13 +10,12 @@ Source: derived and tested in this project (docs/rules.md); exact for linear rig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from labrhel.arrays import Array, Arrays
+from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
 from labrhel.learning.estimator import Estimator
 from labrhel.learning.gradient import Gradient

@@ -52,9 +52,7 @@ class Tuned:
     response: float
 
 
-def tuned(
-    rule: RHEL, asked: GradientRequest, repeats: int = 1
-) -> Protocol[Tuned]:
+def tuned(rule: RHEL, asked: GradientRequest, repeats: int = 1) -> Protocol[Tuned]:
     """The eps for gradients of `repeats` by this rule; ConfigurationError for another estimator than symmetric."""
     if rule.estimator is not Estimator.SYMMETRIC:
         raise ConfigurationError("eps is tuned for the symmetric estimator; the others balance otherwise")

@@ -73,6 +73,22 @@ def test_a_users_model_is_checked_against_its_exact_gradient_on_the_command_line
     assert all(float(cosine) >= 0.999999 for _, *cosines in rows for cosine in cosines)
 
 
+def test_beside_its_configuration_the_model_needs_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
+    (tmp_path / "pendulums.py").write_text(blocks("python")[0])
+    text = blocks("yaml")[0].replace("kind: pendulum_chain", "kind: pendulums.py:PendulumChain")
+    (tmp_path / "chain.yaml").write_text(text)
+    refused = labrhel(tmp_path, "check", "chain.yaml")
+    assert refused.returncode == 2
+    assert "chain.yaml:2: model.kind: " in refused.stderr and "add `--trust " in refused.stderr
+    for rig in ("sim:", "sim:chain.yaml"):
+        answer = labrhel(
+            tmp_path, "check", "chain.yaml", "--rig", rig, "--trust", "pendulums.py", "--tolerance", "1e-6"
+        )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        assert answer.stdout.rstrip().endswith("cosines >= 0.999999 and errors <= 1e-06: yes")
+
+
 def test_it_is_rehearsed_trained_and_resumed_and_the_loss_falls(home: Path) -> None:
     rehearsed = labrhel(home, "run", "chain.yaml", "--dry-run")
     assert rehearsed.returncode == 0, rehearsed.stderr

@@ -25,6 +25,7 @@ from labrhel.cli.root import (
     Uncalibrated,
     app,
 )
+from labrhel.cli.trusting import Trust
 
 app.add_typer(bench.app, name="bench")
 app.add_typer(calibration.app, name="calibration")
@@ -41,6 +42,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compile and check all; move and write nothing.")] = False,
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
     uncalibrated: Uncalibrated = False,
+    trust: Trust = None,
 ) -> None:
     """Train a rig by echoes and record every shot.
 
@@ -57,7 +59,9 @@ def run(
 
 
 @app.command()
-def resume(run: Run, runs: Runs = DEFAULT_RUNS, steps: Steps = None, telemetry: Telemetry = None) -> None:
+def resume(
+    run: Run, runs: Runs = DEFAULT_RUNS, steps: Steps = None, telemetry: Telemetry = None, trust: Trust = None
+) -> None:
     """Go on with a run that is paused, or that was stopped or killed, from its last checkpoint."""
     from labrhel.cli import running, stopping
 
@@ -89,6 +93,7 @@ def check(
     config: Config,
     rig: RigUrl = None,
     tolerance: Annotated[float, typer.Option(help="Largest relative error that passes.")] = 1e-4,
+    trust: Trust = None,
 ) -> None:
     """Compare the rule's gradient with the model's exact one and with finite differences.
 
@@ -108,6 +113,7 @@ def audit(
     alpha: Annotated[float, typer.Option(help="Rate at which a right gradient may be called wrong.")] = 0.01,
     shots: Annotated[int, typer.Option(metavar="N", help="Most shots to spend on the differences.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the random directions.")] = 0,
+    trust: Trust = None,
 ) -> None:
     """Is the rule's gradient right, by measurement? Moves the parameters of the rig and watches its loss.
 
@@ -136,6 +142,7 @@ def calibrate(
     check: Annotated[bool, typer.Option("--check", help="Only ask, by one shot, whether it still holds.")] = False,
     reference: Annotated[str, typer.Option(help="What is trusted: masses, or gains (of channels).")] = "masses",
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
+    trust: Trust = None,
 ) -> None:
     """Measure a rig: connections, noise, delays, gains, springs, friction, flip, reciprocity, eps, drift, gradient.
 
@@ -157,6 +164,7 @@ def card(
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page.")] = None,
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
+    trust: Trust = None,
 ) -> None:
     """What is this rig good for? Measured quantities, valid rules, recommended eps and repeats, what limits it most.
 
@@ -172,6 +180,7 @@ def timeline(
     config: Config,
     rig: RigUrl = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the picture.")] = None,
+    trust: Trust = None,
 ) -> None:
     """What one gradient will play and read, on every port, as far as the nominal model knows. Nothing moves.
 
@@ -192,6 +201,7 @@ def conformance(
     only: Annotated[str, typer.Option("--only", metavar="WORD", help="Checks with WORD in theme or name.")] = "",
     tolerance: Annotated[float, typer.Option(help="Relative error of the model's response that passes.")] = 0.02,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Where to write all findings.")] = None,
+    trust: Trust = None,
 ) -> None:
     """Does a rig keep the contract of a rig?  Fires shots at it and compares them with the nominal model.
 

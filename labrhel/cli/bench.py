@@ -15,8 +15,9 @@ from typing import Annotated, Any
 
 import typer
 
-from labrhel.store.outputs import written_aside
+from labrhel.cli.trusting import Trust
 from labrhel.errors import ConfigurationError
+from labrhel.store.outputs import written_aside
 
 app = typer.Typer(no_args_is_help=True, help="A virtual bench: instruments on real sockets around one simulated rig.")
 
@@ -36,6 +37,7 @@ def up(
     speed: Annotated[
         float, typer.Option(metavar="X", help="1: as slow as a real one; left out, nobody waits for anything.")
     ] = math.inf,
+    trust: Trust = None,
 ) -> None:
     """Start a virtual bench, print its addresses, and keep it up until Ctrl-C.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from labrhel.cli.root import DEFAULT_RUNS, AtStep, Run, Runs, Status, Steps, Tag, Text, app
+from labrhel.cli.trusting import Trust
 
 _PANEL = "Records"
 
@@ -140,6 +141,7 @@ def replay(
     rig: Annotated[
         str | None, typer.Option("--rig", metavar="URL", help="hybrid: the rig that answers what was not recorded.")
     ] = None,
+    trust: Trust = None,
 ) -> None:
     """Run the protocol of a run again, answered from its record: no rig, and the same to the bit.
 
@@ -159,6 +161,7 @@ def compare(
     runs: Runs = DEFAULT_RUNS,
     step: AtStep = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the picture.")] = None,
+    trust: Trust = None,
 ) -> None:
     """What was recorded against a model: forward, echo and answer to the nudge, channel by channel."""
     from labrhel.cli import replaying
@@ -175,6 +178,7 @@ def twin(
     runs: Runs = DEFAULT_RUNS,
     step: AtStep = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the twin.")] = None,
+    trust: Trust = None,
 ) -> None:
     """Fit the model to what was recorded: a rig `sim:TWIN.yaml` that runs everywhere a rig does.
 
@@ -195,6 +199,7 @@ def whatif(
     eps: Annotated[list[float] | None, typer.Option("--eps", help="A nudge; may be given again.")] = None,
     rig: Annotated[str | None, typer.Option("--rig", metavar="URL", help="In place of the run's twin.")] = None,
     runs: Runs = DEFAULT_RUNS,
+    trust: Trust = None,
 ) -> None:
     """What gradient would another rule, or another eps, have given? On the twin of a run, against differences."""
     from labrhel.cli import replaying

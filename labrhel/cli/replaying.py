@@ -65,7 +65,10 @@ def make_twin(run: str, root: Path, step: int | None, to: Path | None) -> None:
     folder = find_run(run, root)
     manifest = RunReader(folder).manifest
     experiment = load_experiment(
-        folder / "config.yaml", rig_url=f"replay:{folder.absolute()}?mode=results", home=Path(manifest["home"])
+        folder / "config.yaml",
+        rig_url=f"replay:{folder.absolute()}?mode=results",
+        home=Path(manifest["home"]),
+        code=manifest.get("code", {}),
     )
     step, shots, asked = recorded_shots(folder, experiment, step)
     made = plugins.make_twin(experiment, shots, asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from labrhel.config.code import CodeBeside
 from labrhel.config.data import DataSection
 from labrhel.config.fields import Section
 from labrhel.config.health import HealthSection
@@ -29,7 +30,10 @@ class Config(Section):
     """An experiment: model, rig, wiring, protocol, optimizer and data; only `model` is always needed."""
 
     model: ModelSection = Field(description="The nominal model of the rig.")
-    rig: str = Field(default="sim:", description="URL of the rig; `labrhel rigs` lists the kinds.")
+    rig: str = Field(
+        default="sim:",
+        description="URL of the rig; `labrhel rigs` lists the kinds; or in a file beside this one: my_rig.py:open_rig.",
+    )
     imperfections: ImperfectionsSection = Field(
         default=ImperfectionsSection(), description="The device that the rig sim:THIS_FILE.yaml simulates."
     )
@@ -44,10 +48,14 @@ class Config(Section):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A checked configuration and where it came from; `source.error` makes errors that name file, line and key."""
+    """A checked configuration and where it came from; `source.error` makes errors that name file, line and key.
+
+    `code` finds the classes and functions that it names as `my_file.py:Name`.
+    """
 
     config: Config
     source: Source
+    code: CodeBeside
 
     @contextmanager
     def at(self, *path: str | int) -> Iterator[None]:
@@ -60,15 +68,20 @@ class Document:
             raise self.source.error(error.problem, *path) from None
 
 
-def load(file: Path) -> Document:
-    """Read and check a file that describes a rig; raises ConfigurationError with file, line and key."""
+def load(file: Path, home: Path | None = None, recorded: Mapping[str, str] | None = None) -> Document:
+    """Read and check a file that describes a rig; raises ConfigurationError with file, line and key.
+
+    Code that it names lies in `home`, its own folder if left out; `recorded`: the digests it must have, by the record
+    of the run that the file comes from.
+    """
     source = read(file)
     if kind_of(source) == KIND:
         raise source.error(f"a model of kind {KIND} is not a rig's: only `labrhel run` takes it", "model", "kind")
     try:
-        return Document(Config.model_validate(source.data), source)
+        config = Config.model_validate(source.data)
     except ValidationError as error:
         raise sentence(source, error) from None
+    return Document(config, source, CodeBeside(file.parent if home is None else home, recorded))
 
 
 def json_schema() -> dict[str, Any]:

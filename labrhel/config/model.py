@@ -73,7 +73,10 @@ class ReadoutSection(Section):
 class ModelSection(Section):
     """The nominal model of the rig: what echoes are compensated with, and what `sim:` simulates."""
 
-    kind: str = Field(default="oscillator_network", description="A registered kind of model.")
+    kind: str = Field(
+        default="oscillator_network",
+        description="A registered kind, or a class in a file beside this one: my_model.py:MyModel.",
+    )
     oscillators: Count = Field(description="Number of oscillators.")
     inputs: Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)] = Field(
         default=["u1"], description="Names of the input ports."

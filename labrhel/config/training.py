@@ -21,7 +21,10 @@ def _policy(value: str) -> str:
 class ProtocolSection(Section):
     """The learning rule and its options; an option the rule does not have is an error."""
 
-    rule: str = Field(default="rhel", description="A registered learning rule.")
+    rule: str = Field(
+        default="rhel", description="A registered learning rule, or one in a file beside this one: my_rule.py:MyRule."
+    )
+    own: dict[str, Any] = Field(default={}, description="Options, by name, of a rule that is not labrhel's.")
     estimator: Literal["one_sided", "symmetric", "four_point"] = Field(
         default="symmetric", description="Which nudges are combined; bias of order eps, eps^2, eps^4."
     )
@@ -69,7 +72,7 @@ class ProtocolSection(Section):
 
     def options(self) -> dict[str, Any]:
         """The options of the rule that the file gives."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"rule", "record"}}
+        return {name: getattr(self, name) for name in self.model_fields_set - {"rule", "own", "record"}} | self.own
 
 
 _OPTIONS = {"adam": ("rate", "beta1", "beta2"), "momentum": ("rate", "momentum"), "lbfgs": ("memory", "tolerance")}

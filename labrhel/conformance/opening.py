@@ -27,10 +27,10 @@ def subject_of(url: str, configuration: str | Path | None = None, *, tolerance: 
     model = model_of(document)
     step = step_of(document, model)
 
-    rig = plugins.open_rig(url, model, folder, step)
+    rig = plugins.open_rig(url, model, folder, step, document.code)
     opened = [rig]
     return Subject(
-        lambda: opened.pop() if opened else plugins.open_rig(url, model, folder, step),
+        lambda: opened.pop() if opened else plugins.open_rig(url, model, folder, step, document.code),
         model,
         step,
         wiring=wiring_of(document, rig.capabilities, rig.wiring),

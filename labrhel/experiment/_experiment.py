@@ -25,7 +25,6 @@ from labrhel.shots.serialise import plain_declared
 from labrhel.store.policy import Policy
 from labrhel.store.provenance import provenance
 
-
 _ATTEMPTS = 3
 
 
@@ -125,6 +124,7 @@ class Experiment:
             "configuration_digest": digest_of(self.config_text),
             "calibration": {name: asdict(value) for name, value in self.calibration.values.items()},
             "configuration": self.document.config.model_dump(mode="json"),
+            "code": dict(self.document.code.digests),
             "provenance": provenance(self.home, seeds),
         }
 

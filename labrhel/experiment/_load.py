@@ -6,11 +6,12 @@ Loading opens the rig and reads the data; it moves nothing and writes nothing.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from labrhel import plugins
-from labrhel.config import find, load
+from labrhel.config import Document, find, load
 from labrhel.data import search_path
 from labrhel.errors import ConfigurationError
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
@@ -23,6 +24,7 @@ from labrhel.experiment.model import model_of
 from labrhel.learning.train import Problem
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.model_side import model_side
+from labrhel.safety.trust import granting
 from labrhel.store.policy import Policy
 
 
@@ -34,19 +36,36 @@ def load_experiment(
     steps: int | None = None,
     home: Path | None = None,
     calibration: CalibrationSet | Path | None = None,
+    code: Mapping[str, str] | None = None,
+    trust: Sequence[Path | str] = (),
 ) -> Experiment:
     """The experiment of a configuration file, or of an example by name.
 
     `rig_url`, `seed` and `steps` replace what the file says; `home`, the folder that relative paths start from, is
     that of the file if left out.  `calibration`: a set, or the folder of records in which that of the rig is
-    looked for; none without it.  Raises ConfigurationError for everything that can be known to be wrong before a
-    shot is fired: an unknown rig, a step that is unstable, a read-out that does not exist, data that do not fit.
+    looked for; none without it.  `trust`: files of code beside the configuration that may run in this call, besides
+    those that the user has trusted for good; `code`: the digests it must have, by the record of a run.
+
+    Raises ConfigurationError for everything that can be known to be wrong before a shot is fired: an unknown rig, a
+    step that is unstable, a read-out that does not exist, data that do not fit.
     """
-    file = find(configuration)
-    document, home = load(file), file.parent if home is None else home
     for name, value in (("seed", seed), ("steps", steps)):
         if value is not None and value < 0:
             raise ConfigurationError(f"{name} must be 0 or more, not {value}")
+    file = find(configuration)
+    with granting(trust):
+        return _assembled(load(file, home, code), home or file.parent, rig_url, seed, steps, calibration)
+
+
+def _assembled(
+    document: Document,
+    home: Path,
+    rig_url: str | None,
+    seed: int | None,
+    steps: int | None,
+    calibration: CalibrationSet | Path | None,
+) -> Experiment:
+    file = document.source.file
     model = model_of(document)
     parameters, theta = coordinates_of(document, model)
     rule = rule_of(document)
@@ -61,7 +80,7 @@ def load_experiment(
         )
     # The line of the file is only to blame for a URL that stands there.
     with document.at("rig") if rig_url is None else nullcontext():
-        rig = plugins.open_rig(url, model, home, step)
+        rig = plugins.open_rig(url, model, home, step, document.code)
     optimizer = document.config.optimizer
     try:
         wiring = wiring_of(document, rig.capabilities, rig.wiring)

@@ -38,7 +38,7 @@ def rule_of(document: Document) -> Rule:
     """The learning rule with the options of the file."""
     section = document.config.protocol
     with document.at("protocol"):
-        return plugins.make_rule(section.rule, section.options())
+        return plugins.make_rule(section.rule, section.options(), document.code)
 
 
 def check_rule(document: Document, problem: Problem) -> None:

@@ -40,7 +40,7 @@ def model_of(document: Document, changes: Mapping[str, Any] | None = None, *plac
         "input_unit": units.input,
     }
     with document.at("model", "kind"):
-        factory = plugins.model_factory(section.kind)
+        factory = plugins.model_factory(section.kind, document.code)
         _check_call(factory, common)
 
     def build(nominal: Mapping[str, Any]) -> Model:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.executor import execute
@@ -27,6 +26,7 @@ from labrhel.shots.decode import decode
 from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import ShotProgram
 from labrhel.store import RunReader
+from labrhel.store.outputs import written_aside
 from labrhel.store.reader import ShotRecord
 
 
@@ -106,7 +106,11 @@ def compare(folder: Path, rig: str, *, step: int | None = None) -> Comparison:
     reader = RunReader(folder)
     manifest = reader.manifest
     experiment = load_experiment(
-        folder / "config.yaml", rig_url=rig, seed=manifest["seed"], home=Path(manifest["home"])
+        folder / "config.yaml",
+        rig_url=rig,
+        seed=manifest["seed"],
+        home=Path(manifest["home"]),
+        code=manifest.get("code", {}),
     )
     with closing(experiment.rig):
         step, shots, asked = recorded_shots(folder, experiment, step)

@@ -82,6 +82,7 @@ def replay(
         "steps": planned_steps(folder, None) if steps is None else steps,
         "calibration": set_of(manifest.get("calibration", {})),
         "home": Path(manifest["home"]) if config is None else None,
+        "code": manifest.get("code", {}) if config is None else None,
     }
     file = folder / "config.yaml" if config is None else config
     otherwise: Rig | None = None

@@ -43,7 +43,11 @@ def what_if(folder: Path, rig: str, rules: Sequence[str], eps: Sequence[float]) 
     reader = RunReader(folder)
     manifest = reader.manifest
     experiment = load_experiment(
-        folder / "config.yaml", rig_url=rig, seed=manifest["seed"], home=Path(manifest["home"])
+        folder / "config.yaml",
+        rig_url=rig,
+        seed=manifest["seed"],
+        home=Path(manifest["home"]),
+        code=manifest.get("code", {}),
     )
     problem = experiment.problem
     asked = problem.request(problem.parameters.flat(), problem.train[:1])

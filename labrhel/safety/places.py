@@ -1,4 +1,4 @@
-"""Where labrhel keeps what outlives a program: leases, the emergency stop's latch, the lives of simulated devices."""
+"""Where labrhel keeps what outlives a program: leases, the latch of the stop, lives of devices, and what is trusted."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     base = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA")
     root = Path(base) if base else Path.home() / ".local" / "state"
     return root / "labrhel"
+
+
+def own_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a user's own decisions lie, which are never shared: in the system's folder for configurations of users."""
+    base = environment.get("XDG_CONFIG_HOME") or environment.get("APPDATA")
+    return (Path(base) if base else Path.home() / ".config") / "labrhel"

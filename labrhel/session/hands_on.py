@@ -7,7 +7,7 @@ rig keeps its levels between calls; the end of the block, or an error in it, mak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -285,14 +285,17 @@ def load_experiment(
     steps: int | None = None,
     home: Path | None = None,
     calibration: CalibrationSet | Path | None = None,
+    trust: Sequence[Path | str] = (),
 ) -> Experiment:
     """The experiment of a configuration file, or of an example by name, with its rig open; nothing has moved.
 
     `rig_url`, `seed` and `steps` replace what the file says; `home`, the folder that relative paths start from, is
     that of the file if left out.  `calibration`: a set, or the folder of records in which that of the rig is looked
-    for; none without it.  Raises ConfigurationError for everything that can be known to be wrong before a shot.
+    for; none without it.  `trust`: files of code beside the configuration that may run in this call, besides those that
+    the user has trusted for good.  Raises ConfigurationError for everything that can be known to be wrong before a
+    shot.
     """
     found = assembled.load_experiment(
-        configuration, rig_url=rig_url, seed=seed, steps=steps, home=home, calibration=calibration
+        configuration, rig_url=rig_url, seed=seed, steps=steps, home=home, calibration=calibration, trust=trust
     )
     return Experiment(**{item.name: getattr(found, item.name) for item in fields(found)})

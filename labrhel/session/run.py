@@ -82,6 +82,7 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: s
         steps=planned_steps(folder, steps),
         home=Path(manifest["home"]),
         calibration=set_of(_calibration_of(reader)),
+        code=manifest.get("code", {}),
     )
     try:
         if manifest.get("recording") not in (None, experiment.recording):

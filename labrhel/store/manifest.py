@@ -46,6 +46,7 @@ class ManifestSchema(BaseModel):
     capabilities: dict[str, Any] = {}
     calibration: dict[str, dict[str, Any]] = {}
     configuration: dict[str, Any] = {}
+    code: dict[str, str] = {}
     provenance: dict[str, Any] = {}
     command_line: list[str] = []
 

@@ -143,6 +143,4 @@ class MistimedRig(SimulatedRig):
 
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
         """The same shots, started at another time."""
-        return [
-            replace(capture, actual_start=capture.planned_start + self._late) for capture in super().run(shots)
-        ]
+        return [replace(capture, actual_start=capture.planned_start + self._late) for capture in super().run(shots)]

@@ -72,9 +72,7 @@ def gradient(experiment: Experiment) -> Gradient:
     """The gradient of the experiment's loss at its first parameters, measured on its rig."""
     problem = experiment.problem
     x = problem.parameters.flat()
-    return execute(
-        problem.gradient(x, problem.train), experiment.executor()
-    )
+    return execute(problem.gradient(x, problem.train), experiment.executor())
 
 
 def volts(bench: Bench) -> list[float]:

@@ -24,7 +24,6 @@ def ignore(published: Publish) -> None:
 
 def gradient(experiment: Experiment) -> Gradient:
     problem = experiment.problem
-    theta = problem.theta(problem.parameters.flat())
     return execute(problem.gradient(problem.parameters.flat(), problem.train), experiment.executor())
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labrhel.learning.rules import GradientRequest
 from labrhel import session
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.executor import Compiling, Limiting, RigBackend, execute
@@ -14,6 +13,7 @@ from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import objections
+from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.waveform import Waveform
 from protocols.agnostic import Agnostic

@@ -9,6 +9,7 @@ from labrhel.errors import ConfigurationError, ProgramError, TransportError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.frozen import FrozenArray
 from labrhel.learning.checking import compare
+from labrhel.learning.estimator import Estimator
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.task import TrialSequence
 from labrhel.rig.capabilities import Kind, Port, Reversal, Timing
@@ -16,7 +17,6 @@ from labrhel.shots.capture import Capture, PassCapture
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Operation, RunShots
 from labrhel.shots.waveform import Interpolation, Waveform
-from labrhel.learning.estimator import Estimator
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
 from simbackend.rigs.simulated import SimulatedRig

@@ -9,9 +9,9 @@ from labrhel.errors import ProgramError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.frozen import FrozenArray
 from labrhel.learning.checking import compare
+from labrhel.learning.estimator import Estimator
 from labrhel.learning.gradient import Gradient
 from labrhel.rig.capabilities import Converter, Kind, Timing
-from labrhel.learning.estimator import Estimator
 from protocols.echoes.options import Echo
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig

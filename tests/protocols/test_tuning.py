@@ -40,9 +40,7 @@ def test_the_tuned_nudge_is_about_as_good_as_the_best(noise: float) -> None:
 def test_more_repeats_allow_a_weaker_nudge() -> None:
     rig = noisy(1, 1e-2, linear=False)
     few, many = (
-        execute(
-            tuned(RHEL(), rig.request(NAMES), repeats), noisy(1, 1e-2, linear=False).handler()
-        )
+        execute(tuned(RHEL(), rig.request(NAMES), repeats), noisy(1, 1e-2, linear=False).handler())
         for repeats in (1, 64)
     )
     assert many.eps < few.eps

@@ -51,7 +51,9 @@ def test_what_a_rule_does_not_measure_is_neither_recorded_nor_drawn(tmp_path: Pa
     assert not {"eps", "response_ratio", "retrace_error"} & set(reader.scalars())
     page = report(reader)
     assert "Loss" in page and "Health of the echo" not in page and "Nudge strength" not in page
-    (health,) = [axes for axes in draw(reader).axes if any("neither response" in text.get_text() for text in axes.texts)]
+    (health,) = [
+        axes for axes in draw(reader).axes if any("neither response" in text.get_text() for text in axes.texts)
+    ]
     assert not health.lines
     assert "Health of the echo" in report(run_of(tmp_path, SMALL, steps=2))
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from labrhel.learning.rules import GradientRequest
 from labrhel.store import RunReader, list_runs
 
 KILLS = int(os.environ.get("LABRHEL_KILLS", "20"))

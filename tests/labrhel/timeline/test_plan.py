@@ -48,7 +48,6 @@ def test_what_is_planned_is_what_is_fired(tmp_path: Path) -> None:
     assert isinstance(experiment.rig, SimulatedRig)
     heard = Listening(experiment.rig)
     problem = experiment.problem
-    theta = problem.theta(problem.parameters.flat())
     execute(
         problem.gradient(problem.parameters.flat(), problem.train[:1]),
         replace(experiment, rig=heard).executor(),  # type: ignore[arg-type]

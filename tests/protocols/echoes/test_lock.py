@@ -74,9 +74,7 @@ def test_the_next_gradient_starts_from_the_lock_of_the_last_one() -> None:
     wrong = wrong_rig(1)
     reference, rule, names = wrong.reference, RHEL(lock=6), ("stiffness", "friction")
     first = wrong.gradient(rule, names)
-    again = execute(
-        rule.gradient(reference.request(names, first.nudge)), reference.handler()
-    )
+    again = execute(rule.gradient(reference.request(names, first.nudge)), reference.handler())
     assert again.shots == 3
     assert again.retrace_error < 1e-3
     assert set(first.nudge.corrections) == {"reference"}

@@ -137,7 +137,10 @@ def test_the_gradient_gets_the_better_of_the_jitter(seed: int, monkeypatch: pyte
     rig = wrong_rig(seed, offers=BY_DRIVE, imperfections=ON_CONVERTERS)
     gradient = rig.gradient(rule)
     with monkeypatch.context() as patched:
-        patched.setattr("protocols.echoes.measurement.at_common_gains", lambda plan, passes, drives, captures, eps: (captures, 0.0))
+        patched.setattr(
+            "protocols.echoes.measurement.at_common_gains",
+            lambda plan, passes, drives, captures, eps: (captures, 0.0),
+        )
         plain = wrong_rig(seed, offers=BY_DRIVE, imperfections=ON_CONVERTERS).gradient(rule)
     assert rig.compare(gradient, JITTER)[1] < 0.75 * rig.compare(plain, JITTER)[1]
     assert gradient.measured["port_jitter"] == pytest.approx(JITTER, rel=0.6)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel.learning.rules import GradientRequest
 from labrhel import plugins
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Compiling, RigBackend, execute
+from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import free_run
 from labrhel.shots.waveform import Waveform

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from labrhel.learning.estimator import Estimator
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.waveform import Waveform
-from labrhel.learning.estimator import Estimator
 from protocols.rhel import RHEL
 from simbackend.dynamics.adjoint import tape
 from simbackend.models.oscillator_network import OscillatorNetwork

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labrhel.learning.rules import GradientRequest
 from labrhel import plugins
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.checking import check_gradient
+from labrhel.learning.rules import GradientRequest
 from labrhel.wire.board import Build
 from labrhel.wire.fixed_point import Format
 from labrhel.wire.tanh_table import points, reach_of, shift_of
