@@ -7,6 +7,7 @@ import random
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 import tty
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pyvisa_py.protocols.hislip import HEADER_FORMAT, HEADER_SIZE, MESSAGETYPE
+
+from labrhel.testing.waiting import PATIENCE
 
 IDENTITY = "LABRHEL,ECHO,17,1.0"
 KINDS = ("late", "lost", "extra", "terminator", "garbage", "silent", "restart", "reset")
@@ -132,8 +135,11 @@ class TcpServer:
         self._sockets: set[socket.socket] = set()
         self._stopping = False
         self._lock = threading.Lock()
-        self._listener = self._listen(0)
+        self._listener = self._bound(0)
         self.port = self._listener.getsockname()[1]
+        # A second socket keeps the port while the server is away, or any other program could be given it.
+        self._holder = self._bound(self.port) if sys.platform == "linux" else None
+        self._listener.listen(64)
         self._start(self._accept)
 
     @property
@@ -162,23 +168,25 @@ class TcpServer:
         if seconds:
             time.sleep(seconds)
             while self._listener.fileno() < 0:
-                with suppress(OSError), self._lock:  # a client may hold the port for a moment
-                    self._listener = self._listen(self.port)
+                with suppress(OSError), self._lock:
+                    self._listener = self._bound(self.port)
+                    self._listener.listen(64)
 
     def close(self) -> None:
         self._stopping = True
         self.drop()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
         self._listener.close()
+        if self._holder is not None:
+            self._holder.close()
 
-    def _listen(self, port: int) -> socket.socket:
+    def _bound(self, port: int) -> socket.socket:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
-            listener.listen(64)
         except OSError:
             listener.close()
             raise
@@ -330,7 +338,7 @@ class PtyServer(Wire):
 
     def close(self) -> None:
         self._stopping = True
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         os.close(self._master)
         os.close(self._slave)

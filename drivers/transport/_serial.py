@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -11,6 +13,7 @@ from drivers.transport.deadline import Deadline
 from drivers.transport.port import Port
 from drivers.transport.traffic import TrafficLog
 
+_POSIX = os.name == "posix"
 _SLICE = 0.02
 """Longest wait inside pyserial [s]: setting its time-out anew each time would reprogram the line."""
 
@@ -22,7 +25,10 @@ class SerialPort(Port):
 
     def __init__(self, line: serial.Serial, name: str, log: TrafficLog | None, on_close: Callable[[], object]) -> None:
         super().__init__(name, log)
-        line.timeout = line.write_timeout = _SLICE
+        line.timeout = _SLICE
+        # No time-out of pyserial (3.5) for writing: it raises one when the program was held up after bytes had gone
+        # out, and does not say how many; whoever sends them again sends them twice.
+        line.write_timeout = 0 if _POSIX else None
         self._line, self._on_close = line, on_close
         self._interrupted = False
 
@@ -41,10 +47,10 @@ class SerialPort(Port):
             sent = 0
             while sent < len(view):
                 self._check()
-                try:
-                    sent += self._line.write(view[sent : sent + 256]) or 0
-                except serial.SerialTimeoutException:
+                if _POSIX and not select.select([], [self._line.fileno()], [], _SLICE)[1]:
                     deadline.require()
+                else:
+                    sent += self._line.write(view[sent : sent + 256]) or 0
 
     def _read_into(self, view: memoryview, deadline: Deadline) -> int:
         with _as_os_error():

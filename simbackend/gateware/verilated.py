@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -39,9 +40,8 @@ def program(build: Build, environment: Mapping[str, str] = os.environ) -> Path:
     """
     if missing := missing_tools():
         raise ConfigurationError(f"a simulated board needs {', '.join(missing)}: apt install verilator g++ make")
-    design = intermediate(Board(build))
-    parts = [design, HARNESS.read_text(), " ".join(_OPTIONS), _version()]
-    kept = _folder(environment) / f"board-{sha256('|'.join(parts).encode()).hexdigest()[:24]}"
+    design, digest = _design(build)
+    kept = _folder(environment) / f"board-{digest[:24]}"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as name:
@@ -93,6 +93,14 @@ class VerilatedBoard:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@cache
+def _design(build: Build) -> tuple[str, str]:
+    """The design, and a digest of all that goes into its program; it takes Amaranth a second, so once in a process."""
+    design = intermediate(Board(build))
+    parts = [design, HARNESS.read_text(), " ".join(_OPTIONS), _version()]
+    return design, sha256("|".join(parts).encode()).hexdigest()
 
 
 def _version() -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from labrhel.testing.waiting import PATIENCE
 from simbackend.virtual_bench import Bench
 
 PAIR = """
@@ -43,7 +44,7 @@ def station(folder, *, awg="", scope="", drive="", sense=""):
 class Client:
     """One connection."""
 
-    def __init__(self, address: str, timeout: float = 10.0) -> None:
+    def __init__(self, address: str, timeout: float = PATIENCE) -> None:
         self.socket = socket.create_connection(("127.0.0.1", int(address.split("::")[2])), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else two writes in a row take 40 ms
         self._stream = self.socket.makefile("rb")

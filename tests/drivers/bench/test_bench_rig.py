@@ -17,6 +17,7 @@ from labrhel.errors import ConfigurationError, InstrumentError, LimitError, Prog
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
 from labrhel.shots.program import GivenState, ShotProgram
+from labrhel.testing.waiting import wait_for
 from simbackend.testing.benches import CONFIG, drive, gradient, opened, shoot, volts
 from simbackend.virtual_bench import station_text, virtual_bench
 
@@ -128,11 +129,26 @@ samples = np.concatenate([[0.0], np.ones(3_000_000), [0.0]])
 rig._generators["awg1"].load({"ch1": Burst(samples, 50e3)})
 rig._generators["awg1"].arm(source="software")
 rig._generators["awg1"].fire()
-print("playing", flush=True)
+print("playing", rig._guardian.pid, flush=True)
 import time; time.sleep(600)
 """
 
 
+def wait_until_idle(pid: int) -> None:
+    """Until a process has used no time of a processor for half a second."""
+
+    def used() -> list[str]:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+
+    def is_idle() -> bool:
+        before = used()
+        time.sleep(0.5)
+        return int(before[0]) > 0 and used() == before
+
+    wait_for(is_idle, f"process {pid} to have begun and to be idle")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to know when the guardian is ready")
 @pytest.mark.slow
 def test_the_guardian_makes_the_bench_safe_within_a_second_when_its_owner_is_killed(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
@@ -143,18 +159,18 @@ def test_the_guardian_makes_the_bench_safe_within_a_second_when_its_owner_is_kil
         words = [sys.executable, "-c", OWNER, str(tmp_path / "config.yaml"), str(file)]
         owner = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
         assert owner.stdout is not None
-        assert owner.stdout.readline().strip() == "playing"
-        time.sleep(3.0)  # the guardian imports what it may need
+        word, guardian = owner.stdout.readline().split()
+        assert word == "playing"
+        wait_until_idle(int(guardian))  # it has imported what it may need
         assert volts(bench)[0] == pytest.approx(1.0, abs=0.05)  # a minute of burst is left
         owner.send_signal(signal.SIGKILL)
         owner.wait()
         killed = time.monotonic()
-        while volts(bench)[0] != 0.0 and time.monotonic() < killed + 10:
-            time.sleep(0.01)
+        wait_for(lambda: volts(bench)[0] == 0.0, "safe outputs", patience=30)
         took = time.monotonic() - killed
         owner.stdout.close()
         assert volts(bench) == [0.0] * 8
-        assert took < 3.0, took  # 0.2 to 0.6 s on quiet cores; the target of 1 s is judged by `make targets`
+        assert took < 5.0, took  # 0.2 to 0.6 s on quiet cores; the target of 1 s is judged by `make targets`
 
 
 @pytest.mark.parametrize("words", [["run", "--dry-run"], ["check", "--tolerance", "10"]])

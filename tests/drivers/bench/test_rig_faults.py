@@ -14,6 +14,7 @@ import pytest
 
 from labrhel.errors import LabrhelError
 from labrhel.experiment import Experiment
+from labrhel.testing.waiting import wait_for
 from simbackend.testing.benches import drive, opened, shoot, volts
 from simbackend.virtual_bench import Bench
 from simbackend.virtual_bench.faults import KINDS, Fault
@@ -50,9 +51,7 @@ def levels(bench: Bench) -> list[float]:
 
 def wait_until_safe(bench: Bench) -> None:
     """An instrument that restarts, or is stuck, is safe when it is back."""
-    end = time.monotonic() + 5
-    while any(volts(bench) + levels(bench)) and time.monotonic() < end:
-        time.sleep(0.01)
+    wait_for(lambda: not any(volts(bench) + levels(bench)), "safe outputs")
     assert volts(bench) == [0.0] * 8
     assert levels(bench) == [0.0] * 15
 
@@ -90,7 +89,7 @@ def test_a_fault_gives_the_right_readings_or_an_error_with_outputs_safe(tmp_path
                 host.station.faults.clear()
                 assert np.abs(found - right[item]).max() < NOISE, f"turn {turn}: a wrong value that looks right"
         print(f"{kind}: {happened} faults in {turn} shots, {dict(outcomes)}")
-        assert threading.active_count() <= threads + 1  # the thread of a restart may be on its way
+        wait_for(lambda: threading.active_count() <= threads, "the threads of restarts to end")
 
 
 def again(experiment: Experiment, right: list[np.ndarray]) -> None:

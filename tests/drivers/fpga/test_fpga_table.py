@@ -13,6 +13,7 @@ from labrhel.shots.compile import compile
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
 from labrhel.testing.boards import STEP
+from labrhel.testing.programs import VERILATOR
 from labrhel.wire.board import Build
 from simbackend.fixed_point import FixedPointRig
 from simbackend.models.saturating_network import SaturatingNetwork
@@ -20,6 +21,7 @@ from simbackend.models.saturating_network import SaturatingNetwork
 MODEL = SaturatingNetwork(4, coupling="chain", nominal={"stiffness": 0.3, "saturation": [0.5, 1.0, 1.5, -0.1]})
 
 
+@pytest.mark.needs(*VERILATOR)
 @pytest.mark.slow
 def test_its_bits_are_those_of_the_numerical_backend_and_an_echo_loses_none(make_board: Callable[..., Any]) -> None:
     build, steps = Build(table=1024), 300

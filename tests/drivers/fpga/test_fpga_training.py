@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from labrhel.testing.programs import VERILATOR
 
+
+@pytest.mark.needs(*VERILATOR)
 @pytest.mark.slow
-def test_training_on_the_verilated_board_is_that_of_the_simulated_rig(verilated: Any) -> None:
+def test_training_on_the_verilated_board_is_that_of_the_simulated_rig(board: Any) -> None:
     from benchmarks import fpga_training
 
     for figure in fpga_training.targets(steps=12):

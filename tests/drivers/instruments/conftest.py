@@ -43,7 +43,7 @@ def opened():
 
         def one(bench, name, wire="socket", **options):
             kind = bench.spec.instruments[name].kind
-            options = {"timeout": 5.0} | options
+            options = {"timeout": 30.0} | options
             return stack.enter_context(closing(open_instrument(kind, name, bench.addresses[name][wire], **options)))
 
         yield one

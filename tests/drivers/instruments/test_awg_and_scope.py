@@ -2,13 +2,13 @@
 
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from drivers.instruments import open_instrument
 from drivers.roles import Burst, Digitizer, Generator, Window
+from drivers.transport import TrafficLog
 from labrhel.errors import (
     ConfigurationError,
     DeadlineError,
@@ -18,6 +18,7 @@ from labrhel.errors import (
     ProgramError,
 )
 from labrhel.model.leapfrog import leapfrog
+from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.virtual_bench import Fault
 
 BENCH = """
@@ -222,27 +223,28 @@ def test_a_trigger_that_does_not_come_and_a_burst_that_does_not_end_are_deadline
 
 def test_an_output_is_off_at_once_when_it_is_made_safe_while_somebody_waits_for_its_burst(start, opened):
     bench = start(BENCH, speed=1.0)
-    awg = opened(bench, "awg")
-    awg.load({"ch1": Burst(np.concatenate([[0.0], np.ones(5000)]), 1e3)})  # 5 s
+    log = TrafficLog()
+    awg = opened(bench, "awg", log=log)
+    awg.load({"ch1": Burst(np.concatenate([[0.0], np.ones(5000)]), 50.0)})  # 100 s
     awg.arm(source="software")
     awg.fire()
+    before = len(log.newest())
     problems = []
 
     def wait():
         try:
-            awg.wait(10.0)
+            awg.wait(200.0)
         except LabrhelError as error:
             problems.append(error)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.1)
+    wait_for(lambda: len(log.newest()) > before, "the question whether the burst has ended")
     assert level(bench) > 0.9
-    begun = time.monotonic()
     awg.make_safe()
     assert level(bench) == 0.0
-    assert time.monotonic() - begun < 1.0
-    waiting.join()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()  # without waiting for the end of the burst
     assert "interrupted" in str(problems[0])
     with pytest.raises(InstrumentError, match="nothing to play"):
         awg.arm(source="software")

@@ -2,15 +2,16 @@
 
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from drivers.instruments import open_instrument
 from drivers.roles import Burst, Digitizer, Window
+from drivers.transport import TrafficLog
 from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError, LabrhelError, LimitError, ProgramError
 from labrhel.model.leapfrog import leapfrog
+from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.virtual_bench import Fault
 
 BENCH = """
@@ -127,24 +128,25 @@ def test_an_order_that_does_not_fit_is_refused_in_words(start, opened):
 
 def test_it_waits_in_vain_or_is_made_safe_from_another_thread(start, opened):
     bench = start(BENCH, speed=1.0)
-    scope = opened(bench, "scope")
+    log = TrafficLog()
+    scope = opened(bench, "scope", log=log)
     scope.prepare(WINDOW, "external", 1.0)
     scope.arm()
     with pytest.raises(DeadlineError, match="has not seen a trigger"):
         scope.wait(0.1)
-    problems = []
+    problems, before = [], len(log.newest())
 
     def wait():
         try:
-            scope.wait(10.0)
+            scope.wait(200.0)
         except LabrhelError as error:
             problems.append(error)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.1)
+    wait_for(lambda: len(log.newest()) > before, "the question whether the record is complete")
     scope.make_safe()
-    waiting.join(5)
+    waiting.join(PATIENCE)
     assert not waiting.is_alive()
     assert "made safe" in str(problems[0]) or "interrupted" in str(problems[0])
 

@@ -9,6 +9,7 @@ import pytest
 
 from drivers.roles import LevelSource
 from labrhel.errors import ConfigurationError, InstrumentError, LabrhelError, LimitError, ProgramError
+from labrhel.testing.waiting import wait_for
 from simbackend.virtual_bench import Fault
 
 BENCH = """
@@ -41,7 +42,7 @@ def test_a_level_goes_there_with_its_slew_and_is_waited_for(start, opened):
     bias = opened(bench, "bias", slew=10.0)
     begun = time.monotonic()
     assert bias.set_levels({"ch1": 2.0})["ch1"] == pytest.approx(2.0, abs=1e-4)
-    assert 0.19 < time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun > 0.19
 
 
 def test_opening_changes_nothing_and_making_safe_goes_to_the_safe_levels(start, opened):
@@ -97,7 +98,7 @@ def test_making_safe_does_not_wait_for_a_long_ramp(start, opened):
 
     going = threading.Thread(target=go)
     going.start()
-    time.sleep(0.2)
+    wait_for(lambda: at(bench, 1) > 0.01, "the beginning of the ramp")
     bias.make_safe()
     assert at(bench, 1) == pytest.approx(0.0, abs=1e-3)
     going.join()
@@ -135,7 +136,17 @@ def test_after_any_fault_a_level_is_right_or_a_named_error(start, opened, kind, 
             assert bias.get_levels(["ch1", "ch2"]) == pytest.approx(wanted)
             assert (at(bench, 1), at(bench, 2)) == pytest.approx(tuple(wanted.values()))
         except LabrhelError:
-            bias.make_safe()
+            wait_for(lambda: obeys(bias.make_safe), "an instrument that is back")
             assert at(bench, 1) == at(bench, 2) == 0.0
         bench.hosts["bias"].station.faults.clear()
-    bias.set_levels({"ch1": 0.5})
+    wait_for(lambda: obeys(lambda: bias.set_levels({"ch1": 0.5})), "an instrument that is back")
+    assert at(bench, 1) == pytest.approx(0.5)
+
+
+def obeys(what):
+    """Whether it could be done; one that is away for a moment, as after a restart, is asked again."""
+    try:
+        what()
+    except LabrhelError:
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from labrhel.errors import (
     TransportError,
 )
 from labrhel.model.leapfrog import leapfrog
+from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.virtual_bench import Fault
 
 BENCH = """
@@ -353,29 +353,29 @@ def test_a_trigger_that_does_not_come_and_a_burst_that_does_not_end_are_deadline
 @pytest.mark.parametrize("idle", [0.0, 0.25])
 def test_an_output_is_idle_at_once_when_it_is_made_safe_while_somebody_waits_for_its_burst(start, opened, idle):
     bench = start(BENCH, speed=1.0)
-    pitaya = opened(bench, "pitaya")
-    pitaya.load({"ch1": Burst(np.concatenate([[idle], np.ones(5000), [idle]]), 1e3, idle)})  # 5 s
-    pitaya.prepare(Window(0.0, 4.0, 1e3, RANGES), "generator", 0.0)
+    log = TrafficLog()
+    pitaya = opened(bench, "pitaya", log=log)
+    pitaya.load({"ch1": Burst(np.concatenate([[idle], np.ones(16000), [idle]]), 1e3, idle)})  # 16 s
+    pitaya.prepare(Window(0.0, 15.0, 1e3, RANGES), "generator", 0.0)
     pitaya.arm(source="software")
     pitaya.arm()
     pitaya.fire()
-    problems = []
+    problems, before = [], len(log.newest())
 
     def wait():
         try:
-            pitaya.wait(10.0)
+            pitaya.wait(200.0)
         except LabrhelError as error:
             problems.append(error)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.1)
+    wait_for(lambda: len(log.newest()) > before, "the question whether the record is complete")
     assert level(bench) > 0.9
-    begun = time.monotonic()
     pitaya.make_safe()
     assert level(bench) == pytest.approx(idle, abs=STEP)
-    assert time.monotonic() - begun < 1.0
-    waiting.join()
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()  # without waiting for the end of the burst
     assert "interrupted" in str(problems[0]) or "made safe" in str(problems[0])
     with pytest.raises(InstrumentError, match="nothing to play"):
         pitaya.arm(source="software")

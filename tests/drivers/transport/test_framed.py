@@ -91,7 +91,7 @@ wires = pytest.mark.parametrize("wire", BOARDS)
 
 @contextmanager
 def linked(
-    wire: str, timeout: float = LINK_TIMEOUT, patience: float = 2.0
+    wire: str, timeout: float = LINK_TIMEOUT, patience: float = 20.0
 ) -> Iterator[tuple[FramedLink, Board, TcpServer]]:
     board = Board(seed=5)
     server = BOARDS[wire](board)

@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+import serial
 
-from drivers.testing.wires import IDENTITY, SERVERS, Device, TcpServer, block, read_token, token
+from drivers.testing.wires import IDENTITY, LATE, SERVERS, Device, PtyServer, TcpServer, block, read_token, token
 from drivers.transport import Direction, LinkError, TrafficLog, is_repeatable, open_link
 from labrhel.errors import ConfigurationError, ProgramError, TransportError
+from labrhel.testing.waiting import PATIENCE, wait_for
 
 READS = int(os.environ.get("LABRHEL_READS", "1000"))
 
@@ -108,16 +110,20 @@ def test_a_second_owner_gets_one_sentence() -> None:
 def test_an_exchange_that_waits_is_interrupted_from_another_thread_and_the_next_one_works(wire: str) -> None:
     device = Device()
     server = SERVERS[wire](device)
-    with open_link(server.address, timeout=10.0) as link:
+    with open_link(server.address, timeout=PATIENCE) as link:
         device.arm("silent")
-        timer = threading.Timer(0.1, link.interrupt)
-        timer.start()
-        begin = time.monotonic()
+
+        def interrupt() -> None:
+            wait_for(lambda: "ECHO? 1" in device.received, "the exchange")
+            time.sleep(2 * LATE)  # a serial line that is silent hears again by then
+            link.interrupt()
+
+        other = threading.Thread(target=interrupt)
+        other.start()
         with pytest.raises(LinkError, match="interrupted"):
             link.query("ECHO? 1")
-        assert time.monotonic() - begin < 5
         assert not link.in_step
-        timer.join()
+        other.join()
         assert link.query("ECHO? 2") == "2"
     server.close()
 
@@ -187,6 +193,23 @@ def test_what_an_earlier_program_left_in_the_line_is_not_taken_for_the_identity(
         assert link.identity == IDENTITY
         assert link.query("ECHO? 5") == "5"
     server.close()
+
+
+@pytest.mark.parametrize("lines", [1, 40])
+def test_a_program_that_is_held_up_while_it_writes_to_a_serial_line_sends_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch, lines: int
+) -> None:
+    """Found on a loaded machine: pyserial then says that its time is up, of bytes that it has written."""
+    monkeypatch.setattr(serial.serialutil.Timeout, "expired", lambda timeout: True)
+    device = Device()
+    server = PtyServer(device)
+    with open_link(server.address, timeout=PATIENCE) as link:
+        before = len(device.received)
+        for number in range(lines):
+            link.write(f"SET {number} {'x' * 100}")
+        assert link.query("ECHO? end") == "end"
+    server.close()
+    assert [text.split()[1] for text in device.received[before:]] == [*map(str, range(lines)), "end"]
 
 
 def test_exclusive_keeps_other_threads_off() -> None:

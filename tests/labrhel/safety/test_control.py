@@ -1,13 +1,13 @@
 """Pause, resume and stop without broker or socket: every order of commands ends in the state that the last names."""
 
 import threading
-import time
 
 import pytest
 
 from labrhel.safety.control import Control
 from labrhel.safety.lifecycle import Event, State
 from labrhel.testing.control import running
+from labrhel.testing.waiting import PATIENCE, wait_for
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,11 @@ def test_a_paused_run_waits_for_the_next_command(last: str) -> None:
     control.ask("pause")
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    until = time.monotonic() + 10
-    while control.life.state is not State.PAUSED and time.monotonic() < until:
-        time.sleep(0.001)
+    wait_for(lambda: control.life.state is State.PAUSED, "the pause")
     assert control.ask("pause")[1] == "already paused"
     assert not ended
     control.ask(last)
-    thread.join(10)
+    thread.join(PATIENCE)
     assert ended == [last]
     assert control.life.state is not State.PAUSED
 

@@ -11,6 +11,7 @@ import pytest
 
 from labrhel.errors import InstrumentError
 from labrhel.safety import estop, processes
+from labrhel.testing.waiting import wait_for
 
 
 def test_a_press_makes_every_listening_rig_safe_and_latches(tmp_path: Path) -> None:
@@ -91,9 +92,7 @@ def test_a_run_is_stopped_by_another_process_and_none_begins_until_reset(tmp_pat
     environment = os.environ | {"LABRHEL_STATE": str(state)}
     words = [sys.executable, "-m", "labrhel", "run", "coupled_oscillators", "--out", str(runs), "--steps", "100000"]
     training = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 60
-    while not list((state / "rigs").glob("*.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: list((state / "rigs").glob("*.json")), "the run")
     pressed = command("estop", state=state)
     assert pressed.returncode == 0, pressed.stderr
     assert "safe after" in pressed.stdout

@@ -11,6 +11,7 @@ import pytest
 
 from labrhel.store import RunReader, list_runs
 from labrhel.testing.configurations import SMALL
+from labrhel.testing.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -41,25 +42,22 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def steps(folder: Path) -> int:
-    """Steps that were checkpointed so far."""
-    (reader,) = list_runs(folder / "runs")
+    """Steps that were checkpointed so far; 0 before there is a run."""
+    if not (readers := list_runs(folder / "runs")):
+        return 0
+    (reader,) = readers
     checkpoint = RunReader(reader.folder).last_checkpoint()
     return 0 if checkpoint is None else checkpoint.step
 
 
 def wait_for_steps(folder: Path, least: int) -> int:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        if list((folder / "runs").glob("*/journal*")) and (taken := steps(folder)) >= least:
-            return taken
-        time.sleep(0.05)
-    raise AssertionError("the run does not go on")
+    return wait_for(lambda: taken if (taken := steps(folder)) >= least else 0, f"step {least}")
 
 
 def test_a_run_is_paused_woken_and_stopped_from_the_command_line(going: subprocess.Popen[str], tmp_path: Path) -> None:
     wait_for_steps(tmp_path, 3)
     assert "pauses when the step that is running is done" in command(tmp_path, "pause").stdout
-    time.sleep(0.3)
+    wait_for(lambda: "already paused" in command(tmp_path, "pause").stdout, "the pause")
     taken = steps(tmp_path)
     time.sleep(0.5)
     assert steps(tmp_path) == taken
@@ -68,7 +66,7 @@ def test_a_run_is_paused_woken_and_stopped_from_the_command_line(going: subproce
     assert "goes on" in command(tmp_path, "resume", reader.folder.name).stdout
     wait_for_steps(tmp_path, taken + 1)
     assert "stops when the step" in command(tmp_path, "stop").stdout
-    _, errors = going.communicate(timeout=30)
+    _, errors = going.communicate(timeout=PATIENCE)
     assert going.returncode == 130
     assert "outputs are safe" in errors
     assert RunReader(reader.folder).status == "interrupted"
@@ -82,7 +80,7 @@ def test_a_paused_run_can_be_stopped_by_the_emergency_stop(going: subprocess.Pop
     assert "safe after" in subprocess.run(press, capture_output=True, text=True, env=state, check=False).stdout
     (reader,) = list_runs(tmp_path / "runs")
     command(tmp_path, "resume", reader.folder.name)
-    _, errors = going.communicate(timeout=30)
+    _, errors = going.communicate(timeout=PATIENCE)
     assert going.returncode == 3
     assert "labrhel reset" in errors
 
