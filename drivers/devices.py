@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from drivers.fpga.board import FpgaBoard
-from drivers.instruments import KINDS
 from drivers.transport import Lease, canonical_address, open_framed_link, open_link
+from labrhel import plugins
 from labrhel.errors import ConfigurationError, TransportError
 from labrhel.rig.devices import Asked, Device, State
 
-IDENTITIES = {
-    "keysight_33600": r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]",
-    "rigol_ds1000z": r"rigol[^,]*,\s*(DS|MSO)1\d\d\dZ",
-    "infiniivision": r"(agilent|keysight)[^,]*,\s*[DM]SO-?X",
-    "e36300": r"keysight[^,]*,\s*E363\d\dA",
-    "qdac2": r"qdevil[^,]*,\s*QDAC-II",
-    "red_pitaya": r"redpitaya",
-}
-"""What instruments say that the drivers fit, by kind."""
-_TERMINATORS = {"red_pitaya": ("\r\n", "\n")}
+if TYPE_CHECKING:
+    from drivers.instruments.linked import LinkedInstrument
+
 _USUAL = ("\n", "\r\n")  # servers that wait for the second do not see the end of the first
 _AT_ONCE = 8
 _HOLDER = re.compile(r"in use by (?:process (\d+)(.*)|(.*)): stop that")
@@ -37,12 +32,13 @@ _HOLDER = re.compile(r"in use by (?:process (\d+)(.*)|(.*)): stop that")
 
 def find(asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
     """A `labrhel.rig.devices.Finder`."""
-    known = set()
+    known, asked = set(), [replace(item, kind=_registered(item.kind)) for item in asked]
     for item in asked:
         with item.at():
             known.add(canonical_address(item.address))
+    drivers = plugins.instrument_drivers() if asked else {}  # first: an answer that comes while QCoDeS is imported is late
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(lambda item: _asked(item, timeout), asked)
+        yield from pool.map(lambda item: _asked(item, timeout, drivers), asked)
     for device in (*_resources(), *_ports()):
         place = device.address
         with suppress(ConfigurationError):
@@ -52,13 +48,20 @@ def find(asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
             yield device
 
 
-def driver_of(identity: str) -> str:
+def driver_of(identity: str, drivers: Mapping[str, type[LinkedInstrument]]) -> str:
     """The kind whose driver fits what an instrument says; empty if there is none."""
-    fits = (kind for kind in KINDS if kind in IDENTITIES and re.search(IDENTITIES[kind], identity, re.IGNORECASE))
-    return next(fits, "")
+    return next((kind for kind, made in drivers.items() if re.search(made.expected, identity, re.IGNORECASE)), "")
 
 
-def _asked(item: Asked, timeout: float) -> Device:
+def _registered(type_: str) -> str:
+    """The kind of what a station file calls `type`; as it is where no such driver is registered."""
+    try:
+        return plugins.instrument_kind(type_)
+    except ConfigurationError:
+        return type_
+
+
+def _asked(item: Asked, timeout: float, drivers: Mapping[str, type[LinkedInstrument]]) -> Device:
     try:
         Lease(item.address).close()
     except TransportError as error:
@@ -66,7 +69,7 @@ def _asked(item: Asked, timeout: float) -> Device:
         holder = "another process" if found is None else f"PID {found[1]}{found[2]}" if found[1] else found[3]
         return Device(item.address, State.IN_USE, item.name, driver=item.kind, note=f"in use by {holder}")
     try:
-        identity = _board(item.address, timeout) if "://" in item.address else _instrument(item, timeout)
+        identity = _board(item.address, timeout) if "://" in item.address else _instrument(item, timeout, drivers)
     except ConfigurationError as error:  # of a board that is none of ours
         return Device(item.address, State.FAULTY, item.name, driver=item.kind, note=str(error))
     except TransportError as error:
@@ -78,15 +81,16 @@ def _asked(item: Asked, timeout: float) -> Device:
     if not (identity and identity.isascii() and identity.isprintable()):
         note = f"answers {identity[:60]!r}, which is no text: is it another device, or another baud rate?"
         return Device(item.address, State.FAULTY, item.name, driver=item.kind, note=note)
-    driver = driver_of(identity)
-    if item.kind in IDENTITIES and driver != item.kind:
+    driver = driver_of(identity, drivers)
+    if item.kind in drivers and driver != item.kind:
         note = f"this is no {item.kind}: correct the address, or the type in the station file"
         return Device(item.address, State.FAULTY, item.name, identity, driver, note)
     return Device(item.address, State.ANSWERS, item.name, identity, driver, "" if driver else "no driver fits")
 
 
-def _instrument(item: Asked, timeout: float) -> str:
-    endings = _TERMINATORS.get(item.kind, _USUAL)
+def _instrument(item: Asked, timeout: float, drivers: Mapping[str, type[LinkedInstrument]]) -> str:
+    made = drivers.get(item.kind)
+    endings = _USUAL if made is None else (made.terminator, *(other for other in _USUAL if other != made.terminator))
     is_stream = item.address.upper().endswith("::SOCKET") or item.address.upper().startswith("ASRL")
     for place, ending in enumerate(endings if is_stream else endings[:1]):
         try:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labrhel import plugins
 from labrhel.config.station import StationDocument, load_station
 from labrhel.config.station_sections import InstrumentSection
 from labrhel.errors import LabrhelError
@@ -81,7 +82,7 @@ def make_all_safe(document: StationDocument) -> dict[str, str]:
 
     def off(name: str, section: InstrumentSection) -> None:
         try:
-            boxes[name] = box = open_instrument(section.kind, name, section.address, **section.init)
+            boxes[name] = box = open_instrument(section.type, name, section.address, **section.init)
             box.switch_off()
         except LabrhelError as error:
             words[name] = str(error)
@@ -104,11 +105,12 @@ def main(arguments: list[str]) -> int:
     """Wait at the pipe; 0 if the owner released the bench, or everything could be made safe."""
     try:
         document = load_station(Path(arguments[0]))  # at once: the file may go before its owner does
+        for section in document.station.instruments.values():
+            plugins.instrument_driver(section.type)  # QCoDeS: half a second that must not be lost when it matters
     except LabrhelError as error:
         print(f"guardian: {error}; it cannot make the bench safe", file=sys.stderr)
         return 3
-    import drivers.instruments
-    import drivers.making_safe  # noqa: F401  (half a second that must not be lost when it matters)
+    import drivers.making_safe  # noqa: F401  (as above)
 
     if sys.stdin.buffer.read().endswith(_RELEASED):
         return 0

@@ -13,6 +13,8 @@ Groups and what their entries are:
     labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url();
                                          `virtual` also reads files
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
+    labrhel.instruments      kind        driver, a drivers.instruments.linked.LinkedInstrument; `kind.virtual`: its
+                                         counterpart, a simbackend.virtual_bench.instruments.instrument.VirtualInstrument
     labrhel.imperfections    name        simbackend.imperfections.Imperfection; its fields are settings of sim:
 
 A model, a rule and a rig may also be named `my_file.py:Name`: code beside the configuration, under the rule of trust
@@ -24,6 +26,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from pathlib import Path
@@ -43,6 +46,7 @@ from labrhel.rig.devices import Asked, Device, Finder
 from labrhel.shots.rig import Rig
 
 _DEFAULT = "default"
+_VIRTUAL = ".virtual"
 
 
 def model_factory(kind: str, code: CodeBeside | None = None) -> Callable[..., Model]:
@@ -115,6 +119,58 @@ def exact_gradient(kind: str) -> ExactGradient:
     known = _points("exact_gradients")
     name = kind if kind in known or _DEFAULT not in known else _DEFAULT
     return _load("exact_gradients", name, "exact gradient for the model")
+
+
+def instrument_drivers() -> dict[str, Any]:
+    """The drivers' classes by kind, without those that cannot be imported."""
+    found = {}
+    for kind, point in _kinds("").items():
+        with suppress(ConfigurationError):
+            found[kind] = _imported(point, "driver")
+    return found
+
+
+def instrument_kind(type_: str) -> str:
+    """The kind of what a station file calls `type`: a kind, or module and class of its driver.
+
+    Raises ConfigurationError for a driver that is not registered.
+    """
+    known = _kinds("")
+    for kind, point in known.items():
+        if type_ in (kind, point.value.replace(":", ".")):
+            return kind
+    usual = type_.split(".")[-2] if "." in type_ else type_
+    raise ConfigurationError(f"there is no driver {type_!r}; {nearest(usual, known)}; give its kind, or module and class")
+
+
+def instrument_driver(type_: str) -> Any:
+    """The driver's class, of a kind or of what a station file calls `type`; raises ConfigurationError."""
+    return _imported(_kinds("")[instrument_kind(type_)], "driver")
+
+
+def instrument_type(kind: str) -> str:
+    """Module and class of the driver of a kind, as a station file writes it; "" for a kind without one."""
+    point = _kinds("").get(kind)
+    return "" if point is None else point.value.replace(":", ".")
+
+
+def virtual_instruments() -> list[str]:
+    """Kinds of instruments that can stand on a virtual bench."""
+    return list(_kinds(_VIRTUAL))
+
+
+def virtual_instrument(kind: str) -> Any:
+    """The class that stands for an instrument on a virtual bench; raises ConfigurationError for a kind without one."""
+    known = _kinds(_VIRTUAL)
+    if kind not in known:
+        raise ConfigurationError(f"there is no virtual instrument {kind!r}; {nearest(kind, known)}")
+    return _imported(known[kind], "virtual instrument")
+
+
+def _kinds(ending: str) -> dict[str, EntryPoint]:
+    """Entries of the group `instruments` by kind: drivers (""), or their virtual counterparts (".virtual")."""
+    named = {name.partition("."): point for name, point in sorted(_points("instruments").items())}
+    return {kind: point for (kind, dot, rest), point in named.items() if dot + rest == ending}
 
 
 def imperfections() -> list[str]:
@@ -224,11 +280,15 @@ def _names(group: str, what: str) -> list[str]:
 def _load(group: str, name: str, what: str, remedy: str = "") -> Any:
     if name not in _names(group, what):
         raise ConfigurationError(f"there is no {what} {name!r}; {_listed(group)}; {_where_else(group)}")
+    return _imported(_points(group)[name], what, remedy)
+
+
+def _imported(point: EntryPoint, what: str, remedy: str = "") -> Any:
     try:
-        return _points(group)[name].load()
+        return point.load()
     except (ImportError, AttributeError) as error:
-        point = _points(group)[name].value
-        raise ConfigurationError(f"the {what} {name!r} ({point}) cannot be imported: {error}{remedy}") from error
+        words = f"the {what} {point.name!r} ({point.value}) cannot be imported: {error}{remedy}"
+        raise ConfigurationError(words) from error
 
 
 def _where_else(group: str) -> str:

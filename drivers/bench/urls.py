@@ -42,7 +42,7 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
         instruments: dict[str, Instrument] = {}
         for name, section in document.station.instruments.items():
             with document.at("instruments", name):
-                instruments[name] = open_instrument(section.kind, name, section.address, **section.init, log=log)
+                instruments[name] = open_instrument(section.type, name, section.address, **section.init, log=log)
             opened.callback(instruments[name].close)
         guardian = None
         if not isinstance(log, ReplayedTraffic):  # nothing is attached that could be left on

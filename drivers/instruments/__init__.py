@@ -1,8 +1,9 @@
 """Instruments: QCoDeS drivers that speak through a labrhel link and play a role of `drivers.roles`.
 
-One module for each dialect, named as the kind; QCoDeS is imported when the first instrument is opened.
+One module for each dialect, registered by its name in the entry-point group `labrhel.instruments`; `source`,
+`digitizer` and `generator` hold what they share.  QCoDeS is imported when the first instrument is opened.
 """
 
-from drivers.instruments.opening import KINDS, open_instrument
+from drivers.instruments.opening import open_instrument
 
-__all__ = ["KINDS", "open_instrument"]
+__all__ = ["open_instrument"]

@@ -42,8 +42,10 @@ RATES = tuple(float(f"{digit}e{power}") for power in range(1, 10) for digit in (
 class InfiniiVision(LinkedInstrument):
     """A `drivers.roles.Digitizer` with inputs ch1 to ch4; it is triggered by one of them, or from "external"."""
 
+    expected = r"(agilent|keysight)[^,]*,\s*[DM]SO-?X ?[34]\d\d\d"
+
     def __init__(self, name: str, address: str, **link: Any) -> None:
-        super().__init__(name, address, r"(agilent|keysight)[^,]*,\s*[DM]SO-?X ?[34]\d\d\d", **link)
+        super().__init__(name, address, **link)
         self.inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _POINTS[-1] - _SPARE, RATES))
         self._window: tuple[Window, str, float] | None = None
         self._rate = 0.0

@@ -55,6 +55,8 @@ class Keysight33600(LinkedInstrument):
     or None to leave it; `latency` [s] from a trigger to the first sample.
     """
 
+    expected = r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]"
+
     def __init__(
         self,
         name: str,
@@ -66,7 +68,7 @@ class Keysight33600(LinkedInstrument):
         latency: float = 0.0,
         **link: Any,
     ) -> None:
-        super().__init__(name, address, r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]", **link)
+        super().__init__(name, address, **link)
         try:
             self._grade = _GRADES[self.identity.split(",")[1].strip()[2]]
             loads = dict.fromkeys(_OUTPUTS, load) if not isinstance(load, Mapping) else dict(load)

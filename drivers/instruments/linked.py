@@ -12,9 +12,9 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-from qcodes.instrument import Instrument
+from qcodes.instrument import Instrument, InstrumentBase
 
 from drivers.transport import open_link
 from labrhel.config.problems import nearest
@@ -27,23 +27,43 @@ _TRIES = 3
 _MOST_ERRORS = 30  # longer than any queue
 
 
+class Reading(NamedTuple):
+    """Something that an instrument or a terminal is asked for: a QCoDeS parameter that cannot be set."""
+
+    key: str
+    question: str
+    label: str
+    unit: str | None = None
+    parser: Callable[[str], Any] | None = float
+
+
+def add_readings(owner: InstrumentBase, readings: Iterable[Reading]) -> None:
+    """Give an instrument, or a terminal of it, these parameters."""
+    for key, question, label, unit, parser in readings:
+        owner.add_parameter(key, label=label, unit=unit, get_cmd=question, get_parser=parser, set_cmd=False)
+
+
 class LinkedInstrument(Instrument):
-    """One box at a VISA address.  `expected` is a pattern that its identity must match; `link`: see `open_link`.
+    """One box at a VISA address; `link`: see `open_link`.
 
     Raises ConfigurationError for another instrument, TransportError if nobody answers.
     """
 
+    expected: ClassVar[str]
+    """A pattern of what the instrument answers to *IDN?, whatever the case; `labrhel devices` knows it by that, too."""
+    terminator: ClassVar[str] = "\n"
+    """How its messages end on sockets and serial lines."""
     joins_commands = True
     """Whether several commands may come in one message, separated by semicolons."""
 
-    def __init__(self, name: str, address: str, expected: str, **link: Any) -> None:
-        self.link = open_link(address, **link)
+    def __init__(self, name: str, address: str, **link: Any) -> None:
+        self.link = open_link(address, terminator=self.terminator, **link)
         self.identity = self.link.identity
         self._mendings = 0
         self._making_safe = threading.Lock()  # two at once would interrupt each other, again and again
         self._remembers: dict[str, str] = {}
         try:
-            if not re.search(expected, self.identity, re.IGNORECASE):
+            if not re.search(self.expected, self.identity, re.IGNORECASE):
                 raise ConfigurationError(
                     f"{address} answers {self.identity!r}, which is no {type(self).__name__}: correct the address, or "
                     "the type in the station file"

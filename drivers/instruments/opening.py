@@ -1,39 +1,28 @@
-"""Instruments by the name of their dialect."""
+"""Instruments by the name of their dialect, or by the class that a station file names: see `labrhel.plugins`."""
 
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from drivers.transport import open_link
+from labrhel import plugins
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from drivers.instruments.linked import LinkedInstrument
 
-KINDS = {
-    "keysight_33600": "Keysight33600",
-    "rigol_ds1000z": "RigolDS1000Z",
-    "qdac2": "QDac2",
-    "red_pitaya": "RedPitaya",
-    "infiniivision": "InfiniiVision",
-    "e36300": "E36300",
-}
-"""Classes by kind; the module of each has the kind's name."""
-
 
 def open_instrument(kind: str, name: str, address: str, **options: Any) -> LinkedInstrument:
     """Open the instrument at a VISA address as `name`; nothing in it changes.
 
-    `options`: those of its class, and of its link (`drivers.transport.open_link`).  Raises ConfigurationError for a
-    kind or an option that does not exist, and for another instrument at that address; TransportError if nobody answers.
+    `kind`: the name under which its driver is registered, or module and class of it; `options`: those of its class, and
+    of its link (`drivers.transport.open_link`).  Raises ConfigurationError for a kind or an option that does not exist,
+    and for another instrument at that address; TransportError if nobody answers.
     """
-    if kind not in KINDS:
-        raise ConfigurationError(f"there is no driver {kind!r}; {nearest(kind, KINDS)}")
-    made = getattr(import_module(f"drivers.instruments.{kind}"), KINDS[kind])
-    known = {*_names(made.__init__), *_names(open_link)} - {"terminator", "marker"}
+    made = plugins.instrument_driver(kind)
+    known = _options(made)
     for option in options:
         if option not in known:
             raise ConfigurationError(f"a {kind} has no option {option!r}; {nearest(option, known)}")
@@ -42,6 +31,12 @@ def open_instrument(kind: str, name: str, address: str, **options: Any) -> Linke
     return made(name, address, **options)
 
 
-def _names(function: Any) -> list[str]:
-    """Its options."""
-    return [item.name for item in inspect.signature(function).parameters.values() if item.kind is item.KEYWORD_ONLY]
+def _options(made: type) -> set[str]:
+    """What may be said of an instrument: by the drivers that it builds on, and by its link."""
+    from drivers.instruments.linked import LinkedInstrument
+
+    own = made.__mro__[: made.__mro__.index(LinkedInstrument)]
+    makers = [vars(parent)["__init__"] for parent in own if "__init__" in vars(parent)]
+    named = {item.name for maker in (*makers, open_link) for item in inspect.signature(maker).parameters.values()
+             if item.kind is item.KEYWORD_ONLY}  # fmt: skip
+    return named - {"terminator", "marker"}

@@ -46,6 +46,8 @@ class RedPitaya(PitayaInputs, PitayaLevels):
     `arm` with a source arms the generators, without one the inputs; `wait` waits for whatever is under way.
     """
 
+    expected = r"redpitaya"
+    terminator = "\r\n"
     joins_commands = False  # the documentation says nothing about several commands in a message
 
     def __init__(
@@ -61,14 +63,13 @@ class RedPitaya(PitayaInputs, PitayaLevels):
         latency: float = 0.0,
         **link: Any,
     ) -> None:
-        super().__init__(name, address, r"redpitaya", terminator="\r\n", **link)
+        super().__init__(name, address, limits=level_limits, safe=safe, **link)
         try:
             loads = dict.fromkeys(_OUTPUTS, load) if not isinstance(load, Mapping) else dict(load)
             if set(loads) != set(_OUTPUTS) or not all(value >= 1 for value in loads.values()):
                 raise ConfigurationError(f"a load has 1 Ohm to infinity, one for both or for each output, not {load}")
             self._reach = {own: _SWING / (1 + _SOURCE / ohm) for own, ohm in loads.items()}
             bounds = ranges_of(limits, {own: (-volts, volts) for own, volts in self._reach.items()})
-            self._add_levels(level_limits, safe)
             self._add_inputs(gain)
         except BaseException:
             closed_after(self)
@@ -251,6 +252,7 @@ class RedPitaya(PitayaInputs, PitayaLevels):
         self._recording = self._complete = False
 
     def _lost(self) -> None:
+        super()._lost()
         self._forget()
         self._window = None
         self._set_for, self._idling = "", {}

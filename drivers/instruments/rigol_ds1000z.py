@@ -40,10 +40,11 @@ RATES = tuple(float(f"{rate:.6g}") for rate in _RATES if rate <= _FASTEST * (1 +
 class RigolDS1000Z(LinkedInstrument):
     """A `drivers.roles.Digitizer` with inputs ch1 to ch4."""
 
+    expected = r"rigol[^,]*,\s*(DS|MSO)1\d\d\dZ"
     joins_commands = False  # the guide says nothing about several commands in a message
 
     def __init__(self, name: str, address: str, **link: Any) -> None:
-        super().__init__(name, address, r"rigol[^,]*,\s*(DS|MSO)1\d\d\dZ", **link)
+        super().__init__(name, address, **link)
         self.inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _DEPTHS[-1] - _SPARE, RATES))
         self._window: tuple[Window, str, float] | None = None
         self._rate = 0.0

@@ -17,14 +17,11 @@ Range = Annotated[list[Volts], Field(min_length=2, max_length=2)]
 class InstrumentSection(Section):
     """One instrument, as a QCoDeS station writes it."""
 
-    type: str = Field(description="Driver: its module and class, such as drivers.instruments.qdac2.Qdac2.")
+    type: str = Field(
+        description="Driver: its module and class, such as drivers.instruments.qdac2.QDac2, or its registered name."
+    )
     address: str = Field(description="VISA address.")
     init: dict[str, Any] = Field(default={}, description="Further arguments of the driver.")
-
-    @property
-    def kind(self) -> str:
-        """The name of the driver's module, by which it is opened."""
-        return self.type.split(".")[-2] if "." in self.type else self.type
 
 
 class PortSection(Section):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import serial.tools.list_ports
 
-from drivers.devices import IDENTITIES, find
-from drivers.instruments import KINDS, open_instrument
+from drivers.devices import driver_of, find
+from drivers.instruments import open_instrument
+from labrhel import plugins
 from labrhel.cli.finding import instruments_of
 from labrhel.config.station import StationDocument, load_station
 from labrhel.errors import ConfigurationError
@@ -66,17 +67,22 @@ def named(station: StationDocument | None, *ask: str) -> dict[str, Device]:
 
 def test_every_instrument_of_a_station_says_what_it_is_and_which_driver_fits(bench: Bench, tmp_path: Path) -> None:
     before = {name: dict(host.device.values) for name, host in bench.hosts.items()}
-    found = named(station_of(bench, tmp_path))
+    found, drivers = named(station_of(bench, tmp_path)), plugins.instrument_drivers()
     for name, host in bench.hosts.items():
         kind = bench.spec.instruments[name].kind
         assert found[name].identity == ",".join(host.device.identity)
-        if kind in KINDS:
+        if kind in drivers:
             assert (found[name].driver, found[name].state, found[name].note) == (kind, State.ANSWERS, "")
     assert {name: dict(host.device.values) for name, host in bench.hosts.items()} == before
 
 
 def test_every_driver_is_known_by_what_its_instrument_says() -> None:
-    assert set(KINDS) <= set(IDENTITIES)
+    drivers = plugins.instrument_drivers()
+    for kind in plugins.virtual_instruments():
+        virtual = plugins.virtual_instrument(kind)
+        for model in virtual.models:
+            assert driver_of(",".join(virtual.says(model, "1")), drivers) == kind
+    assert driver_of("ACME,Teapot,418,1.0", drivers) == ""
 
 
 def test_addresses_that_the_user_names_are_asked_over_any_wire(bench: Bench) -> None:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from simbackend.virtual_bench.scpi.scpi import Answer, Scpi, ScpiError, command
+from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import number
-from simbackend.virtual_bench.world.signals import Ramp
-from simbackend.virtual_bench.world.world import World
 
 CHANNELS: tuple[int, ...] = (1, 2, 3)
 _NAMES = {b"P6V": 1, b"P25V": 2, b"N25V": 3, b"OUT1": 1, b"OUT2": 2, b"OUT3": 3, b"CH1": 1, b"CH2": 2, b"CH3": 3}
@@ -23,12 +22,11 @@ _PROTECTION = 1.1  # of the largest voltage: where it is after a reset
 _LIST = re.compile(rb"\(@([\d:, ]*)\)")
 
 
-class E36300(Scpi):
+class VirtualE36300(VirtualInstrument):
     """See the module."""
 
-    def __init__(self, world: World, name: str, identity: Sequence[str]) -> None:
-        self._world, self._name = world, name
-        super().__init__(identity)
+    maker, models, firmware = "Keysight Technologies", ("E36312A",), "2.1.3-1.0.4-1.12"
+    outputs, reach, level_range = channels(3), 6.0, (0.0, 6.0)
 
     def restore(self) -> None:
         """All outputs off, at 0 V."""
@@ -52,8 +50,7 @@ class E36300(Scpi):
     def _apply(self, channel: int) -> None:
         if self._on[channel] and self._volts[channel] > self._protection[channel]:
             self._tripped[channel], self._on[channel] = True, False
-        terminal = f"{self._name}.ch{channel}"
-        self._world.turn(terminal, Ramp(self._world.clock.now(), high=self._at_terminals(channel)))
+        self.turn(f"ch{channel}", self._at_terminals(channel))
 
     def _channels(self, words: list[bytes]) -> tuple[list[int], list[bytes]]:
         """The channels of a channel list, or the selected one, and the other parameters."""

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labrhel.arrays import Array
+from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
 from simbackend.virtual_bench.scpi.messages import block_of
-from simbackend.virtual_bench.scpi.scpi import Answer, Scpi, ScpiError, command
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Text, Whole, Word
 from simbackend.virtual_bench.world.recorder import Recorder, Setup, State, codes_of
 from simbackend.virtual_bench.world.world import World
@@ -30,8 +31,11 @@ _SOURCES = "CHANnel1 CHANnel2 CHANnel3 CHANnel4"
 _REFERENCE = {"LEFT": 0.1, "CENT": 0.5, "RIGH": 0.9}  # where on the screen
 
 
-class InfiniiVision(Scpi):
+class VirtualInfiniiVision(VirtualInstrument):
     """See the module.  `noise`: of every input [V rms at the BNC]."""
+
+    maker, models, firmware = "KEYSIGHT TECHNOLOGIES", ("DSO-X 3024A",), "02.65.2021030741"
+    inputs = (*channels(4), "trigger_in")
 
     settings: ClassVar[Sequence[Setting]] = (
         Flag("CHANnel#:DISPlay", "display", True, CHANNELS),
@@ -73,9 +77,9 @@ class InfiniiVision(Scpi):
         seed: int = 0,
         jitter: float = 0.0,
     ) -> None:
-        self._world, self._name, self._noise, self._seed = world, name, noise, seed
+        self._noise, self._seed = noise, seed
         self._recorder = Recorder(world, [f"{name}.ch{channel}" for channel in CHANNELS], seed, jitter)
-        super().__init__(identity)
+        super().__init__(world, name, identity)
 
     def restore(self) -> None:
         """Running, triggering by itself."""

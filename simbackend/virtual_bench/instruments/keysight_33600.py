@@ -19,7 +19,8 @@ import numpy as np
 
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.arb_memory import CODES, FLOATS, ArbMemory, built_in
-from simbackend.virtual_bench.scpi.scpi import Answer, Scpi, ScpiError, command
+from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Text, Whole, Word
 from simbackend.virtual_bench.world.world import World
 
@@ -29,8 +30,11 @@ _GRADES = {"33622A": (2**13 - 1, 1e9, 32), "33522B": (2**15 - 1, 250e6, 8)}  # l
 _SOURCE = 50.0  # Ohm
 
 
-class Keysight33600(Scpi):
+class VirtualKeysight33600(VirtualInstrument):
     """See the module.  `name` is the instrument on the bench; `latency` [s] from a trigger to the first sample."""
+
+    maker, models, firmware = "Agilent Technologies", ("33622A", "33522B"), "A.02.03-3.15-03-64-02"
+    outputs, inputs, plays = (*channels(2), "sync", "trigger_out"), ("trigger_in",), True
 
     settings: ClassVar[Sequence[Setting]] = (
         Word("[SOURce#:]FUNCtion", "shape", "SIN", BOTH, "SINusoid SQUare TRIangle RAMP PULSe PRBS NOISe ARBitrary DC"),
@@ -73,10 +77,10 @@ class Keysight33600(Scpi):
     )
 
     def __init__(self, world: World, name: str, identity: Sequence[str], *, latency: float = 0.0) -> None:
-        self._world, self._name, self._latency = world, name, latency
+        self._latency = latency
         self._full_scale, self._fastest, self._shortest = _GRADES[identity[1]]
         self._busy_until = 0.0
-        super().__init__(identity)
+        super().__init__(world, name, identity)
         world.listen(f"{name}.trigger_in", 0.0, self._external)
 
     def restore(self) -> None:

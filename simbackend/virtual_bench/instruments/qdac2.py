@@ -12,10 +12,10 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from simbackend.virtual_bench.scpi.scpi import Answer, Scpi, ScpiError, command
+from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Real, Setting, Word, number
 from simbackend.virtual_bench.world.signals import Ramp
-from simbackend.virtual_bench.world.world import World
 
 CHANNELS = tuple(range(1, 25))
 _REACH = {"LOW": 2.0, "HIGH": 10.0}
@@ -23,8 +23,11 @@ _SLOWEST, _FASTEST = 0.01, 2e7  # V/s
 _LIST = re.compile(rb"\(@([\d:, ]*)\)")
 
 
-class QDac2(Scpi):
+class VirtualQDac2(VirtualInstrument):
     """See the module."""
+
+    maker, models, firmware = "QDevil", ("QDAC-II",), "13-1.57"
+    outputs = channels(24)
 
     settings: ClassVar[Sequence[Setting]] = (
         Word("[SOURce#:]VOLTage:MODE", "mode", "FIX", CHANNELS, "FIXed LIST SWEep"),
@@ -35,10 +38,6 @@ class QDac2(Scpi):
         Word("[SOURce#:]DC:TRIGger:SOURce", "trigger", "IMM", CHANNELS, "IMMediate BUS HOLD"),
     )
 
-    def __init__(self, world: World, name: str, identity: Sequence[str]) -> None:
-        self._world, self._name = world, name
-        super().__init__(identity)
-
     def restore(self) -> None:
         """All channels at 0 V, in the high range."""
         super().restore()
@@ -46,7 +45,7 @@ class QDac2(Scpi):
         self._slew = dict.fromkeys(CHANNELS, math.inf)
         self._ramps = {channel: Ramp() for channel in CHANNELS}
         for channel in CHANNELS:
-            self._world.turn(f"{self._name}.ch{channel}", self._ramps[channel])
+            self.turn(f"ch{channel}", self._ramps[channel])
 
     def real(self, value: float) -> str:
         """Short, as the instrument writes."""
@@ -84,7 +83,7 @@ class QDac2(Scpi):
         for channel in channels:
             ramp = Ramp(self._world.clock.now(), self._now(channel), volts, self._slew[channel])
             self._ramps[channel] = ramp
-            self._world.turn(f"{self._name}.ch{channel}", ramp)
+            self.turn(f"ch{channel}", ramp)
         return None
 
     @command("[SOURce#:]VOLTage[:LEVel][:IMMediate][:AMPLitude]?", "[SOURce#:]DC:VOLTage[:LEVel][:IMMediate]?")

@@ -20,9 +20,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labrhel.arrays import Array
+from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
 from simbackend.virtual_bench.instruments.red_pitaya_generator import CHANNELS, GENERATOR, Generators, Switch
 from simbackend.virtual_bench.scpi.messages import block_of
-from simbackend.virtual_bench.scpi.scpi import Answer, Scpi, ScpiError, command
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Whole, Word, number, whole
 from simbackend.virtual_bench.world.recorder import Record, Recorder, Setup, State, codes_of
 from simbackend.virtual_bench.world.signals import Ramp
@@ -40,8 +41,12 @@ _LATER = ("ACQ:AXI", "ACQ:TRIG:FILL", "SOUR#:BURS:LASTVALUE", "SOUR#:INITVALUE")
 _OLD = "INSTR2014"
 
 
-class RedPitaya(Scpi):
+class VirtualRedPitaya(VirtualInstrument):
     """See the module.  `noise`: of both inputs [V rms]."""
+
+    maker, models, firmware, terminator = "REDPITAYA", ("INSTR2023", "INSTR2014"), "01-02", b"\r\n"
+    outputs = (*channels(2), *(f"aout{pin}" for pin in range(4)))
+    inputs, plays, reach, level_range = ("in1", "in2", "trigger_in"), True, 2.0, (0.0, 1.8)
 
     settings: ClassVar[Sequence[Setting]] = (
         *GENERATOR,
@@ -60,13 +65,13 @@ class RedPitaya(Scpi):
     )
 
     def __init__(self, world: World, name: str, identity: Sequence[str], *, noise: float = 0.0, seed: int = 0) -> None:
-        self._world, self._name, self._noise, self._seed = world, name, noise, seed
+        self._noise, self._seed = noise, seed
         self._recorder = Recorder(world, [f"{name}.in{channel}" for channel in CHANNELS], seed)
         self._slow = dict.fromkeys(_SLOW, 0)
         self._started_at = 0.0
         self._seen: dict[tuple[int, int, int, int, str], Array] = {}
         self._generators = Generators(world, name, {})
-        super().__init__(identity)
+        super().__init__(world, name, identity)
         world.listen(f"{name}.trigger_in", 0.0, self._generators.external)
 
     def restore(self) -> None:

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from labrhel.arrays import Array
+from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
 from simbackend.virtual_bench.scpi.messages import block_of
-from simbackend.virtual_bench.scpi.scpi import Answer, Scpi, ScpiError, command
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Whole, Word
 from simbackend.virtual_bench.world.recorder import Record, Recorder, Setup, State, codes_of
 from simbackend.virtual_bench.world.world import World
@@ -29,8 +30,11 @@ _AC_CORNER = 5.0  # Hz
 _SOURCES = "CHANnel1 CHANnel2 CHANnel3 CHANnel4"
 
 
-class RigolDS1000Z(Scpi):
+class VirtualRigolDS1000Z(VirtualInstrument):
     """See the module.  `noise`: of every input [V rms at the BNC]."""
+
+    maker, models, firmware = "RIGOL TECHNOLOGIES", ("DS1104Z", "DS1074Z"), "00.04.04.SP3"
+    inputs = channels(4)
 
     settings: ClassVar[Sequence[Setting]] = (
         Flag("CHANnel#:DISPlay", "display", True, CHANNELS),
@@ -70,10 +74,10 @@ class RigolDS1000Z(Scpi):
         jitter: float = 0.0,
         clock_error: float = 0.0,
     ) -> None:
-        self._world, self._name, self._noise, self._seed = world, name, noise, seed
+        self._noise, self._seed = noise, seed
         self._slow = 1 + clock_error  # seconds that pass in one of its own
         self._recorder = Recorder(world, [f"{name}.ch{channel}" for channel in CHANNELS], seed, jitter)
-        super().__init__(identity)
+        super().__init__(world, name, identity)
 
     def restore(self) -> None:
         """Running, triggering by itself."""

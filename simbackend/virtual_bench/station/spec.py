@@ -31,7 +31,7 @@ Wire = Literal["socket", "hislip", "serial"]
 class InstrumentSection(Section):
     """One instrument; options that its dialect lacks are refused."""
 
-    kind: str = Field(description="Dialect: keysight_33600, rigol_ds1000z, infiniivision, qdac2, e36300, red_pitaya.")
+    kind: str = Field(description="What it is, by its registered name, such as keysight_33600 or rigol_ds1000z.")
     model: str = Field(default="", description="Model it says it is; left out, the usual one of its dialect.")
     wires: Annotated[list[Wire], Field(min_length=1)] = Field(
         default=["socket"], description="Ways to reach it, the best first."

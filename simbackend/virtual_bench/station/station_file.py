@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labrhel import plugins
 from simbackend.models.simulable import Simulable
 from simbackend.virtual_bench.station.catalog import entry_of
 from simbackend.virtual_bench.station.spec import BenchSpec
@@ -65,7 +66,7 @@ def rig_url(bench: Bench, station: Path) -> str:
 
 
 def _driver(kind: str) -> str:
-    return f"drivers.instruments.{kind}.{entry_of(kind).driver}"
+    return plugins.instrument_type(kind) or kind
 
 
 def _trigger(spec: BenchSpec, wiring: Wiring) -> dict[str, Any]:

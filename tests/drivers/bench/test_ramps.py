@@ -95,7 +95,7 @@ def test_the_guardian_ramps_as_well(tmp_path: Path) -> None:
         file.write_text(text)
         document = load_station(file)
         section = document.station.instruments["bias"]
-        box = open_instrument(section.kind, "left_behind", section.address, **section.init)
+        box = open_instrument(section.type, "left_behind", section.address, **section.init)
         box.set_levels({"ch1": 3.0, "ch4": 2.0})  # type: ignore[attr-defined]
         box.link.close()  # as if its program had died
         seen: list[list[float]] = []

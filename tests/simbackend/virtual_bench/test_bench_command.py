@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from labrhel import plugins
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
 from labrhel.testing.programs import VERILATOR
@@ -23,7 +24,7 @@ def test_every_station_starts_and_writes_a_station_file_that_can_be_read(tmp_pat
         assert set(written.instruments) == set(bench.hosts)
         assert written.rig.trigger.fired_by in bench.hosts
         assert written.rig.ring_down > 0 and written.rig.ports and written.rig.channels
-        assert [section.kind for section in written.instruments.values()] == [
+        assert [plugins.instrument_kind(section.type) for section in written.instruments.values()] == [
             bench.spec.instruments[key].kind for key in written.instruments
         ]
 
