@@ -9,7 +9,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def drawn(files: Sequence[str], seed: int, count: int | None) -> list[Fault]:
 
 
 class Bench:
-    """Copies of the tree, as many as there are jobs, and the threads that use them."""
+    """Copies of the tree, as many as there are jobs, and the threads that use them; one that fails ends all."""
 
     def __init__(self, folder: Path, jobs: int) -> None:
         self._free: queue.Queue[Copy] = queue.Queue()
@@ -61,8 +61,14 @@ class Bench:
             self._free.put(Copy(TREE, folder / str(number)))
         self._pool = ThreadPoolExecutor(jobs)
 
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
     @contextmanager
-    def _copy(self) -> Iterable[Copy]:  # type: ignore[misc]
+    def _copy(self) -> Iterator[Copy]:
         taken = self._free.get()
         try:
             yield taken
@@ -147,8 +153,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # trials share the cores, not each of them all
         begin = time.monotonic()
         columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-        with tempfile.TemporaryDirectory() as folder, Progress(*columns, console=console) as progress:
-            bench = Bench(Path(folder), options.jobs)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Progress(*columns, console=console) as progress,
+            Bench(Path(folder), options.jobs) as bench,
+        ):
             seconds = bench.whole({mirrors_of(TREE, fault.path) for fault in faults}, progress)
             suites = [(fault, mirrors_of(TREE, fault.path)) for fault in faults]
             trials = bench.trials(

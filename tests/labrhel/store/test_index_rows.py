@@ -32,8 +32,7 @@ def made(
         writer.published(Publish(step, {"loss": loss}))
     for step, error in enumerate(tests):
         writer.published(Publish(2 * step, {"test_held out": error}))
-    if end:
-        writer.end(end)  # type: ignore[arg-type]
+    writer.end(end) if end else writer.close()  # type: ignore[arg-type]
     return writer.folder
 
 
