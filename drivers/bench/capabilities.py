@@ -161,7 +161,9 @@ def _knob(
             f"the terminals of {name} have no range in common: other knobs limit them, and its entries share one range"
         )
     resolution = max(getattr(_source(instruments, terminal), "resolution", 0.0) for terminal in section.terminals)
-    return Knob(name, spec.shape, _VOLTS, Limits(low, high), resolution=resolution, settle=settle, reads_back=True)
+    held = [_source(instruments, terminal).held.get(terminal.partition(".")[2], 0.0) for terminal in section.terminals]
+    safe = tuple(SafeState(volts) for volts in held)
+    return Knob(name, spec.shape, _VOLTS, Limits(low, high), resolution, settle, safe, reads_back=True)
 
 
 def _require_reach(terminal: str, limits: tuple[float, float], reach: tuple[float, float]) -> None:

@@ -99,6 +99,19 @@ class BenchRig:
             self._levels.setdefault(box, {}).update(levels)
         return {name: self._levels_of(name, got) for name in knobs}
 
+    def _turn_back(self) -> None:
+        """The knobs to where they were configured, each from the side that its approach says."""
+        beyond: dict[str, float] = {}
+        for name, section in self._station.knobs.items():
+            approach = self.wiring.knobs[name].approach
+            for terminal in section.terminals if approach.overshoot else ():
+                box, _, own = terminal.partition(".")
+                if own in self._levels.get(box, {}):
+                    limits = self._terminals.of_all([terminal])
+                    beyond[terminal] = float(approach.beyond(np.array(self._levels[box][own]), *limits))
+        self._set_levels(_by_box(beyond))
+        self._set_levels(self._levels)
+
     def _set_levels(self, wanted: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         got = {}
         for box, levels in wanted.items():
@@ -183,7 +196,7 @@ class BenchRig:
         with self._safe_if_it_fails():
             self._require_going_on(begun)
             if self._restored != begun:
-                self._set_levels(self._levels)
+                self._turn_back()
                 self._restored = begun
             for box, bursts in bursts_of(shot, self._station.ports, self._terminals, self._step).items():
                 self._generators[box].load(bursts)

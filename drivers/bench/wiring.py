@@ -8,7 +8,7 @@ from labrhel.config.station import StationDocument
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from labrhel.model.interface import Model
-from labrhel.rig.wiring import LinearKnob, Wire, Wiring
+from labrhel.rig.wiring import Approach, LinearKnob, Wire, Wiring
 
 
 def wiring_of(document: StationDocument, model: Model) -> Wiring:
@@ -35,7 +35,8 @@ def wiring_of(document: StationDocument, model: Model) -> Wiring:
             knobs[name] = LinearKnob(
                 FrozenArray(np.eye(size) / section.per_volt),
                 FrozenArray(np.full(size, -section.at_zero / section.per_volt)),
-                place=document.source.place("rig", "knobs", name),
+                Approach() if section.approach is None else Approach(section.approach.overshoot),
+                document.source.place("rig", "knobs", name),
             )
     return Wiring(wires, knobs)
 

@@ -49,6 +49,14 @@ class ChannelSection(Section):
     )
 
 
+class ApproachSection(Section):
+    """From which side a knob with hysteresis is set."""
+
+    overshoot: Volts = Field(
+        description="With its sign: turned beyond its voltage by so much first, within its limits, and set from there."
+    )
+
+
 class KnobSection(Section):
     """A parameter and the levels that set its entries: value = at_zero + per_volt * volts."""
 
@@ -56,6 +64,8 @@ class KnobSection(Section):
     per_volt: Finite = Field(description="Change of the parameter for each volt; not 0.")
     at_zero: Finite = Field(default=0.0, description="The parameter at 0 V.")
     limits: Range = Field(description="Lowest and highest voltage that may ever be there.")
+    approach: ApproachSection | None = Field(default=None, description="Left out, it is set at once.")
+
 
 
 class SeenSection(Section):

@@ -25,11 +25,21 @@ class WireSection(Section):
     coupling: Literal["dc", "ac"] = Field(default="dc", description="ac blocks the mean.")
 
 
+class ApproachSection(Section):
+    """From which side a knob with hysteresis is set."""
+
+    overshoot: Finite = Field(
+        description="In knob units, with its sign: turned beyond its value by so much first, and set from there."
+    )
+
+
 class KnobSection(Section):
     """knobs = matrix @ parameters + offset, for the flattened entries of one parameter."""
 
-    matrix: Numbers = Field(description="A number for all entries, or a square matrix with the cross-talk.")
+    matrix: Numbers = Field(
+        default=1.0, description="A number for all entries, or a square matrix with the cross-talk.")
     offset: Numbers = Field(default=0.0, description="In knob units: a number, or one per entry.")
+    approach: ApproachSection | None = Field(default=None, description="Left out, it is set at once.")
 
 
 class MapSection(Section):

@@ -1,11 +1,12 @@
 """The executor: one method, `do(operation)`, wrapped from the outside in as
 
-compile -> interlock -> limits -> recorder -> retry -> watchdog -> backend.
+compile -> interlock -> limits -> recorder -> retry -> watchdog -> approach -> backend.
 
 Each wrapper is a handler that holds the next one; `stack` assembles them, and nothing else does.  A `Tap` may stand
 around any of them.
 """
 
+from labrhel.executor.approaching import Approaching
 from labrhel.executor.backend import RigBackend
 from labrhel.executor.compiling import Compiling
 from labrhel.executor.dry import DryBackend
@@ -20,6 +21,7 @@ from labrhel.executor.watchdog import Watchdog
 
 __all__ = [
     "ORDER",
+    "Approaching",
     "Compiling",
     "Condition",
     "DryBackend",

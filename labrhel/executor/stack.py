@@ -1,6 +1,6 @@
 """THE order of the executor, in one place: which handler holds which, from a protocol down to the rig.
 
-    compile -> interlock -> limits -> recorder -> retry -> watchdog -> backend
+    compile -> interlock -> limits -> recorder -> retry -> watchdog -> approach -> backend
 
 compile      everything below speaks the unit of the terminals
 interlock    asks its conditions before anything is checked or sent, and looks at what came back
@@ -8,6 +8,7 @@ limits       the last check: below it nothing is written that was not checked
 recorder     writes what was asked and sent, and the answer that held, whatever it took to get it
 retry        tries a shot again that prepares its own start, and leaves the failed attempts out of the record
 watchdog     times each attempt, not their sum
+approach     turns knobs with hysteresis beyond their values first, within the limits; the record holds the values
 backend      the rig, or what stands in for it: a dry run, the nominal model, a record
 """
 
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from labrhel.executor.approaching import Approaching
 from labrhel.executor.compiling import Compiling
 from labrhel.executor.handler import Handler
 from labrhel.executor.interlock import Condition, Guard, Interlock
@@ -32,7 +34,7 @@ from labrhel.rig.wiring import IDEAL_WIRING, Wiring
 from labrhel.shots.compile import IDEAL_CALIBRATION
 from labrhel.shots.operations import Operation
 
-ORDER = ("compile", "interlock", "limits", "recorder", "retry", "watchdog")
+ORDER = ("compile", "interlock", "limits", "recorder", "retry", "watchdog", "approach")
 """The wrappers from the outside in; the backend is what the last one holds."""
 
 
@@ -90,7 +92,7 @@ def stack(
     """The executor of a rig that declares `rig` behind `wiring`, around `backend`.  What is not asked for is left out.
 
     Compile and limits always stand.  `safety` brings the interlock and, with a patience, the watchdog; `recording`
-    the recorder; more than one of `attempts` the retry.
+    the recorder; more than one of `attempts` the retry; a knob of the wiring that overshoots the approach.
     """
     wrappers: dict[str, Callable[[Handler], Handler]] = {
         "compile": lambda inner: Compiling(inner, rig, wiring, calibration),
@@ -102,6 +104,8 @@ def stack(
             wrappers["watchdog"] = lambda inner: Watchdog(
                 inner, safety.make_safe, rig.time_unit, rig.pause, patience
             )
+    if any(knob.approach.overshoot for knob in wiring.knobs.values()):
+        wrappers["approach"] = lambda inner: Approaching(inner, rig, wiring)
     if recording is not None:
         wrappers["recorder"] = lambda inner: Recorder(inner, recording)
     if attempts != 1:

@@ -9,7 +9,7 @@ from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from labrhel.rig.capabilities import Capabilities
-from labrhel.rig.wiring import LinearKnob, Wire, Wiring
+from labrhel.rig.wiring import Approach, LinearKnob, Wire, Wiring
 
 
 def wiring_of(document: Document, capabilities: Capabilities, brought: Wiring) -> Wiring:
@@ -70,5 +70,6 @@ def _knobs(document: Document, capabilities: Capabilities) -> dict[str, LinearKn
                 raise ConfigurationError(f"{name} has {size} entries: its offset is a number or a list of {size}")
             full = np.array(np.broadcast_to(offset, (size,)))
             place = document.source.place("map", "parameters", name)
-            knobs[name] = LinearKnob(FrozenArray(matrix), FrozenArray(full), place=place)
+            approach = Approach() if section.approach is None else Approach(section.approach.overshoot)
+            knobs[name] = LinearKnob(FrozenArray(matrix), FrozenArray(full), approach, place)
     return knobs

@@ -32,11 +32,9 @@ class Limits(Digested):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SafeState(Digested):
-    """Where an output goes on every exit path (a bias is not zero volts), and its turn in the ramp (low first)."""
+    """Where an output goes on every exit path (a bias is not zero volts); how it goes there is the rig's affair."""
 
     value: float = 0.0
-    ramp_order: int = 0
-    ramp_time: float = 0.0  # [s]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +58,7 @@ class Timing(Digested):
     clock: str = "host"
     trigger: str = "host"
     rates: tuple[float, ...] = ()  # [Hz] allowed sample rates; empty: any
-    start_grid: float = 0.0  # [s] starts are multiples of this after the trigger; 0: any
+    start_grid: float = 0.0  # [s] every pass starts at a multiple of this after the trigger of its shot; 0: any
     skew: float = 0.0  # [s] known delay against the trigger domain, before calibration
     memory: int | None = None  # samples
 
@@ -112,7 +110,7 @@ class Knob(Digested):
     limits: Limits = Limits()
     resolution: float = 0.0  # [unit] smallest step; 0: continuous
     settle: float = 0.0  # [s]
-    safe: SafeState | None = None  # None: stays where it is
+    safe: tuple[SafeState, ...] = ()  # one for each entry; empty: stays where it is
     reads_back: bool = False
 
 

@@ -60,9 +60,13 @@ def _divider(source: float, load: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Approach(Digested):
-    """How a knob with hysteresis is set: overshoot by `overshoot` [unit], then come from that side."""
+    """How a knob with hysteresis is set: overshoot by `overshoot` [knob unit], then come from that side."""
 
     overshoot: float = 0.0
+
+    def beyond(self, values: Array, low: float, high: float) -> Array:
+        """Where the knob is turned first, within [low, high]."""
+        return np.clip(values + self.overshoot, low, high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,7 +40,7 @@ def compile(
     rig does not have.
     """
     _check_prepare(program.prepare, capabilities)
-    passes = []
+    passes, begins = [], 0.0  # model time after the trigger
     for item in program.passes:
         _check_acquire(item.acquire, capabilities)
         wanted: dict[str, list[Drive]] = {}
@@ -49,8 +49,9 @@ def compile(
         played, achieved = {}, {}
         for name, drives in wanted.items():
             played[name], achieved[name] = _compile_port(
-                capabilities.port(name), drives, program.dt, item.steps, capabilities, wiring, calibration
+                capabilities.port(name), drives, program.dt, item.steps, begins, capabilities, wiring, calibration
             )
+        begins += item.steps * program.dt
         passes.append(
             CompiledPass(item.steps, played, achieved, item.acquire, _choose_reversal(item, capabilities), item.keep)
         )
@@ -118,6 +119,7 @@ def _compile_port(
     drives: list[Drive],
     dt: float,
     steps: int,
+    begins: float,
     capabilities: Capabilities,
     wiring: Wiring,
     calibration: CalibrationSet,
@@ -126,9 +128,10 @@ def _compile_port(
         raise ProgramError(f"port {port.name} takes real waveforms; only I/Q ports take complex ones")
     unit = capabilities.time_unit
     delay = calibration.number(port.name, "delay") / unit
-    device_dt, count, lead = _device_grid(port, dt, steps, unit)
+    late = _late(port, begins, steps * dt, unit)
+    device_dt, count, lead = _device_grid(port, dt, steps, late, unit)
     # A converter holds each sample for an interval: play what is due at the middle of it.
-    start = delay + lead
+    start = delay + lead + late
     waves = [drive.waveform.on_grid(device_dt, count, start) for drive in drives]
     values = waves[0] if len(waves) == 1 else np.asarray(sum(waves))
     gain, offset = calibration.number(port.name, "gain"), calibration.number(port.name, "offset")
@@ -144,7 +147,7 @@ def _compile_port(
     model = wiring.to_model(port.name, samples.values)
     delivered = None if model is samples.values else FrozenArray(model)
     model = model if ideal else model * gain + offset
-    begin = start - delay - device_dt / 2 if port.timing.rates else 0.0
+    begin = start - delay - device_dt / 2 if port.timing.rates else late
     if device_dt == dt and start == 0.0:
         return Played(samples, dt, begin, lsb, delivered), FrozenArray(model)
     kicks = dt * np.arange(steps)
@@ -156,10 +159,24 @@ def _compile_port(
     return Played(samples, device_dt, begin, lsb, delivered), FrozenArray(achieved)
 
 
-def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float, int, float]:
+def _late(port: Port, begins: float, length: float, unit: float) -> float:
+    """How much later than its pass a port begins to play that starts on a grid of times; until then it idles."""
+    grid = port.timing.start_grid / unit
+    if not grid:
+        return 0.0
+    late = float(np.ceil(begins / grid - 1e-9)) * grid - begins
+    if late >= length:
+        raise ProgramError(
+            f"port {port.name} can start every {port.timing.start_grid:g} s, and a pass of {length * unit:g} s that "
+            f"begins {begins * unit:g} s after the trigger is over before that; lengthen the passes"
+        )
+    return max(0.0, late)
+
+
+def _device_grid(port: Port, dt: float, steps: int, late: float, unit: float) -> tuple[float, int, float]:
     rates = port.timing.rates
     if not rates:
-        device_dt, count, lead = dt, steps, 0.0
+        device_dt, count, lead = dt, int(np.ceil(steps - late / dt - 1e-9)), 0.0
     else:
         wanted = 1.0 / (dt * unit)
         fast = [rate for rate in rates if rate >= wanted * (1 - 1e-9)]
@@ -170,7 +187,7 @@ def _device_grid(port: Port, dt: float, steps: int, unit: float) -> tuple[float,
             )
         device_dt = 1.0 / (min(fast) * unit)
         # A pass lasts from half a step before its first kick to half a step after its last.
-        count, lead = int(np.ceil(steps * dt / device_dt - 1e-9)), (device_dt - dt) / 2
+        count, lead = int(np.ceil((steps * dt - late) / device_dt - 1e-9)), (device_dt - dt) / 2
     if port.timing.memory is not None and count > port.timing.memory:
         raise ProgramError(f"port {port.name} holds {port.timing.memory} samples, the pass needs {count}; shorten it")
     return device_dt, count, lead

@@ -53,7 +53,7 @@ _PROGRAM = (Rest, GivenState, Hold, Drive, Acquire, Pass, ShotProgram, Waveform)
 _RIG = (Capabilities, Port, Channel, Knob, Limits, SafeState, Converter, Timing, ClockDomain, TriggerDomain)
 _WIRING = (Wiring, Wire, LinearKnob, Approach)
 _DATACLASSES = {cls.__name__: cls for cls in (*_PROGRAM, *_RIG, *_WIRING)}
-_GONE = {"Channel": ("group", "pre_trigger"), "ClockDomain": ("reference", "frequency")}
+_GONE = {"SafeState": ("ramp_order", "ramp_time"), "Channel": ("group", "pre_trigger"), "ClockDomain": ("reference", "frequency")}
 """Words that records of labrhel 0.1 hold, and that nothing ever obeyed: read, and left out."""
 _ENUMS: dict[str, type[enum.Enum]] = {cls.__name__: cls for cls in (Role, Reversal, Interpolation, Kind)}
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -138,6 +138,8 @@ def _of_the_vocabulary(name: str, content: Any, get: Get) -> Any:
     if isinstance(content, dict):
         gone = _GONE.get(name, ())
         values = {key: from_data(item, get) for key, item in content.items() if key not in gone}
+        if name == "Knob" and values.get("safe") is None:  # as labrhel 0.1 wrote what stays where it is
+            values["safe"] = ()
     try:
         return _ENUMS[name][values] if name in _ENUMS else _DATACLASSES[name](**values)
     except (KeyError, TypeError) as error:

@@ -73,7 +73,7 @@ class MovedLoss:
             raise
         except BaseException:
             yield from self._put_back(
-                {knob.name for knob in self.task.capabilities.knobs if knob.safe is None} & self._moved
+                {knob.name for knob in self.task.capabilities.knobs if not knob.safe} & self._moved
             )
             raise
         yield from self._put_back(self._moved)

@@ -88,8 +88,10 @@ def safe_states(subject: Subject) -> Finding:
     declared = subject.capabilities
     problems = [words for item in declared.ports for words in _outside(item)]
     for knob in declared.knobs:
-        if knob.safe is not None and not _within(knob.safe.value, knob.limits):
-            problems.append(f"{knob.name} goes to {knob.safe.value:g}")
+        outside = [state.value for state in knob.safe if not _within(state.value, knob.limits)]
+        problems += [f"{knob.name} goes to {value:g}" for value in outside]
+        if knob.safe and len(knob.safe) != int(np.prod(knob.shape)):
+            problems.append(f"{knob.name} has {int(np.prod(knob.shape))} entries and {len(knob.safe)} safe states")
     return holds(problems, "all are inside")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
+
 from labrhel.conformance.bounds import readings
 from labrhel.conformance.check import check
-from labrhel.conformance.finding import Finding, holds, worst
+from labrhel.conformance.finding import Finding, NotApplicable, holds, worst
 from labrhel.conformance.subject import Subject
 from labrhel.errors import LabrhelError
 from labrhel.shots.capture import Capture
@@ -33,6 +35,24 @@ def twice(subject: Subject) -> Finding:
     subject.rig.make_safe()
     subject.rig.make_safe()
     return _as_before(subject)
+
+
+@check("after `make_safe` every knob that has a safe state reads back there")
+def knobs_safe(subject: Subject) -> Finding:
+    """To its resolution, or a thousandth of its range, or of its value where that has no end."""
+    findings = []
+    knobs = [knob for knob in subject.capabilities.knobs if knob.safe and knob.reads_back]
+    if not knobs:
+        raise NotApplicable("no knob that reads back has a safe state")
+    subject.rig.make_safe()
+    for knob in knobs:
+        found = np.ravel(subject.rig.read([knob.name])[knob.name])
+        off = float(np.abs(found - [state.value for state in knob.safe]).max())
+        span = knob.limits.high - knob.limits.low
+        scale = span if np.isfinite(span) else max(abs(state.value) for state in knob.safe)
+        findings.append(Finding(f"{knob.name} is off by {off:.3g}", off, max(knob.resolution, 1e-3 * scale)))
+    subject.set_nominal()
+    return worst(findings, "no knob that reads back has a safe state")
 
 
 def _as_before(subject: Subject) -> Finding:

@@ -81,6 +81,12 @@ class Oscillators:
             self._settled.turn(changed, self.shots)
         return self._device.parameters(self._settled.real(self.shots), self.shots)
 
+    def turn(self, terminal: str, ramp: Ramp, moment: float) -> None:
+        """A source goes elsewhere from a moment on; a knob with backlash has felt where it was until then."""
+        if self._errors.knobs.hysteresis:
+            self.parameters(moment)
+        self.sources[terminal] = ramp
+
     def propagator(self, moment: float) -> Propagator:
         """The equations of motion as the sources stand at a moment."""
         theta = self.parameters(moment)

@@ -156,7 +156,7 @@ class World:
         motion = self._motion if self._is_wanted(now) else None
         if motion is not None and now > motion.end:
             self._extend(motion, now)
-        self._oscillators.sources[terminal] = ramp
+        self._oscillators.turn(terminal, ramp, now)
         if motion is not None:
             motion.renew()
         self._motion = motion

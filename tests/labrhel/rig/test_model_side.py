@@ -13,7 +13,7 @@ from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.simulated import SimulatedRig
 
 PORT = Port("u1", Kind.INPUT, "V", converter=Converter(12, -5.0, 5.0), limits=Limits(-1.0, 2.0, slew=3.0),
-            safe=SafeState(1.0, 2, 0.5))  # fmt: skip
+            safe=SafeState(1.0))  # fmt: skip
 CHANNEL = Channel("q1", Kind.POSITION, "V", converter=Converter(8, -2.0, 1.0), noise=0.01)
 
 
@@ -36,7 +36,7 @@ def test_limits_converters_slew_safe_levels_and_noise_go_through_the_wire(gain: 
     assert (port.limits.low, port.limits.high, port.limits.slew) == (*ends, 3.0 * abs(gain))
     assert port.converter is not None and port.converter.bits == 12
     assert [port.converter.low, port.converter.high] == sorted([gain * -5.5, gain * 4.5])
-    assert port.safe == SafeState(gain * 0.5, 2, 0.5)
+    assert port.safe == SafeState(gain * 0.5)
     assert (port.unit, port.kind) == ("mm", Kind.INPUT)
     assert channel.converter is not None and channel.converter.bits == 8
     assert [channel.converter.low, channel.converter.high] == sorted([gain * -1.75, gain * 1.25])
