@@ -49,6 +49,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
 
 CHOSEN: tuple[tuple[str, str, str], ...] = (
     # Neutral fixtures: what a safe level of 0 V, a ring-down of 0 s and diagonal matrices hide.
+    ("drivers/bench/bursts.py", "[volts - offset for volts in playing]", "playing"),
     ("labrhel/executor/dry.py", " + capabilities.pause", ""),
     ("labrhel/rig/calibrated.py", "array[index] = array[index[::-1]] =", "array[index] ="),
     # Only the first step.
