@@ -69,7 +69,7 @@ def run_until_noticed(rig: FpgaRig, shot: Shot) -> None:
 
 
 def test_a_board_that_was_started_again_is_noticed_and_loaded_again(board: Any) -> None:
-    rig, shots = rig_at(board.url), [Shot.random(seed, 30, retraced=True) for seed in range(3)]
+    rig, shots = rig_at(board.url), [Shot.random(seed, 6, retraced=True) for seed in range(3)]
     for shot in shots:
         assert shot.is_right(shot.run_on(rig))
         board.reset()
@@ -80,7 +80,7 @@ def test_a_board_that_was_started_again_is_noticed_and_loaded_again(board: Any) 
 
 
 def test_a_board_that_starts_again_during_a_shot_gives_no_capture(board: Any) -> None:
-    rig, shot = rig_at(board.url), Shot.random(1, 20)
+    rig, shot = rig_at(board.url), Shot.random(1, 8)
     assert shot.is_right(shot.run_on(rig))
     rig.board.refresh()
     board.reset()
@@ -91,7 +91,7 @@ def test_a_board_that_starts_again_during_a_shot_gives_no_capture(board: Any) ->
 
 
 def test_a_connection_that_breaks_is_opened_again_and_the_board_loaded_again(wire: WoundedWire) -> None:
-    rig, shot = rig_at(wire.url), Shot.random(2, 20, retraced=True)
+    rig, shot = rig_at(wire.url), Shot.random(2, 6, retraced=True)
     for _ in range(5):
         assert shot.is_right(shot.run_on(rig))
         wire.cut()

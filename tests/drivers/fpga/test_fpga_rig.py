@@ -51,9 +51,9 @@ def test_a_capture_says_when_its_first_pass_was_to_start_and_when_the_board_ran(
 
 
 def test_stored_states_save_forward_passes_until_a_knob_moves(rig: FpgaRig) -> None:
-    there = ShotProgram(STEP, Rest(), Shot.random(2, 20).program.passes)
-    silent = Pass(20, there.passes[0].drives, keep=True)
-    echo = ShotProgram(STEP, Rest(), (silent, Pass(20, (), Acquire(("q1",)), echo=True)))
+    there = ShotProgram(STEP, Rest(), Shot.random(2, 8).program.passes)
+    silent = Pass(8, there.passes[0].drives, keep=True)
+    echo = ShotProgram(STEP, Rest(), (silent, Pass(8, (), Acquire(("q1",)), echo=True)))
     rig.run([compile(there, rig.capabilities)])
     (stored,) = rig.run([compile(echo, rig.capabilities)])
     assert stored.passes_run == 1
@@ -72,8 +72,8 @@ def test_more_states_than_slots_are_run_again_and_right(rig: FpgaRig) -> None:
 
 def test_hold_goes_on_where_the_last_pass_ended(rig: FpgaRig) -> None:
     start = GivenState(FrozenArray(np.full(6, 0.2)), FrozenArray(np.zeros(6)))
-    whole = ShotProgram(STEP, start, (Pass(20, acquire=Acquire(("q1",))),))
-    halves = [ShotProgram(STEP, item, (Pass(10, acquire=Acquire(("q1",))),)) for item in (start, Hold())]
+    whole = ShotProgram(STEP, start, (Pass(8, acquire=Acquire(("q1",))),))
+    halves = [ShotProgram(STEP, item, (Pass(4, acquire=Acquire(("q1",))),)) for item in (start, Hold())]
     expected = rig.run([compile(whole, rig.capabilities)])[0].last.traces["q1"].values
     found = [item.last.traces["q1"].values for item in rig.run([compile(half, rig.capabilities) for half in halves])]
     assert np.array_equal(np.concatenate(found, axis=1), expected)
@@ -145,7 +145,7 @@ def test_make_safe_from_another_thread_ends_a_running_shot(rig: FpgaRig) -> None
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert "outputs are safe" in str(failure[0])
-    shot = Shot.random(4, 20)
+    shot = Shot.random(4, 8)
     assert shot.is_right(shot.run_on(rig))
 
 
