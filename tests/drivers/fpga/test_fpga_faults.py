@@ -63,6 +63,7 @@ def answers(rig: FpgaRig) -> bool:
 
 def run_until_noticed(rig: FpgaRig, shot: Shot) -> None:
     """The button has been pressed, but the process that is the board may be slow to feel it."""
+    time.sleep(0.1)  # usually enough, and no frame is cut
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         assert shot.is_right(shot.run_on(rig))
