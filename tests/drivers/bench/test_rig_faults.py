@@ -39,7 +39,7 @@ QUICK = ("::SOCKET}", f"::SOCKET, init: {{timeout: {TIMEOUT}}}}}")
 
 def shot(experiment: Experiment, kind: int) -> np.ndarray:
     """Readings of one of three different shots, its knobs set anew: an old record or setting would be seen."""
-    experiment.rig.configure({"coupling": np.full(15, 0.1 + 0.1 * kind)})
+    experiment.rig.configure(experiment.wiring.to_knobs({"coupling": np.full(15, 0.1 + 0.1 * kind)}))
     traces = shoot(experiment, drive(experiment, 0.5 * (1 - kind), steps=120)).last.traces
     return np.stack([traces[name].values[0] for name in ("q1", "q4")])
 

@@ -62,7 +62,7 @@ def test_a_waveform_that_is_played_moves_the_oscillators_as_the_readable_leapfro
 
 def test_latency_gain_offset_delay_and_load_act_where_the_file_says(tmp_path):
     file = station(
-        tmp_path, awg=", latency: 1ms", drive=", delay: 0.4ms, gain: 2, load: 50", sense=", gain: 0.5, offset: 0.3"
+        tmp_path, awg=", latency: 1ms", drive=", delay: 0.4ms, gain: 2, load: 50", sense=", gain: 2, offset: 0.3"
     )
     with virtual_bench(file) as bench:
         samples = np.stack([waveform(1), np.zeros(COUNT)])
