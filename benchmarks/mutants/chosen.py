@@ -32,7 +32,8 @@ _ECHOES = ("tests/protocols/echoes/test_options.py", "tests/protocols/test_rhel.
 
 MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/store": _STORE,
-    "labrhel/store/calibrations.py": ("tests/calibration/test_record.py",),
+    "labrhel/store/_lines.py": ("tests/labrhel/store/test_calibrations.py",),
+    "labrhel/store/calibrations.py": (),
     "labrhel/store/index.py": ("tests/labrhel/store/test_index_rows.py", "tests/labrhel/store/test_index.py"),
     "labrhel/store/_index.py": ("tests/labrhel/store/test_index_rows.py", *_STORE),
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),

@@ -58,7 +58,7 @@ def test_a_line_torn_by_a_crash_is_left_out_and_one_damaged_before_is_named(tmp_
     record.file.write_text(whole + '{"id": "abc", "ti')
     assert CalibrationRecord(tmp_path, "sim:x").current().number("f1", "gain") == 1.1
     record.file.write_text("{}\n" + whole)
-    with pytest.raises(RecordError, match=r"jsonl:1 is damaged"):
+    with pytest.raises(RecordError, match=r"jsonl:1 is no line of a calibration record"):
         CalibrationRecord(tmp_path, "sim:x")
 
 
@@ -69,6 +69,9 @@ def test_an_entry_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_accepts_nothing(tmp_path: Path) -> None:
     (tmp_path / "calibrations").write_text("a file where the folder should be")
-    record = CalibrationRecord(tmp_path / "calibrations", "sim:x")
+    with pytest.raises(RecordError, match="cannot be read: Not a directory"):
+        CalibrationRecord(tmp_path / "calibrations", "sim:x")
+    record = CalibrationRecord(tmp_path / "later", "sim:x")
+    (tmp_path / "later").write_text("a file where the folder should be by now")
     with pytest.raises(RecordError, match="nothing was accepted"):
         record.propose("paths", {"f1.gain": value(1.1)})
