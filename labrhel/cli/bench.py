@@ -17,7 +17,6 @@ import typer
 
 from labrhel.cli.trusting import Trust
 from labrhel.errors import ConfigurationError
-from labrhel.store.outputs import written_aside
 
 app = typer.Typer(no_args_is_help=True, help="A virtual bench: instruments on real sockets around one simulated rig.")
 
@@ -44,6 +43,8 @@ def up(
     In the command of --for, {rig} stands for the URL of the rig that it is, and {station} for the station file, whose
     path is in LABRHEL_BENCH, too.
     """
+    from labrhel.store.outputs import written_aside  # with numpy, for which no help waits
+
     maker = _maker_of(name)
     with maker.virtual_bench(name, speed=speed) as bench, TemporaryDirectory() as folder:
         station = Path(folder) / "station.yaml" if write is None else write
