@@ -75,20 +75,20 @@ class Bench:
         finally:
             self._free.put(taken)
 
-    def whole(self, suites: Iterable[tuple[str, ...]], progress: Progress) -> dict[tuple[str, ...], float]:
-        """Seconds that tests take without a fault, by tests; RuntimeError for tests that fail."""
+    def whole(self, files: Iterable[str], progress: Progress) -> dict[str, float]:
+        """Seconds that each file of tests takes without a fault; RuntimeError for one that fails."""
 
-        def run(tests: tuple[str, ...]) -> Answer:
+        def run(file: str) -> Answer:
             with self._copy() as tree:
-                return tree.run(tests, _FIRST_PATIENCE)
+                return tree.run((file,), _FIRST_PATIENCE)
 
-        jobs = {self._pool.submit(run, tests): tests for tests in suites}
+        jobs = {self._pool.submit(run, file): file for file in files}
         found = {}
         for job in progress.track(as_completed(jobs), len(jobs), description="without a fault"):
-            answer, tests = job.result(), jobs[job]
+            answer, file = job.result(), jobs[job]
             if not answer.passed:
-                raise RuntimeError(f"{', '.join(tests)} fails without a fault: {answer.words}")
-            found[tests] = answer.seconds
+                raise RuntimeError(f"{file} fails without a fault: {answer.words}")
+            found[file] = answer.seconds
         return found
 
     def trials(self, faults: Sequence[tuple[Fault, tuple[str, ...], float]], progress: Progress) -> list[Trial]:
@@ -158,10 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Progress(*columns, console=console) as progress,
             Bench(Path(folder), options.jobs) as bench,
         ):
-            seconds = bench.whole({mirrors_of(TREE, fault.path) for fault in faults}, progress)
             suites = [(fault, mirrors_of(TREE, fault.path)) for fault in faults]
+            seconds = bench.whole(dict.fromkeys(file for _, tests in suites for file in tests), progress)
             trials = bench.trials(
-                [(fault, tests, max(_LEAST, _SLACK * seconds[tests])) for fault, tests in suites], progress
+                [(fault, tests, max(_LEAST, _SLACK * sum(map(seconds.__getitem__, tests)))) for fault, tests in suites],
+                progress,
             )
     except (ValueError, RuntimeError) as error:
         console.print(f"[red]{error}")
