@@ -118,7 +118,7 @@ def card(url: str, config: Path | None, folder: Path, to: Path | None) -> None:
 
 
 def _write(page: str, file: Path) -> None:
-    with written_aside(file) as aside:
+    with written_aside(file, making_folders=True) as aside:
         aside.write_text(page, encoding="utf-8")
     print(f"card    {file}")
 

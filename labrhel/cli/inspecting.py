@@ -131,7 +131,7 @@ def report(run: str, root: Path, to: Path | None) -> None:
     reader = RunReader.find(run, root)
     verdict = verdict_of(reader)
     file = reader.folder / "report.html" if to is None else to
-    with written_aside(file) as aside:
+    with written_aside(file, making_folders=True) as aside:
         aside.write_text(page_of(reader), encoding="utf-8")
     print(verdict.headline)
     for words in verdict.words:
@@ -151,6 +151,7 @@ def export(run: str, root: Path, file: Path) -> bool:
             f"{file} does not end in .nc (all, for xarray), .csv or .db (the scalars of the steps, .db for QCoDeS)"
         )
     sound = told(reader)
+    file.parent.mkdir(parents=True, exist_ok=True)
     print(writers[file.suffix]())
     return sound
 

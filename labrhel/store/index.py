@@ -113,7 +113,7 @@ def archive(folder: Path, to: Path) -> Path:
     """One compressed file of a run, which `tar xf` unpacks to the folder that it was."""
     if not to.name.endswith((".tar.gz", ".tgz")):
         raise ConfigurationError(f"{to} does not end in .tar.gz")
-    with written_aside(to) as aside, tarfile.open(aside, "w:gz", compresslevel=6) as file:
+    with written_aside(to, making_folders=True) as aside, tarfile.open(aside, "w:gz", compresslevel=6) as file:
         file.add(folder, folder.name)
     return to
 

@@ -15,15 +15,17 @@ from labrhel.errors import LabrhelError, RecordError
 
 
 @contextmanager
-def written_aside(file: Path, size: int = 0) -> Iterator[Path]:
+def written_aside(file: Path, size: int = 0, *, making_folders: bool = False) -> Iterator[Path]:
     """A path beside `file`, with its ending, that becomes `file` when the block ends well.
 
     `size` bytes, where known beforehand, are asked of the disk first: some libraries do not survive a disk that fills
-    while they write.  Raises RecordError, and leaves `file` as it was, if it cannot be written.
+    while they write.  A folder that is not there is made only where that is asked for.  Raises RecordError, and leaves
+    `file` as it was, if it cannot be written.
     """
     aside = file.with_name(f".{os.getpid()}.{file.name}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if making_folders:
+            file.parent.mkdir(parents=True, exist_ok=True)
         if size and hasattr(os, "posix_fallocate"):
             with aside.open("wb") as room:
                 os.posix_fallocate(room.fileno(), 0, size)

@@ -54,7 +54,7 @@ def test_a_dry_run_says_what_a_gradient_costs_and_writes_nothing(shell: Shell) -
     status, out, _ = shell("run", shell.write(SMALL), "--dry-run")
     assert status == 0
     assert "6 shots, 6 passes" in out
-    assert "compile -> interlock -> limits -> recorder -> retry -> watchdog -> sim:" in out
+    assert "compile -> interlock -> limits -> recorder -> retry -> watchdog -> approach -> sim:" in out
     assert not Path("runs").exists()
 
 
@@ -185,7 +185,7 @@ def from_file(folder: Path, fault: str) -> str:
         (("plot", "RUN", "--to", "picture.foo"), 2, "does not end like a picture"),
         (("plot", "RUN", "--to", "nowhere/picture.png"), 3, "picture.png could not be written"),
         (("export", "RUN", "run.txt"), 2, "does not end in .nc"),
-        (("export", "RUN", "folder.nc"), 3, "Is a directory; the record itself is complete"),
+        (("export", "RUN", "folder.nc"), 3, "Is a directory; nothing else changed"),
         (("export", "RUN", "small.yaml/run.nc"), 3, "small.yaml"),
         (("run", "small.yaml", "--out", "small.yaml"), 3, "nothing has run"),
         (("check", "small.yaml", "--tolerance", "nan"), 2, "tolerance must be positive"),
