@@ -15,19 +15,17 @@ the record is complete.
 from __future__ import annotations
 
 import math
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from qcodes.instrument import InstrumentChannel
 
-from drivers.instruments._waiting import wait_until
-from drivers.instruments.linked import LinkedInstrument
+from drivers.instruments.digitizer import Digitizer, Setup
+from drivers.instruments.linked import Range, Reading
 from drivers.roles import InputSpec, Record, Window
-from labrhel.errors import InstrumentError, LimitError, ProgramError
+from labrhel.errors import InstrumentError, LimitError
 
 _INPUTS = ("ch1", "ch2", "ch3", "ch4")
-_EXTERNAL = "external"
 _POINTS = (100, 250, 500, *(digit * 10**power for power in range(3, 6) for digit in (1, 2, 5)), 1_000_000, 2_000_000,
            4_000_000)  # fmt: skip
 _SPARE = 4  # samples beyond a window
@@ -39,133 +37,74 @@ RATES = tuple(float(f"{digit}e{power}") for power in range(1, 10) for digit in (
 """Sample rates it is used at [Hz]: 10, 20, 50 ... 2e9."""
 
 
-class InfiniiVision(LinkedInstrument):
+class InfiniiVision(Digitizer):
     """A `drivers.roles.Digitizer` with inputs ch1 to ch4; it is triggered by one of them, or from "external"."""
 
     expected = r"(agilent|keysight)[^,]*,\s*[DM]SO-?X ?[34]\d\d\d"
+    inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _POINTS[-1] - _SPARE, RATES))
+    external = ("external",)
+    arming = (":AER?", ":SING")  # reading the armed event register clears it
+    box_readings = (
+        Reading("time_range", ":TIM:RANG?", "Width of the screen", "s"),
+        Reading("time_position", ":TIM:POS?", "Middle of the screen after the trigger", "s"),
+        Reading("sample_rate", ":ACQ:SRAT?", "Sample rate", "Hz"),
+        Reading("trigger_level", ":TRIG:LEV?", "Trigger level", "V"),
+    )
 
-    def __init__(self, name: str, address: str, **link: Any) -> None:
-        super().__init__(name, address, **link)
-        self.inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _POINTS[-1] - _SPARE, RATES))
-        self._window: tuple[Window, str, float] | None = None
-        self._rate = 0.0
-        self._armed = self._complete = False
-        for key, words, unit, label in (
-            ("time_range", ":TIM:RANG", "s", "Width of the screen"),
-            ("time_position", ":TIM:POS", "s", "Middle of the screen after the trigger"),
-            ("sample_rate", ":ACQ:SRAT", "Hz", "Sample rate"),
-            ("trigger_level", ":TRIG:LEV", "V", "Trigger level"),
-        ):
-            self.add_parameter(key, label=label, unit=unit, get_cmd=f"{words}?", get_parser=float, set_cmd=False)
-        for number, own in enumerate(_INPUTS, start=1):
-            self.add_submodule(own, InfiniiVisionChannel(self, own, number))
-
-    def prepare(self, window: Window, trigger: str, level: float) -> float:
-        """Set time base, ranges and trigger ("external" or an input, at `level` [V], rising); the rate it took [Hz]."""
-        if self._window == (window, trigger, level):
-            return self._rate
-        if trigger not in (*_INPUTS, _EXTERNAL):
-            raise ProgramError(f"{self.name} triggers on {', '.join(_INPUTS)} or external, not on {trigger!r}")
+    def setup(self, window: Window, trigger: str, level: float, vertical: Sequence[str]) -> Setup:
         count, width = self._time_base(window)
-        half = 2 * abs(level) or 1.0  # of the range of an input that only triggers
-        own = {} if trigger == _EXTERNAL else {trigger: (-half, half)}
-        vertical = [
-            item for terminal, pair in (own | dict(window.ranges)).items() for item in self._vertical(terminal, pair)
-        ]
-        source = "EXT" if trigger == _EXTERNAL else f"CHAN{trigger[2:]}"
-        with self.link.exclusive():
-            self._lost()
-            self._remembers = {}
-            self._do(
-                ":STOP",
-                ":ACQ:MODE RTIM",
-                ":ACQ:TYPE NORM",
-                ":TIM:MODE MAIN",
-                ":TIM:REF CENT",
-                f":TIM:RANG {width:.9g}",
-                f":TIM:POS {window.start - 1 / window.rate + width / 2:.9g}",
-                *vertical,
-                ":TRIG:MODE EDGE",
-                f":TRIG:SOUR {source}",
-                ":TRIG:SLOP POS",
-                f":TRIG:LEV {level:.6g}",
-                ":TRIG:SWE NORM",
-                ":WAV:FORM BYTE",
-                ":WAV:UNS 1",
-                ":WAV:POIN:MODE RAW",
-                f":WAV:POIN {count}",
-            )
-            kept = (":TIM:RANG?", ":TIM:POS?", ":TRIG:SOUR?", ":TRIG:LEV?", ":TRIG:SWE?", ":WAV:POIN?")
-            answers = self._do(*kept)
-            self._require("width", float(answers[0]), width)
-            self._require("number of points", float(answers[-1]), count)
-            self._remembers = dict(zip(kept, answers, strict=True))
-            self._rate, self._window = count / float(answers[0]), (window, trigger, level)
-        return self._rate
+        commands = (
+            ":STOP",
+            ":ACQ:MODE RTIM",
+            ":ACQ:TYPE NORM",
+            ":TIM:MODE MAIN",
+            ":TIM:REF CENT",
+            f":TIM:RANG {width:.9g}",
+            f":TIM:POS {window.start - 1 / window.rate + width / 2:.9g}",
+            *vertical,
+            ":TRIG:MODE EDGE",
+            f":TRIG:SOUR {'EXT' if trigger in self.external else f'CHAN{trigger[2:]}'}",
+            ":TRIG:SLOP POS",
+            f":TRIG:LEV {level:.6g}",
+            ":TRIG:SWE NORM",
+            ":WAV:FORM BYTE",
+            ":WAV:UNS 1",
+            ":WAV:POIN:MODE RAW",
+            f":WAV:POIN {count}",
+        )
+        kept = (":TIM:RANG?", ":TIM:POS?", ":TRIG:SOUR?", ":TRIG:LEV?", ":TRIG:SWE?", ":WAV:POIN?")
+        return Setup(commands, kept, {":TIM:RANG?": ("width", width), ":WAV:POIN?": ("number of points", count)})
 
-    def arm(self) -> None:
-        """Wait for one trigger; returns when what lies before it is in memory."""
-        if self._window is None:
-            raise InstrumentError(f"{self.name} does not know what to record: prepare it before it is armed")
-        window = self._window[0]
-        with self.link.exclusive():
-            self._armed = self._complete = False
-            self._do(":AER?", ":SING")  # reading the armed event register clears it
-            self._armed = True
-        seen = f"{self.name} does not begin to wait for a trigger"
-        wait_until(lambda: self._asked(":AER?") != 0, 2 * max(-window.start, 0.0) + 5.0, seen)
+    def rate(self, answers: Mapping[str, str]) -> float:
+        return float(answers[":WAV:POIN?"]) / float(answers[":TIM:RANG?"])
 
-    def wait(self, seconds: float) -> None:
-        """Until the record is complete; DeadlineError if no trigger came by then."""
-        if not self._armed:
-            raise InstrumentError(f"{self.name} waits for no trigger: arm it first")
-        seen = f"{self.name} has not seen a trigger, or not to the end,"
-        wait_until(lambda: not self._asked(":OPER:COND?") & _RUNNING, seconds, seen)
-        with self.link.exclusive():
-            self._complete = self._armed
+    def is_waiting(self) -> bool:
+        return self.asked(":AER?", int) != 0
 
-    def read(self, terminals: Sequence[str]) -> dict[str, Record]:
-        """The records of these inputs."""
-        return {own: self._read(own) for own in terminals}
+    def is_complete(self) -> bool:
+        return not self.asked(":OPER:COND?", int) & _RUNNING
 
-    def _asked(self, question: str) -> int:
-        if not self._armed:
-            raise InstrumentError(f"{self.name} has been made safe: prepare and arm it again")
-        return self.link.query_as(question, int)
+    def readings(self, own: str) -> Sequence[Reading]:
+        channel = f":CHAN{own[2:]}"
+        return (
+            Reading("range", f"{channel}:RANG?", "Range of the screen", "V"),
+            Reading("offset", f"{channel}:OFFS?", "Middle of the screen", "V"),
+            Reading("coupling", f"{channel}:COUP?", "Coupling", parser=None),
+        )
 
-    def _read(self, own: str) -> Record:
-        if own not in _INPUTS:
-            raise ProgramError(f"{self.name} has no input {own!r}; it has {', '.join(_INPUTS)}")
-        with self.link.exclusive():
-            if not self._complete or self._window is None:
-                raise InstrumentError(f"{self.name} has no complete record: arm it, and wait for its end")
-            preamble, source = self._do(f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?")
-            form, _, count, _, dt, begin, _, step, middle, reference = (float(word) for word in preamble.split(","))
-            if form != 0 or source != f"CHAN{own[2:]}":
-                raise InstrumentError(f"{self.name} would send another record than that of {own}", answer=preamble)
-            data = self.link.query_block(":WAV:DATA?", length=int(count))
+    def record(self, own: str, window: Window) -> Record:
+        preamble, source = self._do(f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?")
+        form, _, count, _, dt, begin, _, step, middle, reference = (float(word) for word in preamble.split(","))
+        if form != 0 or source != f"CHAN{own[2:]}":
+            raise InstrumentError(f"{self.name} would send another record than that of {own}", answer=preamble)
+        data = self.link.query_block(":WAV:DATA?", length=int(count))
         codes = np.frombuffer(data, np.uint8).astype(np.int32)
         clipped = int(np.count_nonzero((codes <= 1) | (codes == 255)))  # 0 would be a hole
         return Record(codes, step, middle - reference * step, begin, dt, clipped)
 
-    def _time_base(self, window: Window) -> tuple[int, float]:
-        """Points of memory and width of the screen [s] of a window."""
-        needed = window.duration * window.rate + _SPARE
-        count = next((points for points in _POINTS if points >= needed), 0)
-        width = count / window.rate if window.rate > 0 else math.inf
-        if not count or window.rate > _FASTEST * (1 + 1e-9) or not _WIDTHS[0] <= width <= _WIDTHS[1]:
-            raise LimitError(
-                f"{self.name} cannot record {window.duration:.3g} s at {window.rate:.6g} samples a second; it has the "
-                f"rates of `inputs` and a memory of {_POINTS[-1]} samples; nothing was sent"
-            )
-        return count, width
-
-    def _vertical(self, own: str, pair: tuple[float, float]) -> list[str]:
-        """Range and offset of an input that has to show a range [V]."""
-        if own not in _INPUTS:
-            raise ProgramError(f"{self.name} has no input {own!r}; it has {', '.join(_INPUTS)}")
+    def vertical(self, own: str, pair: Range) -> list[str]:
         low, high = pair
-        if not low < high <= low + _WIDEST:
+        if not high <= low + _WIDEST:
             raise LimitError(
                 f"{self.name}.{own} cannot show [{low:g}, {high:g}] V: at most {_WIDEST:g} V; nothing was sent"
             )
@@ -181,28 +120,11 @@ class InfiniiVision(LinkedInstrument):
             f"{channel}:OFFS {(low + high) / 2:.6g}",
         ]
 
-    def _require(self, what: str, got: float, wanted: float) -> None:
-        if not math.isclose(got, wanted, rel_tol=1e-4):
-            raise InstrumentError(f"{self.name}: the {what} is {got:g} instead of {wanted:g}", answer=f"{got:g}")
-
-    def _make_safe(self) -> None:
-        """It drives nothing; it waits no more."""
-        self._do(":STOP")
-
-    def _forget(self) -> None:
-        self._armed = self._complete = False
-
-    def _lost(self) -> None:
-        self._forget()
-        self._window = None
-
-
-class InfiniiVisionChannel(InstrumentChannel):
-    """One input; set by `InfiniiVision.prepare`."""
-
-    def __init__(self, parent: InfiniiVision, own: str, number: int) -> None:
-        super().__init__(parent, own)
-        for key, words, label in (("range", "RANG", "Range of the screen"), ("offset", "OFFS", "Middle of the screen")):
-            question = f":CHAN{number}:{words}?"
-            self.add_parameter(key, label=label, unit="V", get_cmd=question, get_parser=float, set_cmd=False)
-        self.add_parameter("coupling", label="Coupling", get_cmd=f":CHAN{number}:COUP?", set_cmd=False)
+    def _time_base(self, window: Window) -> tuple[int, float]:
+        """Points of memory and width of the screen [s] of a window."""
+        needed = window.duration * window.rate + _SPARE
+        count = next((points for points in _POINTS if points >= needed), 0)
+        width = count / window.rate if window.rate > 0 else math.inf
+        if not count or window.rate > _FASTEST * (1 + 1e-9) or not _WIDTHS[0] <= width <= _WIDTHS[1]:
+            raise self.cannot_record(window, _POINTS[-1])
+        return count, width

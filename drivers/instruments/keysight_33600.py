@@ -12,24 +12,20 @@ output off.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qcodes.instrument import InstrumentChannel
 from qcodes.validators import Bool
 
 from drivers.instruments._bursts import Plan, plan_burst
-from drivers.instruments.linked import LinkedInstrument, Ranges, closed_after, ranges_of
-from drivers.roles import Burst, OutputSpec
+from drivers.instruments.generator import Generator, GeneratorChannel
+from drivers.instruments.linked import Ranges, Reading, closed_after
+from drivers.roles import Burst
 from drivers.transport import LinkError
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError, ProgramError
 
-CHANNELS = (1, 2)
-_OUTPUTS: tuple[str, ...] = ("ch1", "ch2")
-_SOURCE = 50.0  # Ohm
-_SWING = 10.0  # V without load
 _OPEN = 9.9e37  # how SCPI writes an infinite load
 _TRIGGERS = {"external": "EXT", "software": "BUS"}
 
@@ -47,7 +43,7 @@ class _Grade:
 _GRADES = {"5": _Grade(16, 1_000_000, 8, 62.5e6), "6": _Grade(14, 4_000_000, 32, 250e6)}
 
 
-class Keysight33600(LinkedInstrument):
+class Keysight33600(Generator[Plan]):
     """A `drivers.roles.Generator` with outputs ch1 and ch2.
 
     `load` [Ohm] is what the outputs are connected to, for both or by terminal; `limits` [V at that load] what they may
@@ -56,6 +52,7 @@ class Keysight33600(LinkedInstrument):
     """
 
     expected = r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]"
+    swing = 10.0
 
     def __init__(
         self,
@@ -70,35 +67,19 @@ class Keysight33600(LinkedInstrument):
     ) -> None:
         super().__init__(name, address, **link)
         try:
-            self._grade = _GRADES[self.identity.split(",")[1].strip()[2]]
-            loads = dict.fromkeys(_OUTPUTS, load) if not isinstance(load, Mapping) else dict(load)
-            if set(loads) != set(_OUTPUTS) or not all(value >= 1 for value in loads.values()):
-                raise ConfigurationError(f"a load has 1 Ohm to infinity, one for both or for each output, not {load}")
             if reference not in (None, "internal", "external"):
                 raise ConfigurationError(f'the reference is "internal" or "external", not {reference!r}')
-            reach = {own: _SWING / (1 + _SOURCE / ohm) for own, ohm in loads.items()}
-            self._limits = ranges_of(limits, {own: (-volts, volts) for own, volts in reach.items()})
+            self._grade = grade = _GRADES[self.identity.split(",")[1].strip()[2]]
+            rates = (1e-6, grade.fastest)
+            self.add_outputs(load, limits, bits=grade.bits, memory=grade.memory, rates=rates, latency=latency)
         except BaseException:
             closed_after(self)
             raise
-        self._loads, self._reference = loads, reference
-        self._smallest = {own: 2e-3 / (1 + _SOURCE / ohm) for own, ohm in loads.items()}  # V peak to peak
-        self._free: dict[int, int] = {}  # samples of memory, of channels that have been set up
-        self._offsets: dict[int, float] = {}
-        self._idles: dict[int, float] = {}
-        self._loaded: dict[int, float] = {}  # idle levels
+        self._reference = reference
+        self._smallest = {own: 2e-3 / (1 + self.resistance / ohm) for own, ohm in self._loads.items()}  # V peak to peak
+        self._free: dict[str, int] = {}  # samples of memory, of outputs that have been set up
+        self._offsets: dict[str, float] = {}
         self._count = 0
-        self._armed = ""
-        self.outputs: Mapping[str, OutputSpec] = {
-            own: OutputSpec(
-                *self._limits[own],
-                bits=self._grade.bits,
-                memory=self._grade.memory,
-                rates=(1e-6, self._grade.fastest),
-                latency=latency,
-            )
-            for own in _OUTPUTS
-        }
         self.reference = self.add_parameter(
             "reference",
             label="Clock reference",
@@ -109,53 +90,46 @@ class Keysight33600(LinkedInstrument):
         self.sync = self.add_parameter(
             "sync", label="Sync output", get_cmd=":OUTP:SYNC?", get_parser=_flag, set_cmd=":OUTP:SYNC {:d}", vals=Bool()
         )
-        for number in CHANNELS:
-            self.add_submodule(f"ch{number}", Keysight33600Channel(self, number))
+        for own in self.outs:
+            self.add_submodule(own, GeneratorChannel(self, own))
 
-    def load(self, bursts: Mapping[str, Burst]) -> dict[str, Array]:
-        """Upload, and leave outputs that are in no burst off; returns the samples [V] as its converters have them."""
-        if unknown := [own for own in bursts if own not in self.outputs]:
-            raise ProgramError(f"{self.name} has no output {unknown[0]!r}; it has ch1 and ch2")
-        plans = {
-            own: plan_burst(f"{self.name}.{own}", burst, self.outputs[own], self._grade.shortest, self._smallest[own])
-            for own, burst in bursts.items()
-        }
-        with self.link.exclusive():
-            self._forget()
-            played = {own: self._upload(int(own[2:]), plan)[: len(bursts[own].samples)] for own, plan in plans.items()}
-            if left := [own for own in self.outputs if own not in plans]:
-                self._do(*(f":OUTP{own[2:]} OFF" for own in left))
-            self._loaded = {int(own[2:]): burst.idle for own, burst in bursts.items()}
-            self._idles = dict(self._loaded)
-        return played
+    def plan(self, own: str, burst: Burst) -> Plan:
+        where, spec = f"{self.name}.{own}", self.outputs[own]
+        return plan_burst(where, burst, spec, self._grade.shortest, self._smallest[own])
 
-    def arm(self, *, source: str) -> None:
-        """Outputs on, idling, waiting for a trigger from `source`: "external" or "software"."""
-        if source not in _TRIGGERS:
-            raise ProgramError(f'a trigger comes from "external" or "software", not {source!r}')
-        with self.link.exclusive():
-            if not self._loaded:
-                raise InstrumentError(f"{self.name} has nothing to play: load it before it is armed")
-            first, *_ = self._loaded
-            commands = [f":OUTP:TRIG {int(source == 'software')}", f":OUTP:SYNC:SOUR CH{first}", ":OUTP:SYNC ON"]
-            for number in self._loaded:
-                commands += [f":TRIG{number}:SOUR {_TRIGGERS[source]}", f":TRIG{number}:SLOP POS", f":OUTP{number} ON"]
-            self._do(*commands)
-            self._armed = source
+    def upload(self, plans: Mapping[str, Plan]) -> dict[str, Array]:
+        return {own: self._upload(own, plan) for own, plan in plans.items()}
 
-    def fire(self) -> None:
-        """Trigger it by software; its trigger output triggers the others."""
-        with self.link.exclusive():
-            if self._armed != "software":
-                raise InstrumentError(f"{self.name} does not wait for a software trigger: arm it so first")
-            self._do("*TRG")
+    def arm_outputs(self, source: str) -> None:
+        first, *_ = self._loaded
+        commands = [f":OUTP:TRIG {int(source == 'software')}", f":OUTP:SYNC:SOUR {first.upper()}", ":OUTP:SYNC ON"]
+        for own in self._loaded:
+            number = own[2:]
+            commands += [f":TRIG{number}:SOUR {_TRIGGERS[source]}", f":TRIG{number}:SLOP POS", f":OUTP{number} ON"]
+        self._do(*commands)
 
-    def switch(self, number: int, *, on: bool) -> None:
-        """Switch an output; on only if it has something to idle at."""
-        with self.link.exclusive():
-            if on and number not in self._loaded:
-                raise InstrumentError(f"{self.name}.ch{number} has nothing to play: load it before it is switched on")
-            self._do(f":OUTP{number} {int(on)}")
+    def trigger(self) -> None:
+        self._do("*TRG")
+
+    def switch_command(self, own: str, *, on: bool) -> str:
+        return f":OUTP{own[2:]} {int(on)}"
+
+    def output_question(self, own: str) -> str:
+        return f":OUTP{own[2:]}?"
+
+    def is_on(self, answer: str) -> bool:
+        return _flag(answer)
+
+    def output_readings(self, own: str) -> Sequence[Reading]:
+        source = f":SOUR{own[2:]}"
+        return (
+            Reading("amplitude", f"{source}:VOLT?", "Amplitude, peak to peak", "V"),
+            Reading("offset", f"{source}:VOLT:OFFS?", "Offset", "V"),
+            Reading("limit_low", f"{source}:VOLT:LIM:LOW?", "Lowest voltage", "V"),
+            Reading("limit_high", f"{source}:VOLT:LIM:HIGH?", "Highest voltage", "V"),
+            Reading("sample_rate", f"{source}:FUNC:ARB:SRAT?", "Sample rate", "Hz"),
+            Reading("load", f":OUTP{own[2:]}:LOAD?", "Load", "Ohm", _ohm),
+        )
 
     def wait(self, seconds: float) -> None:
         """Until the burst has ended; DeadlineError if it has not by then."""
@@ -166,15 +140,15 @@ class Keysight33600(LinkedInstrument):
                 raise
             raise DeadlineError(f"{self.name}: the burst has not ended within {seconds:g} s; make it safe") from error
 
-    def _upload(self, number: int, plan: Plan) -> Array:
-        if self._free.get(number, 0) < len(plan.codes):
-            self._set_up(number)
-        free, source = self._free.pop(number), f":SOUR{number}"  # a failure in between: set up anew
+    def _upload(self, own: str, plan: Plan) -> Array:
+        if self._free.get(own, 0) < len(plan.codes):
+            self._set_up(own)
+        free, source = self._free.pop(own), f":SOUR{own[2:]}"  # a failure in between: set up anew
         self._remembers.pop(f"{source}:FUNC:ARB?", None)
         self._count += 1
         name = f"L{self._count}"
         volts = [f"{source}:VOLT {plan.amplitude:.9g}"]
-        if self._offsets[number] != plan.offset:  # nothing in between is beyond the limits
+        if self._offsets[own] != plan.offset:  # nothing in between is beyond the limits
             volts = [f"{source}:VOLT MIN", f"{source}:VOLT:OFFS {plan.offset:.9g}", *volts]
         self.link.write_block(f":TRIG1:SOUR BUS;:TRIG2:SOUR BUS;{source}:DATA:ARB:DAC {name},", plan.block)
         offset, amplitude, rate, points, chosen = self._do(
@@ -190,20 +164,20 @@ class Keysight33600(LinkedInstrument):
         has = int(float(points)) == len(plan.codes) and chosen.strip('"').upper() == name
         if not has or not math.isclose(float(rate), plan.rate, rel_tol=1e-6):
             raise InstrumentError(
-                f"{self.name}.ch{number} has {points} points of {chosen} at {rate} samples a second instead of "
+                f"{self.name}.{own} has {points} points of {chosen} at {rate} samples a second instead of "
                 f"{len(plan.codes)} of {name} at {plan.rate:g}: load it again",
                 answer=chosen,
             )
         self._remembers[f"{source}:FUNC:ARB?"] = chosen
-        self._free[number], self._offsets[number] = free - len(plan.codes), plan.offset
+        self._free[own], self._offsets[own] = free - len(plan.codes), plan.offset
         return plan.played(float(amplitude), float(offset), self._grade.bits)
 
-    def _set_up(self, number: int) -> None:
+    def _set_up(self, own: str) -> None:
         """With the output off: empty memory, load, limits, bursts of one cycle."""
-        own, source = f"ch{number}", f":SOUR{number}"
+        number, source = own[2:], f":SOUR{own[2:]}"
         low, high = self._limits[own]
         load = "INF" if math.isinf(self._loads[own]) else f"{self._loads[own]:.9g}"
-        self._offsets[number] = min(max(0.0, low + self._smallest[own]), high - self._smallest[own])
+        self._offsets[own] = min(max(0.0, low + self._smallest[own]), high - self._smallest[own])
         reference = [] if self._reference is None else [f":ROSC:SOUR {self._reference[:3].upper()}"]
         (free,) = self._do(
             f":OUTP{number} OFF",
@@ -218,7 +192,7 @@ class Keysight33600(LinkedInstrument):
             f"{source}:VOLT:OFFS 0",
             f":OUTP{number}:LOAD {load}",
             f":OUTP{number}:POL NORM",
-            f"{source}:VOLT:OFFS {self._offsets[number]:.9g}",
+            f"{source}:VOLT:OFFS {self._offsets[own]:.9g}",
             f"{source}:VOLT:LIM:HIGH {high:.9g}",
             f"{source}:VOLT:LIM:LOW {low:.9g}",
             f"{source}:VOLT:LIM:STAT ON",
@@ -233,57 +207,18 @@ class Keysight33600(LinkedInstrument):
             f"{source}:BURS:STAT ON",
             f"{source}:DATA:VOL:FREE?",
         )
-        self._free[number] = int(float(free))
+        self._free[own] = int(float(free))
 
     def _make_safe(self) -> None:
         """Outputs off; those that idle at another level than 0 V stay there, with their trigger disabled."""
-        self._each(f":OUTP{number} OFF" for number in CHANNELS if not self._idles.get(number))
-        answers = self._do(
-            ":TRIG1:SOUR BUS", ":TRIG2:SOUR BUS", ":ABOR", *(f":OUTP{number}?" for number in CHANNELS)
-        )
-        for number, answer in zip(CHANNELS, answers, strict=True):
-            if _flag(answer) and not self._idles.get(number):
-                raise InstrumentError(f"{self.name}.ch{number} does not switch off", answer=answer)
-
-    def _forget(self) -> None:
-        self._loaded, self._armed = {}, ""
+        off = [own for own in self.outs if not self._idles.get(own)]
+        self._each(f":OUTP{own[2:]} OFF" for own in off)
+        answers = self._do(":TRIG1:SOUR BUS", ":TRIG2:SOUR BUS", ":ABOR", *map(self.output_question, off))
+        self.require_off(off, answers)
 
     def _lost(self) -> None:
         self._forget()
         self._free, self._idles = {}, {}
-
-
-class Keysight33600Channel(InstrumentChannel):
-    """One output; what it plays is set by `Keysight33600.load` alone."""
-
-    def __init__(self, parent: Keysight33600, number: int) -> None:
-        super().__init__(parent, f"ch{number}")
-        self._box, self._number = parent, number
-        self.output = self.add_parameter(
-            "output",
-            label="Output",
-            get_cmd=f":OUTP{number}?",
-            get_parser=_flag,
-            set_cmd=self._switch,
-            vals=Bool(),
-            docstring="Whether it is on; it can only be switched on when a burst is loaded.",
-        )
-        for key, words, unit, label in (
-            ("amplitude", "VOLT", "V", "Amplitude, peak to peak"),
-            ("offset", "VOLT:OFFS", "V", "Offset"),
-            ("limit_low", "VOLT:LIM:LOW", "V", "Lowest voltage"),
-            ("limit_high", "VOLT:LIM:HIGH", "V", "Highest voltage"),
-            ("sample_rate", "FUNC:ARB:SRAT", "Hz", "Sample rate"),
-        ):
-            self.add_parameter(
-                key, label=label, unit=unit, get_cmd=f":SOUR{number}:{words}?", get_parser=float, set_cmd=False
-            )
-        self.add_parameter(
-            "load", label="Load", unit="Ohm", get_cmd=f":OUTP{number}:LOAD?", get_parser=_ohm, set_cmd=False
-        )
-
-    def _switch(self, on: bool) -> None:  # noqa: FBT001
-        self._box.switch(self._number, on=on)
 
 
 def _flag(answer: str) -> bool:

@@ -15,28 +15,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from qcodes.instrument import InstrumentChannel
-from qcodes.validators import Bool
 
 from drivers.instruments._pitaya import CLOCK, FULL, MEMORY, Samples, plan_samples, silence
 from drivers.instruments._pitaya_inputs import PitayaInputs
 from drivers.instruments._pitaya_levels import PitayaLevels
 from drivers.instruments._waiting import wait_until
-from drivers.instruments.linked import Ranges, closed_after, ranges_of
-from drivers.roles import Burst, OutputSpec
+from drivers.instruments.generator import Generator, GeneratorChannel
+from drivers.instruments.linked import Ranges, Reading, closed_after
+from drivers.roles import Burst
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError, InstrumentError, ProgramError, TransportError
 
-_OUTPUTS = ("ch1", "ch2")
-_SWING, _SOURCE = 2.0, 50.0  # V without load, Ohm
 _SLOWEST = 100.0  # samples a second of an output
-_SOURCES = ("external", "software")
 
 
-class RedPitaya(PitayaInputs, PitayaLevels):
+class RedPitaya(Generator[Samples], PitayaInputs, PitayaLevels):
     """A `drivers.roles.Generator` (ch1, ch2), `Digitizer` (in1, in2) and `LevelSource` (aout0 to aout3) in one.
 
     `load` [Ohm] is what the outputs are connected to, for both or by terminal; `limits` [V at that load] what they may
@@ -47,6 +42,7 @@ class RedPitaya(PitayaInputs, PitayaLevels):
     """
 
     expected = r"redpitaya"
+    swing = 2.0
     terminator = "\r\n"
     joins_commands = False  # the documentation says nothing about several commands in a message
 
@@ -65,11 +61,8 @@ class RedPitaya(PitayaInputs, PitayaLevels):
     ) -> None:
         super().__init__(name, address, limits=level_limits, safe=safe, **link)
         try:
-            loads = dict.fromkeys(_OUTPUTS, load) if not isinstance(load, Mapping) else dict(load)
-            if set(loads) != set(_OUTPUTS) or not all(value >= 1 for value in loads.values()):
-                raise ConfigurationError(f"a load has 1 Ohm to infinity, one for both or for each output, not {load}")
-            self._reach = {own: _SWING / (1 + _SOURCE / ohm) for own, ohm in loads.items()}
-            bounds = ranges_of(limits, {own: (-volts, volts) for own, volts in self._reach.items()})
+            rates = (_SLOWEST, CLOCK)
+            self.add_outputs(load, limits, bits=14, memory=MEMORY, rates=rates, latency=latency)
             self._add_inputs(gain)
         except BaseException:
             closed_after(self)
@@ -77,37 +70,20 @@ class RedPitaya(PitayaInputs, PitayaLevels):
         self._set_for = ""  # the trigger source that the generators are set up for
         self._plans: dict[str, Samples] = {}
         self._idling: dict[str, int] = {}  # codes
-        self._loaded: tuple[str, ...] = ()
-        self._armed = ""
         self._ends: float | None = None  # when the burst has ended, by the clock of the host
-        self.outputs: Mapping[str, OutputSpec] = {
-            own: OutputSpec(*bounds[own], bits=14, memory=MEMORY, rates=(_SLOWEST, CLOCK), latency=latency)
-            for own in _OUTPUTS
-        }
-        for own in _OUTPUTS:
-            self.add_submodule(own, RedPitayaOutput(self, own))
+        for own in self.outs:
+            self.add_submodule(own, GeneratorChannel(self, own))
 
-    def load(self, bursts: Mapping[str, Burst]) -> dict[str, Array]:
-        """Upload, and leave outputs that are in no burst off; returns the samples [V] as its converters have them.
+    def plan(self, own: str, burst: Burst) -> Samples:
+        return plan_samples(f"{self.name}.{own}", burst, self.outputs[own], self._reach[own])
 
-        True for the calibration of a perfect board; that of a physical one moves them by a code or two.
-        """
-        if unknown := [own for own in bursts if own not in self.outputs]:
-            raise ProgramError(f"{self.name} has no output {unknown[0]!r}; it has ch1 and ch2")
-        plans = {
-            own: plan_samples(f"{self.name}.{own}", burst, self.outputs[own], self._reach[own])
-            for own, burst in bursts.items()
-        }
-        with self.link.exclusive():
-            self._forget()
-            if not self._set_for:
-                self._set_up()
-            self._plans = {own: plans.get(own, silence(0, self._reach[own])) for own in _OUTPUTS}
-            self._upload(self._plans)
-            if left := [own for own in _OUTPUTS if own not in plans]:
-                self._do(*(f"OUTPUT{own[2:]}:STATE OFF" for own in left))
-            self._loaded = tuple(plans)
-        return {own: plan.played[: len(bursts[own].samples)] for own, plan in plans.items()}
+    def upload(self, plans: Mapping[str, Samples]) -> dict[str, Array]:
+        """The samples are those of a perfect board; the calibration of a physical one moves them by a code or two."""
+        if not self._set_for:
+            self._set_up()
+        self._plans = {own: plans.get(own, silence(0, self._reach[own])) for own in self.outs}
+        self._upload(self._plans)
+        return {own: plan.played for own, plan in plans.items()}
 
     def arm(self, *, source: str = "") -> None:
         """Without a source: record one trigger, from now on.
@@ -117,40 +93,45 @@ class RedPitaya(PitayaInputs, PitayaLevels):
         if not source:
             self._arm_inputs()
             return
-        if source not in _SOURCES:
-            raise ProgramError(f'a trigger comes from "external" or "software", not {source!r}')
-        with self.link.exclusive():
-            if not self._loaded:
-                raise InstrumentError(f"{self.name} has nothing to play: load it before it is armed")
-            if self._set_for != source:
-                if self._set_for == "external":
-                    self._set_up()
-                    self._upload(self._plans)
-                if source == "external":
-                    self._do(*(f"SOUR{own[2:]}:TRIG:SOUR EXT_PE" for own in _OUTPUTS))
-                    self._set_for = source
-            on = sorted({_OUTPUTS[0], *self._loaded})
-            self._do(*(f"OUTPUT{own[2:]}:STATE ON" for own in on))
-            self._armed, self._ends = source, None
+        super().arm(source=source)
 
-    def fire(self) -> None:
-        """Trigger both outputs by software, and with them the inputs that wait for "generator"."""
-        with self.link.exclusive():
-            if self._armed != "software":
-                raise InstrumentError(f"{self.name} does not wait for a software trigger: arm it so first")
-            before = self._mendings
-            self.link.write("SOUR:TRIG:INT")
-            self._refuse(self.link.query("SYST:ERR?"), ["SOUR:TRIG:INT"])
-            if self._mendings != before:
-                raise TransportError(f"{self.name}: the link failed around the trigger, which may not have come")
-            self._ends = time.monotonic() + self._longest()
+    def arm_outputs(self, source: str) -> None:
+        if self._set_for != source:
+            if self._set_for == "external":
+                self._set_up()
+                self._upload(self._plans)
+            if source == "external":
+                self._do(*(f"SOUR{own[2:]}:TRIG:SOUR EXT_PE" for own in self.outs))
+                self._set_for = source
+        on = sorted({self.outs[0], *self._loaded})
+        self._do(*(self.switch_command(own, on=True) for own in on))
+        self._ends = None
 
-    def switch(self, own: str, *, on: bool) -> None:
-        """Switch an output; on only if it has something to idle at."""
-        with self.link.exclusive():
-            if on and own not in self._loaded:
-                raise InstrumentError(f"{self.name}.{own} has nothing to play: load it before it is switched on")
-            self._do(f"OUTPUT{own[2:]}:STATE {'ON' if on else 'OFF'}")
+    def trigger(self) -> None:
+        """Both outputs, and with them the inputs that wait for "generator"."""
+        before = self._mendings
+        self.link.write("SOUR:TRIG:INT")
+        self._refuse(self.link.query("SYST:ERR?"), ["SOUR:TRIG:INT"])
+        if self._mendings != before:
+            raise TransportError(f"{self.name}: the link failed around the trigger, which may not have come")
+        self._ends = time.monotonic() + self._longest()
+
+    def switch_command(self, own: str, *, on: bool) -> str:
+        return f"OUTPUT{own[2:]}:STATE {'ON' if on else 'OFF'}"
+
+    def output_question(self, own: str) -> str:
+        return f"OUTPUT{own[2:]}:STATE?"
+
+    def is_on(self, answer: str) -> bool:
+        return answer.upper() in ("ON", "1")  # servers have said both
+
+    def output_readings(self, own: str) -> Sequence[Reading]:
+        source = f"SOUR{own[2:]}"
+        return (
+            Reading("amplitude", f"{source}:VOLT?", "Amplitude into 50 Ohm", "V"),
+            Reading("offset", f"{source}:VOLT:OFFS?", "Offset into 50 Ohm", "V"),
+            Reading("frequency", f"{source}:FREQ:FIX?", "How often the whole memory would be read", "Hz"),
+        )
 
     def wait(self, seconds: float) -> None:
         """Until the record, if one is armed, is complete, and the burst, if one is armed, has ended; or DeadlineError.
@@ -184,7 +165,7 @@ class RedPitaya(PitayaInputs, PitayaLevels):
         self._set_for, self._idling = "", {}
         self._remembers = {key: value for key, value in self._remembers.items() if not key.startswith("SOUR")}
         commands = ["GEN:RST"]
-        for own in _OUTPUTS:
+        for own in self.outs:
             source = f"SOUR{own[2:]}"
             commands += [
                 f"{source}:FUNC ARBITRARY",
@@ -194,7 +175,7 @@ class RedPitaya(PitayaInputs, PitayaLevels):
                 f"{source}:BURS:NCYC 1",
                 f"{source}:BURS:NOR 1",
             ]
-        kept = [f"SOUR{own[2:]}:{what}?" for own in _OUTPUTS for what in ("FUNC", "BURS:STAT", "VOLT")]
+        kept = [f"SOUR{own[2:]}:{what}?" for own in self.outs for what in ("FUNC", "BURS:STAT", "VOLT")]
         answers = self._do(*commands, *kept)
         for question, answer in zip(kept, answers, strict=True):
             wanted = {"FUNC": "ARBITRARY", "BURS:STAT": "BURST"}.get(question.partition(":")[2].rstrip("?"))
@@ -230,25 +211,20 @@ class RedPitaya(PitayaInputs, PitayaLevels):
 
     def _switch_off(self) -> None:
         """Outputs off that idle at 0 V, the others at their idle level; slow outputs to 0 V; it records no more."""
-        off = [own[2:] for own in _OUTPUTS if not self._idling.get(own)]
+        off = [own for own in self.outs if not self._idling.get(own)]
         quiet = [
             f"SOUR{own[2:]}:TRAC:DATA:DATA {silence(self._idling[own], self._reach[own]).text}"  # also ends a burst
-            for own in sorted(_OUTPUTS, key=lambda own: not self._idling.get(own))
+            for own in sorted(self.outs, key=lambda own: not self._idling.get(own))
             if own in self._idling
         ]
-        answers = self._do(
-            *(f"OUTPUT{number}:STATE OFF" for number in off),
-            *quiet,
-            "ACQ:STOP",
-            *(f"OUTPUT{number}:STATE?" for number in off),
-        )
-        for number, answer in zip(off, answers, strict=True):
-            if _flag(answer):
-                raise InstrumentError(f"{self.name}.ch{number} does not switch off", answer=answer)
+        switched = (self.switch_command(own, on=False) for own in off)
+        answers = self._do(*switched, *quiet, "ACQ:STOP", *map(self.output_question, off))
+        self.require_off(off, answers)
         self.set_levels({own: 0.0 for own in self.levels if own not in self.held})
 
     def _forget(self) -> None:
-        self._loaded, self._armed, self._ends = (), "", None
+        super()._forget()
+        self._ends = None
         self._recording = self._complete = False
 
     def _lost(self) -> None:
@@ -256,32 +232,3 @@ class RedPitaya(PitayaInputs, PitayaLevels):
         self._forget()
         self._window = None
         self._set_for, self._idling = "", {}
-
-
-class RedPitayaOutput(InstrumentChannel):
-    """One output; what it plays is set by `RedPitaya.load` alone."""
-
-    def __init__(self, parent: RedPitaya, own: str) -> None:
-        super().__init__(parent, own)
-        self.output = self.add_parameter(
-            "output",
-            label="Output",
-            get_cmd=f"OUTPUT{own[2:]}:STATE?",
-            get_parser=_flag,
-            set_cmd=lambda on: parent.switch(own, on=on),
-            vals=Bool(),
-            docstring="Whether it is on; it can only be switched on when a burst is loaded.",
-        )
-        for key, words, unit, label in (
-            ("amplitude", "VOLT", "V", "Amplitude into 50 Ohm"),
-            ("offset", "VOLT:OFFS", "V", "Offset into 50 Ohm"),
-            ("frequency", "FREQ:FIX", "Hz", "How often the whole memory would be read"),
-        ):
-            self.add_parameter(
-                key, label=label, unit=unit, get_cmd=f"SOUR{own[2:]}:{words}?", get_parser=float, set_cmd=False
-            )
-
-
-def _flag(answer: str) -> bool:
-    """Servers have said ON and 1."""
-    return answer.upper() in ("ON", "1")
