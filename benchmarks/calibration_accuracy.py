@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+import labrhel
 from benchmarks.figure import Figure, print_table
 from calibration.campaign import campaign
-from labrhel.arrays import Array
-from labrhel.executor import execute
-import labrhel
 from labrhel import Experiment
+from labrhel.arrays import Array
 from labrhel.experiment import calibrated
 from labrhel.learning.checking import compare
 from labrhel.shots.operations import Configure

@@ -17,11 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.figure import Figure, print_table
-from labrhel import session
-from labrhel.errors import LabrhelError
 import labrhel
-from labrhel.store import RunReader
+from benchmarks.figure import Figure, print_table
+from labrhel.errors import LabrhelError
 
 STEPS = 240  # ten an hour, of six shots each
 DRIFT = "20ppm"  # a shot

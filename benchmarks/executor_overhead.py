@@ -117,7 +117,7 @@ def overheads(root: Path) -> dict[str, float]:
         round_of: dict[str, float] = {}
         bare = [compile_shot(_shot(random).programs[0], rig.capabilities) for _ in range(COUNT)]
         alone = _seconds(lambda shot: rig.run([shot]), bare)
-        for name, stack in stacks.items():
+        for name, stack in stacks.items():  # noqa: F402
             total, payload = _one_by_one(stack, rig, random)
             round_of[f"minimal shot, {name}"] = total - payload
             round_of[f"minimal shot, {name}{WITH_RIG}"] = total

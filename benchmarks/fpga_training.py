@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.figure import Figure, print_table
-from labrhel import session
 import labrhel
+from benchmarks.figure import Figure, print_table
 from labrhel import Experiment
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import compile

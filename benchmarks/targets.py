@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
+import labrhel
 from benchmarks import (
     basic_motions,
     bench_overhead,
@@ -41,9 +42,7 @@ from benchmarks import (
     twins,
 )
 from benchmarks.figure import Figure, print_table
-from labrhel import session
 from labrhel.errors import ConfigurationError
-import labrhel
 
 TESTS = Path(__file__).parent.parent / "tests"
 KILL_TESTS = ("labrhel/test_kill.py", "labrhel/test_session.py")

@@ -20,13 +20,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+import labrhel
 from benchmarks.calibration_drift import _CONFIG
 from benchmarks.figure import Figure, print_table
 from calibration.twin import Twin, twin, twin_of_recording
-import labrhel
 from labrhel import session
 from labrhel.errors import ConfigurationError
-from labrhel.executor import execute
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.train import free_run, rms_error
 from labrhel.records.comparison import recorded_shots

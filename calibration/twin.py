@@ -20,13 +20,13 @@ from calibration.identify import Identified, identify
 from calibration.path_model import BenchModel, Record
 from calibration.subject import Bench
 from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_unknowns
-from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.experiment import Experiment
 from labrhel.records.comparison import RecordedShot
 from labrhel.rig.capabilities import Kind
 from labrhel.shots.program import Rest
+from labrhel.store.outputs import written_aside
 
 LEFT_OUT = 3
 _LACKS = 1.3  # residual over noise from which it is asked what is missing

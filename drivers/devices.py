@@ -36,7 +36,9 @@ def find(asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
     for item in asked:
         with item.at():
             known.add(canonical_address(item.address))
-    drivers = plugins.instrument_drivers() if asked else {}  # first: an answer that comes while QCoDeS is imported is late
+    drivers = (
+        plugins.instrument_drivers() if asked else {}
+    )  # first: an answer that comes while QCoDeS is imported is late
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield from pool.map(lambda item: _asked(item, timeout, drivers), asked)
     for device in (*_resources(), *_ports()):

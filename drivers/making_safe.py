@@ -29,7 +29,7 @@ _THERE = 5e-3  # V from its safe value at which a level is set without a ramp
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """Way of a level to its safe value: `seconds` long, in the turn of its `order`; the default is at once, and first."""
+    """Way of a level to its safe value: `seconds` long, in the turn of its `order`; the default is at once, and first."""  # noqa: E501
 
     seconds: float = 0.0
     order: int = 0
@@ -50,7 +50,9 @@ def check_ramps(document: StationDocument, instruments: Mapping[str, Instrument]
         source = instruments.get(box)
         with document.at("rig", "ramps", terminal):
             if not isinstance(source, LevelSource) or own not in source.levels:
-                raise ConfigurationError(f"there is no level {terminal}: outputs of generators idle where they are safe")
+                raise ConfigurationError(
+                    f"there is no level {terminal}: outputs of generators idle where they are safe"
+                )
             if own not in source.held:
                 raise ConfigurationError(
                     f"{terminal} is switched off when it is made safe, at once: to be ramped it needs a safe level, "

@@ -19,7 +19,7 @@ Groups and what their entries are:
 
 A model, a rule and a rig may also be named `my_file.py:Name`: code beside the configuration, under the rule of trust
 (`labrhel.config.code`).
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -140,7 +140,9 @@ def instrument_kind(type_: str) -> str:
         if type_ in (kind, point.value.replace(":", ".")):
             return kind
     usual = type_.split(".")[-2] if "." in type_ else type_
-    raise ConfigurationError(f"there is no driver {type_!r}; {nearest(usual, known)}; give its kind, or module and class")
+    raise ConfigurationError(
+        f"there is no driver {type_!r}; {nearest(usual, known)}; give its kind, or module and class"
+    )
 
 
 def instrument_driver(type_: str) -> Any:

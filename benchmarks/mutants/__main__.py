@@ -130,7 +130,7 @@ def report(trials: Sequence[Trial], seconds: float, console: Console) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 1 if too many survive, 2 if the tests do not pass without a fault or a chosen fault is out of date."""
+    """Exit status 1 if too many survive, 2 if the tests do not pass without a fault or a chosen fault is out of date."""  # noqa: E501
     parser = argparse.ArgumentParser("benchmarks.mutants", description="Faults in the core that its tests must notice.")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--count", type=int, default=120, help="faults drawn, beside the chosen ones")
@@ -150,7 +150,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for fault in faults:
                 console.print(f"{fault.path}:{fault.line}", *fault.lines, sep="\n    ", highlight=False, markup=False)
             return 0
-        os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # trials share the cores, not each of them all
+        os.environ |= {
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }  # trials share the cores, not each of them all
         begin = time.monotonic()
         columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
         with (

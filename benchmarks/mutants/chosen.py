@@ -28,7 +28,11 @@ CORE = (
 """Files and folders that faults are drawn from."""
 
 _STORE = ("tests/labrhel/store/test_store.py",)
-_ECHOES = ("tests/protocols/echoes/test_options.py", "tests/protocols/test_rhel.py", "tests/protocols/test_rhel_lossy.py")
+_ECHOES = (
+    "tests/protocols/echoes/test_options.py",
+    "tests/protocols/test_rhel.py",
+    "tests/protocols/test_rhel_lossy.py",
+)
 
 MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/store": _STORE,
@@ -38,7 +42,10 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/store/_index.py": ("tests/labrhel/store/test_index_rows.py", *_STORE),
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
     "labrhel/learning/rules.py": ("tests/labrhel/learning/test_train.py",),
-    "labrhel/rig/calibrated.py": ("tests/labrhel/rig/test_calibrated_entries.py", "tests/labrhel/executor/test_compiling.py"),
+    "labrhel/rig/calibrated.py": (
+        "tests/labrhel/rig/test_calibrated_entries.py",
+        "tests/labrhel/executor/test_compiling.py",
+    ),
     "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
     "protocols/audit.py": ("tests/protocols/test_audit_weighing.py", "tests/protocols/test_audit.py"),
@@ -46,7 +53,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "protocols/echoes/lock.py": ("tests/protocols/echoes/test_lock_rounds.py", "tests/protocols/echoes/test_lock.py"),
     "protocols/echoes": _ECHOES,
 }
-"""Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""
+"""Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""  # noqa: E501
 
 CHOSEN: tuple[tuple[str, str, str], ...] = (
     # Neutral fixtures: what a safe level of 0 V, a ring-down of 0 s and diagonal matrices hide.
@@ -54,7 +61,7 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
     ("labrhel/executor/dry.py", " + capabilities.pause", ""),
     ("labrhel/rig/calibrated.py", "array[index] = array[index[::-1]] =", "array[index] ="),
     # Only the first step.
-    ("labrhel/learning/optimizers.py", 'buffers["v"] / (1 - self._beta2**self._told)', 'buffers["v"] / (1 - self._beta2)'),
+    ("labrhel/learning/optimizers.py", 'buffers["v"] / (1 - self._beta2**self._told)', 'buffers["v"] / (1 - self._beta2)'),  # noqa: E501
     ("labrhel/learning/optimizers.py", 'self._beta2 * buffers["v"] + (1', '0 * buffers["v"] + (1'),
     ("labrhel/learning/train.py", "per_epoch = count // batch", "per_epoch = max(1, count // batch - 1)"),
     ("labrhel/session/health.py", "self._row >= section.steps", "self._row > section.steps"),
@@ -80,7 +87,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "protocols/echoes/measurement.py",
         "settled = (1 / _TOLERANCE < ratio / target <= _TOLERANCE)",
     ): "no rig responds by three times to the last bit",
-    ("protocols/echoes/blocks.py", 'total = np.zeros_like(batches[(1)].direct["readout"])'): "all batches have one shape",
+    (
+        "protocols/echoes/blocks.py",
+        'total = np.zeros_like(batches[(1)].direct["readout"])',
+    ): "all batches have one shape",
     (
         "labrhel/store/_checkpoints.py",
         'flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", (1))',

@@ -98,7 +98,7 @@ def _tested(folder: Path, tests: tuple[str, ...], said: Path) -> None:
 def _end(process: multiprocessing.process.BaseProcess) -> None:
     """With all processes that its tests started."""
     if process.pid is not None and hasattr(os, "killpg"):
-        try:
+        try:  # noqa: SIM105
             os.killpg(process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass

@@ -27,9 +27,7 @@ class Link:
         for _ in range(SHOTS):
             begin = bench.clock()
             yield from bench.fire([{}])
-            took.append(
-                bench.clock() - begin - bench.steps * bench.step * bench.rig.time_unit - bench.rig.pause
-            )
+            took.append(bench.clock() - begin - bench.steps * bench.step * bench.rig.time_unit - bench.rig.pause)
         median, jitter = float(np.median(took)), float(np.std(took[1:], ddof=1))  # the first opens what is lazy
         words = ()
         if max(took[1:]) > _SLOW * max(median, 1e-3):

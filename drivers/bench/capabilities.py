@@ -96,9 +96,7 @@ def capabilities_of(
     )
 
 
-def _port(
-    name: str, kind: Kind, section: PortSection, terminals: Terminals, spec: OutputSpec, timing: Timing
-) -> Port:
+def _port(name: str, kind: Kind, section: PortSection, terminals: Terminals, spec: OutputSpec, timing: Timing) -> Port:
     (rate,) = timing.rates
     if not spec.rates[0] <= rate <= spec.rates[1]:
         raise ConfigurationError(

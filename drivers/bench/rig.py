@@ -4,7 +4,7 @@ A shot plays all of its passes as one burst on every output, started by one trig
 nothing has to happen in between.  Outputs idle at their safe level before and after.  A shot begins when the
 oscillators have come to rest, `ring_down` after the last burst has ended, and its boxes can be armed again.  A reading at the end of a converter's range
 is an error: what was there is not known.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

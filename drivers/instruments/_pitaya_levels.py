@@ -12,7 +12,7 @@ _REACH, _CODES = 1.8, 156  # V, codes
 class PitayaLevels(Source, ABC):
     """The part that is a `drivers.roles.LevelSource`."""
 
-    reach = {f"aout{pin}": (0.0, _REACH) for pin in range(4)}
+    reach = {f"aout{pin}": (0.0, _REACH) for pin in range(4)}  # noqa: RUF012
     resolution = tolerance = _REACH / _CODES
     patience = 0.0
     remedy = ": set it again"

@@ -2,7 +2,7 @@
 
 A driver says which windows its instrument can record, in what words (`setup`, `vertical`), how it knows that it waits and
 that it is done (`is_waiting`, `is_complete`), and what it reads (`record`).
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class E36300(Source):
     """
 
     expected = r"(agilent|keysight)[^,]*,\s*E3631[123]A"
-    reach = {"ch1": (0.0, 6.18), "ch2": (0.0, 25.75), "ch3": (0.0, 25.75)}
+    reach = {"ch1": (0.0, 6.18), "ch2": (0.0, 25.75), "ch3": (0.0, 25.75)}  # noqa: RUF012
     resolution = 1e-3
     tolerance = 0.02
     level_words = ("Voltage at the terminals", "Is measured; LimitError outside its limits.")
@@ -59,9 +59,7 @@ class E36300(Source):
 
     def preparation(self, terminals: Sequence[str]) -> list[str]:
         """Protection and current limit."""
-        highest = {
-            own: min(self.levels[own][1] * _ABOVE[0] + _ABOVE[1], 1.1 * self.reach[own][1]) for own in terminals
-        }
+        highest = {own: min(self.levels[own][1] * _ABOVE[0] + _ABOVE[1], 1.1 * self.reach[own][1]) for own in terminals}
         limited = [own for own in terminals if own in self._current]
         return [
             *(f":VOLT:PROT {volts:.6g},{_at(own)}" for own, volts in highest.items()),

@@ -15,7 +15,6 @@ the record is complete.
 from __future__ import annotations
 
 import math
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np

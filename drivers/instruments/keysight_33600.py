@@ -24,7 +24,7 @@ from drivers.instruments.linked import Ranges, Reading, closed_after
 from drivers.roles import Burst
 from drivers.transport import LinkError
 from labrhel.arrays import Array
-from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError, ProgramError
+from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError
 
 _OPEN = 9.9e37  # how SCPI writes an infinite load
 _TRIGGERS = {"external": "EXT", "software": "BUS"}

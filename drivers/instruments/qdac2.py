@@ -26,7 +26,7 @@ class QDac2(Source):
 
     `limits` [V] for all or by terminal; `safe` [V] by terminal, 0 V, all on their way at the same time, where
     nothing is said (it has no switches); `slew` [V/s] of every change, that of making safe included; `range` "low" or "high".  Range and slew are set with the first level.
-    """
+    """  # noqa: E501
 
     expected = r"qdevil[^,]*,\s*QDAC-II"
     tolerance = 1e-4

@@ -26,7 +26,7 @@ from drivers.instruments.generator import Generator, GeneratorChannel
 from drivers.instruments.linked import Ranges, Reading, closed_after
 from drivers.roles import Burst
 from labrhel.arrays import Array
-from labrhel.errors import ConfigurationError, InstrumentError, ProgramError, TransportError
+from labrhel.errors import InstrumentError, TransportError
 
 _SLOWEST = 100.0  # samples a second of an output
 

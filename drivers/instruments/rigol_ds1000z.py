@@ -13,7 +13,6 @@ is set to 1.  It has no external trigger input.  What is read is raw memory, 250
 from __future__ import annotations
 
 import math
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -11,7 +11,7 @@ A driver says what the terminals of its instrument reach and the words it unders
 
 Levels go out together and are there when they read back; what was set is remembered, so that a source that has
 restarted says so.
-"""
+"""  # noqa: D301
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Source(LinkedInstrument):
         return []
 
     def off_commands(self, own: str) -> list[str]:
-        """What switches a terminal off, so that it is at 0 V; none: the instrument has no switches, and it is set to 0."""
+        """What switches a terminal off, so that it is at 0 V; none: the instrument has no switches, and it is set to 0."""  # noqa: E501
         return []
 
     def preparation(self, terminals: Sequence[str]) -> list[str]:

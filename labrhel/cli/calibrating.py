@@ -12,13 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from labrhel import plugins
-from labrhel.store.outputs import written_aside
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.rig.calibration import CalibratedValue
 from labrhel.safety import estop, processes
 from labrhel.store.calibrations import CalibrationRecord, Entry
+from labrhel.store.outputs import written_aside
 from labrhel.units import with_prefix
 
 _SHOWN = 12  # values of a routine that are printed in full

@@ -16,11 +16,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from labrhel.store.outputs import written_aside
 from labrhel.cli.tables import print_table
 from labrhel.conformance import Check, Outcome, Result, Subject, chosen, subject_of, summary
 from labrhel.errors import ConfigurationError
 from labrhel.safety import processes
+from labrhel.store.outputs import written_aside
 
 
 def conform(url: str, config: Path | None, only: str, tolerance: float, file: Path | None) -> bool:

@@ -11,12 +11,12 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from labrhel.store.outputs import written_aside
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.session.outcome import outcome_of
 from labrhel.store import RunReader, consolidate, find_run
 from labrhel.store.index import archive, label, matching, prune, rows
+from labrhel.store.outputs import written_aside
 from labrhel.units import with_prefix
 
 

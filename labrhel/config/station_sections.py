@@ -67,7 +67,6 @@ class KnobSection(Section):
     approach: ApproachSection | None = Field(default=None, description="Left out, it is set at once.")
 
 
-
 class SeenSection(Section):
     """Where an oscilloscope sees the trigger."""
 

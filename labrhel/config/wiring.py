@@ -37,7 +37,8 @@ class KnobSection(Section):
     """knobs = matrix @ parameters + offset, for the flattened entries of one parameter."""
 
     matrix: Numbers = Field(
-        default=1.0, description="A number for all entries, or a square matrix with the cross-talk.")
+        default=1.0, description="A number for all entries, or a square matrix with the cross-talk."
+    )
     offset: Numbers = Field(default=0.0, description="In knob units: a number, or one per entry.")
     approach: ApproachSection | None = Field(default=None, description="Left out, it is set at once.")
 

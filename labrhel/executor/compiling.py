@@ -34,8 +34,7 @@ class Compiling:
         """Fill in `compiled` or `knobs`; answer a `Configure` with the parameters achieved."""
         if isinstance(operation, RunShots):
             compiled = tuple(
-                compile(program, self._capabilities, self._wiring, self._calibration)
-                for program in operation.programs
+                compile(program, self._capabilities, self._wiring, self._calibration) for program in operation.programs
             )
             captures = self._inner.do(RunShots(operation.programs, operation.order, compiled))
             return [decode(item, self._capabilities, self._wiring, self._calibration) for item in captures]

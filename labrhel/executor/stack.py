@@ -101,9 +101,7 @@ def stack(
     if safety is not None:
         wrappers["interlock"] = lambda inner: Interlock(inner, safety.conditions, safety.make_safe, safety.guards)
         if (patience := safety.patience) is not None:
-            wrappers["watchdog"] = lambda inner: Watchdog(
-                inner, safety.make_safe, rig.time_unit, rig.pause, patience
-            )
+            wrappers["watchdog"] = lambda inner: Watchdog(inner, safety.make_safe, rig.time_unit, rig.pause, patience)
     if any(knob.approach.overshoot for knob in wiring.knobs.values()):
         wrappers["approach"] = lambda inner: Approaching(inner, rig, wiring)
     if recording is not None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.store import RunReader
+from labrhel.store.outputs import written_aside
 
 
 def table_of(reader: RunReader) -> tuple[Array, dict[str, Array]]:

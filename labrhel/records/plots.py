@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labrhel.store.outputs import written_aside
 from labrhel.arrays import Array
-from labrhel.errors import ConfigurationError, RecordError
+from labrhel.errors import ConfigurationError
 from labrhel.store import RunReader, ShotRecord
+from labrhel.store.outputs import written_aside
 from labrhel.units import with_prefix
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ def _echo_of_step(reader: RunReader, step: int) -> RecordedEcho | None:
     channel = read_out_channel(reader)
     forward = reader.load_capture(before[-1])[-1].traces[channel]
     plus, minus = (np.asarray(reader.load_capture(shot)[-1].traces[channel].values[0])[::-1] for shot in pair)
-    return RecordedEcho(step, channel, forward.unit or _unit(reader), forward.dt, np.asarray(forward.values[0]), plus, minus)
+    return RecordedEcho(
+        step, channel, forward.unit or _unit(reader), forward.dt, np.asarray(forward.values[0]), plus, minus
+    )
 
 
 def read_out_channel(reader: RunReader) -> str:

@@ -20,7 +20,7 @@ _UNIT = "V"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What `who` ("knob coupling") says of a terminal, at `place`: a range [V] to stay within, or a level [V] it sets."""
+    """What `who` ("knob coupling") says of a terminal, at `place`: a range [V] to stay within, or a level [V] it sets."""  # noqa: E501
 
     terminal: str
     who: str
@@ -50,7 +50,9 @@ class Terminals:
                 continue
             low, high = claim.limits
             if not low < high:
-                raise error(f"the limits of {claim.who} must be in order, not {interval(low, high, _UNIT)}", *claim.place)
+                raise error(
+                    f"the limits of {claim.who} must be in order, not {interval(low, high, _UNIT)}", *claim.place
+                )
             before = limits.get(claim.terminal, claim.limits)
             common = max(low, before[0]), min(high, before[1])
             if not common[0] < common[1]:
@@ -68,7 +70,7 @@ class Terminals:
             low, high = limits[claim.terminal]
             if not low <= claim.level <= high:
                 raise error(
-                    f"{claim.who} puts {claim.level:g} V on {claim.terminal}, where {_spelled(ranges[claim.terminal])}: "
+                    f"{claim.who} puts {claim.level:g} V on {claim.terminal}, where {_spelled(ranges[claim.terminal])}: "  # noqa: E501
                     "widen that, or choose another level",
                     *claim.place,
                 )
@@ -77,7 +79,9 @@ class Terminals:
     def of_all(self, terminals: Iterable[str]) -> tuple[float, float]:
         """The range that all of these terminals allow [V]; empty ranges have low > high."""
         ends = [self.limits[terminal] for terminal in terminals if terminal in self.limits]
-        return max((low for low, _ in ends), default=-float("inf")), min((high for _, high in ends), default=float("inf"))
+        return max((low for low, _ in ends), default=-float("inf")), min(
+            (high for _, high in ends), default=float("inf")
+        )
 
     def require(self, terminal: str, low: float, high: float, what: str) -> None:
         """Raise LimitError unless [low, high] is allowed on a terminal; what is not a number is refused, too."""

@@ -16,7 +16,6 @@ from labrhel.errors import ConfigurationError, RecordError
 from labrhel.executor import Tap, between_steps, execute, published
 from labrhel.executor.tap import After
 from labrhel.experiment import Experiment, load_experiment
-from labrhel.frozen import digest_of
 from labrhel.rig.calibration import set_of
 from labrhel.safety import estop, processes
 from labrhel.safety.control import Control

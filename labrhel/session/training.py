@@ -43,9 +43,7 @@ def training(
     return None
 
 
-def _tests(
-    experiment: Experiment, x: Array
-) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Any]]]]:
+def _tests(experiment: Experiment, x: Array) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Any]]]]:
     """The rms error by metric, and input, target and read-out of the first sequence of each test set."""
     errors: dict[str, float] = {}
     results: dict[str, dict[str, Any]] = {}

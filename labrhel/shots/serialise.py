@@ -53,7 +53,11 @@ _PROGRAM = (Rest, GivenState, Hold, Drive, Acquire, Pass, ShotProgram, Waveform)
 _RIG = (Capabilities, Port, Channel, Knob, Limits, SafeState, Converter, Timing, ClockDomain, TriggerDomain)
 _WIRING = (Wiring, Wire, LinearKnob, Approach)
 _DATACLASSES = {cls.__name__: cls for cls in (*_PROGRAM, *_RIG, *_WIRING)}
-_GONE = {"SafeState": ("ramp_order", "ramp_time"), "Channel": ("group", "pre_trigger"), "ClockDomain": ("reference", "frequency")}
+_GONE = {
+    "SafeState": ("ramp_order", "ramp_time"),
+    "Channel": ("group", "pre_trigger"),
+    "ClockDomain": ("reference", "frequency"),
+}
 """Words that records of labrhel 0.1 hold, and that nothing ever obeyed: read, and left out."""
 _ENUMS: dict[str, type[enum.Enum]] = {cls.__name__: cls for cls in (Role, Reversal, Interpolation, Kind)}
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Is a record what was written?  Everything is named by its content, so the answer is to read it all, with its checks."""
+"""Is a record what was written?  Everything is named by its content, so the answer is to read it all, with its checks."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def captures_of(head: Head, place: Place) -> list[tuple[str | None, dict[str, st
     return found
 
 
-def load_capture(
-    index: Index, digest: str, files: dict[str, str], place: Place, what: str
-) -> bytes:
+def load_capture(index: Index, digest: str, files: dict[str, str], place: Place, what: str) -> bytes:
     """The packed capture at `place`, checked; its digest holds the names of its large arrays, too."""
     before = [json.dumps(files, separators=(",", ":"))] if files else []
     return index.load(place, digest, what, *before)

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labrhel.store.outputs import written_aside
 from labrhel.shots.capture import PassCapture, Trace
-from labrhel.store._trouble import writing
+from labrhel.store.outputs import written_aside
 from labrhel.store.reader import RunReader, ShotRecord
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from labrhel.store.outputs import written_aside
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.frozen import digest_of
 from labrhel.store import RunReader
 from labrhel.store.folder import MANIFEST
+from labrhel.store.outputs import written_aside
 
 INDEX, LABELS, JOURNAL = ".index.sqlite", "labels.json", "journal.log"
 

@@ -2,7 +2,7 @@
 
 Format 1 had no digest, and recorded a bench in model units.  A key that a record lacks is a RecordError that names it, wherever it is asked for, since records
 come from other people and other versions.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labrhel.store.outputs import written_aside
 from labrhel.rig.capabilities import Capabilities
+from labrhel.store.outputs import written_aside
 from labrhel.timeline.plan import Timeline
 from labrhel.units import with_prefix
 

@@ -236,7 +236,7 @@ class Device:
             names = self.capabilities.channels_of(kind)
             if self._on_channels:
                 pairs = zip(names, values, strict=True)
-                values = np.array([self._arrived(np.array([x]), name, moment)[0] for name, x in pairs])
+                values = np.array([self._arrived(np.array([x]), name, moment)[0] for name, x in pairs])  # noqa: PLW2901
             noise = self.errors.noise * random.standard_normal(len(values))
             rows = zip(names, values, noise, strict=True)
             converter = self.errors.adc.declared

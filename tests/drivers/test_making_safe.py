@@ -163,7 +163,7 @@ def test_an_emergency_cuts_a_ramp_short_that_is_under_way() -> None:
     assert begun.wait(10)
     emergency = threading.Thread(target=levels.make_safe, args=([[bias]], 0.1))
     emergency.start()
-    while len(levels._ends) < 2:  # until the emergency has said how long it has  # noqa: SLF001
+    while len(levels._ends) < 2:  # until the emergency has said how long it has
         time.sleep(1e-3)
     stopped.set()
     for thread in (slow, emergency):

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import xarray
 
-from labrhel.testing.configurations import SMALL, small
-
 import labrhel
 from labrhel import session
 from labrhel.executor import execute
@@ -19,6 +17,7 @@ from labrhel.learning.rules import GradientRequest
 from labrhel.safety import estop, processes
 from labrhel.shots.operations import Publish, Read, RunShots
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role
+from labrhel.testing.configurations import SMALL, small
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "recorded_before_volts" / "simulated"
 
@@ -151,11 +150,17 @@ def test_a_gradient_between_two_steps_is_taken_where_they_have_come_to(tmp_path:
     second = experiment.step()
     assert first.loss != second.loss
     assert between.loss == pytest.approx(second.loss, rel=1e-12)
-    np.testing.assert_array_equal(first.parameters["coupling"], experiment.problem.parameters.values(_at(first))["coupling"])
+    np.testing.assert_array_equal(
+        first.parameters["coupling"], experiment.problem.parameters.values(_at(first))["coupling"]
+    )
 
 
 def _at(step: labrhel.Step) -> np.ndarray:
-    parts = (step.parameters["coupling"].ravel(), step.parameters["input"][:1].ravel(), step.parameters["readout_offset"])
+    parts = (
+        step.parameters["coupling"].ravel(),
+        step.parameters["input"][:1].ravel(),
+        step.parameters["readout_offset"],
+    )
     return np.concatenate(parts)
 
 

@@ -19,6 +19,8 @@ from simbackend.rigs.reference import ReferenceTask
 from simbackend.testing.small_rig import FRICTION, small_rig
 
 NAMES = ("stiffness", "friction", "initial_position")
+
+
 def gradient_of(rig: ReferenceTask, names: tuple[str, ...] = NAMES, **changes: Any) -> Gradient:
     loss, values = exact_gradient(rig.task, rig.sequences, rig.theta)
     found = Gradient({name: values[name] for name in names}, loss, "exact", 1, 1)

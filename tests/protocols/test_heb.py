@@ -9,8 +9,8 @@ import pytest
 from labrhel.errors import ProgramError
 from labrhel.executor import execute
 from labrhel.learning.estimator import Estimator
-from protocols.heb import HEB
 from protocols.echoes.options import Echo
+from protocols.heb import HEB
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask
 from simbackend.testing.small_rig import small_rig

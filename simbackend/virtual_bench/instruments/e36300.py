@@ -8,7 +8,6 @@ is zero; an over-voltage protection below the set voltage trips and switches its
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
 from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command

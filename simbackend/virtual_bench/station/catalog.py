@@ -1,4 +1,4 @@
-"""The instruments that can stand on a virtual bench, by the kind under which they are registered (`labrhel.plugins`)."""
+"""The instruments that can stand on a virtual bench, by the kind under which they are registered (`labrhel.plugins`)."""  # noqa: E501
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ leads:
 
 def answers(folder: Path, approach: str) -> list[np.ndarray]:
     """What the second oscillator shows when the coupling was set to 0.5 from below, from above, and after a stop."""
-    (folder / "config.yaml").write_text(CONFIG.replace('imperfections: {hysteresis: 0.2}\n', ""), encoding="utf-8")
+    (folder / "config.yaml").write_text(CONFIG.replace("imperfections: {hysteresis: 0.2}\n", ""), encoding="utf-8")
     (folder / "device.yaml").write_text(CONFIG, encoding="utf-8")
     (folder / "bench.yaml").write_text(BENCH.replace("config.yaml", "device.yaml"), encoding="utf-8")
     with virtual_bench(folder / "bench.yaml") as bench:

@@ -9,11 +9,11 @@ import pytest
 from drivers.bench.bursts import bursts_of
 from labrhel.errors import LimitError
 from labrhel.rig.terminals import Terminals
+from labrhel.rig.wiring import Wire, Wiring
 from labrhel.shots.compile import compile
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.program import Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
-from labrhel.rig.wiring import Wire, Wiring
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.simulated import SimulatedRig
 

@@ -1,4 +1,4 @@
-"""Made safe over the sockets of a virtual bench: OFF first, then levels by order and in time, each way that there is."""
+"""Made safe over the sockets of a virtual bench: OFF first, then levels by order and in time, each way that there is."""  # noqa: E501
 
 import re
 import threading
@@ -70,7 +70,9 @@ def test_off_comes_first_then_ramps_follow_each_other(tmp_path: Path) -> None:
 
 def _levels(sent: list[tuple[float, str, str]], channel: int) -> list[tuple[float, str]]:
     """Until the level is where it is safe: closing says it once more."""
-    found = [(when, match[1]) for when, _, words in sent if (match := re.search(rf":sour{channel}:volt ([-\d.e]+)", words))]
+    found = [
+        (when, match[1]) for when, _, words in sent if (match := re.search(rf":sour{channel}:volt ([-\d.e]+)", words))
+    ]
     safe = next(index for index, (_, level) in enumerate(found) if float(level) in (1.0, -0.5))
     return found[: safe + 1]
 
@@ -126,8 +128,7 @@ def test_the_guardian_ramps_as_well(tmp_path: Path) -> None:
     ],
 )
 def test_a_ramp_of_what_does_not_stay_on_is_refused_with_its_line(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{words}.*|line") as caught:
-        with opened(tmp_path, HELD, ramps(text)):
-            pass
+    with pytest.raises(ConfigurationError, match=f"{words}.*|line") as caught, opened(tmp_path, HELD, ramps(text)):
+        pass
     assert words in str(caught.value)
     assert "station.yaml" in str(caught.value)

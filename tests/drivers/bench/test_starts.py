@@ -200,7 +200,7 @@ def test_a_late_shot_is_an_error_and_the_bench_is_safe(tmp_path: Path) -> None:
     bench = rig(tmp_path, host, ", latest: 50 ms")
     fire(bench)
     host.stall = 60e-3
-    with pytest.raises(DeadlineError, match="started 0.072 s after it was due, and trigger.latest allows 0.05 s"):
+    with pytest.raises(DeadlineError, match="started 0.072 s after it was due, and trigger.latest allows 0.05 s"):  # noqa: RUF043
         fire(bench)
     assert {name for _, name, what in host.said if what == "off"} == {"awg1", "awg2", "scope"}
 
@@ -220,7 +220,7 @@ def test_outputs_that_idle_at_a_level_push_when_they_are_first_switched_on(tmp_p
 def window(folder: Path, pre_trigger: int | None) -> Window:
     bench = rig(folder, Host(), pre_trigger=pre_trigger)
     fire(bench)
-    scope = bench._instruments["scope"]  # noqa: SLF001
+    scope = bench._instruments["scope"]
     assert isinstance(scope, Scope) and scope.window is not None
     return scope.window
 
@@ -238,5 +238,5 @@ def test_a_shot_that_would_need_samples_from_before_that_is_refused(tmp_path: Pa
     host = Host()
     boxes = {"awg1": Awg(host, "awg1"), "awg2": Awg(host, "awg2"), "scope": Scope(host, "scope", 2)}
     bench = BenchRig(load_station(tmp_path / "station.yaml"), boxes, MODEL, STEP, clock=host.clock, sleep=host.sleep)
-    with pytest.raises(ProgramError, match="scope keeps nothing from more than 0.0005 s before its trigger"):
+    with pytest.raises(ProgramError, match="scope keeps nothing from more than 0.0005 s before its trigger"):  # noqa: RUF043
         fire(bench)

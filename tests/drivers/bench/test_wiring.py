@@ -2,7 +2,7 @@
 
 One lead has a gain of -2 and an offset of 0.3 V, another a gain of 2; the wire is looked at on the side of the
 oscillators, where no driver can say what it likes to hear.
-"""
+"""  # noqa: E501
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -222,7 +222,12 @@ def test_a_wire_that_is_said_twice_is_an_error_that_names_both_places(
             r"the safe level of bias puts 0 V on bias\.ch1, where knob stiffness allows \[0\.5 V, 4\.5 V\]",
             "instruments.bias",
         ),
-        ("[bias.ch1, bias.ch2]", "[bias.ch1, bias.ch1]", r"bias\.ch1 is named twice: each entry of stiffness", "rig.knobs.stiffness.terminals"),
+        (
+            "[bias.ch1, bias.ch2]",
+            "[bias.ch1, bias.ch1]",
+            r"bias\.ch1 is named twice: each entry of stiffness",
+            "rig.knobs.stiffness.terminals",
+        ),
         (
             "      terminal: scope.ch2\n",
             "      terminal: scope.ch2\n      select: {bias.ch1: 11 V}\n",

@@ -38,7 +38,9 @@ def test_help_waits_for_no_library(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["run --help", "calibration --help", "bench --help", "estop"])
-def test_help_on_a_command_and_the_emergency_stop_wait_for_none_but_what_typer_takes(words: str, tmp_path: Path) -> None:
+def test_help_on_a_command_and_the_emergency_stop_wait_for_none_but_what_typer_takes(
+    words: str, tmp_path: Path
+) -> None:
     assert not loaded(*words.split(), state=tmp_path) & (HEAVY - {"pydantic"})  # typer converts options with it
 
 

@@ -52,9 +52,7 @@ class Rig:
 SHOTS = ("a", "b", "c")
 
 
-@pytest.mark.parametrize(
-    ("order", "calls"), [("free", [["a", "b", "c"]]), ("fixed", [["a"], ["b"], ["c"]])]
-)
+@pytest.mark.parametrize(("order", "calls"), [("free", [["a", "b", "c"]]), ("fixed", [["a"], ["b"], ["c"]])])
 def test_shots_of_a_free_order_are_one_batch_and_those_of_a_fixed_one_come_one_by_one(
     order: Any, calls: list[list[str]]
 ) -> None:
@@ -88,7 +86,7 @@ def handler(late: float, latest: float) -> Handler:
 @pytest.mark.parametrize("order", ["free", "fixed"])
 def test_a_late_shot_is_an_error_that_says_how_late(order: str) -> None:
     operation = RunShots((PROGRAM, PROGRAM), order)  # type: ignore[arg-type]
-    with pytest.raises(DeadlineError, match="started 0.03 s after it was planned, and 0.02 s are allowed"):
+    with pytest.raises(DeadlineError, match="started 0.03 s after it was planned, and 0.02 s are allowed"):  # noqa: RUF043
         handler(0.03, 0.02).do(operation)
 
 

@@ -46,7 +46,9 @@ class Record:
     ],
 )
 def test_each_operation_is_recorded_once_after_it_was_carried_out(
-    operation: Operation, kind: str, answered: bool  # noqa: FBT001
+    operation: Operation,
+    kind: str,
+    answered: bool,  # noqa: FBT001
 ) -> None:
     record = Record()
     assert Recorder(record, record).do(operation) == "answer"

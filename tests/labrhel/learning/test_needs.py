@@ -187,7 +187,10 @@ def test_one_sequence_that_counts_too_much_is_enough_to_object() -> None:
 
 
 def test_a_loss_of_what_has_settled_counts_the_last_tenth_alone() -> None:
-    for counts, words in ((LAST_TENTH, []), (slice(-3, None), ["the loss counts samples before the last tenth of the pass"])):
+    for counts, words in (
+        (LAST_TENTH, []),
+        (slice(-3, None), ["the loss counts samples before the last tenth of the pass"]),
+    ):
         assert said(Needs(settles=True), settling(), sequence(counts)) == words
     short = [sequence(slice(-1, None), samples=5), sequence(slice(-2, None), samples=5)]
     strong = task(friction=np.diag(100.0 * MASS))

@@ -165,7 +165,7 @@ def test_a_point_that_was_asked_for_is_a_copy(make: Callable[..., Optimizer]) ->
     optimizer = make(START, FREE)
     for _ in range(2):
         for point in (optimizer.ask(), optimizer.best()):
-            point += 100.0
+            point += 100.0  # noqa: PLW2901
         assert not (np.array([optimizer.ask(), optimizer.best()]) > 50.0).any()
         optimizer.tell(1.0, np.array([0.3, -0.2]))
 
@@ -179,9 +179,7 @@ def test_the_memory_and_the_tolerance_of_lbfgs_are_those_asked_for() -> None:
 
     start, bounds = np.array([-1.2, 1.0, 0.7, -0.4]), (np.full(4, -5.0), np.array([0.9, 5.0, 5.0, 5.0]))
     options = {"maxcor": 2, "ftol": 1e-3, "gtol": 0.0}
-    minimize(
-        objective, start, jac=True, method="L-BFGS-B", bounds=list(zip(*bounds, strict=True)), options=options
-    )
+    minimize(objective, start, jac=True, method="L-BFGS-B", bounds=list(zip(*bounds, strict=True)), options=options)
     optimizer = LBFGS(start, bounds, memory=2, tolerance=1e-3)
     assert np.array_equal(drive(optimizer, 1000), asked)
 

@@ -25,7 +25,9 @@ def task(**changes: Any) -> Task:
 
 def sequence(**changes: Any) -> TrialSequence:
     inputs = {"u1": Waveform.of(np.cos(np.arange(13)), 0.2)}
-    return TrialSequence(**{"name": "one", "inputs": inputs, "target": np.ones((2, 5)), "weight": np.ones(5), **changes})
+    return TrialSequence(
+        **{"name": "one", "inputs": inputs, "target": np.ones((2, 5)), "weight": np.ones(5), **changes}
+    )
 
 
 def theta(**changes: Any) -> dict[str, Any]:

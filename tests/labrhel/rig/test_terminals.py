@@ -41,7 +41,9 @@ def test_a_level_within_the_limits_is_taken(volts: float) -> None:
 
 @pytest.mark.parametrize("volts", [0.0, 9.0, float("nan")])
 def test_a_level_outside_the_limits_is_refused_with_its_place_and_who_limits_it(volts: float) -> None:
-    with pytest.raises(ConfigurationError, match=r"select of q1 puts .* on bias\.ch1, where a allows \[0\.5 V, 4\.5 V\]") as it:
+    with pytest.raises(
+        ConfigurationError, match=r"select of q1 puts .* on bias\.ch1, where a allows \[0\.5 V, 4\.5 V\]"
+    ) as it:
         table(level(volts), ranged("a", 0.5, 4.5))
     assert it.value.key == "channels.q1"
 
@@ -70,7 +72,9 @@ def test_a_value_is_refused_before_it_is_written() -> None:
     found = table(ranged("a", 0.5, 4.5))
     found.require("bias.ch1", 0.5, 4.5, "a")
     found.require("bias.ch2", -1e9, 1e9, "what nobody limits")
-    with pytest.raises(LimitError, match=r"bias\.ch1 would get 5 V for a; allowed is \[0\.5 V, 4\.5 V\]; nothing was sent"):
+    with pytest.raises(
+        LimitError, match=r"bias\.ch1 would get 5 V for a; allowed is \[0\.5 V, 4\.5 V\]; nothing was sent"
+    ):
         found.require("bias.ch1", 5.0, 5.0, "a")
     with pytest.raises(LimitError, match=r"would get \[0 V, 1 V\]"):
         found.require("bias.ch1", 0.0, 1.0, "a")

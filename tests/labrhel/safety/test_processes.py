@@ -67,7 +67,9 @@ def test_a_dead_program_refuses_and_a_silent_one_is_given_up(tmp_path: Path, mon
         program.ask(SAFE)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"rig": "r", "pid": "x", "port": 1, "word": "w", "run": ""})])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", json.dumps({"rig": "r", "pid": "x", "port": 1, "word": "w", "run": ""})]
+)
 def test_a_file_that_says_nothing_sensible_is_passed_over(tmp_path: Path, text: str) -> None:
     with listening("sim:", lambda: None, tmp_path):
         (tmp_path / "rigs" / "0.json").write_text(text)

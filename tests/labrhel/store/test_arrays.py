@@ -72,7 +72,7 @@ def test_a_write_that_stops_short_goes_on_and_one_that_fails_leaves_nothing(
         room = 10**6
 
         def __init__(self, path: str, *_: object, **__: object) -> None:
-            self._file = Path(path).open("wb", buffering=0)
+            self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115
 
         def __enter__(self) -> "Slow":
             return self

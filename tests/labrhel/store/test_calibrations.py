@@ -82,7 +82,9 @@ def test_an_entry_is_found_by_the_beginning_of_its_id_if_that_is_enough(tmp_path
         record.find("")
 
 
-def test_a_record_without_a_folder_writes_nothing_and_knows_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_without_a_folder_writes_nothing_and_knows_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     record = CalibrationRecord(None, "sim:x")
     record.accept([record.propose("paths", {"f1.gain": value(1.0)})])

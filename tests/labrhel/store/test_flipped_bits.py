@@ -97,7 +97,7 @@ def test_no_flipped_bit_is_read_as_good_and_verify_names_those_that_matter(recor
             silent.append((victim.name, place))
         if found != truth and victim.name != "labels.json" and verify([str(folder)], tmp_path):
             missed.append((victim.name, place))
-        if victim.name == "labels.json" and found is not None and found[:-1] + [None] == truth[:-1] + [None]:
+        if victim.name == "labels.json" and found is not None and found[:-1] + [None] == truth[:-1] + [None]:  # noqa: RUF005
             tags, note, _ = found[-1]
             if (tags, note) not in (truth[-1][:2], ((), "(its labels cannot be read)")):
                 silent.append((victim.name, place))

@@ -14,7 +14,6 @@ from labrhel.store import RunReader
 from labrhel.store.index import INDEX, archive, label, matching, prune, rows
 from labrhel.testing.configurations import SMALL
 
-
 pytestmark = pytest.mark.slow  # whole runs are made for it; test_index_rows has what needs none
 
 

@@ -8,7 +8,10 @@ import pytest
 from labrhel.errors import RecordError
 from labrhel.store._lines import append_line, read_lines
 
-LINES = [{"id": "a1", "kind": "proposed", "values": {"gain é": 1.5}}, {"id": "b2", "kind": "accepted", "refers": ["a1"]}]
+LINES = [
+    {"id": "a1", "kind": "proposed", "values": {"gain é": 1.5}},
+    {"id": "b2", "kind": "accepted", "refers": ["a1"]},
+]
 
 
 def written(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a miss costs: the difference of two gradients by the model, along where the echo ran and where it should have."""
+"""What a miss costs: the difference of two gradients by the model, along where the echo ran and where it should have."""  # noqa: E501
 
 from dataclasses import replace
 from typing import Any
@@ -84,9 +84,7 @@ def partial(**options: Any) -> tuple[ReferenceTask, Any]:
     """A rig whose second oscillator, which loses energy, has no port."""
     rig = small_rig()
     keep = [name for name in rig.task.capabilities.ports_of(Kind.FORCE) if name != "f2"]
-    ports = tuple(
-        port for port in rig.task.capabilities.ports if port.kind is not Kind.FORCE or port.name in keep
-    )
+    ports = tuple(port for port in rig.task.capabilities.ports if port.kind is not Kind.FORCE or port.name in keep)
     drives = FrozenArray(rig.task.capabilities.drive_matrix.values[:, [0, 2]])
     blind = rig.declaring(ports=ports, drive_matrix=drives)
     return blind, execute(RHEL(partial=True, **options).gradient(blind.request(NAMES)), blind.handler())

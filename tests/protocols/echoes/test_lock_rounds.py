@@ -26,9 +26,7 @@ def prepared(rig: ReferenceTask) -> tuple[EchoPlan, tuple[ForwardPass, ...], lis
     plan = RHEL(lock=3).plan(rig.task, rig.theta, ("stiffness",))
 
     def protocol() -> Protocol[Any]:
-        programs = tuple(
-            rig.task.forward(item, rig.theta, plan.geometry.channels, keep=True) for item in rig.sequences
-        )
+        programs = tuple(rig.task.forward(item, rig.theta, plan.geometry.channels, keep=True) for item in rig.sequences)
         captures = yield RunShots(programs)
         return read_forward(rig.task, plan.geometry, rig.sequences, captures, rig.theta)
 

@@ -58,7 +58,7 @@ def test_what_was_learned_of_the_rig_is_believed_with_a_lock_alone() -> None:
     moved = NudgeRecord(0.01, 0.01, {"stiffness": np.array([0.1, -0.2, 0.3])}, {"s0": np.ones((3, 39))})
     asked = rig.request(("stiffness",), moved)
     with_lock, without = (Measurement(RHEL(lock=lock), asked) for lock in (2, 0))
-    assert np.allclose(with_lock.plan.theta["stiffness"], np.array([1.0, 1.6, 0.8]) + [0.1, -0.2, 0.3])
+    assert np.allclose(with_lock.plan.theta["stiffness"], np.array([1.0, 1.6, 0.8]) + [0.1, -0.2, 0.3])  # noqa: RUF005
     assert np.allclose(without.plan.theta["stiffness"], [1.0, 1.6, 0.8])
     assert list(with_lock.learned) == ["s0"] and not without.learned and not without.deviations
 

@@ -102,7 +102,9 @@ def test_the_echoes_of_a_lock_are_counted_in_shots_and_passes(lock: int) -> None
     [(False, {}, 1e-5), (True, {}, 0.05), (True, {"cubic": 0.0}, 0.3)],
 )
 def test_the_response_aimed_at_is_small_without_noise_and_large_on_linear_rigs(
-    noisy: bool, nominal: dict[str, Any], target: float  # noqa: FBT001
+    noisy: bool,  # noqa: FBT001
+    nominal: dict[str, Any],
+    target: float,  # noqa: FBT001, RUF100
 ) -> None:
     rig = small_rig(1e-6 if noisy else 0.0, **nominal)
     assert RHEL().target_response(rig.task, rig.theta) == target
@@ -152,9 +154,7 @@ def test_options_that_contradict_themselves_are_refused(options: dict[str, Any],
 
 
 def test_a_rule_without_options_is_symmetric_automatic_and_measures_once() -> None:
-    assert RHEL() == RHEL(
-        Estimator.SYMMETRIC, Echo.AUTO, None, None, 0, 1, None, 64, Order.AB, False, False  # noqa: FBT003
-    )
+    assert RHEL() == RHEL(Estimator.SYMMETRIC, Echo.AUTO, None, None, 0, 1, None, 64, Order.AB, False, False)
     assert RHEL(eps=1e-100).eps == 1e-100 and RHEL(eps=1e100).eps == 1e100
 
 
@@ -179,11 +179,15 @@ def test_a_plain_echo_needs_no_port_on_lossy_oscillators_nor_does_a_partial_one(
     ],
 )
 def test_the_echo_is_driven_where_asked_or_where_the_rig_loses_energy(
-    echo: Echo, nominal: dict[str, Any], driven: bool  # noqa: FBT001
+    echo: Echo,
+    nominal: dict[str, Any],
+    driven: bool,  # noqa: FBT001
 ) -> None:
     rig = small_rig(**nominal)
     assert measured(rig, RHEL(echo=echo, eps=1e-4), *NAMES).rule == f"rhel/symmetric/{'driven' if driven else 'plain'}"
-    assert np.array_equal(RHEL(echo=echo).plan(rig.task, rig.theta, NAMES).friction, FRICTION if driven else 0 * FRICTION)
+    assert np.array_equal(
+        RHEL(echo=echo).plan(rig.task, rig.theta, NAMES).friction, FRICTION if driven else 0 * FRICTION
+    )
 
 
 # -- errors and bias ---------------------------------------------------------------------------------------------------

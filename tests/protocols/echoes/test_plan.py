@@ -29,9 +29,7 @@ def plan_of(rig: ReferenceTask, *names: str, **options: Any) -> EchoPlan:
 
 def forward(rig: ReferenceTask, plan: EchoPlan) -> ForwardBatch:
     def protocol() -> Protocol[ForwardBatch]:
-        programs = tuple(
-            rig.task.forward(item, rig.theta, plan.geometry.channels, keep=True) for item in rig.sequences
-        )
+        programs = tuple(rig.task.forward(item, rig.theta, plan.geometry.channels, keep=True) for item in rig.sequences)
         captures = yield RunShots(programs)
         return read_forward(rig.task, plan.geometry, rig.sequences, captures, rig.theta)
 
@@ -62,7 +60,10 @@ def test_parameters_are_sorted_by_where_their_gradient_is_read() -> None:
     ],
 )
 def test_a_mass_drags_where_the_echo_is_driven_and_the_pass_began_in_motion(
-    names: tuple[str, ...], driven: bool, momentum: list[float], drags: bool  # noqa: FBT001
+    names: tuple[str, ...],
+    driven: bool,  # noqa: FBT001
+    momentum: list[float],
+    drags: bool,  # noqa: FBT001
 ) -> None:
     rig = small_rig()
     theta = {**rig.theta, "initial_momentum": np.array(momentum)}
@@ -79,9 +80,7 @@ def test_a_parameter_that_nobody_has_is_refused() -> None:
 
 
 def played(rig: ReferenceTask, drives: Any, role: Role) -> dict[str, np.ndarray]:
-    return {
-        item.port: item.waveform.on_grid(rig.task.step, 39) for item in drives if item.role is role
-    }
+    return {item.port: item.waveform.on_grid(rig.task.step, 39) for item in drives if item.role is role}
 
 
 def test_an_echo_plays_the_input_backwards_the_error_as_a_force_and_what_friction_took() -> None:

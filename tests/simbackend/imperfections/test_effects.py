@@ -47,7 +47,6 @@ Q = tuple(f"q{i + 1}" for i in range(6))
 V = tuple(f"v{i + 1}" for i in range(6))
 
 
-
 @dataclass(frozen=True, slots=True)
 class Everywhere(Imperfection):
     """Acts in every place where a registered imperfection can act."""

@@ -129,7 +129,7 @@ def test_a_device_of_a_users_model_moves_by_its_true_parts() -> None:
 
 
 def test_what_cannot_act_on_a_users_model_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="springs of an oscillator network, which Pendulum does not have"):
+    with pytest.raises(ConfigurationError, match="springs between oscillators, which Pendulum does not have"):
         SimulatedRig(Pendulum(), imperfections=Imperfections(reciprocity=NonReciprocity(0.01)))
 
 

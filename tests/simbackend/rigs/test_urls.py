@@ -100,7 +100,7 @@ def test_a_model_of_ones_own_is_opened_with_every_setting_but_those_that_cannot_
     assert rig.capabilities.reversals == {Reversal.STATE_RESTORE}
     assert rig.capabilities.accumulates == frozenset()
     assert rig.true_parameters()["bowl"] != 1.0
-    with pytest.raises(ConfigurationError, match="nonreciprocity acts on the springs"):
+    with pytest.raises(ConfigurationError, match="nonreciprocity acts on springs"):
         opened("sim:?nonreciprocity=1%", Bowl(1))
     with pytest.raises(ConfigurationError, match="threads=2: only the compiled kernels"):
         opened("sim:?threads=2", Bowl(1))
