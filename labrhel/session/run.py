@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from labrhel.errors import ConfigurationError, RecordError
+from labrhel.errors import ConfigurationError
 from labrhel.executor import Tap, between_steps, execute, published
 from labrhel.executor.tap import After
 from labrhel.experiment import Experiment, load_experiment
@@ -72,10 +72,8 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: s
     reader = RunReader(folder)
     manifest, config = reader.manifest, folder / "config.yaml"
     require_replayable(manifest)
-    try:
-        reader.config_text  # noqa: B018 - read for its check; here it is the user who changed it
-    except RecordError as error:
-        raise ConfigurationError(str(error)) from None
+    if reader.config_changed:
+        raise ConfigurationError(f"{config} is not what the run began with; restore it, or start a new run with it")
     experiment = load_experiment(
         config,
         rig_url=manifest["rig"],

@@ -99,16 +99,23 @@ class RunReader:
 
     @property
     def config_text(self) -> str:
-        """The user's file, as it was."""
-        try:
-            text = (self.folder / CONFIG).read_bytes().decode()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecordError(f"{self.folder / CONFIG} cannot be read ({error}); restore it from a copy") from error
-        if self.manifest.get("configuration_digest") not in (None, digest_of(text)):
+        """The user's file, as it was; RecordError if it is not what the run began with."""
+        if self.config_changed:
             raise RecordError(
                 f"{self.folder / CONFIG} is not what the run began with; restore it, or start a new run with it"
             )
-        return text
+        return self._config()
+
+    @property
+    def config_changed(self) -> bool:
+        """Whether the file says something else than when the run began."""
+        return self.manifest.get("configuration_digest") not in (None, digest_of(self._config()))
+
+    def _config(self) -> str:
+        try:
+            return (self.folder / CONFIG).read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecordError(f"{self.folder / CONFIG} cannot be read ({error}); restore it from a copy") from error
 
     @property
     def status(self) -> str:

@@ -240,7 +240,7 @@ def test_an_output_is_off_at_once_when_it_is_made_safe_while_somebody_waits_for_
     waiting = threading.Thread(target=wait)
     waiting.start()
     wait_for(lambda: len(log.newest()) > before, "the question whether the burst has ended")
-    assert level(bench) > 0.9
+    wait_for(lambda: level(bench) > 0.9, "the second sample of the burst")
     awg.make_safe()
     assert level(bench) == 0.0
     waiting.join(PATIENCE)
