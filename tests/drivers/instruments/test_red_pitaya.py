@@ -371,7 +371,7 @@ def test_an_output_is_idle_at_once_when_it_is_made_safe_while_somebody_waits_for
     waiting = threading.Thread(target=wait)
     waiting.start()
     wait_for(lambda: len(log.newest()) > before, "the question whether the record is complete")
-    assert level(bench) > 0.9
+    wait_for(lambda: level(bench) > 0.9, "the burst")
     pitaya.make_safe()
     assert level(bench) == pytest.approx(idle, abs=STEP)
     waiting.join(PATIENCE)
