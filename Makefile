@@ -33,7 +33,7 @@ run: $(VENV)/.run
 	$(BIN)/labrhel run examples/coupled_oscillators.yaml
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Without these programs the tests that need them are skipped, and the last line of the run counts them.
 system-packages:

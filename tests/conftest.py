@@ -51,6 +51,14 @@ def vectors(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
     pytest.skip(f"{name} is neither in LABRHEL_DATA nor in its sub-folder vectors")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Locks, e-stops and calibrations of the tests are not those of the user, whose rig may be running."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABRHEL_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of locks, e-stops and calibrations, for this test alone."""

@@ -26,6 +26,7 @@ import numpy as np
 from labrhel.executor import Compiling, Limiting, Recorder, RigBackend, execute
 from labrhel.shots.operations import Checkpoint, Publish, RunShots
 from labrhel.store import Policy, RunWriter, create_run, list_runs
+from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.waveform import Waveform
 from protocols.rhel import RHEL
