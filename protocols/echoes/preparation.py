@@ -7,6 +7,7 @@ to (q_T, -p_T); here it is made as long as takes little force.
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import least_squares
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
@@ -19,7 +20,7 @@ LARGEST_PEAK = 2.0
 """Peak of the preparation force, in those of the forward pass, above which a longer preparation is tried."""
 _SHORTEST, _LONGEST = 0.25, 4.0  # of the forward pass
 _LEAST_KICKS = 16
-_FIT_STEPS = 4
+_ROUNDS, _DONE = 20, 1e-12  # of the fit, and the relative change that ends it
 _PAYS = 0.75  # of the peak before, for twice the length
 
 
@@ -42,7 +43,7 @@ def end_state(
 def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: float) -> tuple[Array, Array]:
     """The same from noisy positions: the motion of the nominal model that fits the last of them best.
 
-    Two periods of the fastest mode are fitted, by Gauss-Newton on the state at their beginning; a momentum from two
+    Two periods of the fastest mode are fitted, by least squares in the state at their beginning; a momentum from two
     readings alone has the noise of a reading times sqrt(2) m/d, which is as large as the momentum where the grid is
     fine.
     """
@@ -54,22 +55,24 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
         """Of states (2 n, m) half a step before the first of these kicks."""
         return run(model, theta, force, step, states[:n].T, states[n:].T)
 
+    def missed(state: Array) -> Array:
+        return (motion(state[:, None]).q - seen).ravel()
+
+    def slopes(state: Array) -> Array:
+        path = motion(np.column_stack([state, state[:, None] + tiny * np.eye(2 * n)])).q.reshape(2 * n + 1, n * count)
+        return ((path[1:] - path[0]) / tiny).T
+
     v = (seen[:, min(2, count - 1)] - seen[:, 0]) / (min(2, count - 1) * step)
     start = np.concatenate([seen[:, 0] - step / 2 * v, mass * v])
     tiny = 1e-6 * (float(np.abs(seen).max()) or 1.0)
-    best, smallest = start, np.inf
-    for _ in range(_FIT_STEPS + 1):
-        path = motion(np.column_stack([start, start[:, None] + tiny * np.eye(2 * n)])).q.reshape(2 * n + 1, n * count)
-        left = seen.ravel() - path[0]
-        missed = float(left @ left) if np.isfinite(path).all() else np.inf
-        if missed >= smallest:
-            break  # a strongly anharmonic model may overshoot, even to where it has no motion
-        best, smallest = start, missed
-        slope = ((path[1:] - path[0]) / tiny).T
-        start = start + np.linalg.lstsq(slope, left, rcond=None)[0]
-    if not np.isfinite(smallest):
-        return end_state(model, theta, q, u, step, np.zeros(n))
-    end = motion(best[:, None])
+    with np.errstate(over="ignore", invalid="ignore"):  # a strongly anharmonic model may have no motion from some state
+        if not np.isfinite([np.sum(missed(start) ** 2), np.sum(slopes(start) ** 2)]).all():
+            return end_state(model, theta, q, u, step, np.zeros(n))
+        found = least_squares(
+            missed, start, slopes,  # pyright: ignore[reportArgumentType]  (what pyright infers of SciPy is a name alone)
+            x_scale="jac", ftol=_DONE, xtol=_DONE, gtol=_DONE, max_nfev=_ROUNDS,
+        )  # fmt: skip
+    end = motion(found.x[:, None])
     return end.end_position[0], end.end_momentum[0]
 
 

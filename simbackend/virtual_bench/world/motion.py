@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import root
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import InstrumentError
@@ -35,6 +36,7 @@ ACTS_OUT = frozenset({
 Converters, noise, triggers and coupling are those of its instruments, and nothing flips momenta."""
 
 _STEPS_PER_RADIAN = 50  # of the fastest mode; straight lines between kicks are then good to 5e-5
+_STILL, _BALANCED = 1e-14, 1e-9  # relative change of a place of rest, and what may be left of the force there
 _MOST_STEPS = 1_000_000  # in one go; what was longer ago is forgotten
 
 
@@ -107,17 +109,20 @@ class Oscillators:
         return self._device.shaking(friction, steps, [Moment(self.shots, chunk, self.step / self.unit)])
 
     def place_of_rest(self, propagator: Propagator, forces: Array, moment: float) -> Array:
-        """Where constant forces on the ports hold the oscillators, by Newton's method from zero."""
-        pull, q = propagator.ports_to_force @ forces + propagator.bias, np.zeros(self.model.size)
+        """Where constant forces on the ports hold the oscillators, as near to zero as Powell's method gets there.
+
+        Raises InstrumentError if there is no such place.
+        """
+        pull, zero = propagator.ports_to_force @ forces + propagator.bias, np.zeros(self.model.size)
         if not pull.any():
-            return q
+            return zero
         theta = self.parameters(moment)
-        for _ in range(50):
-            change = np.linalg.solve(self.model.hessian(q, theta), pull + self.model.force(q, theta))
-            q = q + change
-            if np.abs(change).max() < 1e-12:
-                break
-        return q
+        found = root(
+            lambda q: pull + self.model.force(q, theta), zero, jac=lambda q: -self.model.hessian(q, theta), tol=_STILL
+        )
+        if not np.abs(found.fun).max() <= _BALANCED * np.abs(pull).max():
+            raise InstrumentError("nothing holds the oscillators of the virtual bench at these levels: lower the drive")
+        return found.x
 
 
 class Motion:
