@@ -62,7 +62,7 @@ def test_what_another_rule_would_have_given_is_told_on_the_twin(tmp_path: Path) 
     twin_of(folder)
     rig = f"sim:{folder / 'twin.yaml'}"
     weak, strong = what_if(folder, rig, [], [0.01, 1.0])
-    assert (weak.eps, strong.eps) == (0.01, 1.0) and weak.response < strong.response
+    assert (weak.eps, strong.eps) == pytest.approx((0.01, 1.0), rel=1e-12) and weak.response < strong.response
     plain, fitted, linear = what_if(folder, rig, ["rhel", "twin", "spsa"], [])
     assert plain.error > 0.05 > fitted.error  # the echo of the run was not driven against friction
     assert linear.shots == 3
