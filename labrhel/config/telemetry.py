@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from labrhel.config.fields import Count, Name, NotNegative, Section
+from labrhel.safety.places import own_folder
 
 _LONGEST_PREFIX = 200  # characters; MQTT allows 65535 bytes, a person reads fewer
+
+
+PASSWORD_KEYS = ("password", "password_file", "password_env")
+"""What a configuration cannot say: it may come from anybody, and would choose what is sent to whom."""
+
+
+def where_passwords_are() -> str:
+    """What to do with a key that says where a password is."""
+    return (
+        f"a configuration or URL names no password: name it once for the broker in {own_folder()}/brokers.yaml, as "
+        "in HOST: {user: NAME, password_file: FILE}, and delete this (docs/telemetry.md)"
+    )
 
 
 def _prefix(value: str) -> str:
@@ -19,7 +33,7 @@ def _prefix(value: str) -> str:
 
 
 class TelemetrySection(Section):
-    """Telemetry is on where this section stands; a password is never written here, only where it is found."""
+    """Telemetry is on where this section stands; passwords of brokers stand in the user's own settings alone."""
 
     broker: Name = Field(description="Host name or address of the MQTT broker.")
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
@@ -29,9 +43,7 @@ class TelemetrySection(Section):
     ca: str | None = Field(
         default=None, description="PEM file of the authority that signed the broker's certificate; else the system's."
     )
-    user: str | None = Field(default=None, description="User name at the broker.")
-    password_file: str | None = Field(default=None, description="File whose first line is the password.")
-    password_env: str | None = Field(default=None, description="Environment variable that holds the password.")
+    user: str | None = Field(default=None, description="User name at a broker that asks for no password.")
     prefix: Annotated[str, AfterValidator(_prefix), WithJsonSchema({"type": "string"})] | None = Field(
         default=None, description="What all topics begin with, one for each rig; left out: labrhel/NAME_OF_THIS_FILE."
     )
@@ -48,12 +60,16 @@ class TelemetrySection(Section):
         default="5", description="Version of MQTT that the broker speaks: 5 or 3.1.1."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _says_nothing_of_passwords(cls, data: Any) -> Any:
+        for key in PASSWORD_KEYS:
+            if isinstance(data, dict) and key in data:
+                raise PydanticCustomError("unknown_key", "{words}", {"key": key, "words": where_passwords_are()})
+        return data
+
     @model_validator(mode="after")
     def _parts_belong_together(self) -> TelemetrySection:
         if self.ca is not None and not self.tls:
             raise ValueError("'ca' belongs to an encrypted connection; add tls: true")
-        if self.password_file is not None and self.password_env is not None:
-            raise ValueError("the password comes from a file or from a variable; give one of the two")
-        if self.user is None and (self.password_file is not None or self.password_env is not None):
-            raise ValueError("a password needs a user")
         return self

@@ -1,4 +1,4 @@
-"""From the `telemetry` section, or a URL, to what a connection needs; the password is looked up here and kept apart."""
+"""From the `telemetry` section, or a URL, and the user's own settings of the broker to what a connection needs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from pydantic import ValidationError
 from labrhel.config import Document
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source
-from labrhel.config.telemetry import TelemetrySection
+from labrhel.config.telemetry import PASSWORD_KEYS, TelemetrySection, where_passwords_are
 from labrhel.errors import ConfigurationError
+from labrhel.plain_files import read_plain
+from labrhel.telemetry.brokers import brokers_file, known_broker
 
 _SCHEMES = {"mqtt": False, "mqtts": True}
 _NUMBERS = {"points": int, "queue": int, "traces_per_second": float}
-_IN_QUERY = ("ca", "password_file", "password_env", "version", *_NUMBERS)
-_EXAMPLE = "mqtt://user@host:1883/prefix?password_file=FILE, or mqtts:// for TLS"
+_IN_QUERY = ("ca", "version", *_NUMBERS)
+_EXAMPLE = "mqtt://user@host:1883/prefix, or mqtts:// for TLS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,15 @@ def _section_of(url: str) -> TelemetrySection:
     if parts.password is not None:
         raise ConfigurationError(
             "--telemetry: a password in a URL is seen by everyone on this machine and kept in the record; "
-            "put it into a file or a variable: ?password_file=FILE or ?password_env=NAME"
+            f"name it once for the broker in {brokers_file()} (docs/telemetry.md)"
         )
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise ConfigurationError(f"--telemetry {url}: expected {_EXAMPLE}")
     data: dict[str, object] = {"broker": parts.hostname, "port": port, "tls": _SCHEMES[parts.scheme]}
     data |= {"user": parts.username and unquote(parts.username), "prefix": unquote(parts.path[1:]) or None}
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key in PASSWORD_KEYS:
+            raise ConfigurationError(f"--telemetry: {key}: {where_passwords_are()}")
         if key not in _IN_QUERY:
             raise ConfigurationError(f"--telemetry {url}: unknown setting {key!r}; known are: {', '.join(_IN_QUERY)}")
         try:
@@ -89,13 +93,29 @@ def _section_of(url: str) -> TelemetrySection:
 
 def _resolved(section: TelemetrySection, name: str, folder: Path, environment: Mapping[str, str]) -> Settings:
     usual = "".join("_" if sign in "+#/\0" else sign for sign in name)
+    known = known_broker(section.broker, section.port, environment)
+    if known is None:
+        port, tls, user, password = section.port or (8883 if section.tls else 1883), section.tls, section.user, None
+        ca = None if section.ca is None else folder / section.ca
+    else:
+        # Whoever wrote the section must not choose who vouches for a broker that gets the password.
+        port, tls, ca, user, password = known.port, known.tls, known.ca, known.user, known.password
+        if section.user not in (None, user):
+            raise ConfigurationError(
+                f"{brokers_file(environment)} knows {section.broker} by the user {user!r}, not {section.user!r}: "
+                "leave out the user here, or change it there"
+            )
+        if section.tls and not tls:
+            raise ConfigurationError(
+                f"{brokers_file(environment)} says tls: false of {section.broker}; leave out tls here, or delete that"
+            )
     return Settings(
         host=section.broker,
-        port=section.port or (8883 if section.tls else 1883),
+        port=port,
         prefix=section.prefix or f"labrhel/{usual}",
-        user=section.user,
-        password=_password(section, folder, environment),
-        tls=_context(None if section.ca is None else folder / section.ca) if section.tls else None,
+        user=user,
+        password=password,
+        tls=_context(ca) if tls else None,
         points=section.points,
         traces_per_second=section.traces_per_second,
         queue=section.queue,
@@ -103,24 +123,9 @@ def _resolved(section: TelemetrySection, name: str, folder: Path, environment: M
     )
 
 
-def _password(section: TelemetrySection, folder: Path, environment: Mapping[str, str]) -> str | None:
-    if section.password_env is not None:
-        if section.password_env not in environment:
-            raise ConfigurationError(f"the variable {section.password_env} is not set; it must hold the password")
-        return environment[section.password_env]
-    if section.password_file is None:
-        return None
-    file = folder / section.password_file
-    try:
-        return file.read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        words = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigurationError(f"the password cannot be read from {file}: {words}") from None
-
-
 def _context(ca: Path | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
+        return ssl.create_default_context(cadata=None if ca is None else read_plain(ca).decode("ascii", "replace"))
+    except (OSError, ssl.SSLError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(f"{ca} is no file of certificates: {words}") from None

@@ -39,7 +39,8 @@ def certify(folder: Path, name: str) -> None:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Broker]:
+def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
     certify(tmp_path, "server")
     users = tmp_path / "users"
     users.touch(mode=0o600)
@@ -53,11 +54,17 @@ def guarded(tmp_path: Path) -> Iterator[Broker]:
 
 
 def configuration(folder: Path, port: int, **changes: str) -> Path:
-    section = {"broker": "127.0.0.1", "port": str(port), "tls": "true", "ca": "server.pem", "user": "rig"}
-    section |= {"password_file": "secret", "prefix": "lab/rig"} | changes
+    """One that names the broker alone; all else stands in the settings of the user."""
+    known = {"port": str(port), "ca": f"{folder}/server.pem", "user": "rig", "password_file": "secret"} | changes
+    own = folder / "own" / "labrhel"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "secret").write_text(PASSWORD + "\n")
+    (own / "brokers.yaml").touch(mode=0o600)
+    (own / "brokers.yaml").write_text(
+        f"127.0.0.1: {{{', '.join(f'{key}: {value}' for key, value in known.items())}}}\n"
+    )
     file = folder / "small.yaml"
-    file.write_text(SMALL + f"telemetry: {{{', '.join(f'{key}: {value}' for key, value in section.items())}}}\n")
-    (folder / "secret").write_text(PASSWORD + "\n")
+    file.write_text(SMALL + f"telemetry: {{broker: 127.0.0.1, port: {port}, prefix: lab/rig}}\n")
     return file
 
 
@@ -76,7 +83,8 @@ def test_a_run_speaks_tls_with_a_password_that_is_nowhere_in_its_record(tmp_path
 
 @guards
 @pytest.mark.parametrize(
-    ("changes", "words"), [({"user": "nobody"}, "Not authorized"), ({"ca": "other.pem"}, "certificate verify failed")]
+    ("changes", "words"),
+    [({"user": "nobody"}, "Not authorized"), ({"ca": "../../other.pem"}, "certificate verify failed")],
 )
 def test_a_broker_that_refuses_or_is_another_costs_one_warning(
     tmp_path: Path, guarded: Broker, changes: dict[str, str], words: str, caplog: pytest.LogCaptureFixture
