@@ -28,7 +28,8 @@ _NEVER = 1e-15  # steps and slopes end nothing
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The unknowns with their covariance; `misfit`: rms of residual over noise, 1 where the model tells all.
+    """The unknowns with their covariance; `misfit`: rms of residual over noise, 1 where the model tells all, infinite
+    where the fitted model has no motion over the whole pass.
 
     `residual`: by record (channels, steps), in units of the noise.
     """
@@ -92,7 +93,9 @@ def identify(
         z, covariance = found.x, np.linalg.inv(found.jac.T @ found.jac)
     longest = max(map(_kicks, records))
     unexplained = tuple(residual(z, record, longest) for record in records)
-    misfit = float(np.sqrt(np.mean([np.mean(item**2) for item in unexplained])))
+    with np.errstate(over="ignore", invalid="ignore"):
+        misfit = float(np.sqrt(np.mean([np.mean(item**2) for item in unexplained])))
+    misfit = misfit if np.isfinite(misfit) else np.inf
     covariance = np.outer(spread, spread) * covariance * max(1.0, misfit) ** 2
     return Identified(tuple(unknowns), start + spread * z, covariance, misfit, unexplained)
 

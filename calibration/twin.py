@@ -230,7 +230,7 @@ def _named(found: Identified, better: dict[str, Identified]) -> tuple[str, ...]:
     """The terms with which the residual falls most, by what they come to."""
     words = []
     for name, fit in sorted(better.items(), key=lambda pair: pair[1].misfit):
-        if fit.misfit > _HELPS * found.misfit:
+        if not fit.misfit <= _HELPS * found.misfit or np.isinf(fit.misfit):
             continue
         values = {key: value for key, value in fit.by_name.items() if key.startswith(name)}
         largest = max(values, key=lambda key: abs(values[key]))
