@@ -53,9 +53,10 @@ def vectors(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session", autouse=True)
 def state_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Locks, e-stops and calibrations of the tests are not those of the user, whose rig may be running."""
+    """Locks, e-stops, calibrations and decisions of the tests are not the user's, whose rig may be running."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABRHEL_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("own")))
         yield
 
 

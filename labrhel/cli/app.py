@@ -60,13 +60,23 @@ def run(
 
 @app.command()
 def resume(
-    run: Run, runs: Runs = DEFAULT_RUNS, steps: Steps = None, telemetry: Telemetry = None, trust: Trust = None
+    run: Run,
+    runs: Runs = DEFAULT_RUNS,
+    steps: Steps = None,
+    telemetry: Telemetry = None,
+    rig: Annotated[
+        str | None, typer.Option("--rig", metavar="URL", help="In place of the rig that the record names.")
+    ] = None,
+    trust: Trust = None,
 ) -> None:
-    """Go on with a run that is paused, or that was stopped or killed, from its last checkpoint."""
+    """Go on with a run that is paused, or that was stopped or killed, from its last checkpoint.
+
+    One that was not recorded by you on this computer says which rig it would drive, and asks first.
+    """
     from labrhel.cli import running, stopping
 
     if not stopping.woken(run, runs):
-        running.resume(run, runs, steps, telemetry)
+        running.resume(run, runs, steps, telemetry, rig)
 
 
 @app.command()

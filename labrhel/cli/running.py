@@ -83,18 +83,28 @@ def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) ->
     print("\n".join(lines))
 
 
-def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None) -> None:
+def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None, rig: str | None = None) -> None:
     """Go on with a run; the same report as `run`."""
     folder = find_run(run_name, root)
     told(RunReader(folder))
     own = own_runner_of_run(folder, steps)
+    if own is None:
+        ask = _confirmed if sys.stdin.isatty() and sys.stderr.isatty() else None
+        rig = session.rig_to_resume(folder, RunReader(folder).manifest, rig, ask)
     with _progress(session.planned_steps(folder, steps)) as watch:
         if own is None:
-            lines = _report(session.resume(folder, watch, steps=steps, telemetry=telemetry))
+            lines = _report(session.resume(folder, watch, steps=steps, telemetry=telemetry, rig=rig))
+        elif rig is not None:
+            raise ConfigurationError("this run has no rig, but an engine of its own; leave out --rig")
         else:
             _refuse(telemetry)
             lines = own.resume(folder, watch)
     print("\n".join(lines))
+
+
+def _confirmed(words: str) -> bool:
+    """Ask at the terminal whether to go on."""
+    return typer.confirm(f"{words}. Go on?", default=False, err=True)
 
 
 def _report(outcome: session.Outcome) -> list[str]:

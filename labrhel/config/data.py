@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from labrhel.config.fields import Count, Index, Name, NotNegative, Numbers, Positive, Section, Seed
+from labrhel.config.fields import Count, Index, Name, NotNegative, Numbers, Positive, Repeats, Section, Seed
 from labrhel.config.problems import describe
 
 
@@ -65,7 +65,7 @@ class Multisine(Section):
     band: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field(
         description="Lowest and highest frequency, in 1/model time (kHz when time is in ms)."
     )
-    tones: Count = Field(default=12, description="Number of tones.")
+    tones: Repeats = Field(default=12, description="Number of tones.")
     seed: Seed = Field(default=0, description="Seed of the phases.")
 
     @model_validator(mode="after")

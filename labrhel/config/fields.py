@@ -54,6 +54,12 @@ def _as_numbers(value: Any) -> Any:
 LARGEST_COUNT = 10**9
 """Samples, steps, oscillators: beyond it a number is a slip of the keyboard, and would only fill the memory."""
 
+LARGEST_REPEATS = 10_000
+"""How often the same is done: repeats, rounds, directions, tones."""
+
+LARGEST_SIZE = 4096
+"""Rows of a matrix: oscillators, features.  A matrix of numbers is then 128 MiB."""
+
 _ROWS = {"type": "array", "items": {"type": "number"}, "minItems": 1}
 _NUMBERS = {"anyOf": [{"type": "number"}, _ROWS, {"type": "array", "items": _ROWS, "minItems": 1}]}
 _FLAGS = {"type": "array", "items": {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "boolean"}}]}}
@@ -68,6 +74,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Repeats = Annotated[int, Field(ge=1, le=LARGEST_REPEATS)]
+Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
 Index = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

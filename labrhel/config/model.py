@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from labrhel.config.fields import Count, Name, Quantity, Section
+from labrhel.config.fields import Name, Quantity, Section, Size
 from labrhel.errors import ConfigurationError
 from labrhel.units import factor
 
@@ -77,7 +77,7 @@ class ModelSection(Section):
         default="oscillator_network",
         description="A registered kind, or a class in a file beside this one: my_model.py:MyModel.",
     )
-    oscillators: Count = Field(description="Number of oscillators.")
+    oscillators: Size = Field(description="Number of oscillators.")
     inputs: Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)] = Field(
         default=["u1"], description="Names of the input ports."
     )

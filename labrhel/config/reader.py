@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from labrhel.errors import ConfigurationError
+from labrhel.plain_files import read_plain
 
+_MOST_VALUES = 300_000
 KeyPath = tuple[str | int, ...]
 """Where a value stands: keys and list positions from the top of the file."""
 
@@ -55,7 +58,7 @@ def spell(path: KeyPath) -> str:
 def read(file: Path) -> Source:
     """Read a file; raises ConfigurationError if it is missing, unreadable or not a YAML mapping."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_plain(file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         words = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigurationError(f"the configuration cannot be read: {words}", file=file) from None
@@ -86,7 +89,10 @@ def parse(text: str, file: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         raise ConfigurationError("the lists and mappings are nested too deeply", file=file) from None
     if not isinstance(data, dict):
         raise ConfigurationError("a configuration is a mapping of sections such as model: and data:", file=file, line=1)
-    return data, dict(_lines(root, (), (), file))
+    lines = dict(islice(_lines(root, (), (), file), _MOST_VALUES + 1))
+    if len(lines) > _MOST_VALUES:  # a few lines that repeat each other by name (&a, *a) can stand for any number
+        raise ConfigurationError(f"the file stands for more than {_MOST_VALUES:,} values; nobody wrote them", file=file)
+    return data, lines
 
 
 def _lines(node: Any, path: KeyPath, above: tuple[Any, ...], file: Path) -> Iterator[tuple[KeyPath, int]]:

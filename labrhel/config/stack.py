@@ -14,12 +14,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from labrhel.config.fields import AutoOrPositive, Count, Positive, Section
+from labrhel.config.fields import AutoOrPositive, Count, Positive, Section, Size
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, read
 from labrhel.errors import ConfigurationError
 
 KIND = "hssm"
+
+_MOST_PARAMETERS = 1 << 27
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -30,11 +32,22 @@ class StackModelSection(Section):
 
     kind: Literal["hssm"] = Field(description="Hamiltonian state-space model.")
     unit: Literal["linear", "nonlinear"] = Field(default="linear", description="The recurrent unit of every block.")
-    blocks: Count = Field(description="Number of blocks.")
-    hidden: Count = Field(description="Features between the blocks.")
-    state: Count = Field(description="Oscillators in each unit.")
+    blocks: Size = Field(description="Number of blocks.")
+    hidden: Size = Field(description="Features between the blocks.")
+    state: Size = Field(description="Oscillators in each unit.")
     dropout: Fraction = Field(default=0.05, description="Share of the features that each training pass leaves out.")
     time_channel: bool = Field(default=False, description="Whether time, 0 to 1, is added as an input channel.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> StackModelSection:
+        # Matrices between features, and between features and oscillators; units hold one between oscillators at most.
+        numbers = self.blocks * (self.hidden + self.state) ** 2
+        if numbers > _MOST_PARAMETERS:
+            raise ValueError(
+                f"{self.blocks} blocks of {self.hidden} features and {self.state} oscillators may hold {numbers:.3g} "
+                f"parameters, and {_MOST_PARAMETERS:.3g} are the most: give fewer"
+            )
+        return self
 
 
 class StackProtocolSection(Section):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from labrhel.config.fields import AutoOrPositive, Count, Fraction, Index, Positive, Section, Seed
+from labrhel.config.fields import LARGEST_REPEATS, AutoOrPositive, Fraction, Index, Positive, Repeats, Section, Seed
 
 _POLICY = "^(all|none|every [1-9][0-9]*)$"
 
@@ -37,17 +37,17 @@ class ProtocolSection(Section):
         default=None,
         description="rms of the echo's answer to the nudge over rms of the state, which an automatic eps aims at.",
     )
-    lock: Index = Field(
+    lock: Annotated[int, Field(ge=0, le=LARGEST_REPEATS)] = Field(
         default=0,
         description="Rounds of un-nudged echoes that may be spent, when needed, on learning the drive of the echo.",
     )
-    repeats: Count = Field(
+    repeats: Repeats = Field(
         default=1, description="How often the whole gradient is measured; 2 or more give a standard error."
     )
     precision: Positive | None = Field(
         default=None, description="Go on with repeats until the standard error is this share of the gradient."
     )
-    most_repeats: Count = Field(default=64, description="Where a precision that is not reached ends.")
+    most_repeats: Repeats = Field(default=64, description="Where a precision that is not reached ends.")
     order: Literal["ab", "abba", "abbabaab"] = Field(
         default="ab",
         description="Order of the nudges + and - in a repeat; abba cancels linear drift, abbabaab quadratic drift too.",
@@ -55,9 +55,9 @@ class ProtocolSection(Section):
     step: Positive = Field(
         default=0.01, description="finite_differences, spsa: how far parameters are moved, relative to their size."
     )
-    directions: Count = Field(default=1, description="spsa: random directions in each gradient.")
+    directions: Repeats = Field(default=1, description="spsa: random directions in each gradient.")
     seed: Seed = Field(default=0, description="spsa, echoes_and_twin: seed of what is drawn.")
-    rounds: Count = Field(default=3, description="agnostic: rounds of holding the parameters.")
+    rounds: Repeats = Field(default=3, description="agnostic: rounds of holding the parameters.")
     share: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.25, description="echoes_and_twin: share of the sequences that are echoed."
     )
@@ -92,7 +92,7 @@ class OptimizerSection(Section):
     momentum: Fraction = Field(default=0.9, description="momentum: share of the last step that is kept.")
     beta1: Fraction = Field(default=0.9, description="adam: memory of the gradient.")
     beta2: Fraction = Field(default=0.999, description="adam: memory of its square.")
-    memory: Count = Field(default=20, description="lbfgs: how many past steps shape the next.")
+    memory: Repeats = Field(default=20, description="lbfgs: how many past steps shape the next.")
     tolerance: Positive = Field(default=1e-12, description="lbfgs: relative fall of the loss below which it stops.")
 
     @model_validator(mode="after")

@@ -22,9 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.data.apart import LARGEST
 from labrhel.data.recording import find_recording, read_arrays
 from labrhel.data.samples import Samples, without_duplicates
 from labrhel.errors import ConfigurationError
+from labrhel.plain_files import read_plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +73,7 @@ def read_ts(file: Path) -> tuple[Samples, tuple[str, ...]]:
     class that the header does not name, channels that differ in number or length.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_plain(file, LARGEST).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         words = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigurationError(f"the data file cannot be read: {words}", file=file) from None

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.data.apart import UnreadableError, read_apart
 from labrhel.data.samples import SHARES, Samples, Split
 from labrhel.errors import ConfigurationError
 
@@ -75,13 +76,27 @@ def split_windows(subjects: Samples, windows: Windows, seed: int) -> Split:
 
 
 def read_subject(file: Path) -> tuple[Array, Array]:
-    """Inputs (samples, 6) and targets (readings, 1) of a subject, float32, scaled to [-1, 1], from the same start."""
+    """Inputs (samples, 6) and targets (readings, 1) of a subject, float32, scaled to [-1, 1], from the same start.
+
+    Raises ConfigurationError for what is no subject.
+    """
+    try:
+        found, _ = read_apart("ppg_dalia", file)
+    except (OSError, UnreadableError) as error:
+        words = error.strerror if isinstance(error, OSError) else str(error) or "it is damaged"
+        raise ConfigurationError(f"{file} is not a subject of PPG-DaLiA ({words}); unpack it again") from None
+    return found["inputs"], found["targets"]
+
+
+def aligned_of(file: Path) -> tuple[Array, Array]:
+    """The same, read in this process: in one apart, since pickles of arrays can end the process that reads them."""
     try:
         with file.open("rb") as stream:
             return _aligned(_ArraysOnly(stream, encoding="latin1").load())
+    except MemoryError:
+        raise
     except Exception as error:  # damaged bytes make pickle and numpy raise nearly anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigurationError(f"{file} is not a subject of PPG-DaLiA ({reason}); unpack it again") from None
+        raise UnreadableError(" ".join(f"{type(error).__name__}: {error}".split())) from None
 
 
 def _aligned(content: Any) -> tuple[Array, Array]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import io
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.config.problems import nearest
+from labrhel.data.apart import LARGEST, UnreadableError, read_apart, require_small
 from labrhel.errors import ConfigurationError
+from labrhel.plain_files import read_plain, require_plain_file
 
 VARIABLE = "LABRHEL_DATA"
 """Environment variable that names a folder of recordings."""
 
-HDF5 = (".nc", ".h5", ".hdf5")
+_APART = {".mat": "matlab", ".nc": "hdf5", ".h5": "hdf5", ".hdf5": "hdf5"}
+_LARGEST_TABLE = 100_000_000  # bytes; text takes fifty times its size while it is read
 
 
 def search_path(folder: Path, environment: Mapping[str, str]) -> list[Path]:
@@ -56,60 +62,52 @@ def read_arrays(file: Path) -> Mapping[str, Array]:
 
     Raises ConfigurationError for another kind of file and for one that cannot be read.
     """
-    try:
+    return read_recording(file)[0]
+
+
+def read_recording(file: Path) -> tuple[Mapping[str, Array], Mapping[str, str]]:
+    """The same, and what the file itself says of the units of its arrays; only netCDF and HDF5 files do.
+
+    Nothing is allocated for what a file claims of itself beyond `labrhel.data.apart.LARGEST`.
+    """
+    with _one_sentence(file):
         if file.suffix == ".npz":
+            require_plain_file(file, LARGEST)
             with file.open("rb") as stream, ZipFile(stream) as archive:
-                return {name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()}
+                members = archive.infolist()
+                require_small(sum(member.file_size for member in members))
+                return {member.filename.removesuffix(".npy"): _member(archive, member) for member in members}, {}
         if file.suffix == ".csv":
-            with file.open(encoding="utf-8-sig") as lines:
-                return _table(lines)
-        if file.suffix == ".mat":
-            return _matlab(file)
-        if file.suffix in HDF5:
-            return {name: values for name, (values, _) in _hdf5(file).items()}
-    except Exception as error:  # damaged bytes make zip, inflate, numpy and its tokenizer raise nearly anything
-        words = error.strerror if isinstance(error, OSError) else None
-        reason = words or f"it is damaged, or not {file.suffix} data"
-        raise ConfigurationError(f"the data file {file} cannot be read: {reason}") from None
+            return _table(io.StringIO(read_plain(file, _LARGEST_TABLE).decode("utf-8-sig"))), {}
+        if file.suffix in _APART:
+            return read_apart(_APART[file.suffix], file)
     raise ConfigurationError(f"data files are .npz, .csv, .mat, .nc or .h5, not {file.name}")
 
 
-def read_units(file: Path) -> dict[str, str]:
-    """What the file itself says of the units of its arrays; only netCDF and HDF5 files do, in `units` or `unit`."""
-    if file.suffix not in HDF5:
-        return {}
-    return {name: unit for name, (_, unit) in _hdf5(file).items() if unit}
-
-
-def _matlab(file: Path) -> dict[str, Array]:
-    from scipy.io import loadmat
-
+@contextmanager
+def _one_sentence(file: Path) -> Iterator[None]:
     try:
-        found = loadmat(file, squeeze_me=True)
-    except NotImplementedError:  # version 7.3 is HDF5
-        return {name: np.squeeze(values) for name, (values, _) in _hdf5(file).items()}
-    return {name: np.atleast_1d(values) for name, values in found.items() if not name.startswith("__")}
+        yield
+    except Exception as error:  # damaged bytes make zip, inflate, numpy and its tokenizer raise nearly anything
+        words = (
+            error.strerror if isinstance(error, OSError) else str(error) if isinstance(error, UnreadableError) else ""
+        )
+        if isinstance(error, MemoryError):
+            words = "it takes more memory than there is"
+        reason = words or f"it is damaged, or not {file.suffix} data"
+        raise ConfigurationError(f"the data file {file} cannot be read: {reason}") from None
 
 
-def _hdf5(file: Path) -> dict[str, tuple[Array, str]]:
-    import h5py
-
-    found: dict[str, tuple[Array, str]] = {}
-
-    def keep(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf":
-            unit = item.attrs.get("units", item.attrs.get("unit", ""))
-            text = unit.decode() if isinstance(unit, bytes) else str(unit)
-            found[name] = np.asarray(item[()]), text
-
-    with h5py.File(file, "r") as opened:
-        opened.visititems(keep)
-    return found
-
-
-def _member(archive: ZipFile, name: str) -> Array:
-    with archive.open(name) as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
+def _member(archive: ZipFile, member: ZipInfo) -> Array:
+    """An array, whose header must not claim more than its member holds: numpy allocates what it claims."""
+    with archive.open(member) as opened:
+        version = np.lib.format.read_magic(opened)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(opened)
+        if math.prod(shape) * max(dtype.itemsize, 1) > member.file_size:
+            raise UnreadableError(f"the array {member.filename!r} claims more numbers than there are: {shape}")
+    with archive.open(member) as opened:
+        return np.lib.format.read_array(opened, allow_pickle=False)
 
 
 def _table(lines: Iterable[str]) -> dict[str, Array]:

@@ -12,8 +12,9 @@ from labrhel.arrays import Array
 from labrhel.config import Document
 from labrhel.config.data import DataSection, Segments
 from labrhel.data.dataset import Dataset, sequence_of
-from labrhel.data.recording import columns, find_recording, read_arrays, read_units
+from labrhel.data.recording import columns, find_recording, read_recording
 from labrhel.errors import ConfigurationError
+from labrhel.experiment._sizes import MOST_KEPT, Factor, require_moderate, require_moderate_motion
 from labrhel.experiment.model import readout_of
 from labrhel.experiment.teacher import taught
 from labrhel.learning.task import TrialSequence
@@ -42,7 +43,8 @@ def _recorded(document: Document, section: DataSection, model: Model, outputs: i
     assert section.train is not None
     with at("data", "file"):
         file = find_recording(section.file, folders, section.source)
-        arrays, units = read_arrays(file), {**read_units(file), **section.units}
+        arrays, units = read_recording(file)
+        units = {**units, **section.units}
     with at("data", "input"):
         own = document.config.model.units
         u = columns(_in(arrays, section.input, units, own.input), section.input, "input")
@@ -53,6 +55,21 @@ def _recorded(document: Document, section: DataSection, model: Model, outputs: i
         _agree("target samples", y.shape[1], "input samples", u.shape[1])
     with at("data", "rate"):
         spacing = 1.0 / (_rate(section.rate, arrays) * model.time_unit)
+
+    segments = [(section.train, ("data", "train")), *((s, ("data", "test", n)) for n, s in section.test.items())]
+    for part, place in segments:
+        lengths = [stop - start for start, stop in part.ranges()]
+        require_moderate(
+            document,
+            "a set of sequences",
+            MOST_KEPT,
+            [
+                Factor(len(lengths), "segments", place),
+                Factor(max(lengths), "samples", place),
+                Factor(len(u) + len(y), "columns", ("data", "input")),
+            ],
+        )
+        require_moderate_motion(document, section, max(lengths), place)
 
     def cut(name: str, segments: Segments, *place: str) -> tuple[TrialSequence, ...]:
         found = []

@@ -18,6 +18,7 @@ from labrhel.config.data import DataSection, Multisine, Teacher
 from labrhel.data.dataset import Dataset, sequence_of
 from labrhel.errors import InstrumentError
 from labrhel.executor import RigBackend, execute, stack
+from labrhel.experiment._sizes import MOST_KEPT, Factor, require_moderate, require_moderate_motion
 from labrhel.experiment.model import model_of, readout_channels, readout_of
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import free_run
@@ -41,6 +42,7 @@ def taught(document: Document, section: DataSection, teacher: Teacher) -> Datase
     Only training targets get noise: a test measures against the truth.  Raises ConfigurationError for parameters
     that the model does not have and for a step at which the teacher would be unstable.
     """
+    _require_moderate(document, section, teacher)
     model = model_of(document, teacher.parameters, "data", "teacher", "parameters")
     gain, offset, _ = readout_of(document)
     with document.at("model", "inputs"):
@@ -79,3 +81,17 @@ def taught(document: Document, section: DataSection, teacher: Teacher) -> Datase
     finally:
         rig.close()
     return Dataset(train, {"test": tests} if tests else {}, teacher.spacing)
+
+
+def _require_moderate(document: Document, section: DataSection, teacher: Teacher) -> None:
+    """What is made is looked at before it is made; raises ConfigurationError."""
+    place, readout = ("data", "teacher"), document.config.model.readout
+    samples = Factor(teacher.samples, "samples", (*place, "samples"))
+    ports = Factor(len(document.config.model.inputs), "inputs", ("model", "inputs"))
+    outputs = Factor(ports.count + len(readout.channels if readout else ()), "inputs and outputs", ("model", "inputs"))
+    tones = Factor(teacher.input.tones, "tones", (*place, "input", "tones"))
+    for key, count in (("sequences", teacher.sequences), ("test_sequences", teacher.test_sequences)):
+        sequences = Factor(count, key.replace("_", " "), (*place, key))
+        require_moderate(document, "a set of sequences", MOST_KEPT, [sequences, samples, outputs])
+    require_moderate(document, "one input", MOST_KEPT, [tones, samples, ports])
+    require_moderate_motion(document, section, teacher.samples, samples.place)

@@ -1,5 +1,6 @@
 """A run from start to end: its operations, its health, its outcome."""
 
+from labrhel.session.foreign import rig_to_resume
 from labrhel.session.outcome import Metric, Outcome, outcome_of, said_once
 from labrhel.session.run import planned_steps, resume, start, telemetry_of
 from labrhel.session.training import training
@@ -10,6 +11,7 @@ __all__ = [
     "outcome_of",
     "planned_steps",
     "resume",
+    "rig_to_resume",
     "said_once",
     "start",
     "telemetry_of",

@@ -20,6 +20,7 @@ from labrhel.rig.calibration import set_of
 from labrhel.safety import estop, processes
 from labrhel.safety.control import Control
 from labrhel.safety.lifecycle import Event, Lifecycle
+from labrhel.session.foreign import rig_to_resume
 from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
 from labrhel.session.training import training
@@ -64,19 +65,28 @@ def planned_steps(folder: Path, steps: int | None) -> int:
     return steps
 
 
-def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: str | None = None) -> Outcome:
+def resume(
+    folder: Path,
+    watch: Watch,
+    *,
+    steps: int | None = None,
+    telemetry: str | None = None,
+    rig: str | None = None,
+) -> Outcome:
     """Go on with a run from its last checkpoint; the result is the same as if it had never stopped.
 
-    Raises ConfigurationError if configuration or recording are not those that the run began with.
+    `rig` takes the place of the record's; a run that was not made here needs it (`labrhel.session.foreign`).  Raises
+    ConfigurationError if configuration or recording are not those that the run began with.
     """
     reader = RunReader(folder)
     manifest, config = reader.manifest, folder / "config.yaml"
     require_replayable(manifest)
     if reader.config_changed:
         raise ConfigurationError(f"{config} is not what the run began with; restore it, or start a new run with it")
+    url = rig_to_resume(folder, manifest, rig)
     experiment = load_experiment(
         config,
-        rig_url=manifest["rig"],
+        rig_url=url,
         seed=manifest["seed"],
         steps=planned_steps(folder, steps),
         home=Path(manifest["home"]),
@@ -88,7 +98,7 @@ def resume(folder: Path, watch: Watch, *, steps: int | None = None, telemetry: s
             raise ConfigurationError(f"the data are not those that {folder} began with; bring them back, or start anew")
         settings = telemetry_of(experiment, telemetry, manifest["name"])
         rehearse(experiment)
-        writer = RunWriter.open_for_resume(folder)
+        writer = RunWriter.open_for_resume(folder, "" if url == manifest["rig"] else f"on {url}")
     except BaseException:
         experiment.rig.close()
         raise

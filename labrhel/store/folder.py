@@ -25,7 +25,7 @@ from labrhel.store._index import event
 from labrhel.store._journal import create_journal, frame
 from labrhel.store._trouble import writing
 from labrhel.store.manifest import FILE as MANIFEST
-from labrhel.store.manifest import manifest_text, read_manifest
+from labrhel.store.manifest import manifest_text, read_manifest, sealed
 from labrhel.store.policy import Policy
 
 CONFIG = "config.yaml"
@@ -74,7 +74,7 @@ def make_run_folder(
     with writing(root, "nothing has run"):
         try:
             (hidden / "arrays").mkdir(parents=True)
-            (hidden / MANIFEST).write_text(manifest_text(facts), encoding="utf-8")
+            (hidden / MANIFEST).write_text(manifest_text(sealed(facts)), encoding="utf-8")
             (hidden / CONFIG).write_bytes(config_text.encode())
             create_journal(hidden, frame(event("created", created.timestamp())))
             hidden.rename(folder)

@@ -14,13 +14,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labrhel.errors import ConfigurationError, RecordError
+from labrhel.safety.seal import is_ours, seal
 from labrhel.store._index import content_digest
 from labrhel.store.policy import Policy
 
 FILE = "manifest.json"
 FORMAT = 2
 """Since 2 a manifest has a digest, and a bench records volts with the wiring that makes model units of them."""
-_DIGEST = "digest"
+_DIGEST, _SEAL = "digest", "seal"
 
 
 class ManifestSchema(BaseModel):
@@ -49,6 +50,7 @@ class ManifestSchema(BaseModel):
     code: dict[str, str] = {}
     provenance: dict[str, Any] = {}
     command_line: list[str] = []
+    seal: str = ""
 
 
 class Manifest(dict[str, Any]):
@@ -66,6 +68,21 @@ def manifest_text(facts: Mapping[str, Any]) -> str:
     """The text of a manifest of these facts, with its digest."""
     plain = json.loads(json.dumps({**facts, "format": FORMAT}))  # as it will be read: keys are strings
     return json.dumps({**plain, _DIGEST: _digest_of(plain)}, indent=1) + "\n"
+
+
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts with the seal that says that this user recorded them on this computer."""
+    return {**facts, _SEAL: seal(_content_of(facts))}
+
+
+def is_made_here(manifest: Mapping[str, Any]) -> bool:
+    """Whether this user recorded the run on this computer, and the manifest is what was written then."""
+    return is_ours(_content_of(manifest), manifest.get(_SEAL))
+
+
+def _content_of(facts: Mapping[str, Any]) -> str:
+    added = (_SEAL, _DIGEST, "format")
+    return _digest_of(json.loads(json.dumps({key: value for key, value in facts.items() if key not in added})))
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -65,24 +65,26 @@ class RunWriter:
     process, or cannot be written.
     """
 
-    def __init__(self, folder: Path, *, monotonic: Clock = time.monotonic, wall: Clock = time.time) -> None:
+    def __init__(
+        self, folder: Path, words: str = "", *, monotonic: Clock = time.monotonic, wall: Clock = time.time
+    ) -> None:
         require_plain(folder)
         self.folder = folder
         self.policy = Policy.parse(read_manifest(folder)["policy"])
         self._monotonic, self._wall = monotonic, wall
         self._lock = _lock(folder)
         try:
-            self._take_up(Index(folder))
+            self._take_up(Index(folder), words)
         except BaseException:
             self._lock.close()
             raise
 
     @classmethod
-    def open_for_resume(cls, folder: Path) -> RunWriter:
-        """Open a run that was stopped or killed, to go on from its last checkpoint."""
-        return cls(folder)
+    def open_for_resume(cls, folder: Path, words: str = "") -> RunWriter:
+        """Open a run that was stopped or killed, to go on from its last checkpoint; `words` say what is new."""
+        return cls(folder, words)
 
-    def _take_up(self, past: Index) -> None:
+    def _take_up(self, past: Index, words: str) -> None:
         checkpoints = [head for head, _ in past.of_kind("checkpoint")]
         names = [head["names"] for head in checkpoints if "names" in head]
         self._seq = len(past.operations)
@@ -93,7 +95,7 @@ class RunWriter:
         self._arrays = ArrayStore(self.folder / "arrays")
         self._slots = Slots(self.folder, checkpoints[-1]["slot"] if checkpoints else None)
         self._journal = Journal(self.folder, past.end)
-        self._event("running" if self._attempt == 1 else "resumed", "")
+        self._event("running" if self._attempt == 1 else "resumed", words)
 
     def __enter__(self) -> RunWriter:
         return self

@@ -1,0 +1,55 @@
+"""Going on with a run that was not made here: which rig it would drive is said, and asked, before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from labrhel.errors import ConfigurationError
+from labrhel.store.manifest import is_made_here
+
+_MOVES_NOTHING = ("sim", "replay")  # kinds of rig with nothing behind them
+
+
+def rig_to_resume(
+    folder: Path, manifest: Mapping[str, Any], named: str | None, ask: Callable[[str], bool] | None = None
+) -> str:
+    """The URL of the rig that a resume of the run may drive: the one that the user `named`, or the record's.
+
+    The record's is taken if the record was made here by this user, if it drives nothing and writes nothing, or if
+    `ask` says yes to a sentence.  Raises ConfigurationError otherwise.
+    """
+    url = str(manifest["rig"])
+    if named is not None:
+        return named
+    if is_made_here(manifest) or not _touches_something(url):
+        return url
+    words = f"{folder} was not recorded by you on this computer; a resume would {_what_it_does(url, manifest)}"
+    if ask is not None and ask(words):
+        return url
+    raise ConfigurationError(f"{words}: look at it (`labrhel show`), then name the rig yourself with --rig URL")
+
+
+def _touches_something(url: str) -> bool:
+    scheme, _, rest = url.partition(":")
+    return scheme not in _MOVES_NOTHING or bool(_traffic(rest))
+
+
+def _what_it_does(url: str, manifest: Mapping[str, Any]) -> str:
+    said = f"drive {url}"
+    where = manifest.get("home")
+    if where:
+        said += f" as seen from {where}"
+    files = _traffic(url)
+    if files:
+        said += f", write the traffic of its wires to {', '.join(files)}"
+    section = manifest.get("configuration", {}).get("telemetry")
+    if isinstance(section, dict) and section.get("broker"):
+        said += f", and let {section['broker']} watch and stop it"
+    return said
+
+
+def _traffic(url: str) -> list[str]:
+    return parse_qs(url.partition("?")[2]).get("traffic", [])
