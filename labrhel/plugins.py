@@ -11,7 +11,7 @@ Groups and what their entries are:
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
     labrhel.devices          any         labrhel.rig.devices.Finder; all of them look
     labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url();
-                                         `virtual` also reads files
+                                         `virtual` also reads files, and checks them: check_file()
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
     labrhel.instruments      kind        driver, a drivers.instruments.linked.LinkedInstrument; `kind.virtual`: its
                                          counterpart, a simbackend.virtual_bench.instruments.instrument.VirtualInstrument
@@ -112,6 +112,13 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None, co
         _bind(opener, "a rig is opened by a call with (rest_of_url, model, folder)", (rest, model, folder))
     known = {"step": step} if "step" in signature(opener).parameters else {}
     return opener(rest, model, folder, **known)
+
+
+def require_scheme(url: str) -> None:
+    """Raise ConfigurationError for a URL of no known kind of rig; nothing is opened."""
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in _points("rigs"):
+        raise ConfigurationError(f"a rig is named by a URL such as sim: or sim:NAME, not {url!r}; {_listed('rigs')}")
 
 
 def exact_gradient(kind: str) -> ExactGradient:

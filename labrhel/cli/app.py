@@ -116,6 +116,22 @@ def check(
 
 
 @app.command()
+def validate(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Configurations, station files, virtual benches.")
+    ],
+) -> None:
+    """Are files right?  No instrument is asked, no data are read, and no code beside them runs.
+
+    Names file, line and key of what is wrong; exit status 1 if something is.
+    """
+    from labrhel.cli import validating
+
+    if not validating.validate(files):
+        raise typer.Exit(1)
+
+
+@app.command()
 def audit(
     config: Config,
     rig: RigUrl = None,

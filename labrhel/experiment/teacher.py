@@ -42,7 +42,7 @@ def taught(document: Document, section: DataSection, teacher: Teacher) -> Datase
     Only training targets get noise: a test measures against the truth.  Raises ConfigurationError for parameters
     that the model does not have and for a step at which the teacher would be unstable.
     """
-    _require_moderate(document, section, teacher)
+    require_moderate_teaching(document, section, teacher)
     model = model_of(document, teacher.parameters, "data", "teacher", "parameters")
     gain, offset, _ = readout_of(document)
     with document.at("model", "inputs"):
@@ -83,8 +83,8 @@ def taught(document: Document, section: DataSection, teacher: Teacher) -> Datase
     return Dataset(train, {"test": tests} if tests else {}, teacher.spacing)
 
 
-def _require_moderate(document: Document, section: DataSection, teacher: Teacher) -> None:
-    """What is made is looked at before it is made; raises ConfigurationError."""
+def require_moderate_teaching(document: Document, section: DataSection, teacher: Teacher) -> None:
+    """What a teacher would make is looked at before it is made; raises ConfigurationError."""
     place, readout = ("data", "teacher"), document.config.model.readout
     samples = Factor(teacher.samples, "samples", (*place, "samples"))
     ports = Factor(len(document.config.model.inputs), "inputs", ("model", "inputs"))

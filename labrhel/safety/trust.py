@@ -144,6 +144,7 @@ class TrustList:
 class _Grant:
     digests: frozenset[str] = frozenset()
     ask: Callable[[Code], bool] | None = None
+    forbidden: bool = False
 
 
 _NOTHING = _Grant()
@@ -166,9 +167,21 @@ def granting(files: Sequence[Path | str | Code] = (), ask: Callable[[Code], bool
         _GRANT.reset(token)
 
 
+@contextmanager
+def forbidding() -> Iterator[None]:
+    """Inside the block no code of a configuration runs, trusted or not: somebody only wants to look."""
+    token = _GRANT.set(_Grant(forbidden=True))
+    try:
+        yield
+    finally:
+        _GRANT.reset(token)
+
+
 def require(code: Code) -> None:
     """Return if these bytes are trusted, else raise a ConfigurationError that says what to do."""
     grant = _GRANT.get()
+    if grant.forbidden:
+        raise ConfigurationError(f"{code.file} is code, which is not run here")
     if code.digest in grant.digests:
         return
     known = TrustList().entries()

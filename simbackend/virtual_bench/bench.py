@@ -13,7 +13,7 @@ from labrhel.config import Document, find
 from labrhel.config import load as load_configuration
 from labrhel.errors import ConfigurationError, InstrumentError
 from labrhel.experiment.model import model_of
-from simbackend.imperfections import Device
+from simbackend.imperfections import Device, Imperfections
 from simbackend.imperfections.settings import imperfections_of
 from simbackend.models.simulable import Simulable
 from simbackend.rigs.simulated import capabilities_of
@@ -89,18 +89,8 @@ def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
 
     Raises ConfigurationError for what cannot be built, TransportError for a port that somebody else has.
     """
-    spec, source = load(name)
-    document = _document(spec.model, source.file.parent)
-    model = model_of(document)
-    if not isinstance(model, Simulable):
-        raise ConfigurationError(f"a virtual bench simulates separable Hamiltonians, not {type(model).__name__}")
-    section = document.config.imperfections if spec.imperfections is None else spec.imperfections
-    declared = capabilities_of(model, "bench")
-    errors = imperfections_of(section, model, declared)
-    refuse_what_is_not_acted_out(Device(errors, model, declared).acts)
-    entries = {key: entry_of(item.kind) for key, item in spec.instruments.items()}
+    spec, wiring, model, errors = _planned(name)
     clock = Clock(speed)
-    wiring = wired(spec.leads, entries, model, errors, source)
     oscillators = Oscillators(model, errors, wiring.drives, wiring.turns, spec.step)
     world = World(oscillators, wiring.senses, clock, spec.ring_down, wiring.switched)
     for line, into, delay in wiring.triggers:
@@ -113,6 +103,26 @@ def virtual_bench(name: str | Path, *, speed: float = math.inf) -> Bench:
         bench.close()
         raise
     return bench
+
+
+def check_file(name: str | Path) -> None:
+    """Raise ConfigurationError for the file of a bench that cannot be built; nothing is started."""
+    _planned(name)
+
+
+def _planned(name: str | Path) -> tuple[BenchSpec, Wiring, Simulable, Imperfections]:
+    """The file of a bench, its leads, its oscillators and what is wrong with them.  Raises ConfigurationError."""
+    spec, source = load(name)
+    document = _document(spec.model, source.file.parent)
+    model = model_of(document)
+    if not isinstance(model, Simulable):
+        raise ConfigurationError(f"a virtual bench simulates separable Hamiltonians, not {type(model).__name__}")
+    section = document.config.imperfections if spec.imperfections is None else spec.imperfections
+    declared = capabilities_of(model, "bench")
+    errors = imperfections_of(section, model, declared)
+    refuse_what_is_not_acted_out(Device(errors, model, declared).acts)
+    entries = {key: entry_of(item.kind) for key, item in spec.instruments.items()}
+    return spec, wired(spec.leads, entries, model, errors, source), model, errors
 
 
 def _document(name: str, folder: Path) -> Document:
