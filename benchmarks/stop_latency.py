@@ -147,7 +147,7 @@ def stops(count: int, seed: int = 0) -> list[float]:
             pressed = time.monotonic()
             press = finger.submit(estop.press, Path(name) / "state")
             found.append(bench.last_movement(pressed))
-            answers = press.result()
+            answers = press.result().answers
             if [answer.problem for answer in answers] != [""]:
                 raise RuntimeError(f"the stop was not obeyed: {answers}")
             if not process.stdout.readline().startswith("stopped:"):

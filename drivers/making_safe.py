@@ -7,7 +7,11 @@
 
    in as many steps as the wire allows, and stay on.  A ramp that fails ends in the level, set at once.
 
-A ramp never delays an OFF: it begins when every OFF has been tried.
+A ramp never delays an OFF: it begins when every OFF has been tried, or takes longer than `TURN`.
+
+Nothing here stands behind anything that may fail: every instrument is tried whatever becomes of the others, an
+exception of any kind is one instrument's own, and where no thread can be had, as at the end of an interpreter, one is
+tried after the other.
 """
 
 from __future__ import annotations
@@ -16,12 +20,14 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from drivers.roles import Instrument, LevelSource
 from labrhel.config.station import StationDocument
-from labrhel.errors import ConfigurationError, LabrhelError
+from labrhel.errors import ConfigurationError
+
+TURN = 2.0
+"""Seconds that one group of instruments may keep the next one waiting."""
 
 _PACE = 2e-3  # s between steps at least: a wire that answers faster is not flooded
 _THERE = 5e-3  # V from its safe value at which a level is set without a ramp
@@ -77,14 +83,23 @@ class SafeLevels:
         self._one = threading.Lock()
         self._ends: list[float] = []  # by when those who ask want it [s]; the first of them counts
 
-    def make_safe(self, groups: Iterable[Sequence[Instrument]], longest: float = math.inf) -> None:
-        """Switch off group after group, then ramp, for `longest` [s]; all is tried, and the first failure raised."""
-        groups = [list(group) for group in groups]
-        off = [lambda group=group: at_once([box.switch_off for box in group]) for group in groups]
-        try_all([*off, lambda: self.ramp([box for group in groups for box in group], longest)])
+    def make_safe(self, groups: Iterable[Sequence[Instrument]], longest: float = math.inf) -> dict[str, Exception]:
+        """Switch off group after group, then ramp, for `longest` [s]; what went wrong, by instrument, with all tried."""
+        off: dict[str, Attempt] = {}
+        boxes: dict[str, Instrument] = {}
+        for group in groups:
+            boxes |= {box.name: box for box in group}
+            off |= {box.name: Attempt(box.switch_off) for box in group}
+            wait_for_all(off.values(), TURN)
+        swift = [box for name, box in boxes.items() if off[name].ended]
+        late = [box for name, box in boxes.items() if not off[name].ended]
+        problems = self.ramp(swift, longest)
+        wait_for_all(off.values())
+        problems |= self.ramp(late, longest) if late else {}
+        return problems | {name: item.error for name, item in off.items() if item.error is not None}
 
-    def ramp(self, boxes: Iterable[Instrument], longest: float = math.inf) -> None:
-        """Bring every level that stays on to its safe value; what goes off is off.
+    def ramp(self, boxes: Iterable[Instrument], longest: float = math.inf) -> dict[str, Exception]:
+        """Bring every level that stays on to its safe value; what goes off is off.  What went wrong, by instrument.
 
         All ramps together take `longest` [s], and one that is under way for somebody else has no more time than that.
         """
@@ -92,16 +107,19 @@ class SafeLevels:
         self._ends.append(end)
         try:
             with self._one:
-                self._in_turn([box for box in boxes if isinstance(box, LevelSource)])
+                return self._in_turn([box for box in boxes if isinstance(box, LevelSource)])
         finally:
             self._ends.remove(end)
 
-    def _in_turn(self, boxes: Sequence[LevelSource]) -> None:
-        turns: dict[int, list[Callable[[], None]]] = {}
+    def _in_turn(self, boxes: Sequence[LevelSource]) -> dict[str, Exception]:
+        turns: dict[int, dict[str, Callable[[], None]]] = {}
         for box in boxes:
             for order, seconds in self._turns(box).items():
-                turns.setdefault(order, []).append(lambda box=box, seconds=seconds: self._go(box, seconds))
-        try_all(lambda order=order: at_once(turns[order]) for order in sorted(turns))
+                turns.setdefault(order, {})[box.name] = lambda box=box, seconds=seconds: self._go(box, seconds)
+        problems: dict[str, Exception] = {}
+        for order in sorted(turns):
+            problems |= at_once(turns[order])
+        return problems
 
     def _turns(self, box: LevelSource) -> dict[int, dict[str, float]]:
         """By order, the levels of a source and how long their ramps are [s]."""
@@ -126,23 +144,60 @@ class SafeLevels:
                 if not any(left.values()):
                     return
                 self._sleep(_PACE)
-        except LabrhelError:
+        except Exception:  # whatever it is, the level comes first
             box.make_safe()
 
 
-def at_once(actions: Sequence[Callable[[], None]]) -> None:
-    """Do all, each in a thread of its own, since one may wait for its wire; then raise the first failure."""
-    with ThreadPoolExecutor(max(1, len(actions))) as pool:
-        try_all([pool.submit(action).result for action in actions])
+class Attempt:
+    """One thing that is done in a thread of its own, or here and now where none can be had; `error` is what it raised."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._do, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # at the end of an interpreter, or at the limit of the system
+            self._thread = None
+            self._do()
+
+    def _do(self) -> None:
+        try:
+            self._action()
+        except Exception as error:  # one instrument's own trouble, of whatever kind
+            self.error = error
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end."""
+        return self._thread is None or not self._thread.is_alive()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """For its end."""
+        if self._thread is not None:
+            self._thread.join(seconds)
 
 
-def try_all(actions: Iterable[Callable[[], None]]) -> None:
-    """Do all, whatever fails; then raise the first failure."""
-    first: LabrhelError | None = None
+def wait_for_all(attempts: Iterable[Attempt], seconds: float = math.inf) -> None:
+    """Until all have ended, or `seconds` have passed."""
+    end = time.monotonic() + seconds
+    for attempt in attempts:
+        attempt.wait(None if math.isinf(end) else max(0.0, end - time.monotonic()))
+
+
+def at_once(actions: Mapping[str, Callable[[], None]]) -> dict[str, Exception]:
+    """Do all at once, since one may wait for its wire; what went wrong, by name."""
+    attempts = {name: Attempt(action) for name, action in actions.items()}
+    wait_for_all(attempts.values())
+    return {name: item.error for name, item in attempts.items() if item.error is not None}
+
+
+def try_all(actions: Iterable[Callable[[], None]]) -> Exception | None:
+    """Do all, whatever fails; the first failure."""
+    first: Exception | None = None
     for action in actions:
         try:
             action()
-        except LabrhelError as error:
+        except Exception as error:  # the others are to be done
             first = first or error
-    if first is not None:
-        raise first
+    return first

@@ -117,6 +117,10 @@ class Instrument(Protocol):
         """Make safe and give the link back."""
         ...
 
+    def release(self) -> None:
+        """Give the link back, with the outputs as they are."""
+        ...
+
 
 @runtime_checkable
 class Generator(Instrument, Protocol):

@@ -7,6 +7,7 @@ failure, 130 interrupted).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -65,6 +66,25 @@ class DeadlineError(LabrhelError):
 
 class InterlockError(LabrhelError):
     """A watched condition forbids the next shot; the rig has been made safe."""
+
+
+class NotSafeError(LabrhelError):
+    """Outputs could not be made safe, and may be on.  `outputs`: terminals, with the level [V] of those that have one.
+
+    The sentence begins with what matters; `why` is the first thing that went wrong.
+    """
+
+    def __init__(self, outputs: Mapping[str, float | None], why: str) -> None:
+        self.outputs, self.why = dict(outputs), why
+        levels = {name: "at an unknown level" if volts is None else f"at {volts:.4g} V" for name, volts in outputs.items()}
+        listed = ", ".join(f"{name} {words}" for name, words in levels.items())
+        super().__init__(f"OUTPUTS MAY STILL BE ON: {listed}: {why}")
+
+    def after(self, first: BaseException) -> NotSafeError:
+        """The same, where something had gone wrong before: that is the cause."""
+        if isinstance(first, NotSafeError):
+            return NotSafeError(self.outputs, first.why)
+        return NotSafeError(self.outputs, f"{str(first) or type(first).__name__}; then, making safe: {self.why}")
 
 
 class RecordError(LabrhelError):

@@ -10,6 +10,7 @@ Groups and what their entries are:
     labrhel.campaigns        `default`   makes a calibration of a rig; `card`, `twin`: see calibration.card, .twin
     labrhel.exact_gradients  model kind  labrhel.learning.checking.ExactGradient; `default` serves all other kinds
     labrhel.devices          any         labrhel.rig.devices.Finder; all of them look
+    labrhel.rescuers         `default`   makes a station safe that a program has left (labrhel.safety.ledger.Remembered)
     labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url();
                                          `virtual` also reads files, and checks them: check_file()
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
@@ -43,6 +44,7 @@ from labrhel.learning.checking import Audit, ExactGradient
 from labrhel.learning.rules import Rule
 from labrhel.model.interface import Model
 from labrhel.rig.devices import Asked, Device, Finder
+from labrhel.safety.ledger import Remembered
 from labrhel.shots.rig import Rig
 
 _DEFAULT = "default"
@@ -217,6 +219,11 @@ def find_devices(asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
     for name in _names("devices", "finder of devices"):
         finder: Finder = _load("devices", name, "finder of devices")
         yield from finder(asked, timeout)
+
+
+def take_up(left: Remembered) -> None:
+    """Make a station safe that a program has left; raises NotSafeError if that cannot be done now."""
+    _load("rescuers", _DEFAULT, "rescuer of stations")(left)
 
 
 def bench_makers() -> dict[str, Any]:

@@ -9,6 +9,7 @@ is an error: what was there is not known.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,15 +20,17 @@ import numpy as np
 from drivers.bench.arming import in_turn
 from drivers.bench.bursts import bursts_of, check_shared
 from drivers.bench.capabilities import capabilities_of
+from drivers.bench.driven import Driven, outputs_of
 from drivers.bench.views import Eyes, View, check_views, views_of
 from drivers.bench.wiring import wiring_of
 from drivers.guardian import Guardian
 from drivers.making_safe import SafeLevels, check_ramps, ramps_of, try_all
 from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
+from drivers.transport.replayed import ReplayedTraffic
 from labrhel.arrays import Array, Arrays
 from labrhel.config.station import StationDocument
-from labrhel.errors import DeadlineError, InstrumentError, LabrhelError, ProgramError
+from labrhel.errors import DeadlineError, InstrumentError, NotSafeError, ProgramError
 from labrhel.model.interface import Model
 from labrhel.shots.capture import Capture, PassCapture, together
 from labrhel.shots.compiled import CompiledShot
@@ -70,6 +73,8 @@ class BenchRig:
         self._guardian, self._log = guardian, log
         self._safe = SafeLevels(ramps_of(document), clock=clock, sleep=sleep)
         self._levels: dict[str, dict[str, float]] = {}  # what was configured, by source
+        self._driven = Driven(outputs_of(document))
+        self._closed = False
         self._made_safe = 0  # how often; what began before the last time must not go on
         self._connected: dict[str, float] = {}  # levels of the switches
         self._restored = 0  # the last time after which the levels were turned back
@@ -114,6 +119,7 @@ class BenchRig:
 
     def _set_levels(self, wanted: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         got = {}
+        self._driven.told({f"{box}.{own}": volts for box, levels in wanted.items() for own, volts in levels.items()})
         for box, levels in wanted.items():
             source = self._instruments[box]
             assert isinstance(source, LevelSource)
@@ -142,18 +148,34 @@ class BenchRig:
         return [self._run_shot(shot, begun) for shot in shots]
 
     def make_safe(self) -> None:
-        """Every output to its safe level, in the station's `safe_order`; all are tried, the first failure is raised.
+        """Every output to its safe level, in the station's `safe_order`; all are tried whatever becomes of the others.
 
-        What goes off goes first, then levels are ramped (drivers.making_safe).  The next `run` turns the knobs back to
+        Raises NotSafeError, naming outputs that may be on; another error if what failed drives none.  What goes off goes first, then levels are ramped (drivers.making_safe).  The next `run` turns the knobs back to
         where they were configured.
         """
         self.make_safe_within(math.inf)
 
     def make_safe_within(self, seconds: float) -> None:
         """The same, with no more than so many seconds for all ramps together, as in an emergency."""
+        if self._closed:
+            return self._say_what_is_left("it was closed so, and is left to its guardian")
         self._made_safe += 1
         self._connected, self._cold = {}, self._idles_on
-        self._safe.make_safe(self._in_safe_order(), seconds)
+        moves = self._driven.moves()
+        problems = self._safe.make_safe(self._in_safe_order(), seconds)
+        self._driven.seen_safe(self._instruments.keys() - problems.keys(), moves)
+        for error in problems.values():
+            self._say_what_is_left(str(error), error)
+            raise error
+        return None
+
+    def _say_what_is_left(self, why: str, cause: Exception | None = None) -> None:
+        """Raises NotSafeError if anything may be on; in a replay nothing can be."""
+        if isinstance(self._log, ReplayedTraffic):
+            return
+        if left := self._driven.left():
+            guarded = "" if self._guardian is None else f"; its guardian (process {self._guardian.pid}) keeps trying"
+            raise NotSafeError(left, f"{why}{guarded}; switch them off by hand") from cause
 
     def _in_safe_order(self) -> list[list[Instrument]]:
         """Groups one after the other, each at once: as the station says, then the other generators, then levels."""
@@ -167,7 +189,7 @@ class BenchRig:
         try:
             yield
         except BaseException:
-            with suppress(LabrhelError):  # the first failure is what matters
+            with suppress(Exception):  # the first failure is what matters; whoever closes the rig hears of this one
                 self.make_safe()
             raise
 
@@ -176,10 +198,20 @@ class BenchRig:
             raise InstrumentError(f"{self.capabilities.rig} was made safe while it was in use: its outputs are safe")
 
     def close(self) -> None:
-        """Make safe and give the instruments back."""
-        last = [] if self._guardian is None else [self._guardian.release]
-        last += [] if self._log is None else [self._log.close]
-        try_all([self.make_safe, *(item.close for item in self._instruments.values()), *last])
+        """Make safe and give the instruments back; the guardian is released only if nothing may be on any more."""
+        first = try_all([self.make_safe, *(item.release for item in self._instruments.values())])
+        self._closed = True
+        if self._guardian is not None:
+            if left := self._driven.left():
+                self._guardian.take_over(left, str(first))
+            else:
+                self._guardian.release()
+        if self._log is not None:
+            self._log.close()
+            if self._log.problem:
+                print(f"warning: {self._log.problem}", file=sys.stderr)
+        if first is not None:
+            raise first
 
     def _levels_of(self, name: str, got: Mapping[str, float]) -> Array:
         """The volts of a knob, in its shape."""
@@ -199,6 +231,7 @@ class BenchRig:
                 self._turn_back()
                 self._restored = begun
             for box, bursts in bursts_of(shot, self._station.ports, self._terminals, self._step).items():
+                self._driven.told({f"{box}.{own}": burst.idle for own, burst in bursts.items()})
                 self._generators[box].load(bursts)
             repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
         passes = tuple(together(readings) for readings in zip(*(fired.passes for fired in repeats), strict=True))

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from drivers.bench.rig import BenchRig
-from drivers.guardian import Guardian
+from drivers.guardian import Guardian, of_the_same, take_up
 from drivers.roles import Instrument
 from drivers.transport import TrafficLog
 from drivers.transport.replayed import ReplayedTraffic
@@ -25,7 +25,8 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
     """Instruments at addresses: bench:STATION.yaml; settings: ?traffic=FILE, or ?wires=FILE to replay it.
 
     The path of a station file starts at the configuration's folder, then here; that of traffic, which is continued if
-    it is there, here.  Opening changes no output.  Raises ConfigurationError for a station file that does not fit the
+    it is there, here.  Opening changes no output, except that those which a dead program has left are made safe first;
+    NotSafeError if they cannot be.  Raises ConfigurationError for a station file that does not fit the
     model or its instruments, TransportError for one that does not answer.
     """
     from drivers.instruments import open_instrument  # QCoDeS takes half a second to import
@@ -37,6 +38,9 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
     document = load_station(file)
     with ExitStack() as opened:
         log = _log(query)
+        if not isinstance(log, ReplayedTraffic):
+            for left in of_the_same(document):
+                take_up(left)
         if log is not None:
             opened.callback(log.close)
         instruments: dict[str, Instrument] = {}
@@ -46,7 +50,7 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
             opened.callback(instruments[name].close)
         guardian = None
         if not isinstance(log, ReplayedTraffic):  # nothing is attached that could be left on
-            guardian = Guardian(file)
+            guardian = Guardian(file, document)
             opened.callback(guardian.release)
         rig = BenchRig(document, instruments, model, step, f"bench:{where}", guardian=guardian, log=log)
         opened.pop_all()

@@ -87,19 +87,14 @@ class LinkedInstrument(Instrument):
             return
         with self._making_safe:
             for tries_left in reversed(range(_TRIES)):
-                interruption = threading.Timer(_PATIENCE, self.link.interrupt)
-                interruption.start()
                 try:
-                    with self.link.exclusive():
-                        interruption.cancel()
+                    with self.link.taken_over(_PATIENCE):
                         self._forget()
                         action()
                     return
                 except (TransportError, InstrumentError):  # also: what an interrupted exchange left, a restart
                     if not tries_left:
                         raise
-                finally:
-                    interruption.cancel()
 
     def close(self) -> None:
         """Make safe and give the link back; harmless twice."""
@@ -108,6 +103,11 @@ class LinkedInstrument(Instrument):
         try:
             self.make_safe()
         finally:
+            self.release()
+
+    def release(self) -> None:
+        """Give the link back, with the outputs as they are; harmless twice."""
+        if self._is_open():
             self.link.close()
             super().close()
 

@@ -26,6 +26,7 @@ def open_link(
     retries: int = 2,
     patience: float = 5.0,
     wait: float = 0.0,
+    dying: int | None = None,
     backend: str = "@py",
     settings: dict[str, Any] | None = None,
     log: TrafficLog | None = None,
@@ -33,13 +34,13 @@ def open_link(
 ) -> Link:
     """Open the instrument at a VISA address, lease it for this process, and ask what it is; nothing in it changes.
 
-    `wait` [s]: how long another owner may take to give it back.  `settings`: resource attributes of pyvisa such as
-    `baud_rate`, applied at every opening.  The rest is explained at `Link`.
+    `wait` [s]: how long another owner may take to give it back; from the process `dying` it is then taken.  `settings`:
+    resource attributes of pyvisa such as `baud_rate`, applied at every opening.  The rest is explained at `Link`.
     Raises ConfigurationError for what is no address, TransportError if it is taken or does not answer.
     """
     parse_visa(address)
     replayed = log if isinstance(log, ReplayedTraffic) else None
-    lease = None if replayed else Lease(address, folder=lease_folder, wait=wait)
+    lease = None if replayed else Lease(address, folder=lease_folder, wait=wait, dying=dying)
 
     def open_port(seconds: float) -> Port:
         if replayed:

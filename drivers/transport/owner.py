@@ -50,6 +50,20 @@ class Owner:
         with self._lock:
             yield
 
+    @contextmanager
+    def taken_over(self, patience: float) -> Iterator[None]:
+        """The same, for whoever cannot wait: a running exchange has `patience` [s] to end, and is interrupted then.
+
+        Without a thread of its own, since at the end of an interpreter there are none to be had.
+        """
+        if not self._lock.acquire(timeout=patience):
+            self.interrupt()
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def on_reopen(self, hook: Callable[[], None]) -> None:
         """Have `hook` send this link's settings again after every recovery, before anything else is sent.
 

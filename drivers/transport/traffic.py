@@ -9,6 +9,7 @@ import time
 from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,7 +40,8 @@ class TrafficLog:
     """Keeps the newest traffic, up to `keep_bytes` of data, and writes all of it to `file` if there is one.
 
     The file is append-only, one line of JSON for each piece, each written by one call: what was written before a crash
-    stands, and `read_traffic` skips a last line that is not complete.  Links without a log pay nothing.
+    stands, and `read_traffic` skips a last line that is not complete.  Links without a log pay nothing.  A file that
+    cannot be written fails no exchange: it ends there, and `problem` says so.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class TrafficLog:
         self._ring: deque[Traffic] = deque()
         self._ring_bytes = 0
         self._lock = threading.Lock()
+        self.problem = ""
+        self._name = file
         self._file = None if file is None else os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def record(self, link: str, direction: Direction, data: bytes) -> None:
@@ -66,7 +70,21 @@ class TrafficLog:
             while self._ring_bytes > self._keep_bytes and len(self._ring) > 1:
                 self._ring_bytes -= len(self._ring.popleft().data)
             if self._file is not None:
-                os.write(self._file, _to_line(piece))
+                self._write(self._file, _to_line(piece))
+
+    def _write(self, file: int, line: bytes) -> None:
+        try:
+            written = os.write(file, line)
+            if written == len(line):
+                return
+            os.ftruncate(file, os.fstat(file).st_size - written)  # no torn line for whoever continues the file
+            why = "no space is left on its device"
+        except OSError as error:
+            why = str(error.strerror).lower()
+        self.problem = f"the traffic in {self._name} is not complete: {why}"
+        self._file = None
+        with suppress(OSError):
+            os.close(file)
 
     def newest(self) -> list[Traffic]:
         """What is kept in memory, in order."""
@@ -76,9 +94,10 @@ class TrafficLog:
     def close(self) -> None:
         """Close the file; what is kept in memory stays."""
         with self._lock:
-            if self._file is not None:
-                os.close(self._file)
-            self._file = None
+            file, self._file = self._file, None
+            if file is not None:
+                with suppress(OSError):
+                    os.close(file)
 
 
 def read_traffic(file: Path) -> Iterator[Traffic]:

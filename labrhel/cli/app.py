@@ -265,7 +265,8 @@ def devices(
 def emergency_stop() -> None:
     """Bring every rig of this machine to its safe state, now, and keep it there until `labrhel reset`.
 
-    Interrupts shots that are running.  Exit status 3 if a rig did not say that it is safe.
+    Interrupts shots that are running, makes stations safe that a dead program has left, and says what it reached. Exit
+    status 3 if a rig did not say that it is safe, or nothing could be latched.
     """
     from labrhel.cli import stopping
 
@@ -274,11 +275,17 @@ def emergency_stop() -> None:
 
 
 @app.command()
-def reset() -> None:
-    """Release the emergency stop, once the bench has been looked at."""
+def reset(
+    forget: Annotated[bool, typer.Option("--forget", help="Outputs that were left on were made safe by hand.")] = False,
+) -> None:
+    """Release the emergency stop, once the bench has been looked at.
+
+    Stations that a dead program has left are made safe first; exit status 3, and still latched, if they cannot be.
+    """
     from labrhel.cli import stopping
 
-    stopping.reset()
+    if not stopping.reset(forget=forget):
+        raise typer.Exit(3)
 
 
 @app.command()

@@ -22,7 +22,7 @@ Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, a run id, or the start of one.", show_default=False)
 ]
 Text = Annotated[str, typer.Option(help="Only runs whose name, id, rig, rule or note holds this.")]
-Status = Annotated[str, typer.Option(help="Only done, failed, interrupted, killed, running or damaged ones.")]
+Status = Annotated[str, typer.Option(help="Only done, failed, unsafe, interrupted, killed, running or damaged ones.")]
 Tag = Annotated[str, typer.Option(help="Only runs with this tag.")]
 AtStep = Annotated[int | None, typer.Option("--step", metavar="N", help="The step; left out: the last that was kept.")]
 Running = Annotated[

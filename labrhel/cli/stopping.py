@@ -7,28 +7,65 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labrhel.errors import ConfigurationError
-from labrhel.safety import estop
+from labrhel.errors import ConfigurationError, LabrhelError
+from labrhel.safety import estop, ledger
+from labrhel.safety.ledger import Remembered
 from labrhel.safety.processes import Program, programs
 
 
 def press() -> bool:
-    """Stop everything; True if every rig said that it is safe."""
-    answers = estop.press()
-    for answer in answers:
+    """Stop everything and say what was reached; True if every rig said that it is safe, and nothing was left on."""
+    pressed = estop.press()
+    for answer in pressed.answers:
         words = (
             f"safe after {1e3 * answer.seconds:.0f} ms" if answer.seconds is not None else f"NOT SAFE: {answer.problem}"
         )
-        print(f"{answer.rig} (process {answer.pid}): {words}")
-    if not answers:
-        print("no program of this machine drives a rig")
-    print("latched: nothing runs until `labrhel reset`")
-    return all(answer.seconds is not None for answer in answers)
+        print(f"{answer.rig}{f' (process {answer.pid})' if answer.pid else ''}: {words}", flush=True)
+    if pressed.latch is None:
+        print(f"NOT LATCHED: {pressed.problem}; programs that were called are held back, others may begin", flush=True)
+    else:
+        print(f"latched in {pressed.latch}: nothing runs until `labrhel reset`", flush=True)
+    called = {answer.pid for answer in pressed.answers}
+    good = all(answer.seconds is not None for answer in pressed.answers) and pressed.latch is not None
+    remembered = ledger.left()
+    for left in remembered:
+        if not left.is_driven:
+            good = _taken_up(left) and good
+        elif left.entry.pid not in called and left.stands:
+            print(f"{left.entry.station} is open in process {left.entry.pid}, which does not listen: NOT REACHED")
+            good = False
+    if not pressed.answers and not remembered:
+        print("no program of this machine drives a rig, and no station was left with outputs on")
+    return good
 
 
-def reset() -> None:
-    """Release the latch."""
+def reset(*, forget: bool) -> bool:
+    """Release the latch, unless outputs were left on that cannot be made safe; True if none were."""
+    for left in ledger.left():
+        if left.is_driven:
+            continue
+        if forget:
+            left.forget()
+            print(f"forgotten: {left.entry.station}, which process {left.entry.pid} has left")
+        elif not _taken_up(left):
+            print("still latched: make them safe by hand, then `labrhel reset --forget`")
+            return False
     print("released" if estop.reset() else "the emergency stop was not latched")
+    return True
+
+
+def _taken_up(left: Remembered) -> bool:
+    """Make a station safe that was left, and say what came of it."""
+    from labrhel import plugins
+
+    who = f"{left.entry.station}, left by process {left.entry.pid}"
+    try:
+        plugins.take_up(left)
+    except LabrhelError as error:
+        print(f"{who}: NOT SAFE: {error}", flush=True)
+        return False
+    print(f"{who}: made safe", flush=True)
+    return True
 
 
 def ask(run: str, root: Path, command: str) -> None:

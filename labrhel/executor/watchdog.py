@@ -93,5 +93,5 @@ class Watchdog:
                 try:
                     self._make_safe()
                     self._barked = "the rig has been made safe"
-                except LabrhelError as error:
+                except Exception as error:  # whatever it is, whoever waits has to know
                     self._barked = f"the rig could NOT be made safe ({error}): switch its outputs off by hand"

@@ -48,11 +48,10 @@ def verdict_of(reader: RunReader) -> Verdict:
     scalars, status = reader.scalars(), reader.status
     losses = _finite(scalars.get("loss"))
     words, marks = [], [_WELL]
-    if status in ("failed", "killed"):
+    if status in ("failed", "killed", "unsafe"):
         marks.append(_BAD)
-        words.append(
-            f"it {'failed' if status == 'failed' else 'was killed'}: {reader.events()[-1][2] or 'no word why'}"
-        )
+        how = {"failed": "it failed", "killed": "it was killed", "unsafe": "it could not be made safe"}[status]
+        words.append(f"{how}: {reader.events()[-1][2] or 'no word why'}")
     elif status != "done":
         marks.append(_DOUBT)
         words.append(f"it is {status}: `labrhel resume {reader.id}` goes on")

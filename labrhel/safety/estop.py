@@ -1,8 +1,10 @@
 """Emergency stop: every rig of this machine goes to its safe state, at once, and stays there until it is reset.
 
-`press` latches first, in a file, so that nothing starts from then on.  Then it calls on every program that drives a
-rig (`labrhel.safety.processes`).  Those that do not answer are named.  A rig whose program is dead is the guardian's
-(`drivers.guardian`).
+`press` first calls on every program that drives a rig (`labrhel.safety.processes`), on all at once: each makes its rig
+safe, and is held back by a latch in its own memory.  Meanwhile it latches in a file, so that nothing starts from then
+on, and calls on those that had started before that.  Nothing of this waits for the rest: what could be reached is safe
+whatever becomes of the file, and what could not is named.  A station whose program is dead is in the ledger
+(`labrhel.safety.ledger`), and its guardian's business (`drivers.guardian`).
 """
 
 from __future__ import annotations
@@ -18,8 +20,12 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from labrhel.errors import TransportError
-from labrhel.safety.places import state_folder
-from labrhel.safety.processes import SAFE, Program, programs
+from labrhel.safety import processes
+from labrhel.safety.places import found, kept
+from labrhel.safety.processes import GO, SAFE, Program, programs, unreachable
+
+_LATCH = "estop.json"
+_PATIENCE = 5  # times that of a caller: a rig whose wires are cut takes so long to say so
 
 RAMP = 0.1
 """Seconds that ramps of levels may take in an emergency."""
@@ -32,6 +38,15 @@ class Answer:
     rig: str
     pid: int
     seconds: float | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What a press has reached: the `answers` of programs, and where it is latched; None with the `problem` if nowhere."""
+
+    answers: tuple[Answer, ...]
+    latch: Path | None
     problem: str = ""
 
 
@@ -59,56 +74,94 @@ def emergency(rig: MadeSafe) -> Callable[[], None]:
 
 def latched(folder: Path | None = None) -> str:
     """Words if the stop is latched, "" if not; cheap enough to ask before every shot."""
-    file = _latch(folder)
-    if not file.exists():
-        return ""
+    since = processes.held_back()
+    for file in found(_LATCH, folder):
+        try:
+            since = json.loads(file.read_text(encoding="utf-8"))["since"]
+        except (OSError, ValueError, KeyError, TypeError):
+            since = since or "an unknown time"
+    return f"the emergency stop is latched since {since}; look at the bench, then run `labrhel reset`" if since else ""
+
+
+def press(folder: Path | None = None) -> Pressed:
+    """Make every rig safe that a program of this machine drives, and latch."""
+    calls = _Calls(folder)
+    calls.on_all()
+    latch, problem = None, ""
     try:
-        since = json.loads(file.read_text(encoding="utf-8"))["since"]
-    except (OSError, ValueError, KeyError, TypeError):
-        since = "an unknown time"
-    return f"the emergency stop is latched since {since}; look at the bench, then run `labrhel reset`"
-
-
-def press(folder: Path | None = None) -> list[Answer]:
-    """Latch, and make every rig safe that a program of this machine drives."""
-    found = programs(folder)
-    file = _latch(folder)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"since": datetime.now().astimezone().isoformat(timespec="seconds")}), encoding="utf-8")
-    answers: list[Answer | None] = []
-    threads = [threading.Thread(target=lambda item=item: answers.append(_call(item))) for item in found]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [answer for answer in answers if answer is not None]
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        latch = kept(_LATCH, json.dumps({"since": since}), folder)
+    except OSError as error:
+        problem = f"{error.filename or 'the state folder'}: {error.strerror or error}"
+    calls.on_all()  # who began in between has not seen the latch
+    others = [Answer(str(place), 0, None, "belongs to another user: nobody could call it") for place in unreachable(folder)]
+    return Pressed((*calls.answers(), *others), latch, problem)
 
 
 def reset(folder: Path | None = None) -> bool:
-    """Release the latch; False if it was not latched."""
-    with suppress(FileNotFoundError):
-        _latch(folder).unlink()
-        return True
-    return False
+    """Release the latch, in files and in the memory of programs; False if it was not latched.
+
+    Raises OSError if a file cannot be removed.
+    """
+    files = found(_LATCH, folder)
+    for file in files:
+        file.unlink(missing_ok=True)
+    for program in programs(folder):
+        try:
+            program.ask(GO)
+        except (OSError, TransportError):
+            continue  # it is about to end, or dead
+    return bool(files)
 
 
-def _call(program: Program) -> Answer | None:
-    """None if the program was killed before, and the file is all that is left of it."""
-    begin = time.monotonic()
-    problem = "ended before it answered: look at its outputs"
-    try:
-        problem = program.ask(SAFE) or problem
-    except ConnectionRefusedError:
-        if not program.is_gone:
-            program.place.unlink(missing_ok=True)
-            return None
-    except TransportError as error:
-        problem = f"{error}: switch its outputs off by hand"
-    # A run that meets the latch ends by itself; its file goes when its rig is safe.
-    if problem == SAFE or program.is_gone:
-        return Answer(program.rig, program.pid, time.monotonic() - begin)
-    return Answer(program.rig, program.pid, None, problem)
+class _Calls:
+    """Calls on programs, each in a thread of its own."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._called: set[Path] = set()
+        self._answers: list[Answer] = []
+        self._threads: list[threading.Thread] = []
+
+    def on_all(self) -> None:
+        """Begin to call on every program that was not called before."""
+        for program in programs(self._folder):
+            if program.place in self._called:
+                continue
+            self._called.add(program.place)
+            thread = threading.Thread(target=self._call, args=(program,))
+            try:
+                thread.start()
+            except RuntimeError:  # no thread is to be had: one after the other
+                self._call(program)
+            else:
+                self._threads.append(thread)
+
+    def answers(self) -> list[Answer]:
+        """Of those that are alive, when all have answered, or were given up."""
+        for thread in self._threads:
+            thread.join()
+        return self._answers
+
+    def _call(self, program: Program) -> None:
+        """No answer if the program was killed before, and the file is all that is left of it."""
+        begin = time.monotonic()
+        said, problem = "", "ended before it answered: look at its outputs"
+        try:
+            said = program.ask(SAFE, _PATIENCE * processes.PATIENCE)
+        except ConnectionRefusedError:
+            if not program.is_gone:
+                _clear(program.place)
+                return
+        except TransportError as error:
+            problem = f"{error}: switch its outputs off by hand"
+        problem = said or problem
+        # A run that meets the latch makes its rig safe and ends by itself; if that failed, the ledger says so.
+        safe = said == SAFE or (not said and program.is_gone)
+        seconds = time.monotonic() - begin if safe else None
+        self._answers.append(Answer(program.rig, program.pid, seconds, "" if safe else problem))
 
 
-def _latch(folder: Path | None) -> Path:
-    return (folder or state_folder()) / "estop.json"
+def _clear(place: Path) -> None:
+    with suppress(OSError):
+        place.unlink()

@@ -24,11 +24,14 @@ _FAR = 1 << 30  # Windows lets nobody read a locked byte, so the lock lies behin
 
 
 class TakenError(Exception):
-    """Somebody holds the file; `holder` says who: `process 123 (python train.py) since 2026-01-31 12:00:00`."""
+    """Somebody holds the file; `holder` says who: `process 123 (python train.py) since 2026-01-31 12:00:00`.
 
-    def __init__(self, holder: str) -> None:
+    `pid`: the process, 0 if it is not known.
+    """
+
+    def __init__(self, holder: str, pid: int = 0) -> None:
         super().__init__(holder)
-        self.holder = holder
+        self.holder, self.pid = holder, pid
 
 
 class Held:
@@ -44,8 +47,9 @@ class Held:
         if not _take(self._file):
             holder = _holder(self._file)
             self.close()
-            raise TakenError(holder)
-        _write_holder(self._file)
+            raise TakenError(*holder)
+        with suppress(OSError):  # on a full disk the file is empty, and held all the same
+            _write_holder(self._file)
         Held._all.add(self)
 
     def close(self) -> None:
@@ -96,11 +100,11 @@ def _write_holder(file: int) -> None:
     os.write(file, json.dumps(text).encode())
 
 
-def _holder(file: int) -> str:
+def _holder(file: int) -> tuple[str, int]:
     with suppress(ValueError, KeyError, TypeError, OSError):
         os.lseek(file, 0, os.SEEK_SET)
         text = json.loads(os.read(file, 1 << 16))
         since = datetime.fromtimestamp(text["since"]).isoformat(" ", "seconds")
         this = ", this very program," if text["pid"] == os.getpid() else ""
-        return f"process {text['pid']}{this} ({text['command'][:200]}) since {since}"
-    return "another process"
+        return f"process {text['pid']}{this} ({text['command'][:200]}) since {since}", int(text["pid"])
+    return "another process", 0

@@ -1,8 +1,9 @@
 """The programs of this machine that drive a rig, and how others speak to them while a shot is running.
 
-Each listens on a socket of its own, in a thread of its own, under a word that only a file in the user's state folder
-tells.  `safe` makes its rig safe by whatever way its transports have to interrupt a shot; what else a program takes,
-such as `pause`, is its own business.
+Each listens on a socket of its own, under a word that only a file tells which nobody but its user may read.  Every
+caller has a thread of its own, so that none can keep another one waiting.  `safe` makes the rig safe by whatever way
+its transports have to interrupt a shot, and holds this program back until `go`, in memory, wherever else the emergency
+stop could be latched or not; what else a program takes, such as `pause`, is its own business.
 """
 
 from __future__ import annotations
@@ -12,19 +13,29 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from labrhel.errors import LabrhelError, TransportError
-from labrhel.safety.places import state_folder
+from labrhel.errors import TransportError
+from labrhel.safety.places import is_there, kept, listed
 
 SAFE = "safe"
-"""Asked: make the rig safe.  Answered: it is."""
+"""Asked: make the rig safe, and hold the program back.  Answered: it is."""
+
+GO = "go"
+"""Asked: do not hold the program back any more."""
 
 PATIENCE = 2.0
 """Seconds for a program to answer."""
+
+_BACKLOG = 512
+_ANSWER = 4096  # bytes of an answer
+_FOLDER = "rigs"
+_listeners: set[str] = set()  # of this process
+_held_back: list[str] = []  # since when this process is, if it is; nothing that is needed to stop it can fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +52,44 @@ class Program:
     @property
     def is_gone(self) -> bool:
         """True if it has ended by itself and taken its file away."""
-        return not self.place.exists()
+        return not is_there(self.place)
 
-    def ask(self, request: str) -> str:
-        """Its answer; ConnectionRefusedError if it is dead, TransportError if it does not answer in time."""
+    def ask(self, request: str, patience: float | None = None) -> str:
+        """Its answer; ConnectionRefusedError if it is dead, TransportError if it does not answer within `patience` [s]."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as call:
+            with socket.create_connection(("127.0.0.1", self.port), patience or PATIENCE) as call:
                 call.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 call.sendall(f"{self.word} {request}".encode())
-                return call.recv(4096).decode("utf-8", "replace")
+                return _all(call)
         except ConnectionRefusedError:
             raise
         except OSError as error:
             raise TransportError(f"process {self.pid} does not answer ({error})") from None
 
 
+def _all(call: socket.socket) -> str:
+    """What comes until the other end closes."""
+    said = bytearray()
+    while len(said) < _ANSWER and (piece := call.recv(_ANSWER)):
+        said += piece
+    return said.decode("utf-8", "replace")
+
+
 def programs(folder: Path | None = None) -> list[Program]:
     """All that listen, and those that were killed and left their file."""
-    return [program for place in sorted(_places(folder).glob("*.json")) if (program := _read(place))]
+    files, _ = listed(_FOLDER, ".json", folder)
+    return [program for place in files if (program := _read(place))]
+
+
+def unreachable(folder: Path | None = None) -> list[Path]:
+    """Files and folders of programs that this user may not read: who runs them is another one."""
+    files, closed = listed(_FOLDER, ".json", folder)
+    return closed + [file for file in files if not os.access(file, os.R_OK)]
+
+
+def held_back() -> str:
+    """Since when the emergency stop holds this very program back, in memory; "" if it does not."""
+    return _held_back[-1] if _held_back else ""
 
 
 def nothing_else(request: str) -> str:
@@ -76,48 +107,65 @@ def listening(
     answer: Callable[[str], str] = nothing_else,
 ) -> Iterator[None]:
     """Inside the block the rig is made safe when somebody asks, and `answer` gets every other request."""
-    places = _places(folder)
-    places.mkdir(parents=True, exist_ok=True)
     word = secrets.token_hex(8)
 
     def obey(request: str) -> str:
+        if request == GO:
+            _held_back.clear()
+            return GO
         if request != SAFE:
             return answer(request)
-        try:
-            make_safe()
-        except LabrhelError as error:
-            return str(error)
+        _held_back.append(time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        make_safe()
         return SAFE
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        place = places / f"{os.getpid()}-{word[:8]}.json"
+    with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as server:
         about = {"port": server.getsockname()[1], "word": word, "rig": rig, "pid": os.getpid(), "run": run}
-        beside = place.with_suffix(".tmp")
-        beside.write_text(json.dumps(about), encoding="utf-8")
-        beside.replace(place)  # whole, or not there
-        thread = threading.Thread(target=_serve, args=(server, word, obey), name="listening", daemon=True)
+        place = kept(f"{_FOLDER}/{os.getpid()}-{word[:8]}.json", json.dumps(about), folder)
+        ended = threading.Event()
+        thread = threading.Thread(target=_serve, args=(server, word, obey, ended), name="listening", daemon=True)
         thread.start()
+        _listeners.add(word)
         try:
             yield
         finally:
-            place.unlink(missing_ok=True)
+            ended.set()
+            _listeners.discard(word)
+            if not _listeners:
+                _held_back.clear()  # whatever this process begins next asks the latch
+            with suppress(OSError):
+                place.unlink(missing_ok=True)
             with suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)  # wakes the thread
             server.close()
             thread.join(PATIENCE)
 
 
-def _serve(server: socket.socket, word: str, obey: Callable[[str], str]) -> None:
-    while True:
+def _serve(server: socket.socket, word: str, obey: Callable[[str], str], ended: threading.Event) -> None:
+    while not ended.is_set():
         try:
             caller, _ = server.accept()
         except OSError:
+            ended.wait(0.01)  # too many open files, perhaps: others close theirs
+            continue
+        attending = threading.Thread(target=_attend, args=(caller, word, obey), name="caller", daemon=True)
+        try:
+            attending.start()
+        except RuntimeError:  # no thread is to be had
+            _attend(caller, word, obey)
+
+
+def _attend(caller: socket.socket, word: str, obey: Callable[[str], str]) -> None:
+    with caller, suppress(OSError):
+        caller.settimeout(PATIENCE)
+        said, _, request = caller.recv(256).decode("ascii", "replace").partition(" ")
+        if not secrets.compare_digest(said.encode(), word.encode()):
             return
-        with caller, suppress(OSError):
-            caller.settimeout(PATIENCE)
-            said, _, request = caller.recv(256).decode("ascii", "replace").partition(" ")
-            if secrets.compare_digest(said.encode(), word.encode()):
-                caller.sendall(obey(request).encode())
+        try:
+            words = obey(request)
+        except Exception as error:  # whatever it is, the caller has to know
+            words = str(error) or type(error).__name__
+        caller.sendall((words or "no answer").encode("utf-8", "replace")[:_ANSWER])
 
 
 def _read(place: Path) -> Program | None:
@@ -128,7 +176,3 @@ def _read(place: Path) -> Program | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _places(folder: Path | None) -> Path:
-    return (folder or state_folder()) / "rigs"

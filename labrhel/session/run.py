@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from labrhel.errors import ConfigurationError
+from labrhel.errors import ConfigurationError, NotSafeError
 from labrhel.executor import Tap, between_steps, execute, published
 from labrhel.executor.tap import After
 from labrhel.experiment import Experiment, load_experiment
@@ -25,6 +25,7 @@ from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
 from labrhel.session.training import training
 from labrhel.shots.operations import Publish
+from labrhel.shots.rig import Rig
 from labrhel.store import RunReader, RunWriter, consolidate, create_run, require_replayable
 from labrhel.telemetry import Run, Settings, Telemetry, settings_of
 from labrhel.timeline.cost import rehearse
@@ -129,7 +130,7 @@ def _drive(
 ) -> Outcome:
     """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
     rig = experiment.rig
-    try:
+    with _given_back(rig):
         with (
             writer,
             processes.listening(
@@ -141,8 +142,6 @@ def _drive(
             _alive(control.life, rig.make_safe),
         ):
             _train(experiment, writer, watch, control, observers)
-    finally:
-        rig.close()
     consolidate(writer.folder)
     return outcome_of(writer.folder, experiment.target_unit)
 
@@ -168,23 +167,43 @@ def _train(
 
 
 @contextmanager
+def _given_back(rig: Rig) -> Iterator[None]:
+    """After the block the rig is given back; of what went wrong the first is said, and before it what may be on."""
+    try:
+        yield
+    except BaseException as first:
+        try:
+            rig.close()
+        except NotSafeError as error:
+            raise error.after(first) from first
+        except Exception as error:  # what came first is the cause
+            first.add_note(str(error))
+        raise
+    rig.close()
+
+
+@contextmanager
 def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
     """Started inside the block; after it the rig is safe, and the state says how it ended."""
-    end = Event.FAIL
+    end, first = Event.FAIL, None
     life.on(Event.START)
     try:
         yield
         end = Event.FINISH
-    except KeyboardInterrupt:
-        life.on(Event.ABORT)
-        end = Event.SAFE
+    except BaseException as error:
+        first = error
         raise
     finally:
-        if estop.latched() and end is not Event.FINISH:
-            end = Event.ESTOP
         try:
             make_safe()
-        except BaseException:
+        except BaseException as error:
             life.on(Event.FAIL)
+            if isinstance(error, NotSafeError) and isinstance(first, Exception):
+                raise error.after(first) from first
             raise
+        if isinstance(first, KeyboardInterrupt):
+            life.on(Event.ABORT)
+            end = Event.SAFE
+        if estop.latched() and end is not Event.FINISH:
+            end = Event.ESTOP
         life.on(end)

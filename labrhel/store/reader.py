@@ -119,9 +119,12 @@ class RunReader:
 
     @property
     def status(self) -> str:
-        """done, failed, interrupted, running, or killed: begun, not ended, and nobody is writing it."""
+        """done, failed, interrupted, unsafe, running, or killed: begun, not ended, and nobody is writing it.
+
+        unsafe: when it ended outputs could not be made safe.
+        """
         last = self.events()[-1][0]
-        if last in ("done", "failed", "interrupted"):
+        if last in ("done", "failed", "interrupted", "unsafe"):
             return last
         return "running" if is_held(self.folder / LOCK) else "killed"
 

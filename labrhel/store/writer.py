@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from labrhel.arrays import Arrays
-from labrhel.errors import RecordError
+from labrhel.errors import NotSafeError, RecordError
 from labrhel.frozen import FrozenArray, encode
 from labrhel.safety.holding import Held, TakenError
 from labrhel.shots.capture import Capture
@@ -39,7 +39,7 @@ _COPIED_BELOW = 1 << 14  # bytes; copying so few is faster than making the view 
 
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
-Ending = Literal["done", "failed", "interrupted"]
+Ending = Literal["done", "failed", "interrupted", "unsafe"]
 Clock = Callable[[], float]
 
 
@@ -104,9 +104,17 @@ class RunWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self.end("done")
-        else:
-            self.end("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed", f"{kind.__name__}: {error}")
+            return self.end("done")
+        how: Ending = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
+        try:
+            if isinstance(error, NotSafeError):
+                self.end("unsafe", str(error))
+            else:
+                self.end(how, f"{kind.__name__}: {error}")
+        except RecordError as trouble:  # what went wrong before is what has to be said
+            if error is not None:
+                error.add_note(str(trouble))
+        return None
 
     def end(self, how: Ending, words: str = "") -> None:
         """Write how the run ended, and give the folder free."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
+from labrhel.errors import NotSafeError
 from labrhel.safety.control import Control
 from labrhel.safety.lifecycle import State
 from labrhel.shots.operations import Checkpoint, Operation, Publish, RunShots
@@ -15,7 +16,7 @@ from labrhel.telemetry.settings import Settings
 
 
 class Telemetry:
-    """Publishes inside a `with` block, whose end decides the last status: done, stopped or failed.
+    """Publishes inside a `with` block, whose end decides the last status: done, stopped, failed or unsafe.
 
     `control` takes the commands that come over MQTT.
     """
@@ -33,6 +34,8 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._state = "done" if kind is None else "stopped" if issubclass(kind, KeyboardInterrupt) else "failed"
+        if isinstance(error, NotSafeError):
+            self._state = "unsafe"
         self._publisher.finish("" if kind is None else f"{kind.__name__}: {error}".removesuffix(": "))
 
     def saw(self, operation: Operation, answer: Any) -> None:

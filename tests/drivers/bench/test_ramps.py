@@ -83,7 +83,7 @@ def test_an_emergency_stop_does_not_wait_for_a_slow_ramp(tmp_path: Path) -> None
         rig = experiment.rig
         turn_up(experiment)
         with processes.listening("bench", estop.emergency(rig), tmp_path):
-            (answer,) = estop.press(tmp_path)
+            (answer,) = estop.press(tmp_path).answers
         assert answer.problem == ""
         assert bias(bench) == SAFE
     print(f"safe after {answer.seconds} s")

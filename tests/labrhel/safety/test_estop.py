@@ -20,7 +20,7 @@ def test_a_press_makes_every_listening_rig_safe_and_latches(tmp_path: Path) -> N
         processes.listening("sim:one", lambda: safe.append("one"), tmp_path),
         processes.listening("sim:two", lambda: safe.append("two"), tmp_path),
     ):
-        answers = estop.press(tmp_path)
+        answers = estop.press(tmp_path).answers
     assert sorted(safe) == ["one", "two"]
     assert sorted(answer.rig for answer in answers) == ["sim:one", "sim:two"]
     assert all(answer.seconds is not None and answer.seconds < 1 for answer in answers)
@@ -35,7 +35,7 @@ def test_nobody_is_called_after_the_block_and_no_thread_is_left(tmp_path: Path) 
     with processes.listening("sim:", lambda: None, tmp_path):
         pass
     assert threading.active_count() == before
-    assert estop.press(tmp_path) == []
+    assert estop.press(tmp_path).answers == ()
 
 
 def test_a_rig_that_cannot_be_made_safe_says_so(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_rig_that_cannot_be_made_safe_says_so(tmp_path: Path) -> None:
         raise InstrumentError("output 2 is stuck: pull its cable")
 
     with processes.listening("bench:", fails, tmp_path):
-        (answer,) = estop.press(tmp_path)
+        (answer,) = estop.press(tmp_path).answers
     assert answer.seconds is None
     assert answer.problem == "output 2 is stuck: pull its cable"
 
@@ -75,7 +75,7 @@ def test_what_a_killed_program_left_is_cleared_away(tmp_path: Path) -> None:
     child.wait()
     child.stdout.close()
     assert len(list((tmp_path / "rigs").iterdir())) == 1
-    assert estop.press(tmp_path) == []
+    assert estop.press(tmp_path).answers == ()
     assert not list((tmp_path / "rigs").iterdir())
 
 
@@ -133,7 +133,7 @@ def test_a_program_that_ends_while_it_is_asked_counts_as_safe_and_one_that_stays
 
             thread = threading.Thread(target=hang_up)
             thread.start()
-            (answer,) = estop.press(tmp_path)
+            (answer,) = estop.press(tmp_path).answers
             thread.join()
         assert (answer.rig, answer.pid) == ("sim:", 7)
         assert (answer.seconds is not None) is ends
@@ -151,6 +151,6 @@ def test_a_program_that_does_not_answer_is_to_be_switched_off_by_hand(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         about = {"port": silent.getsockname()[1], "word": "w", "rig": "sim:", "pid": 7, "run": ""}
         (tmp_path / "rigs" / "1.json").write_text(json.dumps(about))
-        (answer,) = estop.press(tmp_path)
+        (answer,) = estop.press(tmp_path).answers
     assert answer.seconds is None
     assert answer.problem.endswith("switch its outputs off by hand")
