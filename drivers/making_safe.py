@@ -84,7 +84,7 @@ class SafeLevels:
         self._ends: list[float] = []  # by when those who ask want it [s]; the first of them counts
 
     def make_safe(self, groups: Iterable[Sequence[Instrument]], longest: float = math.inf) -> dict[str, Exception]:
-        """Switch off group after group, then ramp, for `longest` [s]; what went wrong, by instrument, with all tried."""
+        """Switch off group after group, then ramp, for `longest` [s], all of them; what went wrong, by instrument."""
         off: dict[str, Attempt] = {}
         boxes: dict[str, Instrument] = {}
         for group in groups:
@@ -149,7 +149,7 @@ class SafeLevels:
 
 
 class Attempt:
-    """One thing that is done in a thread of its own, or here and now where none can be had; `error` is what it raised."""
+    """One thing done in a thread of its own, or here and now where none can be had; `error` is what it raised."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action

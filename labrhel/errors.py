@@ -76,7 +76,9 @@ class NotSafeError(LabrhelError):
 
     def __init__(self, outputs: Mapping[str, float | None], why: str) -> None:
         self.outputs, self.why = dict(outputs), why
-        levels = {name: "at an unknown level" if volts is None else f"at {volts:.4g} V" for name, volts in outputs.items()}
+        levels = {
+            name: "at an unknown level" if volts is None else f"at {volts:.4g} V" for name, volts in outputs.items()
+        }
         listed = ", ".join(f"{name} {words}" for name, words in levels.items())
         super().__init__(f"OUTPUTS MAY STILL BE ON: {listed}: {why}")
 

@@ -17,7 +17,7 @@ class Driven:
     def __init__(self, outputs: Iterable[str]) -> None:
         self._lock = threading.Lock()
         self._moves = 0
-        self._told: dict[str, tuple[float | None, int]] = {name: (None, 0) for name in outputs}
+        self._told: dict[str, tuple[float | None, int]] = dict.fromkeys(outputs, (None, 0))
 
     def told(self, levels: Mapping[str, float]) -> None:
         """To be called before levels [V] are sent."""

@@ -2,9 +2,9 @@
 
 A shot plays all of its passes as one burst on every output, started by one trigger; the state is reversed by drive, so
 nothing has to happen in between.  Outputs idle at their safe level before and after.  A shot begins when the
-oscillators have come to rest, `ring_down` after the last burst has ended, and its boxes can be armed again.  A reading at the end of a converter's range
-is an error: what was there is not known.
-"""  # noqa: E501
+oscillators have come to rest, `ring_down` after the last burst has ended, and its boxes can be armed again.  A reading
+at the end of a converter's range is an error: what was there is not known.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.config.station import StationDocument
 from labrhel.errors import DeadlineError, InstrumentError, NotSafeError, ProgramError
 from labrhel.model.interface import Model
+from labrhel.safety.ending import Ending
 from labrhel.shots.capture import Capture, PassCapture, together
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.program import Rest
@@ -150,8 +151,9 @@ class BenchRig:
     def make_safe(self) -> None:
         """Every output to its safe level, in the station's `safe_order`; all are tried whatever becomes of the others.
 
-        Raises NotSafeError, naming outputs that may be on; another error if what failed drives none.  What goes off goes first, then levels are ramped (drivers.making_safe).  The next `run` turns the knobs back to
-        where they were configured.
+        Raises NotSafeError, naming outputs that may be on; another error if what failed drives none.  What goes off
+        goes first, then levels are ramped (drivers.making_safe).  The next `run` turns the knobs back to where they
+        were configured.
         """
         self.make_safe_within(math.inf)
 
@@ -186,12 +188,11 @@ class BenchRig:
 
     @contextmanager
     def _safe_if_it_fails(self) -> Iterator[None]:
-        try:
+        """The first failure is what matters, unless outputs may be on: NotSafeError, after which no shot is tried again."""  # noqa: E501
+        good = False
+        with Ending(lambda: None if good else self.make_safe()):
             yield
-        except BaseException:
-            with suppress(Exception):  # the first failure is what matters; whoever closes the rig hears of this one
-                self.make_safe()
-            raise
+            good = True
 
     def _require_going_on(self, begun: int) -> None:
         if self._made_safe != begun:
@@ -203,7 +204,7 @@ class BenchRig:
         self._closed = True
         if self._guardian is not None:
             if left := self._driven.left():
-                self._guardian.take_over(left, str(first))
+                self._guardian.take_over(left, first.why if isinstance(first, NotSafeError) else str(first))
             else:
                 self._guardian.release()
         if self._log is not None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from drivers.bench.rig import BenchRig
-from drivers.guardian import Guardian, of_the_same, take_up
+from drivers.guardian import Guardian
+from drivers.rescue import of_the_same, take_up
 from drivers.roles import Instrument
 from drivers.transport import TrafficLog
 from drivers.transport.replayed import ReplayedTraffic

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 from qcodes.instrument import Instrument, InstrumentBase
 
 from drivers.transport import open_link
+from drivers.transport.deadline import Deadline
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, TransportError
 
@@ -24,6 +25,7 @@ Range = tuple[float, float]
 Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
 _PATIENCE = 0.01  # s that `make_safe` leaves to a running exchange
 _TRIES = 3
+_AGAIN = 1.0  # s after which making safe is not tried again: a wire that is cut stays so for longer
 _MOST_ERRORS = 30  # longer than any queue
 
 
@@ -85,6 +87,7 @@ class LinkedInstrument(Instrument):
     def _safely(self, action: Callable[[], None]) -> None:
         if not self._is_open():
             return
+        deadline = Deadline(_AGAIN)
         with self._making_safe:
             for tries_left in reversed(range(_TRIES)):
                 try:
@@ -93,7 +96,7 @@ class LinkedInstrument(Instrument):
                         action()
                     return
                 except (TransportError, InstrumentError):  # also: what an interrupted exchange left, a restart
-                    if not tries_left:
+                    if not (tries_left and deadline.remaining):
                         raise
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from drivers.transport.address import canonical_address
 from drivers.transport.deadline import Deadline
 from labrhel.errors import TransportError
 from labrhel.safety.holding import Held, TakenError
-from labrhel.safety.places import folders
+from labrhel.safety.places import folders, is_ours
 
 
 class Lease:
@@ -65,8 +65,8 @@ def _hold(name: str, folder: Path | None) -> Held:
     for place in folders(folder):
         try:
             (place / "leases").mkdir(parents=True, exist_ok=True)
-            return Held(place / "leases" / name)
+            if is_ours(place):
+                return Held(place / "leases" / name)
         except OSError as error:
             first = first or error
-    assert first is not None
-    raise first
+    raise first or PermissionError(1, "belongs to another user", str(folders(folder)[1]))

@@ -202,8 +202,7 @@ class Link(Owner):
         try:
             self._mend_within(Deadline(min(_AGAIN, self.patience) if just_now else self.patience))
         except OSError:
-            if not just_now:
-                self._gave_up = time.monotonic()
+            self._gave_up = time.monotonic()
             raise
 
     def _mend_within(self, deadline: Deadline) -> None:

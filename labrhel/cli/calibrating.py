@@ -17,6 +17,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.rig.calibration import CalibratedValue
 from labrhel.safety import estop, processes
+from labrhel.safety.ending import Ending
 from labrhel.store.calibrations import CalibrationRecord, Entry
 from labrhel.store.outputs import written_aside
 from labrhel.units import with_prefix
@@ -41,12 +42,10 @@ def calibrate(
     """Measure what was named, with all it stands on; True if everything went well."""
     experiment = experiment_on(url, config)
     record = CalibrationRecord(folder, url)
-    with closing(experiment.rig), processes.listening(url, estop.emergency(experiment.rig)):
-        try:
-            campaign = plugins.make_campaign(experiment, record, reference)
+    with Ending(experiment.rig.close), processes.listening(url, estop.emergency(experiment.rig)):
+        campaign = plugins.make_campaign(experiment, record, reference)
+        with Ending(experiment.rig.make_safe):
             return _checked(campaign) if check else _measured(campaign, nodes, accept=accept)
-        finally:
-            experiment.rig.make_safe()
 
 
 def _checked(campaign: Any) -> bool:

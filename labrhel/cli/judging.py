@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from labrhel.executor import execute
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
 from labrhel.safety import estop, processes
+from labrhel.safety.ending import Ending
 
 
 def check(config: Path, rig: str | None, tolerance: float) -> bool:
@@ -23,7 +23,7 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
         raise ConfigurationError(f"the tolerance must be positive, not {tolerance:g}")
     experiment = load_experiment(config, rig_url=rig)
     exact = plugins.exact_gradient(experiment.model_kind)
-    with closing(experiment.rig), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):
+    with Ending(experiment.rig.close), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):
         report = check_gradient(experiment.problem, experiment.executor(), exact)
     gradient = report.gradient
     print(
@@ -56,7 +56,7 @@ def audit(config: Path, rig: str | None, tolerance: float, alpha: float, shots: 
     experiment = load_experiment(config, rig_url=rig)
     problem = experiment.problem
     x, sequences = problem.parameters.flat(), problem.train[:1]
-    with closing(experiment.rig), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):
+    with Ending(experiment.rig.close), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):
         handler = experiment.executor()
         gradient = execute(problem.gradient(x, sequences), handler)
         print(f"{gradient.rule}: loss {gradient.loss:.6g}, {gradient.health}{gradient.shots} shots")

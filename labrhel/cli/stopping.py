@@ -5,12 +5,15 @@ An emergency stop must not wait for libraries to load: what needs them is import
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from labrhel.errors import ConfigurationError, LabrhelError
 from labrhel.safety import estop, ledger
 from labrhel.safety.ledger import Remembered
-from labrhel.safety.processes import Program, programs
+from labrhel.safety.processes import PATIENCE, Program, programs
+
+_LOOK = 0.05  # s between two looks whether a program has ended
 
 
 def press() -> bool:
@@ -27,13 +30,13 @@ def press() -> bool:
         print(f"latched in {pressed.latch}: nothing runs until `labrhel reset`", flush=True)
     called = {answer.pid for answer in pressed.answers}
     good = all(answer.seconds is not None for answer in pressed.answers) and pressed.latch is not None
-    remembered = ledger.left()
+    remembered = [left for left in ledger.left() if not (left.is_driven and left.entry.pid in called)]
     for left in remembered:
-        if not left.is_driven:
-            good = _taken_up(left) and good
-        elif left.entry.pid not in called and left.stands:
+        if not _ends(left):
             print(f"{left.entry.station} is open in process {left.entry.pid}, which does not listen: NOT REACHED")
             good = False
+        elif left.stands:
+            good = _taken_up(left) and good
     if not pressed.answers and not remembered:
         print("no program of this machine drives a rig, and no station was left with outputs on")
     return good
@@ -51,6 +54,16 @@ def reset(*, forget: bool) -> bool:
             print("still latched: make them safe by hand, then `labrhel reset --forget`")
             return False
     print("released" if estop.reset() else "the emergency stop was not latched")
+    return True
+
+
+def _ends(left: Remembered) -> bool:
+    """Whether nobody drives it any more: a program that has just stopped to listen is about to end."""
+    end = time.monotonic() + PATIENCE
+    while left.is_driven:
+        if time.monotonic() > end:
+            return False
+        time.sleep(_LOOK)
     return True
 
 

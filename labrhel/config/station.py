@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from labrhel.config.claims import terminals_of
 from labrhel.config.problems import sentence
-from labrhel.config.reader import Source, read
+from labrhel.config.reader import Source, parse, read
 from labrhel.config.station_sections import Station
 from labrhel.errors import ConfigurationError
 from labrhel.rig.terminals import Terminals
@@ -59,7 +59,15 @@ def load_station(file: Path) -> StationDocument:
     """
     if not file.is_file():
         raise ConfigurationError(f"there is no station file {file}; bench:FILE.yaml names one")
-    source = read(file)
+    return _checked(read(file))
+
+
+def station_from(text: str, file: Path) -> StationDocument:
+    """The same from the text that a station file had once; `file` is named in errors."""
+    return _checked(Source(file, text, *parse(text, file)))
+
+
+def _checked(source: Source) -> StationDocument:
     try:
         station = Station.model_validate(source.data)
     except ValidationError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from labrhel.model.prediction import Motion, predicted
 from labrhel.rig.capabilities import Capabilities, Kind, Reversal
 from labrhel.rig.wiring import Wiring
 from labrhel.safety import estop
+from labrhel.safety.ending import Ending
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import compile
 from labrhel.shots.operations import Configure, Operation, RunShots
@@ -79,8 +81,10 @@ class Subject(Bounds):
     def __enter__(self) -> Subject:
         return self
 
-    def __exit__(self, *details: object) -> None:
-        self.rig.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        Ending(self.rig.close).__exit__(kind, error, trace)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -132,7 +136,7 @@ class Subject(Bounds):
             offered = replace(offered, reversals=frozenset(reversals))
         counting = _Counting()
         backend = Tap(RigBackend(self.rig), before=(counting.saw,))
-        safety = Safety(self.rig.make_safe, (Condition("emergency stop", estop.latched),))
+        safety = Safety(self.rig.make_safe, (Condition("emergency stop", estop.watch()),))
         return stack(backend, offered, self.wiring, safety=safety), counting
 
     def run(self, *programs: ShotProgram, fixed: bool = False) -> list[Capture]:

@@ -19,7 +19,7 @@ from labrhel.shots.rig import Rig
 def interlocks_of(document: Document, rig: Rig, wiring: Wiring) -> tuple[tuple[Condition, ...], tuple[Guard, ...]]:
     """The emergency stop, and what the file names; ConfigurationError for a reading that the rig does not have."""
     section = document.config.interlocks
-    conditions = [Condition("emergency stop", estop.latched)]
+    conditions = [Condition("emergency stop", estop.watch())]
     known = [knob.name for knob in rig.capabilities.knobs]
     for name, item in section.readings.items():
         if name not in known:

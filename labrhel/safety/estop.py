@@ -10,6 +10,7 @@ whatever becomes of the file, and what could not is named.  A station whose prog
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from typing import Protocol, runtime_checkable
 
 from labrhel.errors import TransportError
 from labrhel.safety import processes
-from labrhel.safety.places import found, kept
+from labrhel.safety.places import folders, found, kept
 from labrhel.safety.processes import GO, SAFE, Program, programs, unreachable
 
 _LATCH = "estop.json"
@@ -43,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What a press has reached: the `answers` of programs, and where it is latched; None with the `problem` if nowhere."""
+    """What a press reached: the `answers` of programs, and its `latch`; None, with the `problem`, if there is none."""
 
     answers: tuple[Answer, ...]
     latch: Path | None
@@ -73,7 +74,7 @@ def emergency(rig: MadeSafe) -> Callable[[], None]:
 
 
 def latched(folder: Path | None = None) -> str:
-    """Words if the stop is latched, "" if not; cheap enough to ask before every shot."""
+    """Words if the stop is latched, "" if not."""
     since = processes.held_back()
     for file in found(_LATCH, folder):
         try:
@@ -81,6 +82,16 @@ def latched(folder: Path | None = None) -> str:
         except (OSError, ValueError, KeyError, TypeError):
             since = since or "an unknown time"
     return f"the emergency stop is latched since {since}; look at the bench, then run `labrhel reset`" if since else ""
+
+
+def watch(folder: Path | None = None) -> Callable[[], str]:
+    """`latched`, for whoever asks before every shot: where to look is found out once, and looking takes two calls."""
+    places = [str(place / _LATCH) for place in folders(folder)]
+
+    def asked() -> str:
+        return latched(folder) if processes.held_back() or any(os.access(place, os.F_OK) for place in places) else ""
+
+    return asked
 
 
 def press(folder: Path | None = None) -> Pressed:
@@ -94,7 +105,7 @@ def press(folder: Path | None = None) -> Pressed:
     except OSError as error:
         problem = f"{error.filename or 'the state folder'}: {error.strerror or error}"
     calls.on_all()  # who began in between has not seen the latch
-    others = [Answer(str(place), 0, None, "belongs to another user: nobody could call it") for place in unreachable(folder)]
+    others = [Answer(str(place), 0, None, "cannot be read, so nobody could be called") for place in unreachable(folder)]
     return Pressed((*calls.answers(), *others), latch, problem)
 
 
@@ -153,7 +164,7 @@ class _Calls:
             if not program.is_gone:
                 _clear(program.place)
                 return
-        except TransportError as error:
+        except Exception as error:  # whatever it is, this program was not reached
             problem = f"{error}: switch its outputs off by hand"
         problem = said or problem
         # A run that meets the latch makes its rig safe and ends by itself; if that failed, the ledger says so.

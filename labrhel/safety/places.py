@@ -1,7 +1,7 @@
 """Where labrhel keeps what outlives a program: leases, the latch of the stop, lives of devices, and what is trusted.
 
-What an emergency needs must be kept somewhere even where the state folder is full, read-only or another user's: a second
-folder, on the disk of temporary files, stands in for it.
+What an emergency needs must be kept somewhere even where the state folder is full, read-only or another user's: a
+second folder, on the disk of temporary files, stands in for it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import hashlib
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+
+_PREFIX = "labrhel-"
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -22,7 +23,10 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     if given:
         return Path(given)
     base = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA")
-    root = Path(base) if base else Path.home() / ".local" / "state"
+    try:
+        root = Path(base) if base else Path.home() / ".local" / "state"
+    except RuntimeError:  # a user without a home
+        root = temporary_folder()
     return root / "labrhel"
 
 
@@ -32,12 +36,22 @@ def own_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return (Path(base) if base else Path.home() / ".config") / "labrhel"
 
 
+def temporary_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where temporary files lie; the same for every program of this machine, and nothing is written to find out.
+
+    Where `tempfile.gettempdir` looks depends on what can be written, which changes while a disk fills.
+    """
+    if os.name == "posix":
+        return Path("/tmp")
+    return Path(environment.get("TEMP") or environment.get("TMP") or Path.home())
+
+
 def folders(folder: Path | None = None) -> tuple[Path, Path]:
     """The state folder, or the given one in its place, and the one that stands in for it; they need not be there."""
     first = folder or state_folder()
     digest = hashlib.sha256(str(first.absolute()).encode()).hexdigest()[:12]
     user = os.getuid() if hasattr(os, "getuid") else ""
-    return first, Path(tempfile.gettempdir()) / f"labrhel-{user}-{digest}"
+    return first, temporary_folder() / f"{_PREFIX}{user}-{digest}"
 
 
 def kept(name: str, text: str, folder: Path | None = None) -> Path:
@@ -47,21 +61,28 @@ def kept(name: str, text: str, folder: Path | None = None) -> Path:
     """
     first: OSError | None = None
     for place in folders(folder):
-        file = place / name
-        beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         try:
-            _made(file.parent, place)
-            opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(opened, "w", encoding="utf-8") as out:
-                out.write(text)
-            beside.replace(file)
-            return file
+            _made((place / name).parent, place)
+            rewrite(place / name, text)
+            return place / name
         except OSError as error:
             first = first or error
-            with suppress(OSError):
-                beside.unlink()
     assert first is not None
     raise first
+
+
+def rewrite(file: Path, text: str) -> None:
+    """Write a file for this user alone, whole; on OSError it is what it was."""
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(opened, "w", encoding="utf-8") as out:
+            out.write(text)
+        beside.replace(file)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def found(name: str, folder: Path | None = None) -> list[Path]:
@@ -95,7 +116,7 @@ def is_there(file: Path) -> bool:
 
 def is_ours(place: Path) -> bool:
     """Whether a folder may be believed: one for temporary files can have been made by anybody."""
-    if place.parent != Path(tempfile.gettempdir()) or not place.name.startswith("labrhel-") or not hasattr(os, "getuid"):
+    if place.parent != temporary_folder() or not place.name.startswith(_PREFIX) or not hasattr(os, "getuid"):
         return True
     try:
         seen = place.lstat()

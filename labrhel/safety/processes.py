@@ -55,7 +55,7 @@ class Program:
         return not is_there(self.place)
 
     def ask(self, request: str, patience: float | None = None) -> str:
-        """Its answer; ConnectionRefusedError if it is dead, TransportError if it does not answer within `patience` [s]."""
+        """Its answer; ConnectionRefusedError if it is dead, TransportError if there is none within `patience` [s]."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), patience or PATIENCE) as call:
                 call.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -82,9 +82,9 @@ def programs(folder: Path | None = None) -> list[Program]:
 
 
 def unreachable(folder: Path | None = None) -> list[Path]:
-    """Files and folders of programs that this user may not read: who runs them is another one."""
+    """Files and folders of programs that cannot be read: another user's, or damaged."""
     files, closed = listed(_FOLDER, ".json", folder)
-    return closed + [file for file in files if not os.access(file, os.R_OK)]
+    return closed + [file for file in files if _read(file) is None and is_there(file)]
 
 
 def held_back() -> str:
@@ -163,7 +163,7 @@ def _attend(caller: socket.socket, word: str, obey: Callable[[str], str]) -> Non
             return
         try:
             words = obey(request)
-        except Exception as error:  # whatever it is, the caller has to know
+        except BaseException as error:  # whatever it is, the caller has to know, and the next one is served
             words = str(error) or type(error).__name__
         caller.sendall((words or "no answer").encode("utf-8", "replace")[:_ANSWER])
 

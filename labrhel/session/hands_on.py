@@ -27,7 +27,8 @@ from labrhel.learning.task import TrialSequence
 from labrhel.learning.train import take_up
 from labrhel.notebook import line, table
 from labrhel.rig.calibration import CalibrationSet
-from labrhel.safety import processes
+from labrhel.safety import estop, processes
+from labrhel.safety.ending import Ending
 from labrhel.session.health import Health
 from labrhel.session.run import Watch, start
 from labrhel.session.training import training
@@ -184,25 +185,22 @@ class Experiment(assembled.Experiment):
         if self._state.closed:
             return
         self._state.closed = True
-        try:
+        with Ending(self.rig.close), Ending(self._leave_block):
             self.rig.make_safe()
-        finally:
-            self._leave_block()
-            self.rig.close()
 
     def __enter__(self) -> Experiment:
         self._refuse_if_closed()
         if self._state.block is not None:
             raise ConfigurationError("this experiment is in a `with` block already; load it again for another")
         block = ExitStack()
-        block.enter_context(processes.listening(self.rig_url, self.rig.make_safe))
+        block.enter_context(processes.listening(self.rig_url, estop.emergency(self.rig)))
         self._state.block = block
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        Ending(self.close).__exit__(kind, error, trace)
 
     # -- in hand
 
@@ -223,15 +221,12 @@ class Experiment(assembled.Experiment):
             state.executor = self._now.executor()
         with ExitStack() as around:
             if state.block is None:
-                around.enter_context(processes.listening(self.rig_url, self.rig.make_safe))
+                around.enter_context(processes.listening(self.rig_url, estop.emergency(self.rig)))
             around.enter_context(state.executor)
             good = False
-            try:
+            with Ending(lambda: None if good and state.block is not None else self.rig.make_safe()):
                 yield state.executor
                 good = True
-            finally:
-                if state.block is None or not good:
-                    self.rig.make_safe()
 
     def _measured(self, gradient: Gradient) -> bool:
         """Ends the training after its first gradient."""

@@ -12,20 +12,20 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from labrhel.errors import ConfigurationError, NotSafeError
+from labrhel.errors import ConfigurationError
 from labrhel.executor import Tap, between_steps, execute, published
 from labrhel.executor.tap import After
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.rig.calibration import set_of
 from labrhel.safety import estop, processes
 from labrhel.safety.control import Control
+from labrhel.safety.ending import Ending
 from labrhel.safety.lifecycle import Event, Lifecycle
 from labrhel.session.foreign import rig_to_resume
 from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
 from labrhel.session.training import training
 from labrhel.shots.operations import Publish
-from labrhel.shots.rig import Rig
 from labrhel.store import RunReader, RunWriter, consolidate, create_run, require_replayable
 from labrhel.telemetry import Run, Settings, Telemetry, settings_of
 from labrhel.timeline.cost import rehearse
@@ -130,18 +130,18 @@ def _drive(
 ) -> Outcome:
     """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
     rig = experiment.rig
-    with _given_back(rig):
-        with (
-            writer,
-            processes.listening(
-                experiment.rig_url,
-                estop.emergency(rig),
-                run=writer.folder.name,
-                answer=lambda request: control.ask(request)[1],
-            ),
-            _alive(control.life, rig.make_safe),
-        ):
-            _train(experiment, writer, watch, control, observers)
+    with (
+        writer,
+        Ending(rig.close),
+        processes.listening(
+            experiment.rig_url,
+            estop.emergency(rig),
+            run=writer.folder.name,
+            answer=lambda request: control.ask(request)[1],
+        ),
+        _alive(control.life, rig.make_safe),
+    ):
+        _train(experiment, writer, watch, control, observers)
     consolidate(writer.folder)
     return outcome_of(writer.folder, experiment.target_unit)
 
@@ -167,43 +167,22 @@ def _train(
 
 
 @contextmanager
-def _given_back(rig: Rig) -> Iterator[None]:
-    """After the block the rig is given back; of what went wrong the first is said, and before it what may be on."""
-    try:
-        yield
-    except BaseException as first:
-        try:
-            rig.close()
-        except NotSafeError as error:
-            raise error.after(first) from first
-        except Exception as error:  # what came first is the cause
-            first.add_note(str(error))
-        raise
-    rig.close()
-
-
-@contextmanager
 def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
     """Started inside the block; after it the rig is safe, and the state says how it ended."""
-    end, first = Event.FAIL, None
+    end = Event.FAIL
     life.on(Event.START)
     try:
-        yield
+        with Ending(make_safe):
+            try:
+                yield
+            except KeyboardInterrupt:
+                life.on(Event.ABORT)
+                raise
         end = Event.FINISH
-    except BaseException as error:
-        first = error
+    except KeyboardInterrupt:
+        end = Event.SAFE
         raise
     finally:
-        try:
-            make_safe()
-        except BaseException as error:
-            life.on(Event.FAIL)
-            if isinstance(error, NotSafeError) and isinstance(first, Exception):
-                raise error.after(first) from first
-            raise
-        if isinstance(first, KeyboardInterrupt):
-            life.on(Event.ABORT)
-            end = Event.SAFE
         if estop.latched() and end is not Event.FINISH:
             end = Event.ESTOP
         life.on(end)

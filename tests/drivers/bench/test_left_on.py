@@ -214,7 +214,7 @@ def test_the_next_start_takes_up_what_is_left_and_what_was_looked_at_can_be_forg
     assert not lab.are_on()
     assert len(ledger.left()) == 1
     experiment.rig.close()
-    ledger.remember(lab.station, "instruments: {}", {"bias.ch1": 0.5})
+    ledger.remember(lab.station, "instruments: {}", {}).let_go({"bias.ch1": 0.5}, "a wire is cut")
     assert lab.labrhel("reset")[0] == 3
     status, said = lab.labrhel("reset", "--forget")
     assert status == 0 and "forgotten" in said
