@@ -130,7 +130,8 @@ def bench_time(reference: ReferenceTask, rule: Rule, names: Sequence[str]) -> st
         longest = max(task.steps(item) for item in sequences) * task.step
         seconds += gradient.shots * SHOT + gradient.passes * longest * SECONDS
         adam.tell(gradient.loss, scale * np.concatenate([gradient.values[name] for name in names]))
-    return f"{100 * last / first:.0f} % left"
+    share = last / first
+    return f"loss at {100 * share:.0f} %" if share <= 1 else f"loss rose {share:.2g}-fold"
 
 
 def cell(kind: str, reference: ReferenceTask, rule: Rule, exact: Mapping[str, Array]) -> str:

@@ -1,4 +1,4 @@
-"""The card of a rig: what it is, what it is good for, and what limits it most, as one HTML page and as text.
+"""The card of a rig: what it is, what it is good for, and dominant error source, as one HTML page and as text.
 
 It reads what is in force in the record, and the curves of the campaign that has just run, if one has.
 """
@@ -50,18 +50,18 @@ class Card:
     curves: tuple[Curve, ...] = ()
 
     def text(self) -> str:
-        """For a terminal."""
+        """The card as text for a terminal."""
         lines = [self.url, *([self.firmware] if self.firmware else []), ""]
         width = max((len(name) for name, _ in self.facts), default=0)
         lines += [f"{name:{width}}  {words}" for name, words in self.facts]
         lines += ["", "learning rules"]
         longest = max((len(item.rule) for item in self.verdicts), default=0)
         lines += [f"  {item.rule:{longest}}  {item.valid:9}{item.why}" for item in self.verdicts]
-        lines += ["", *self.advice, f"what limits it most: {self.limits}"]
+        lines += ["", *self.advice, f"dominant error source: {self.limits}"]
         return "\n".join(lines)
 
     def html(self) -> str:
-        """One page, with nothing to load."""
+        """The card as one HTML page that loads nothing."""
         measured = [
             row(name, f"{item.value:.6g}", f"{item.uncertainty:.2g}", item.unit, item.node)
             for name, item in self.values.items()
@@ -69,7 +69,7 @@ class Card:
         rules = (row(item.rule, item.valid, item.why, mark=item.valid) for item in self.verdicts)
         return page(
             self.url,
-            f"<p>{escape(self.firmware)}</p><p>What limits it most: <strong>{escape(self.limits)}</strong></p>"
+            f"<p>{escape(self.firmware)}</p><p>Dominant error source: <strong>{escape(self.limits)}</strong></p>"
             f"{items(self.advice)}"
             f"<h2>What it is</h2>{table(row(*fact) for fact in self.facts)}"
             f"<h2>Learning rules</h2>{table(rules)}"

@@ -35,12 +35,12 @@ class Routine(Protocol):
 
     @property
     def name(self) -> str:
-        """On the command line and in the record."""
+        """Name of the routine on the command line and in the record."""
         ...
 
     @property
     def title(self) -> str:
-        """For a person."""
+        """What the routine measures, in words for a person."""
         ...
 
     @property
@@ -54,7 +54,7 @@ class Routine(Protocol):
         ...
 
     def shots(self, bench: Bench) -> int:
-        """How many it takes."""
+        """Number of shots that the routine fires."""
         ...
 
     def measure(self, bench: Bench) -> operations.Protocol[Finding]:

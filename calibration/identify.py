@@ -2,8 +2,8 @@
 
 Minimises  sum ((shown - predicted(x)) / sigma)^2 + sum ((x - start) / spread)^2  by SciPy's trust region.  The first
 samples come first: over a long pass a spring that is a few per cent off slips whole periods, and a fit that
-begins there goes astray.  So windows of growing length, each started from the last.  The covariance is that of the
-linearised problem, widened where the residual is larger than the noise, which then is what the model lacks.
+begins there ends in the wrong minimum.  So windows of growing length, each started from the last.  The covariance is
+that of the linearised problem, widened where the residual is larger than the noise, which then is what the model lacks.
 
 Source: output-error identification, Ljung, System Identification (1999), chapter 7.
 """

@@ -93,16 +93,16 @@ class Record:
 
 @runtime_checkable
 class Instrument(Protocol):
-    """One box."""
+    """One instrument, as a station sees it."""
 
     @property
     def name(self) -> str:
-        """Its name on the bench."""
+        """Name of the instrument in the station file."""
         ...
 
     @property
     def identity(self) -> str:
-        """What it says it is, firmware included."""
+        """What the instrument says it is, firmware included."""
         ...
 
     def switch_off(self) -> None:

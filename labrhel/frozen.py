@@ -128,7 +128,7 @@ def _content_encoder(cls: type) -> Callable[[Any], str]:
 def encode(value: Any) -> str:
     """Canonical JSON of a value: equal values, equal text, on every platform, and other values, other text.
 
-    What JSON has no word for is written as labrhel.shots.serialise reads it: {"$Role":"NUDGE"}, {"$float":"nan"} ...
+    What JSON cannot express is written as labrhel.shots.serialise reads it: {"$Role":"NUDGE"}, {"$float":"nan"} ...
     Numbers of numpy count as Python's, so that a step computed by numpy and the same step read back from a file
     agree; so do lists and tuples, 0.0 and -0.0.
 

@@ -54,7 +54,7 @@ class EchoesAndTwin:
 
     @property
     def needs(self) -> Needs:
-        """Those of the echoes."""
+        """The needs of the rule of the echoes."""
         return self.echo.needs
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:

@@ -169,7 +169,7 @@ def _slopes(moved: MovedLoss, directions: Sequence[Direction], step: float) -> P
 
 
 def ends_along(moved: MovedLoss, direction: Direction, step: float) -> Protocol[tuple[float, float]]:
-    """L(theta + h D) and L(theta - h D)."""
+    """The losses L(theta + h D) and L(theta - h D)."""
     ends = []
     for sign in (1, -1):
         shifted = {name: moved.theta[name] + sign * step * item for name, item in direction.items()}

@@ -24,11 +24,11 @@ class Drift:
     name, title, needs, lifetime = "drift", "drift", ("signs",), 24.0
 
     def shots(self, bench: Bench) -> int:
-        """So many."""
+        """Number of shots that the routine fires."""
         return SHOTS
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
-        """Slope and Allan deviation."""
+        """Measure slope and Allan deviation of every reading."""
         port = bench.ports[0]
         wave = {port: bench.amplitude(port) * bench.multisine(0)}
         records = yield from bench.fire([wave] * SHOTS)

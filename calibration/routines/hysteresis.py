@@ -27,7 +27,7 @@ class Hysteresis:
     name, title, needs, lifetime = "hysteresis", "hysteresis of the knobs", ("paths",), 30 * 24.0
 
     def shots(self, bench: Bench) -> int:
-        """Two a knob."""
+        """Two shots a knob: one from below, one from above."""
         return 2 * len(self._knobs(bench))
 
     def measure(self, bench: Bench) -> Protocol[Finding]:

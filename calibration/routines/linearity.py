@@ -19,11 +19,11 @@ class Linearity:
     name, title, needs, lifetime = "linearity", "linearity of the ports", ("paths",), 7 * 24.0
 
     def shots(self, bench: Bench) -> int:
-        """One at each level of each port."""
+        """One shot at each level of each port."""
         return len(LEVELS) * len(bench.ports)
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
-        """Of every port."""
+        """Measure the linearity of every port."""
         waves = [{port: level * bench.amplitude(port) * bench.multisine(0)} for port in bench.ports for level in LEVELS]
         records = iter((yield from bench.fire(waves)))
         values, words, lines = {}, [], {}

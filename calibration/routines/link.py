@@ -18,11 +18,11 @@ class Link:
     name, title, needs, lifetime = "link", "latency of the link", (), 30 * 24.0
 
     def shots(self, bench: Bench) -> int:
-        """So many."""
+        """Number of shots that the routine fires."""
         return SHOTS
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
-        """In seconds."""
+        """Measure what a shot costs beside its own time [s]."""
         took = []
         for _ in range(SHOTS):
             begin = bench.clock()

@@ -18,7 +18,7 @@ class Noise:
     name, title, needs, lifetime = "noise", "noise floor and spectrum", (), 7 * 24.0
 
     def shots(self, bench: Bench) -> int:
-        """How many it takes."""
+        """Number of shots that the routine fires."""
         return SHOTS
 
     def measure(self, bench: Bench) -> Protocol[Finding]:

@@ -20,7 +20,7 @@ class Nudge:
     name, title, needs, lifetime = "nudge", "strength of the nudge", ("retrace",), 24.0
 
     def shots(self, bench: Bench) -> int:
-        """At most."""
+        """The largest number of shots that the routine fires."""
         return MOST_SHOTS
 
     def measure(self, bench: Bench) -> Protocol[Finding]:

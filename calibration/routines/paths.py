@@ -29,7 +29,7 @@ class Paths:
     name, title, needs, lifetime = "paths", "delays, gains, offsets, springs, friction, flip", ("noise", "signs"), 12.0
 
     def shots(self, bench: Bench) -> int:
-        """One a port, and two that are flipped."""
+        """One shot a port, and two that are flipped."""
         return len(bench.ports) + 2 * bench.can_flip
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
@@ -53,7 +53,7 @@ class Paths:
         return records
 
     def unknowns(self, bench: Bench) -> list[Unknown]:
-        """What is asked for."""
+        """The unknowns that the fit asks for."""
         sizes = {name: bench.size(name) for name in (*bench.ports, *bench.channels)}
         duration = bench.steps * bench.step
         found = path_unknowns(bench.rig, bench.ports, bench.channels, bench.step, bench.reference, sizes)
@@ -77,7 +77,7 @@ def _finding(bench: Bench, found: Identified, records: list[Record]) -> Finding:
         values |= _relative_delays(bench, found)  # a flip comes at a time of its own, and tells the rest
     values["model.misfit"] = Measured(found.misfit, found.misfit / np.sqrt(2 * sum(r.size for r in found.residual)))
     if found.misfit > TELLS_ALL:
-        words.append(f"the model leaves {found.misfit:.2g} times the noise unexplained: it has no word for something")
+        words.append(f"the model leaves {found.misfit:.2g} times the noise unexplained: it lacks a term for something")
     values |= _modes(bench, found)
     curves = [_overlay(bench, found, records[0])]
     return Finding(values, words=tuple(words), curves=tuple(curves))
@@ -152,7 +152,7 @@ def _overlay(bench: Bench, found: Identified, record: Record) -> Curve:
 
 
 def reference_words(bench: Bench) -> str:
-    """What is trusted, in words."""
+    """Say in words which instrument the gains are referred to."""
     first = bench.channels[0] if bench.channels else "the first channel"
     gains = f"the declared masses and the gain of {first}"
     trusted = gains if bench.reference is Reference.MASSES else "the gains of all channels, and the first mass"

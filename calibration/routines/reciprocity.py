@@ -30,7 +30,7 @@ class Reciprocity:
         return len(self._pairs(bench)) if bench.rig.size > 1 else 0
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
-        """One number, and its standard error."""
+        """Measure one number and its standard error."""
         if bench.rig.size < 2:
             return Finding(words=("a single oscillator is reciprocal",))
         pairs = self._pairs(bench)

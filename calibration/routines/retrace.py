@@ -34,7 +34,7 @@ class Retrace:
         return 2 * len(LENGTHS)
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
-        """Miss at each length."""
+        """Measure the retrace residual at each length of a pass."""
         task, rule = bench.task, RHEL()
         geometry = Geometry(task.capabilities)
         yield Configure(task.rig_parameters(bench.theta))

@@ -25,11 +25,11 @@ class Signs:
     name, title, needs, lifetime = "signs", "connections and polarity", ("noise",), 24.0
 
     def shots(self, bench: Bench) -> int:
-        """One a port."""
+        """One shot a port."""
         return len(bench.ports)
 
     def measure(self, bench: Bench) -> Protocol[Finding]:
-        """What drops out, and why."""
+        """Find the ports and channels that drop out, and say why."""
         waves = [{port: bench.amplitude(port, SHARE) * bench.multisine(0)} for port in bench.ports]
         records = yield from bench.fire(waves)
         early = max(12, int(_EARLY * bench.steps))

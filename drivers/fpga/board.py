@@ -98,7 +98,7 @@ class FpgaBoard:
             self._shot += 1
 
     def status(self) -> Status:
-        """What the board says of its last pass."""
+        """The board's status word of its last pass."""
         return Status(self._exchange(Request.READ, address(Region.REGISTERS, 0), 0)[0] & 0xFF00)
 
     def finish(self, steps: int) -> int:

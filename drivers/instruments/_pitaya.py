@@ -42,7 +42,7 @@ class Samples:
 
     @property
     def duration(self) -> float:
-        """Of the burst [s]."""
+        """Duration of the burst [s]."""
         return len(self.codes) / self.rate
 
     @property
@@ -84,7 +84,7 @@ class Place:
 
     @property
     def dt(self) -> float:
-        """From sample to sample [s]."""
+        """Time from sample to sample [s]."""
         return self.decimation / CLOCK
 
     @property

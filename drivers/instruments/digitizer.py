@@ -164,7 +164,7 @@ class Digitizer(LinkedInstrument):
             return self.record(own, self._window[0])
 
     def _make_safe(self) -> None:
-        """It drives nothing; it waits no more."""
+        """Stop waiting; a digitizer drives nothing."""
         self._do(*self.stopping)
 
     def _forget(self) -> None:

@@ -119,7 +119,7 @@ class LinkedInstrument(Instrument):
         self._do(cmd)
 
     def ask_raw(self, cmd: str) -> str:
-        """For parameters."""
+        """Ask as a QCoDeS parameter does."""
         return self.link.query(cmd)
 
     def get_idn(self) -> dict[str, str | None]:
@@ -151,7 +151,7 @@ class LinkedInstrument(Instrument):
         """What is loaded and armed is not to be played any more."""
 
     def _lost(self) -> None:
-        """What it had been given is not there any more."""
+        """Forget what the instrument had been given: it was lost with its power."""
         self._forget()
 
     def _do(self, *commands: str) -> list[str]:

@@ -129,7 +129,7 @@ class RigolDS1000Z(Digitizer):
         ]
 
     def _part(self, start: int, count: int) -> bytes:
-        """Samples from `start` (from 0) on."""
+        """Read the samples from index `start` (counted from 0) on."""
         limits = [f":WAV:STAR {start + 1}", f":WAV:STOP {start + count}"]
         begin, end = self._do(*limits, ":WAV:STAR?", ":WAV:STOP?")
         if (int(float(begin)), int(float(end))) != (start + 1, start + count):

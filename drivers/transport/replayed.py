@@ -58,7 +58,7 @@ class _Place:
         return self.pieces[self.piece][1][self.offset :]
 
     def take(self, count: int) -> None:
-        """So many bytes of that piece have been said."""
+        """Count so many bytes of that piece as received."""
         self.offset += count
         if self.offset == len(self.pieces[self.piece][1]):
             self.piece, self.offset = self.piece + 1, 0
@@ -72,10 +72,10 @@ class ReplayedPort(Port):
         self._place = place
 
     def interrupt(self) -> None:
-        """Nothing waits."""
+        """Do nothing: a replayed link never waits."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: a replayed link holds nothing open."""
 
     def _write(self, data: bytes, deadline: Deadline) -> None:
         rest = data

@@ -192,7 +192,7 @@ def card(
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
     trust: Trust = None,
 ) -> None:
-    """What is this rig good for? Measured quantities, valid rules, recommended eps and repeats, what limits it most.
+    """What is this rig good for? Measured quantities, valid rules, recommended eps and repeats, dominant error source.
 
     Prints it, and writes a page with everything that is in force.
     """

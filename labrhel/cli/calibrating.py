@@ -138,7 +138,7 @@ def accept(url: str, folder: Path) -> None:
 
 
 def log(url: str, folder: Path) -> None:
-    """Every line of the record."""
+    """Print every line of the record."""
     table = Table("id", "when", "what", "routine", "values")
     for entry in CalibrationRecord(folder, url).entries:
         when = entry.time.astimezone().isoformat(" ", "seconds")
@@ -148,7 +148,7 @@ def log(url: str, folder: Path) -> None:
 
 
 def show(url: str, folder: Path) -> None:
-    """What is in force."""
+    """Print what is in force."""
     table = Table("value", "is", "standard error", "unit", "by", "valid until")
     for name, item in CalibrationRecord(folder, url).current().values.items():
         table.add_row(name, f"{item.value:.6g}", f"{item.uncertainty:.2g}", item.unit, item.node, _until(item))
@@ -174,7 +174,7 @@ def diff(url: str, folder: Path, before: str, after: str) -> None:
 
 
 def roll_back(url: str, folder: Path, identity: str) -> None:
-    """To what was in force after an entry."""
+    """Go back to what was in force after an entry."""
     record = CalibrationRecord(folder, url)
     record.roll_back(identity)
     print(f"in force is what was after {record.find(identity).id}: {len(record.current().values)} values")

@@ -78,5 +78,5 @@ def _record(url: str, subject: Subject, results: Sequence[Result]) -> dict[str, 
 
 
 def _plain(result: Result) -> dict[str, Any]:
-    """JSON has no word for infinity: an error without size is null."""
+    """JSON cannot express infinity: an error without size is null."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(result).items()}

@@ -82,7 +82,7 @@ def _taken_up(left: Remembered) -> bool:
 
 
 def ask(run: str, root: Path, command: str) -> None:
-    """Say it to the run, and print what it answers."""
+    """Ask the run to do it, and print what it answers."""
     print(_alive(run, root).ask(command))
 
 

@@ -127,7 +127,7 @@ class RigSection(Section):
 
 
 class Station(Section):
-    """The whole file."""
+    """A station file, checked."""
 
     instruments: dict[str, InstrumentSection] = Field(description="Instruments by name.")
     rig: RigSection = Field(description="The rig that they make.")

@@ -297,5 +297,5 @@ class Subject(Bounds):
 
 
 def _without_converters(capabilities: Capabilities) -> Capabilities:
-    """For a push too small for a code."""
+    """The allowed error without converters, for a push too small for a code."""
     return replace(capabilities, ports=tuple(replace(port, converter=None) for port in capabilities.ports))

@@ -40,7 +40,7 @@ class RigConformance:
 
     @pytest.mark.parametrize("check", CHECKS, ids=str)
     def test_the_rig_conforms(self, check: Check, subject: Subject) -> None:
-        """One check."""
+        """Run one check on the rig."""
         result = check.judge(subject)
         if result.outcome is Outcome.NOT_APPLICABLE:
             pytest.skip(result.found)

@@ -84,7 +84,7 @@ class Reads(Protocol):
     """What slow quantities are read from, such as a rig."""
 
     def read(self, names: Sequence[str]) -> dict[str, Array]:
-        """By name."""
+        """The readings by name."""
         ...
 
 

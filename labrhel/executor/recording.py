@@ -15,23 +15,23 @@ class Recording(Protocol):
     """Where a recorder writes; the run store is one.  A method that returns has the data safe against kill -9."""
 
     def shots(self, operation: RunShots, captures: Sequence[Capture]) -> None:
-        """Programs, what was sent, and what came back."""
+        """Record programs, what was sent, and what came back."""
         ...
 
     def configured(self, operation: Configure, achieved: Arrays) -> None:
-        """Parameters asked for and achieved."""
+        """Record parameters asked for and achieved."""
         ...
 
     def read(self, operation: Read, answer: Arrays) -> None:
-        """Slow readings."""
+        """Record slow readings."""
         ...
 
     def checkpoint(self, operation: Checkpoint) -> None:
-        """State to go on from."""
+        """Record the state to go on from."""
         ...
 
     def published(self, operation: Publish) -> None:
-        """Scalars of a step."""
+        """Record the scalars of a step."""
         ...
 
 

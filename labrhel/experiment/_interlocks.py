@@ -48,5 +48,5 @@ class _InModelUnits:
     wiring: Wiring
 
     def read(self, names: Sequence[str]) -> dict[str, Array]:
-        """By name."""
+        """The readings by name."""
         return self.wiring.to_parameters(self.rig.read(names))

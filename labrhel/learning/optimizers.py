@@ -84,7 +84,7 @@ class Momentum(_FirstOrder):
         self._buffers["m"] = np.zeros_like(start)
 
     def tell(self, loss: float, gradient: Array) -> None:
-        """One step."""
+        """Take one step."""
         del loss
         self._told += 1
         self._buffers["m"] = self._beta * self._buffers["m"] + gradient
@@ -110,7 +110,7 @@ class Adam(_FirstOrder):
         self._buffers["v"] = np.zeros_like(start)
 
     def tell(self, loss: float, gradient: Array) -> None:
-        """One step."""
+        """Take one step."""
         del loss
         self._told += 1
         buffers = self._buffers

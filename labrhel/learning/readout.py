@@ -32,7 +32,7 @@ class Readout:
         return self.gain.T @ rho
 
     def gradients(self, x: Array, rho: Array) -> dict[str, Array]:
-        """The direct terms dL/dC and dL/dy0."""
+        """The direct terms dL/dC and dL/dy0 of the read-out."""
         return {"readout": rho @ x.T, "readout_offset": rho.sum(axis=1)}
 
 
@@ -47,5 +47,5 @@ class SquaredError:
         return float((weight * (outputs - target) ** 2).sum()) / self.scale
 
     def slope(self, outputs: Array, target: Array, weight: Array) -> Array:
-        """Rho = dL/dy (outputs, samples)."""
+        """The error signal rho = dL/dy (outputs, samples)."""
         return 2 * weight * (outputs - target) / self.scale

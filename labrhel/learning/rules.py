@@ -37,7 +37,7 @@ class Rule(Protocol):
 
     @property
     def needs(self) -> Needs:
-        """What must be there before it is worth trying."""
+        """What a rig must offer before the rule is worth trying."""
         ...
 
     def gradient(self, asked: GradientRequest) -> operations.Protocol[Gradient]:

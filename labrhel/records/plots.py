@@ -51,7 +51,7 @@ class RecordedEcho:
 
 
 def draw(reader: RunReader) -> Figure:
-    """The figure of a run, six panels."""
+    """Draw the figure of a run in six panels."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

@@ -111,11 +111,11 @@ class ReplayRig:
         return [self._answer(shot) for shot in shots]
 
     def read(self, names: Sequence[str]) -> dict[str, Array]:
-        """Nothing slow is replayed."""
+        """Answer nothing: slow readings are not replayed."""
         raise RecordError(f"a replay cannot read {', '.join(names)}: only shots and knobs were recorded")
 
     def make_safe(self) -> None:
-        """Nothing moves."""
+        """Do nothing: a record moves nothing."""
 
     def close(self) -> None:
         """Forget the record."""

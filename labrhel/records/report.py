@@ -39,7 +39,7 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """In three words."""
+        """The verdict in three words."""
         return {_WELL: "It went well", _DOUBT: "Look at this", _BAD: "It did not go well"}[self.mark]
 
 
@@ -84,7 +84,7 @@ def verdict_of(reader: RunReader) -> Verdict:
 
 
 def report(reader: RunReader) -> str:
-    """The page."""
+    """Write the page of a run."""
     manifest, scalars = reader.manifest, reader.scalars()
     verdict, echo = verdict_of(reader), last_echo(reader)
     unit, time = manifest["target_unit"], manifest["time_unit"]

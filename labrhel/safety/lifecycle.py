@@ -20,7 +20,7 @@ from labrhel.errors import LabrhelError
 
 
 class State(enum.StrEnum):
-    """Where a run is."""
+    """The states of a run."""
 
     IDLE = "idle"
     ARMED = "armed"
@@ -34,7 +34,7 @@ class State(enum.StrEnum):
 
 
 class Event(enum.StrEnum):
-    """What happens to it."""
+    """The events that move a run from state to state."""
 
     ARM = "arm"
     START = "start"
@@ -82,7 +82,7 @@ class Lifecycle:
 
     @property
     def state(self) -> State:
-        """Now."""
+        """The present state."""
         return self._state
 
     def allows(self, event: Event) -> bool:

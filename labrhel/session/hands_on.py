@@ -150,7 +150,7 @@ class Experiment(assembled.Experiment):
         return Step(self._taken - 1, state.gradient, parameters, notes.scalars, tuple(notes.warnings))
 
     def __iter__(self) -> Iterator[Step]:
-        """Step by step, to the end."""
+        """Train step by step, to the end."""
         while not self.finished:
             yield self.step()
 

@@ -35,7 +35,7 @@ class Rig(Protocol):
         ...
 
     def read(self, names: Sequence[str]) -> dict[str, Array]:
-        """Slow quantities and knob read-backs by name."""
+        """Read slow quantities and knobs by name."""
         ...
 
     def make_safe(self) -> None:

@@ -166,7 +166,7 @@ class RunWriter:
         self._append_values("configure", values)
 
     def read(self, operation: Read, answer: Arrays) -> None:
-        """Slow readings."""
+        """Record slow readings."""
         self._append_values("read", {name: np.asarray(value) for name, value in answer.items()})
 
     def checkpoint(self, operation: Checkpoint) -> None:

@@ -32,7 +32,7 @@ _SILENT.propagate = False
 
 
 class Connection:
-    """An open connection."""
+    """An open connection to a broker."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client
@@ -79,7 +79,7 @@ async def connected(
         max_queued_incoming_messages=100,
         logger=_SILENT,
     )
-    # aiomqtt has no word for it: paho would wait 5 s for an address that does not answer, at the end of a run too.
+    # aiomqtt lacks an option for it: paho would wait 5 s for an address that does not answer, at the end of a run too.
     client._client.connect_timeout = _PATIENCE
     try:
         async with client:

@@ -1,6 +1,6 @@
 """What is said over MQTT: JSON objects in UTF-8, every number with its unit, every message with the run it is of.
 
-JSON has no word for a number that is not finite; it becomes null.
+JSON cannot express a number that is not finite; it becomes null.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Shell:
     folder: Path
 
     def __call__(self, *words: str | Path) -> tuple[int, str, str]:
-        """Exit status, output, errors."""
+        """Run the command line and return exit status, output and errors."""
         out, err = io.StringIO(), io.StringIO()
         with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
             status = call(*words)

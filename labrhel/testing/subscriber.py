@@ -60,6 +60,6 @@ class Subscriber:
         return wait_for(lambda: self.of("reply")[before:], f"a reply to {words}")[0]
 
     def close(self) -> None:
-        """Go."""
+        """Disconnect from the broker."""
         self._client.disconnect()
         self._client.loop_stop()

@@ -38,7 +38,7 @@ class NominalBackend:
     operations: list[Operation] = field(default_factory=list)
 
     def do(self, operation: Operation) -> Any:
-        """Note, and answer."""
+        """Note the operation, and answer with what a rig would say."""
         self.operations.append(operation)
         if isinstance(operation, RunShots):
             return [self._answer(shot) for shot in operation.compiled]

@@ -40,9 +40,9 @@ def bias_of_miss(
     total: dict[str, Array] = {}
     rubbed = [name for name in names if name in model.parameters and model.parameters[name].kind == "friction"]
     for item, miss in zip(passes, misses, strict=True):
-        astray = replace(item, q=item.q + miss[:, ::-1])
+        displaced = replace(item, q=item.q + miss[:, ::-1])
         with np.errstate(over="ignore", invalid="ignore"):
-            there, here = (backwards(model, theta, path, step) for path in (astray, item))
+            there, here = (backwards(model, theta, path, step) for path in (displaced, item))
             ends = [back.gradients([name for name in names if name not in rubbed]) for back in (there, here)]
         # Friction is correlated with the recorded velocity, wherever the echo ran.
         slope = -step * (there.response - here.response) @ item.v.T

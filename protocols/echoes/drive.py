@@ -65,12 +65,12 @@ class EchoDrive:
 
     @property
     def preparation_force(self) -> Array:
-        """Of the preparation (n, prepared)."""
+        """Forces of the preparation (n, prepared)."""
         return self.force[:, : self.prepared]
 
     @property
     def echo_force(self) -> Array:
-        """Of the echo (n, steps)."""
+        """Forces of the echo (n, steps)."""
         return self.force[:, self.prepared :]
 
 

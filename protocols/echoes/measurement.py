@@ -70,7 +70,7 @@ class Measurement:
             self._eps = first_eps(plan.task, batch, plan.theta, target, self._asked.previous)
         for attempt in itertools.count(1):
             block = yield from self._echo(batch, drives)
-            if options.lock and self.locked is None and self._is_astray(block):
+            if options.lock and self.locked is None and self._does_not_retrace(block):
                 drives = yield from self._lock(batch)
                 block = yield from self._echo(batch, drives)
             ratio = block.response_ratio
@@ -130,7 +130,7 @@ class Measurement:
         self.learned = {**self.learned, **added}
         return locked.drives
 
-    def _is_astray(self, block: Block) -> bool:
+    def _does_not_retrace(self, block: Block) -> bool:
         # The mean of two nudged echoes is off by the square of the response, however well the rig retraces.
         return block.retrace_error > max(LOCKED, block.response_ratio**2, noise_floor(self.plan, block.batch.passes))
 

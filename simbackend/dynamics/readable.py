@@ -27,7 +27,7 @@ class ReadableLeapfrog(Propagator):
     def run(
         self, q: Array, p: Array, push: Push, item: CompiledPass, step: float, every: int, wants: tuple[bool, bool]
     ) -> Motion:
-        """See the base class."""
+        """Run the shots by the readable leapfrog."""
         forces = self.ports_to_force[:, push.columns] @ push.drive + self.bias[:, None]
         if push.shaking is not None:
             forces = forces + push.shaking

@@ -94,7 +94,7 @@ class Receiver(wiring.Component):
 
         @contextmanager
         def expects(name: str) -> Iterator[None]:
-            """A state that waits for a byte, but not for ever."""
+            """A state that waits for a byte, but not without end."""
             with m.State(name):
                 with m.If(late):
                     m.next = "DAMAGED"

@@ -1,4 +1,4 @@
-"""Random numbers that belong to one device: the same for ever, whatever else is switched on.
+"""Random numbers that belong to one device: the same permanently, whatever else is switched on.
 
 Every use has a stream of its own, named by words and numbers, so that a new imperfection never changes what an old
 seed has drawn.  numpy keeps the sequence of `RandomState` frozen between its versions (NEP 19), which it does not

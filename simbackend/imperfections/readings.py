@@ -41,7 +41,7 @@ def sampled(motion: Array, ends: tuple[float, float], step: float, path: Path, l
 
 
 def shown(arrived: Array, path: Path, noise: Array | float, converter: Converter | None) -> Reading:
-    """Amplifier, noise and converter."""
+    """What a channel shows after its amplifier, noise and converter."""
     values = (arrived - path.offset) / path.gain + noise
     if converter is None:
         return Reading(values)

@@ -62,7 +62,7 @@ class WrongRig:
         return total
 
     def gradient(self, rule: Rule, wanted: tuple[str, ...] = ()) -> Gradient:
-        """By echoes."""
+        """Measure the gradient by echoes."""
         reference = self.reference
         names = wanted or tuple(reference.model.parameters)
         return execute(rule.gradient(reference.request(names)), reference.handler())
@@ -118,7 +118,7 @@ def deaf_rig(seed: int, folds: float, deaf: tuple[int, ...] = (0, 5)) -> WrongRi
 
 
 def saturating_rig(seed: int, saturation: float = 0.3) -> WrongRig:
-    """A rig without flip whose springs saturate, which the host's model, a network of powers, has no word for."""
+    """A rig without flip whose springs saturate, for which the host's model, a network of powers, lacks a term."""
     known = wrong_rig(seed, friction=0.0, stiffness=0.0)
     reference = known.reference
     model = SaturatingNetwork(

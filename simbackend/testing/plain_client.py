@@ -42,7 +42,7 @@ def station(folder, *, awg="", scope="", drive="", sense=""):
 
 
 class Client:
-    """One connection."""
+    """One connection of a client without a driver."""
 
     def __init__(self, address: str, timeout: float = PATIENCE) -> None:
         self.socket = socket.create_connection(("127.0.0.1", int(address.split("::")[2])), timeout)

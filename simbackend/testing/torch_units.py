@@ -119,6 +119,6 @@ def _scale(theta: Arrays) -> Array:
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
-    """Of two gradients; 1 if both vanish."""
+    """The cosine of two gradients; 1 if both vanish."""
     norm = float(a.norm() * b.norm())
     return 1.0 if norm == 0 and float((a - b).norm()) == 0 else float((a * b).sum()) / norm

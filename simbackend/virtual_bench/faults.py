@@ -58,7 +58,7 @@ class Faults:
             self._coming.append((after, fault))
 
     def clear(self) -> None:
-        """Forget what has not happened."""
+        """Forget faults that have not happened yet."""
         with self._lock:
             self._coming.clear()
 
@@ -72,7 +72,7 @@ class Faults:
             return fault if left == 0 else None
 
     def take(self, fault: Fault) -> Fault:
-        """It happens now."""
+        """Take the fault that happens now."""
         with self._lock:
             self._coming.popleft()
             self.happened.append(fault)

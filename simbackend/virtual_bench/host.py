@@ -19,15 +19,15 @@ class Wire(Protocol):
     """What reaches an instrument."""
 
     def start(self) -> None:
-        """Be reachable, at the same address as before."""
+        """Open the same address as before."""
         ...
 
     def stop(self) -> None:
-        """Be reachable no more, for now."""
+        """Close the address until `start` opens it again."""
         ...
 
     def close(self) -> None:
-        """Stop for ever, and leave nothing open."""
+        """Stop permanently, and leave nothing open."""
         ...
 
 
@@ -45,7 +45,7 @@ class Host:
         self.station = Station(device, world.clock, entry.terminator, restart=self._restart, pause=self._closing.wait)
 
     def add(self, kind: str, wire: Wire, address: str) -> None:
-        """Reach it by one more wire."""
+        """Make the instrument reachable by one more wire."""
         self._wires.append(wire)
         self.addresses[kind] = address
 

@@ -24,7 +24,7 @@ def test_measure_accept_check_card_run_and_look_back(tmp_path: Path) -> None:
     assert check.returncode == 0 and "in order" in check.stdout
     card = labrhel(tmp_path, "card", url, "--config", str(file), "--to", "card.html")
     assert re.search(r"flip +gain 1\.0[23]", card.stdout), card.stdout
-    assert "rhel                    yes" in card.stdout and "what limits it most" in card.stdout
+    assert "rhel                    yes" in card.stdout and "dominant error source" in card.stdout
     assert (tmp_path / "card.html").read_text().startswith("<!doctype html>")
     run = labrhel(tmp_path, "run", str(file), "--rig", url, "--steps", "2")
     assert "values in force" in run.stdout

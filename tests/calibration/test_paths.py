@@ -35,7 +35,7 @@ def test_gains_delays_friction_and_flip_are_found_within_three_standard_errors(s
 def test_what_the_model_has_no_word_for_is_told(tmp_path: Path) -> None:
     experiment = opened(tmp_path, "seed=4&noise=2mV&nonreciprocity=0.3")
     _, done = measured(experiment, "paths", "reciprocity")
-    assert any("no word for something" in words for words in done["paths"].finding.words)
+    assert any("lacks a term for something" in words for words in done["paths"].finding.words)
     assert any("not reciprocal" in words for words in done["reciprocity"].finding.words)
 
 

@@ -105,7 +105,7 @@ def test_a_rig_that_shows_positions_only_loses_little() -> None:
     gradients = [reference.gradient(RHEL(), WITHOUT_STATE) for reference in references]
     errors = [relative(*pair) for pair in zip(gradients, references, strict=True)]
     assert np.median(errors) < 3e-4
-    assert max(errors) < 0.05  # some rigs amplify the miss at the ends two hundredfold
+    assert max(errors) < 0.05  # some rigs amplify the retrace residual at the ends two hundredfold
     assert max(gradient.retrace_error for gradient in gradients) < 0.01
 
 

@@ -24,7 +24,7 @@ def named(subject: Subject) -> Finding:
 
 @check("a pass has a trace of every channel that was asked for, and no other")
 def channels(subject: Subject) -> Finding:
-    """Asked for two at most, in the other order."""
+    """Two channels at most are asked for, in the other order."""
     asked = subject.readable[:2][::-1]
     capture = subject.run(subject.shot(channels=asked))[0]
     found = set(capture.last.traces)
@@ -68,7 +68,7 @@ def units(subject: Subject) -> Finding:
 
 @check("readings are finite real numbers of double precision")
 def numbers(subject: Subject) -> Finding:
-    """In the answer to every port's pulse."""
+    """Every answer to a port's pulse is made of finite numbers."""
     problems = []
     for port in subject.ports:
         for name, trace in subject.answer(port).last.traces.items():
@@ -80,7 +80,7 @@ def numbers(subject: Subject) -> Finding:
 
 @check("the converter's codes are its readings: within its bits, and value = code * scale + offset")
 def codes(subject: Subject) -> Finding:
-    """Raw codes are what the record keeps for ever."""
+    """Raw codes are what the record keeps permanently."""
     problems, seen = [], []
     for name, trace in subject.answer(subject.ports[0]).last.traces.items():
         converter = subject.channel_at(name).converter

@@ -134,7 +134,7 @@ def by_drive(subject: Subject) -> Finding:
 
 @check("a restored state and a flipped one give the same echo")
 def same(subject: Subject) -> Finding:
-    """Two ways to one state."""
+    """Two ways of reversing end in one state."""
     flipped, restored = (_echo(subject, reversal).run() for reversal in reversed(_IN_PLACE))
     return subject.compare(readings(restored), readings(flipped))
 

@@ -50,7 +50,7 @@ def _resolution(subject: Subject, name: str, value: Array) -> float:
 
 @check("`configure` answers with the values achieved, each of the shape of its knob")
 def answers(subject: Subject) -> Finding:
-    """For all knobs at once."""
+    """The rig answers for all knobs at once."""
     shapes = {knob.name: knob.shape for knob in _knobs(subject)}
     achieved = subject.configure(subject.nominal())
     problems = [f"no answer for {name}" for name in shapes if name in subject.nominal() and name not in achieved]
@@ -72,7 +72,7 @@ def takes(subject: Subject) -> Finding:
 
 @check("what reads back says what was achieved")
 def reads_back(subject: Subject) -> Finding:
-    """After each of two settings."""
+    """Knobs read back after each of two settings."""
     names = [knob.name for knob in _knobs(subject) if knob.reads_back and knob.name in subject.nominal()]
     if not names:
         raise NotApplicable("no knob reads back")
@@ -121,7 +121,7 @@ def _flat(subject: Subject, traces: dict[str, Array]) -> Array:
 
 @check("set back to nominal, the rig answers as before")
 def back(subject: Subject) -> Finding:
-    """After every knob was turned up and down."""
+    """The rig is the same after every knob was turned up and down."""
     _knobs(subject)
     for _ in _turned(subject):
         pass
@@ -132,7 +132,7 @@ def back(subject: Subject) -> Finding:
 
 @check("a knob leaves the others where they are")
 def others(subject: Subject) -> Finding:
-    """All read back after each is turned."""
+    """All knobs are read back after each is turned."""
     names = [knob.name for knob in _knobs(subject) if knob.reads_back and knob.name in subject.nominal()]
     if len(names) < 2:
         raise NotApplicable("fewer than two knobs read back")
@@ -150,7 +150,7 @@ def others(subject: Subject) -> Finding:
 
 @check("an unknown knob is refused by name, and nothing is turned")
 def unknown(subject: Subject) -> Finding:
-    """Together with a known one, and for reading."""
+    """An unknown knob is refused together with a known one, and for reading."""
     names = [knob.name for knob in subject.capabilities.knobs if knob.reads_back and knob.name in subject.nominal()]
     before = subject.rig.read(names)
     turned = {name: 1.05 * np.asarray(before[name]) for name in names[:1]}
@@ -172,7 +172,7 @@ def unknown(subject: Subject) -> Finding:
 
 @check("a value of the wrong shape is refused, and nothing is turned")
 def shape(subject: Subject) -> Finding:
-    """One entry too many."""
+    """A setting with one entry too many is refused."""
     names = [knob.name for knob in _knobs(subject) if knob.shape and knob.reads_back and knob.name in subject.nominal()]
     if not names:
         raise NotApplicable("no knob with several entries reads back")

@@ -34,7 +34,7 @@ def converters(subject: Subject) -> Finding:
 
 @check("a waveform beyond the limits of a port is refused before anything is sent")
 def limits(subject: Subject) -> Finding:
-    """On both sides of every limited port."""
+    """Limits hold on both sides of every limited port."""
     return _beyond(subject, _limited(subject))
 
 
@@ -92,7 +92,7 @@ def _forged(subject: Subject, port: str, values: Array) -> CompiledShot:
 
 @check("a knob value beyond its limits is refused before anything is sent")
 def knob_limits(subject: Subject) -> Finding:
-    """By a LimitError."""
+    """A setting beyond a knob's limits is refused by a LimitError."""
     problems = []
     for name, knob, value in _knob_ends(subject):
         parameters = subject.wiring.to_parameters({name: value})
@@ -102,7 +102,7 @@ def knob_limits(subject: Subject) -> Finding:
 
 @check("the driver itself refuses knob values beyond their limits, and turns nothing")
 def guarded_knobs(subject: Subject) -> Finding:
-    """Sent past the executor."""
+    """The rig itself refuses a setting that is sent past the executor."""
     problems = []
     for name, knob, value in _knob_ends(subject):
         try:

@@ -50,7 +50,7 @@ def unknown(subject: Subject) -> Finding:
 
 @check("a value that is no number is refused before anything is sent")
 def not_numbers(subject: Subject) -> Finding:
-    """NaN and infinity, for a port and for a knob."""
+    """NaN and infinity are refused, for a port and for a knob."""
     problems = []
     for value in (np.nan, np.inf):
         for port in subject.ports[:1]:
@@ -67,7 +67,7 @@ def not_numbers(subject: Subject) -> Finding:
 
 @check("a pass longer than the memory of a port is refused before anything is sent")
 def memory(subject: Subject) -> Finding:
-    """The board's waveform memory."""
+    """A waveform that exceeds the board's memory is refused."""
     ports = [(port, depth) for port in subject.capabilities.ports if (depth := port.timing.memory) is not None]
     if not ports:
         raise NotApplicable("no port declares a memory")
@@ -81,7 +81,7 @@ def memory(subject: Subject) -> Finding:
 
 @check("a step shorter than a port's fastest rate is refused before anything is sent")
 def rates(subject: Subject) -> Finding:
-    """Rather than played at another rate."""
+    """A rate that the rig lacks is refused rather than replaced by another."""
     ports = [port for port in subject.capabilities.ports if port.timing.rates]
     if not ports:
         raise NotApplicable("ports take any rate")
@@ -136,7 +136,7 @@ def _echo(subject: Subject) -> ShotProgram:
 
 @check("a state of the wrong size is refused before anything is sent")
 def wrong_state(subject: Subject) -> Finding:
-    """One oscillator too many."""
+    """A start state with one oscillator too many is refused."""
     subject.needs_start("state")
     state = FrozenArray(np.zeros(subject.model.size + 1))
     return holds(refused_program(subject, subject.shot(prepare=GivenState(state, state))), "so it is")

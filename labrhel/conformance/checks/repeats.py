@@ -18,7 +18,7 @@ _REPEATS = 4
 
 @check("repeats agree within the declared noise")
 def agree(subject: Subject) -> Finding:
-    """Each with the first."""
+    """Each repeat is compared with the first."""
     capture = _repeated(subject)
     others = (readings(capture, repeat=repeat) for repeat in range(1, _REPEATS))
     return worst((subject.compare(other, readings(capture)) for other in others), "nothing is read")
@@ -75,7 +75,7 @@ def _different(subject: Subject) -> list[ShotProgram]:
 
 @check("a batch answers every shot as if it were alone")
 def batch(subject: Subject) -> Finding:
-    """Six shots, together and one by one."""
+    """Six shots are fired together and one by one."""
     programs = _different(subject)
     together, alone = subject.run(*programs), subject.run(*programs, fixed=True)
     return worst(_pairwise(subject, together, alone), "no shots")
@@ -107,7 +107,7 @@ def order(subject: Subject) -> Finding:
 
 @check("shots that are equal are answered each")
 def equal(subject: Subject) -> Finding:
-    """Three times the same, in one batch."""
+    """The same shot is fired three times in one batch."""
     port = subject.ports[0]
     captures = subject.run(*[subject.shot({port: subject.pulse(port)})] * 3)
     if len(captures) != 3:

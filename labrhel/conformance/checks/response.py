@@ -43,13 +43,13 @@ def force_signs(subject: Subject) -> Finding:
 
 @check("every port moves the rig in the direction of the model")
 def port_signs(subject: Subject) -> Finding:
-    """Inputs as well, through the input map."""
+    """Signs of force ports, and of inputs through the input map."""
     return _signs(subject, ((port, [(port, name) for name in subject.positions]) for port in subject.ports))
 
 
 @check("every channel shows motion with the sign of the model")
 def channel_signs(subject: Subject) -> Finding:
-    """Velocities as well."""
+    """Signs of positions and of velocities."""
     return _signs(subject, ((name, [(port, name) for port in subject.ports]) for name in subject.readable))
 
 
@@ -82,7 +82,7 @@ def channel_order(subject: Subject) -> Finding:
 
 @check("every velocity channel answers most to the port that it should")
 def velocity_order(subject: Subject) -> Finding:
-    """The same of velocities."""
+    """Swapped velocity channels show here."""
     problems = []
     for name in subject.velocities:
         problems += _misnamed(subject, name, {port: (port, name) for port in subject.ports}, "{0} answers most to {1}")

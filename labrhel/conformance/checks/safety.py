@@ -19,7 +19,7 @@ _PATIENCE = 60.0  # s, for a thread that should end by itself; only a rig that h
 
 @check("after `make_safe` nothing pushes: a rig at rest stays there")
 def quiet(subject: Subject) -> Finding:
-    """Right after a strong shot on every port."""
+    """The rig is silent right after a strong shot on every port."""
     findings = []
     for port in subject.ports:
         subject.run(subject.shot({port: subject.pulse(port)}))
@@ -164,7 +164,7 @@ def closing(subject: Subject) -> Finding:
 
 @check("a rig that is opened again is the same rig, with the same firmware")
 def same(subject: Subject) -> Finding:
-    """By its declaration."""
+    """The rig that is opened again declares the same."""
     subject.rig.close()
     subject.reopen()
     before, after = subject.first_declared, subject.capabilities
@@ -184,7 +184,7 @@ def answers_again(subject: Subject) -> Finding:
 
 @check("opening a rig pushes nothing")
 def opening(subject: Subject) -> Finding:
-    """Silence right after opening."""
+    """The rig is silent right after opening."""
     subject.rig.close()
     subject.reopen()
     capture = subject.run(subject.shot())[0]

@@ -22,14 +22,14 @@ def rest(subject: Subject) -> Finding:
 
 @check("a given state is where the shot begins")
 def given(subject: Subject) -> Finding:
-    """Every oscillator elsewhere, at another speed."""
+    """Every oscillator starts elsewhere, at another speed."""
     subject.needs_start("state")
     return subject.against_model(subject.run(subject.shot(prepare=_state(subject)))[0])
 
 
 @check("a given state is given again to every repeat")
 def given_again(subject: Subject) -> Finding:
-    """And to the next shot."""
+    """The state is given to the next shot as well."""
     subject.needs_start("state")
     first, second = subject.run(*[subject.shot(prepare=_state(subject), repeats=2)] * 2)
     others = readings(first, repeat=1), readings(second)
@@ -47,7 +47,7 @@ def _state(subject: Subject) -> GivenState:
 
 @check("a held shot goes on from where the shot before it ended")
 def held(subject: Subject) -> Finding:
-    """Two shots against one shot of two passes."""
+    """Two shots are compared with one shot of two passes."""
     subject.needs_start("hold")
     port, cut = subject.ports[0], subject.pulse_end
     push = subject.pulse(port)[:cut]

@@ -73,7 +73,7 @@ def by_pass(subject: Subject) -> Finding:
 
 @check("observables are the same whether traces are read or not, and with whatever others")
 def alone(subject: Subject) -> Finding:
-    """Each asked for by itself, without traces."""
+    """Each sum is asked for by itself, without traces."""
     names = _names(subject)
     whole = subject.run(subject.shot(_drives(subject), observables=names))[0]
     findings = []

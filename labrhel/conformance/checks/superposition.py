@@ -17,12 +17,12 @@ from labrhel.shots.program import Role
 
 @check("from rest, with nothing played, a channel shows its declared noise")
 def silence(subject: Subject) -> Finding:
-    """And what a constant force of the model does."""
+    """Without a drive the rig shows only what a constant force of the model does."""
     return _against_model(subject, subject.run(subject.shot())[0])
 
 
 def _against_model(subject: Subject, capture: Capture) -> Finding:
-    """No share of a signal: there is none."""
+    """Compare with the model in absolute terms: there is no signal to take a share of."""
     return subject.compare(readings(capture), subject.expected(capture), traces=1)
 
 
@@ -48,7 +48,7 @@ def halves(subject: Subject) -> Finding:
 
 @check("two ports together are answered by the sum, but for what the model is bent")
 def ports_add(subject: Subject) -> Finding:
-    """Each half its pulse, alone and together."""
+    """Each port plays half its pulse, alone and together."""
     ports = subject.ports
     if len(ports) < 2:
         raise NotApplicable("only one port moves the model")

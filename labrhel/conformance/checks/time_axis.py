@@ -67,7 +67,7 @@ def shifted(subject: Subject) -> Finding:
 
 @check("a long pass begins as a short one")
 def beginnings(subject: Subject) -> Finding:
-    """Half the pass against the whole."""
+    """Half the pass is compared with the whole."""
     port, half = subject.ports[0], subject.steps // 2
     short = readings(subject.run(subject.shot({port: subject.pulse(port)[:half]}, steps=half))[0])
     return subject.compare(
@@ -98,7 +98,7 @@ def port_delays(subject: Subject) -> Finding:
 
 @check("every channel is aligned with the model to a fraction of a sample")
 def channel_delays(subject: Subject) -> Finding:
-    """Through all ports, while the pulse lasts."""
+    """Delays of channels show through all ports while the pulse lasts."""
     findings = (
         _delay(subject, name, (subject.pair(port, name) for port in subject.ports)) for name in subject.readable
     )

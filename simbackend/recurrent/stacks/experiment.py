@@ -56,12 +56,12 @@ class StackExperiment:
 
     @property
     def epochs(self) -> int:
-        """Epochs for each seed."""
+        """Number of epochs for each seed."""
         return self.config.optimizer.epochs if self.asked_steps is None else self.asked_steps
 
     @property
     def seeds(self) -> list[int]:
-        """Trained one after the other."""
+        """Seeds, trained one after the other."""
         return self.config.optimizer.seeds if self.asked_seed is None else [self.asked_seed]
 
     @property

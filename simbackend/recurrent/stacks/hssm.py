@@ -34,7 +34,7 @@ class Block(nn.Module):
         self.gate = nn.Linear(hidden, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One block."""
+        """Apply one block."""
         z = self.norm(x.reshape(-1, x.shape[-1])).view(x.shape)
         y = self.dropout(gelu(self.unit(z) + self.direct * z))
         return x + self.dropout(glu(self.gate(y), dim=-1))

@@ -55,7 +55,7 @@ def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
 
 
 def classification(archive: Archive) -> Problem:
-    """Which class is each sequence of?"""
+    """Whether the problem asks for the class of each sequence."""
     return Problem(
         channels=archive.channels,
         targets=f"{len(archive.labels)} classes",

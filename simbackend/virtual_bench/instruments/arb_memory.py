@@ -27,7 +27,7 @@ CODES = Format(32767.0, "i2")
 
 
 class ArbMemory:
-    """Of one channel; samples are between -1 and 1."""
+    """Waveform memory of one channel; samples are between -1 and 1."""
 
     def __init__(self, shortest: int) -> None:
         self._shortest = shortest
@@ -36,7 +36,7 @@ class ArbMemory:
 
     @property
     def names(self) -> list[str]:
-        """What is there."""
+        """Names of the waveforms that are loaded."""
         return list(self._known)
 
     @property

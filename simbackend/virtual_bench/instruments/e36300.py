@@ -22,13 +22,13 @@ _LIST = re.compile(rb"\(@([\d:, ]*)\)")
 
 
 class VirtualE36300(VirtualInstrument):
-    """See the module."""
+    """A Keysight E36300 that drives simulated oscillators."""
 
     maker, models, firmware = "Keysight Technologies", ("E36312A",), "2.1.3-1.0.4-1.12"
     outputs, reach, level_range = channels(3), 6.0, (0.0, 6.0)
 
     def restore(self) -> None:
-        """All outputs off, at 0 V."""
+        """Switch all outputs off, at 0 V."""
         super().restore()
         self._selected = 1
         self._volts = dict.fromkeys(CHANNELS, 0.0)

@@ -82,7 +82,7 @@ class VirtualInfiniiVision(VirtualInstrument):
         super().__init__(world, name, identity)
 
     def restore(self) -> None:
-        """Running, triggering by itself."""
+        """Run, and trigger without an event."""
         super().restore()
         self._running, self._digitizing, self._triggered, self._was_armed = True, False, False, False
         self._codes: dict[tuple[int, int, int], Array] = {}

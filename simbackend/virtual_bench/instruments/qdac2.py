@@ -24,7 +24,7 @@ _LIST = re.compile(rb"\(@([\d:, ]*)\)")
 
 
 class VirtualQDac2(VirtualInstrument):
-    """See the module."""
+    """A QDevil QDAC-II that drives simulated oscillators."""
 
     maker, models, firmware = "QDevil", ("QDAC-II",), "13-1.57"
     outputs = channels(24)

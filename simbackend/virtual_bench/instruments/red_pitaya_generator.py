@@ -31,10 +31,10 @@ _SHAPES = {"SINE": "SIN", "SQUARE": "SQU", "TRIANGLE": "TRI", "SAWU": "RAMP"}
 
 @dataclass(frozen=True, slots=True)
 class Switch(Flag):
-    """ON or OFF, and answered so."""
+    """A switch that is set and answered as ON or OFF."""
 
     def write(self, device: Scpi, value: Any) -> str:
-        """A word."""
+        """Answer with the word."""
         return "ON" if value else "OFF"
 
 
@@ -118,7 +118,7 @@ class Generators:
                 self._world.pulse(f"{self._name}.generator", moment)
 
     def external(self, moment: float) -> None:
-        """A pulse at the trigger input."""
+        """Take a pulse at the trigger input."""
         channels = [channel for channel in CHANNELS if self._values["trigger", channel] == "EXT_PE"]
         if channels:
             self.fire(channels, moment)

@@ -80,7 +80,7 @@ class VirtualRigolDS1000Z(VirtualInstrument):
         super().__init__(world, name, identity)
 
     def restore(self) -> None:
-        """Running, triggering by itself."""
+        """Run, and trigger without an event."""
         super().restore()
         self._running = True
         self._codes: dict[tuple[int, int, int], Array] = {}

@@ -104,14 +104,14 @@ class Flag(Setting):
     """ON or OFF, 1 or 0; answered as 1 or 0."""
 
     def parse(self, word: bytes) -> bool:
-        """The word or the digit."""
+        """Parse the word or the digit."""
         known = {b"ON": True, b"1": True, b"OFF": False, b"0": False}
         if word.upper() not in known:
             raise ScpiError(-224)
         return known[word.upper()]
 
     def write(self, device: Scpi, value: Any) -> str:
-        """A digit."""
+        """Answer with a digit."""
         return str(int(value))
 
 
@@ -131,7 +131,7 @@ class Word(Setting):
         raise ScpiError(-224)
 
     def write(self, device: Scpi, value: str) -> str:
-        """As it is kept."""
+        """Answer with the word as it is kept."""
         return value
 
 
@@ -140,11 +140,11 @@ class Text(Setting):
     """A quoted string."""
 
     def parse(self, word: bytes) -> str:
-        """Without its quotes."""
+        """Parse the string without its quotes."""
         return word.decode("ascii", "replace").strip("\"'")
 
     def write(self, device: Scpi, value: str) -> str:
-        """In quotes."""
+        """Answer with the string in quotes."""
         return f'"{value}"'
 
 

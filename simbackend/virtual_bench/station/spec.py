@@ -71,7 +71,7 @@ class LeadSection(Section):
 
     @property
     def levels(self) -> tuple[tuple[str, float], ...]:
-        """`when`, in order."""
+        """The levels of `when`, in order."""
         return tuple(sorted(self.when.items()))
 
     def numbers(self, *names: str) -> dict[str, float]:
@@ -85,7 +85,7 @@ class LeadSection(Section):
 
 
 class BenchSpec(Section):
-    """The whole file."""
+    """A bench file, checked."""
 
     model: str = Field(description="Name of an example, or path of a configuration: the oscillators.")
     ring_down: Seconds = Field(description="Time after the last drive when the oscillators are at rest.")

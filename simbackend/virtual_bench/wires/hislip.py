@@ -71,7 +71,7 @@ class HislipServer:
         self._sessions.clear()
 
     def close(self) -> None:
-        """Stop for ever, and give the port back."""
+        """Stop permanently, and give the port back."""
         self.stop()
         self._server.close()
 

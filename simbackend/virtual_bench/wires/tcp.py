@@ -61,7 +61,7 @@ class Server:
                 thread.join(_PATIENCE)
 
     def close(self) -> None:
-        """Stop for ever, and give the port back."""
+        """Stop permanently, and give the port back."""
         self.stop()
         if self._holder is not None:
             self._holder.close()

@@ -41,7 +41,7 @@ class Clock:
                 self._frozen = None
 
     def now(self) -> float:
-        """The time [s]."""
+        """The time of the virtual bench [s]."""
         if self._frozen is not None:
             return self._frozen
         return (self._source() - self._start) * self._pace + self._skipped

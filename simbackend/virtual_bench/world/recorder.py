@@ -15,7 +15,7 @@ from simbackend.virtual_bench.world.world import World
 
 
 class State(enum.Enum):
-    """What a digitizer is doing."""
+    """The states of a digitizer."""
 
     STOPPED = "stopped"
     FILLING = "filling"  # what lies before the trigger is not there yet; triggers are ignored

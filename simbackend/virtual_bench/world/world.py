@@ -29,7 +29,7 @@ class Watcher(Protocol):
     """Somebody who must see the motion before it is forgotten."""
 
     def poll(self) -> object:
-        """Take what is there to be taken."""
+        """Take the record if there is one to be taken."""
         ...
 
     @property
@@ -89,11 +89,11 @@ class World:
         self._watchers.append(watcher)
 
     def pulses(self, line: str) -> Sequence[float]:
-        """When a line carried a pulse, lately."""
+        """Moments of the latest pulses on a line [s]."""
         return self._pulses[line]
 
     def pulse(self, line: str, moment: float) -> None:
-        """A trigger pulse on a line."""
+        """Send a trigger pulse down a line."""
         self._pulses[line] = [*self._pulses[line][-63:], moment]
         for delay, react in self._listeners[line]:
             react(moment + delay)
@@ -149,7 +149,7 @@ class World:
         return None
 
     def turn(self, terminal: str, ramp: Ramp) -> None:
-        """A source goes to another voltage from now on."""
+        """Set a source to another voltage from now on."""
         now = self.clock.now()
         for watcher in self._watchers:
             watcher.poll()

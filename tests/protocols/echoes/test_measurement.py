@@ -78,7 +78,7 @@ def test_a_lock_that_was_learned_for_all_sequences_is_not_done_again() -> None:
     assert partly.locked is not None
 
 
-def test_an_echo_that_went_astray_is_locked_again_and_fired_again() -> None:
+def test_an_echo_that_did_not_retrace_is_locked_again_and_fired_again() -> None:
     rig = small_rig()
     wrong = NudgeRecord(1e-3, 0.01, {}, {"s0": 0.5 * np.ones((3, 39)), "s1": np.zeros((3, 39))})
     run = Measurement(RHEL(eps=1e-3, lock=4), rig.request(("stiffness",), wrong))

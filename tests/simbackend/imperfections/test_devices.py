@@ -1,4 +1,4 @@
-"""One seed is one device, for ever; its life goes on from shot to shot and from run to run."""
+"""One seed is one device, permanently; its life goes on from shot to shot and from run to run."""
 
 import hashlib
 import json
