@@ -26,12 +26,14 @@ class Digested:
     """Mixin for frozen dataclasses (`eq=False`): equality and hash through the content digest.
 
     Inside another value it stands by its digest, which is kept; classes whose values are small and seldom shared
-    set `inlined` and stand by their content, which saves a hash each.
+    set `inlined` and stand by their content, which saves a hash each.  `tag` names the class in the text: a class that
+    is renamed keeps its tag, and with it every digest.
     """
 
     __slots__ = ("_digest",)
     _digest: str
     inlined: ClassVar[bool] = False
+    tag: ClassVar[str]
 
     @property
     def digest(self) -> str:
@@ -68,6 +70,7 @@ class FrozenArray(Digested):
     """
 
     __slots__ = ("values",)
+    tag = "array"
     values: NDArray[Any]
 
     def __init__(self, values: ArrayLike) -> None:
@@ -120,7 +123,7 @@ def _content_encoder(cls: type) -> Callable[[Any], str]:
     read = [f"    _{number} = value.{name}" for number, name in enumerate(names)]
     parts = ",".join(f'"{name}":{{encoders[type(_{number})](_{number})}}' for number, name in enumerate(names))
     made: dict[str, Any] = {"encoders": _ENCODERS}
-    source = ["def encode_content(value):", *read, f"    return f'{{{{\"${cls.__name__}\":{{{{{parts}}}}}}}}}'"]
+    source = ["def encode_content(value):", *read, f"    return f'{{{{\"${cls.tag}\":{{{{{parts}}}}}}}}}'"]
     exec("\n".join(source), made)
     return made["encode_content"]
 
@@ -179,7 +182,7 @@ def _encoder_of(kind: type) -> Callable[[Any], str]:
     if issubclass(kind, Digested):
         if kind.inlined:
             return _content_encoder(kind)
-        return _digest_encoder("array" if kind is FrozenArray else kind.__name__)
+        return _digest_encoder(kind.tag)
     if issubclass(kind, enum.Enum):
         # By class: members of two string enumerations may be equal, and must still encode apart.
         return {member: f'{{"${kind.__name__}":"{member.name}"}}' for member in kind}.__getitem__

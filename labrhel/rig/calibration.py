@@ -23,6 +23,7 @@ class CalibratedValue(Digested):
     `node` is the routine that measured it, `reference` what it trusts.
     """
 
+    tag = "CalibratedValue"
     value: float
     unit: str
     uncertainty: float
@@ -37,6 +38,7 @@ class CalibratedValue(Digested):
 class CalibrationSet(Digested):
     """Values by name, `subject.quantity`: `f1.delay` [s], `q4.gain`, `q4.offset` [unit], `friction` ..."""
 
+    tag = "CalibrationSet"
     values: Mapping[str, CalibratedValue] = field(default_factory=dict)
 
     def number(self, subject: str, quantity: str) -> float:

@@ -21,6 +21,7 @@ from labrhel.frozen import Digested, FrozenArray
 class Limits(Digested):
     """Safe range [unit] and slew [unit/s] of a port or knob.  Checked on every value that leaves the host."""
 
+    tag = "Limits"
     low: float = -np.inf
     high: float = np.inf
     slew: float | None = None
@@ -34,6 +35,7 @@ class Limits(Digested):
 class SafeState(Digested):
     """Where an output goes on every exit path (a bias is not zero volts); how it goes there is the rig's affair."""
 
+    tag = "SafeState"
     value: float = 0.0
 
 
@@ -41,6 +43,7 @@ class SafeState(Digested):
 class Converter(Digested):
     """An ADC or DAC: `bits` over [low, high] [device unit]."""
 
+    tag = "Converter"
     bits: int
     low: float
     high: float
@@ -55,6 +58,7 @@ class Converter(Digested):
 class Timing(Digested):
     """Clock and trigger of a port or channel, by the names of its domains, and what its sampling allows."""
 
+    tag = "Timing"
     clock: str = "host"
     trigger: str = "host"
     rates: tuple[float, ...] = ()  # [Hz] allowed sample rates; empty: any
@@ -77,6 +81,7 @@ class Kind(enum.StrEnum):
 class Port(Digested):
     """An output of the host that drives the rig."""
 
+    tag = "Port"
     name: str
     kind: Kind
     unit: str = ""
@@ -91,6 +96,7 @@ class Port(Digested):
 class Channel(Digested):
     """A reading of the rig."""
 
+    tag = "Channel"
     name: str
     kind: Kind
     unit: str = ""
@@ -104,6 +110,7 @@ class Channel(Digested):
 class Knob(Digested):
     """A setting of the rig that a parameter map turns."""
 
+    tag = "Knob"
     name: str
     shape: tuple[int, ...] = ()
     unit: str = ""
@@ -118,6 +125,7 @@ class Knob(Digested):
 class ClockDomain(Digested):
     """A set of converters that count one clock."""
 
+    tag = "ClockDomain"
     name: str
 
 
@@ -128,6 +136,7 @@ class TriggerDomain(Digested):
     A shot that starts later than `latest` after it was planned is a DeadlineError.
     """
 
+    tag = "TriggerDomain"
     name: str
     source: str = ""
     arming_order: int = 0
@@ -145,6 +154,7 @@ class Capabilities(Digested):
     Matrices of amplitude rigs act on complex amplitudes.
     """
 
+    tag = "Capabilities"
     rig: str
     size: int
     ports: tuple[Port, ...]

@@ -33,6 +33,7 @@ class Wire(Digested):
     `place` says where it was written.
     """
 
+    tag = "Wire"
     terminal: str
     gain: float = 1.0
     offset: float = 0.0  # [unit of the terminal]
@@ -62,6 +63,7 @@ def _divider(source: float, load: float) -> float:
 class Approach(Digested):
     """How a knob with hysteresis is set: overshoot by `overshoot` [knob unit], then come from that side."""
 
+    tag = "Approach"
     overshoot: float = 0.0
 
     def beyond(self, values: Array, low: float, high: float) -> Array:
@@ -73,6 +75,7 @@ class Approach(Digested):
 class LinearKnob(Digested):
     """knobs = matrix @ parameters + offset, for one flattened parameter; the matrix holds the cross-talk."""
 
+    tag = "LinearKnob"
     matrix: FrozenArray
     offset: FrozenArray
     approach: Approach = Approach()
@@ -88,6 +91,7 @@ class LinearKnob(Digested):
 class Wiring(Digested):
     """Wires by port and channel, and `LinearKnob`s by parameter; what has none is passed through unchanged."""
 
+    tag = "Wiring"
     wires: Mapping[str, Wire] = field(default_factory=dict)
     knobs: Mapping[str, LinearKnob] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from labrhel.errors import ConfigurationError
-from labrhel.store.manifest import is_made_here
+from labrhel.store.manifest import is_made_here, require_replayable
 
 _MOVES_NOTHING = ("sim", "replay")  # kinds of rig with nothing behind them
 
@@ -19,8 +19,9 @@ def rig_to_resume(
     """The URL of the rig that a resume of the run may drive: the one that the user `named`, or the record's.
 
     The record's is taken if the record was made here by this user, if it drives nothing and writes nothing, or if
-    `ask` says yes to a sentence.  Raises ConfigurationError otherwise.
+    `ask` says yes to a sentence.  Raises ConfigurationError otherwise, and RecordError for a record that is too old.
     """
+    require_replayable(manifest)  # no use in asking for a rig that cannot go on
     url = str(manifest["rig"])
     if named is not None:
         return named

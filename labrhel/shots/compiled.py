@@ -25,6 +25,7 @@ class Played(Digested):
     None if the wire changes nothing.
     """
 
+    tag = "Played"
     inlined = True
 
     samples: FrozenArray
@@ -38,6 +39,7 @@ class Played(Digested):
 class CompiledPass(Digested):
     """One pass: what each port plays and achieves, what is read, and how the state before it is reversed."""
 
+    tag = "CompiledPass"
     inlined = True
 
     steps: int = field(compare=False)
@@ -55,6 +57,7 @@ class CompiledShot(Digested):
     Its digest covers what is sent; what follows from program, rig and calibration takes no part in it.
     """
 
+    tag = "CompiledShot"
     program: ShotProgram
     rig: str
     calibration: str

@@ -35,6 +35,7 @@ class Role(enum.StrEnum):
 class Rest(Digested):
     """Start from rest, after the rig's ring-down time or `wait` [model time], whichever is longer."""
 
+    tag = "Rest"
     inlined = True
 
     wait: float = 0.0
@@ -44,6 +45,7 @@ class Rest(Digested):
 class GivenState(Digested):
     """Start from positions and momenta, each (n,) in model units, on rigs that can be set."""
 
+    tag = "GivenState"
     inlined = True
 
     position: FrozenArray
@@ -54,6 +56,7 @@ class GivenState(Digested):
 class Hold(Digested):
     """Go on from whatever state the rig is in.  A shot prepared so is never retried."""
 
+    tag = "Hold"
     inlined = True
 
 
@@ -64,6 +67,7 @@ Prepare = Rest | GivenState | Hold
 class Drive(Digested):
     """A waveform on a named port, in the port's model unit."""
 
+    tag = "Drive"
     inlined = True
 
     port: str
@@ -79,6 +83,7 @@ class Acquire(Digested):
     `end_state` asks for (q, p) at the end of the pass.
     """
 
+    tag = "Acquire"
     inlined = True
 
     channels: tuple[str, ...] = ()
@@ -104,6 +109,7 @@ class Pass(Digested):
     can store states should.
     """
 
+    tag = "Pass"
     inlined = True
 
     steps: int
@@ -121,6 +127,7 @@ class Pass(Digested):
 class ShotProgram(Digested):
     """One uninterrupted run of the rig: prepare, then the passes, `repeats` times (kept apart, never averaged)."""
 
+    tag = "ShotProgram"
     dt: float
     prepare: Prepare
     passes: tuple[Pass, ...]

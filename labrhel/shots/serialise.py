@@ -52,7 +52,8 @@ Get = Callable[[str], Array]
 _PROGRAM = (Rest, GivenState, Hold, Drive, Acquire, Pass, ShotProgram, Waveform)
 _RIG = (Capabilities, Port, Channel, Knob, Limits, SafeState, Converter, Timing, ClockDomain, TriggerDomain)
 _WIRING = (Wiring, Wire, LinearKnob, Approach)
-_DATACLASSES = {cls.__name__: cls for cls in (*_PROGRAM, *_RIG, *_WIRING)}
+_DATACLASSES = {cls.tag: cls for cls in (*_PROGRAM, *_RIG, *_WIRING)}
+_TAGS = {cls: tag for tag, cls in _DATACLASSES.items()}
 _GONE = {
     "SafeState": ("ramp_order", "ramp_time"),
     "Channel": ("group", "pre_trigger"),
@@ -80,8 +81,8 @@ def to_data(value: Any, put: Put) -> Any:
         return [to_data(item, put) for item in value]
     if kind is FrozenArray:
         return {"$array": put(value)}
-    if kind.__name__ in _DATACLASSES:
-        return {f"${kind.__name__}": {name: to_data(getattr(value, name), put) for name in _field_names(kind)}}
+    if kind in _TAGS:
+        return {f"${_TAGS[kind]}": {name: to_data(getattr(value, name), put) for name in _field_names(kind)}}
     if kind.__name__ in _ENUMS:
         return {f"${kind.__name__}": value.name}
     return _rarer(value, put)

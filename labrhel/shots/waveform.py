@@ -46,6 +46,7 @@ class Interpolation(enum.StrEnum):
 class Waveform(Digested):
     """Real or complex (I/Q) samples of shape (n,) every `dt` [model time] from `t0`."""
 
+    tag = "Waveform"
     inlined = True
 
     samples: FrozenArray

@@ -25,6 +25,7 @@ from labrhel.store._trouble import writing
 class Stacked(Digested):
     """Arrays of one shape and type as one array (parts, *shape), which is hashed and written without being made."""
 
+    tag = "Stacked"
     __slots__ = ("parts",)
     parts: tuple[Array, ...]
 

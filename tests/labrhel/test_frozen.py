@@ -1,10 +1,12 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from labrhel.frozen import FrozenArray, digest_of, encode
+from labrhel.frozen import Digested, FrozenArray, digest_of, encode
 from labrhel.rig.capabilities import Kind, Reversal
 from labrhel.shots.program import Acquire, Pass, Role
 
@@ -117,3 +119,26 @@ def test_equal_words_of_two_enumerations_encode_apart() -> None:
     assert Kind.INPUT == Role.INPUT  # string enumerations compare by their words
     assert encode(Kind.INPUT) != encode(Role.INPUT)
     assert encode(Role.INPUT) == encode(Role.INPUT)
+
+
+def test_a_class_that_is_renamed_keeps_its_tag_and_its_digests() -> None:
+    @dataclass(frozen=True, slots=True, eq=False)
+    class Before(Digested):
+        tag = "kick"
+        height: float
+
+    @dataclass(frozen=True, slots=True, eq=False)
+    class After(Digested):
+        tag = "kick"
+        height: float
+
+    assert Before(0.5).digest == After(0.5).digest
+    assert encode([Before(0.5)]) == encode([After(0.5)])
+
+
+def test_no_two_classes_share_a_tag_and_each_has_its_own() -> None:
+    # A dataclass with slots is made twice: the last of a name is the one in use.
+    kinds = {kind.__qualname__: kind for kind in Digested.__subclasses__() if kind.__module__.startswith("labrhel.")}
+    assert len(kinds) > 20
+    assert all("tag" in vars(kind) for kind in kinds.values())
+    assert len({kind.tag for kind in kinds.values()}) == len(kinds)
