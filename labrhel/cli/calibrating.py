@@ -44,7 +44,7 @@ def calibrate(
     record = CalibrationRecord(folder, url)
     with Ending(experiment.rig.close), processes.listening(url, estop.emergency(experiment.rig)):
         campaign = plugins.make_campaign(experiment, record, reference)
-        with Ending(experiment.rig.make_safe):
+        with Ending(experiment.rig.make_safe, again=False):
             return _checked(campaign) if check else _measured(campaign, nodes, accept=accept)
 
 

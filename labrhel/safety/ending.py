@@ -13,11 +13,12 @@ class Ending:
 
     What went wrong in the block is raised, whatever goes wrong after it, except that outputs which may be on are said
     before it.  Where an earlier attempt had failed and this one does not, nothing may be on any more, and what went
-    wrong before that is raised.
+    wrong before that is raised.  `again`: whether it is called even if an attempt has just failed; False where a later
+    one follows at once, since each takes its time on a wire that is cut.
     """
 
-    def __init__(self, make_safe: Callable[[], None]) -> None:
-        self._make_safe = make_safe
+    def __init__(self, make_safe: Callable[[], None], *, again: bool = True) -> None:
+        self._make_safe, self._again = make_safe, again
 
     def __enter__(self) -> None:
         pass
@@ -25,6 +26,8 @@ class Ending:
     def __exit__(
         self, kind: type[BaseException] | None, first: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(first, NotSafeError) and not self._again:
+            return
         try:
             self._make_safe()
         except NotSafeError as error:

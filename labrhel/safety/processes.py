@@ -171,8 +171,9 @@ def _attend(caller: socket.socket, word: str, obey: Callable[[str], str]) -> Non
 def _read(place: Path) -> Program | None:
     try:
         about = json.loads(place.read_text(encoding="utf-8"))
-        return Program(
-            place, str(about["rig"]), int(about["pid"]), int(about["port"]), str(about["word"]), str(about["run"])
-        )
+        port = int(about["port"])
+        if not 0 < port < 1 << 16:
+            return None
+        return Program(place, str(about["rig"]), int(about["pid"]), port, str(about["word"]), str(about["run"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

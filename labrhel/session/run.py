@@ -172,7 +172,7 @@ def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
     end = Event.FAIL
     life.on(Event.START)
     try:
-        with Ending(make_safe):
+        with Ending(make_safe, again=False):
             try:
                 yield
             except KeyboardInterrupt:
