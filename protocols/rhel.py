@@ -63,6 +63,8 @@ def _concluded(run: Measurement) -> Gradient:
     bias, measured = None, {"port_jitter": jitter} if jitter else {}
     if locked is not None:
         measured["lock_rounds"] = float(len(locked.misses))
+    if run.aim is not None:
+        measured |= {"search_shots": float(run.search_shots), "expected_error": run.aim.error}
     if run.stronger is not None or options.partial:
         bias = bound_of_bias(plan, blocks, run.stronger)
         if run.stronger is None:
@@ -85,8 +87,13 @@ def _concluded(run: Measurement) -> Gradient:
         calibration=blocks[0].batch.calibration,
         deviations=run.deviations,
         corrections=run.learned,
+        aim=run.target,
+        doubt=run.doubt,
+        pairs=run.pairs,
         warnings=(
+            *doubts.of_aim(run.aim, run.search_shots),
             *doubts.of_echoes(plan, blocks[0].batch, ratio, retrace, jitter),
+            *doubts.of_distortion(blocks),
             *doubts.of_effort(options, locked, blocks),
             *doubts.of_bias(measured),
         ),

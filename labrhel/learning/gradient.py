@@ -18,13 +18,18 @@ class NudgeRecord:
     """How strongly the last gradient nudged and how the rig responded: where the next one starts from.
 
     `deviations`: by parameter, how far the rig was found from what it is set to.  `corrections`: by name of the
-    sequence, what the echo lock added to the drive of its echo (n, kicks) [force].
+    sequence, what the echo lock added to the drive of its echo (n, kicks) [force].  `aim`: the response ratio that a
+    search found best on this rig, None where none was needed; `doubt`: miss over response, as it is usual here;
+    `pairs`: how many sets of echoes a gradient is the mean of.
     """
 
     eps: float
     response_ratio: float
     deviations: Arrays = field(default_factory=dict)
     corrections: Arrays = field(default_factory=dict)
+    aim: float | None = None
+    doubt: float = 0.0
+    pairs: int = 1
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,8 +41,9 @@ class Gradient:
     of the forward pass.  `shots` and `passes` are what it cost.  `eps` is the achieved nudge strength, `response_ratio`
     r the rms of the nudge response over the rms of the state, `retrace_error` the relative rms distance of the mean
     echo from the reversed forward path; each is None of a rule that does not nudge, or lets nothing retrace.
-    `deviations` and `corrections` are for the `NudgeRecord`; `measured` is what else the rule found out, such as the
-    `lock_rounds` of an echo lock (un-nudged echoes of every sequence), and is published with the step.
+    `deviations`, `corrections`, `aim`, `doubt` and `pairs` are for the `NudgeRecord`; `measured` is what else the rule
+    found out, such as the `lock_rounds` of an echo lock (un-nudged echoes of every sequence), and is published with the
+    step.
     """
 
     values: Arrays
@@ -56,6 +62,9 @@ class Gradient:
     deviations: Arrays = field(default_factory=dict)
     corrections: Arrays = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
+    aim: float | None = None
+    doubt: float = 0.0
+    pairs: int = 1
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[Array, Array]]:
         """Confidence intervals (low, high) by parameter: Student's t times the standard error, and the bias bound.
@@ -85,7 +94,9 @@ class Gradient:
         """What the next gradient needs to choose its eps, and its drive; None of a rule that does not nudge."""
         if self.eps is None or self.response_ratio is None:
             return None
-        return NudgeRecord(self.eps, self.response_ratio, self.deviations, self.corrections)
+        return NudgeRecord(
+            self.eps, self.response_ratio, self.deviations, self.corrections, self.aim, self.doubt, self.pairs
+        )
 
     def __repr__(self) -> str:
         sizes = listed(f"|dL/d{name}| = {_size(value)}" for name, value in self.values.items())

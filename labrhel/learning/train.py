@@ -129,6 +129,9 @@ def checkpoint_state(
         "response_ratio": None if nudge is None else nudge.response_ratio,
         "deviations": {} if nudge is None else dict(nudge.deviations),
         "corrections": {} if nudge is None else dict(nudge.corrections),
+        "aim": None if nudge is None else nudge.aim,
+        "doubt": 0.0 if nudge is None else nudge.doubt,
+        "pairs": 1 if nudge is None else nudge.pairs,
         "parameters": parameters.entries(x),
         "parameter_names": parameters.names,
     }
@@ -141,8 +144,17 @@ def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]
     optimizer.restore(state["optimizer"])
     if state["eps"] is None:
         return None
-    learned = (dict(state.get(name, {})) for name in ("deviations", "corrections"))
-    return NudgeRecord(float(state["eps"]), float(state["response_ratio"]), *learned)
+    deviations, corrections = (dict(state.get(name, {})) for name in ("deviations", "corrections"))
+    aim = state.get("aim")  # records before it was searched for have none
+    return NudgeRecord(
+        float(state["eps"]),
+        float(state["response_ratio"]),
+        deviations,
+        corrections,
+        None if aim is None else float(aim),
+        float(state.get("doubt", 0.0)),
+        int(state.get("pairs", 1)),
+    )
 
 
 def free_run(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> Protocol[list[Array]]:

@@ -23,9 +23,10 @@ from protocols.forward.forward import ForwardBatch
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One measurement of the gradient at the achieved nudge `eps`.
+    """One measurement of the gradient at the achieved nudge `eps`, of which `asked` was asked for.
 
-    `jitter`: rms deviation of the ports' gains from shot to shot, where it was found and taken off.
+    `jitter`: rms deviation of the ports' gains from shot to shot, where it was found and taken off.  `distortion`: how
+    far what the converters made of the nudge moves the gradient, relatively, after the model has taken it off.
     """
 
     batch: ForwardBatch
@@ -33,6 +34,8 @@ class Block:
     reading: EchoReading
     eps: float
     jitter: float = 0.0
+    asked: float = 0.0
+    distortion: float = 0.0
 
     @property
     def response_ratio(self) -> float:

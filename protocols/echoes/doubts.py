@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from labrhel.learning.needs import PLAIN_BELOW
+from protocols.echoes.aim import POOR, Aim
 from protocols.echoes.blocks import Block, relative_error
 from protocols.echoes.lock import Locked
 from protocols.echoes.options import EchoOptions
@@ -15,6 +16,38 @@ from protocols.forward.forward import ForwardBatch
 
 LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
+
+
+def of_aim(aim: Aim | None, shots: int) -> Iterator[str]:
+    """About what was measured of the nudge, where that took shots of its own."""
+    if aim is not None and aim.error > POOR:
+        yield f"{_off(aim, shots)}: {_remedies(aim)}"
+    elif aim is not None and aim.pairs > 1:
+        yield (
+            f"this rig is noisier than it declares: each gradient is the mean of {aim.pairs} sets of echoes at "
+            f"response ratio {aim.response:.2g} (found in {shots} shots), and good to {aim.error:.2g} of its size"
+        )
+
+
+def refusal(aim: Aim, shots: int) -> str:
+    """Why there is no gradient."""
+    return f"{_off(aim, shots)}, which no training should follow: {_remedies(aim)}; response: R takes it as it is"
+
+
+def _off(aim: Aim, shots: int) -> str:
+    size = f"about {aim.error:.2g} of its size" if np.isfinite(aim.error) else "more than its size"
+    return (
+        f"at the best nudge found in {shots} shots (response ratio {aim.response:.2g}) a gradient is off by {size}, "
+        f"most of it by {aim.worst}"
+    )
+
+
+def _remedies(aim: Aim) -> str:
+    if "noise" in aim.worst:
+        return "repeats: R averages it by the root of R; or shorten the pass, or drive the rig harder"
+    if "nudge" in aim.worst:
+        return "the rig amplifies it: shorten the pass, or lower the drive"
+    return "give the drive ports a smaller range, or more bits"
 
 
 def of_echoes(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float, jitter: float) -> Iterator[str]:
@@ -39,6 +72,16 @@ def of_echoes(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float,
         yield f"response ratio {ratio:.2g} is large for a nonlinear rig: lower eps"
     if batch.has_error and ratio < SMALLEST_RESPONSE:
         yield f"response ratio {ratio:.2g} is close to rounding: raise eps"
+
+
+def of_distortion(blocks: Sequence[Block]) -> Iterator[str]:
+    """About the nudge that was asked for, and the one that the converters made of it."""
+    distortion = max(block.distortion for block in blocks)
+    if distortion > POOR:
+        yield (
+            "the converters of the drive ports change the nudge so that the gradient is off by about "
+            f"{distortion:.2g} of its size: raise the response, or give the drive ports a smaller range, or more bits"
+        )
 
 
 def of_effort(options: EchoOptions, locked: Locked | None, blocks: Sequence[Block]) -> Iterator[str]:

@@ -40,14 +40,15 @@ _LEAST_GAIN = 0.1
 class Locked:
     """The drives of all sequences, and what it took.
 
-    `misses`: what the un-nudged echoes of every round missed, rms over that of the forward pass; `refused`: words of
-    the rig where it would not take a drive.
+    `misses`: what the un-nudged echoes of every round missed, rms over that of the forward pass; `missed` (n, steps) of
+    every sequence: what they did at these drives; `refused`: words of the rig where it would not take a drive.
     """
 
     drives: tuple[EchoDrive, ...]
     misses: tuple[float, ...]
     shots: int
     passes: int
+    missed: tuple[Array, ...] = ()
     refused: str = ""
 
 
@@ -63,6 +64,7 @@ def lock(
     best, tried = list(drives), list(drives)
     correction: list[Array] = [np.zeros_like(drive.force) for drive in drives]
     misses: list[float] = []
+    left: list[Array] = []  # what the best of them missed
     shots, ran, gain = 0, 0, 1.0
     while True:
         try:
@@ -73,7 +75,7 @@ def lock(
             if not misses or gain < _LEAST_GAIN:
                 if not misses:
                     raise
-                return Locked(tuple(best), tuple(misses), shots, ran, str(error))
+                return Locked(tuple(best), tuple(misses), shots, ran, tuple(left), str(error))
             tried = _moved(best, correction, gain)
             continue
         shots += len(captures)
@@ -84,11 +86,11 @@ def lock(
         if misses and not miss <= _WORSE * min(misses):
             gain /= 2
         else:
-            best, gain = tried, min(1.0, 2 * gain)
+            best, left, gain = tried, echoes, min(1.0, 2 * gain)
             correction = [learned(plan, drive, item) for drive, item in zip(tried, missed, strict=True)]
         misses.append(miss)
         if min(misses) <= max(tolerance, floor) or len(misses) >= most or gain < _LEAST_GAIN:
-            return Locked(tuple(best), tuple(misses), shots, ran)
+            return Locked(tuple(best), tuple(misses), shots, ran, tuple(left))
         tried = _moved(best, correction, gain)
 
 

@@ -9,16 +9,20 @@ from dataclasses import replace
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.errors import ProgramError
 from labrhel.learning.estimator import Order
 from labrhel.learning.gradient import NudgeRecord
 from labrhel.learning.rules import GradientRequest
 from labrhel.rig.capabilities import Reversal
 from labrhel.shots.capture import Capture
 from labrhel.shots.operations import Protocol, RunShots
+from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, Sample, searched
 from protocols.echoes.blocks import Block, relative_error
+from protocols.echoes.doubts import refusal
 from protocols.echoes.drive import EchoDrive
+from protocols.echoes.forecast import Forecast, undistorted
 from protocols.echoes.lock import Locked, lock, noise_floor, warm
-from protocols.echoes.options import EchoOptions
+from protocols.echoes.options import EchoOptions, is_exact
 from protocols.echoes.plan import first_eps, representable
 from protocols.echoes.port_gains import at_common_gains
 from protocols.forward.forward import ForwardBatch, read_forward
@@ -29,6 +33,9 @@ LOCKED = 1e-3
 
 _ATTEMPTS = 3  # at the response ratio that was asked for
 _LEAST_REPEATS = 3  # before a spread is believed
+_USUAL = 3.0  # factor by which a doubt may grow from gradient to gradient before it is looked into again
+_UNDISTORTED = 1e-3  # of the nudge: not worth a run of the model
+_BEYOND_REPAIR = 0.5  # of the nudge: what a model takes off would be most of the gradient
 _TOLERANCE = 3.0  # factor by which it may be missed; the next gradient starts from what this one found
 
 
@@ -45,12 +52,15 @@ class Measurement:
         self.plan = options.plan(asked.task, _moved(asked.theta, self.deviations), asked.wanted)
         self.shots = self.passes = 0
         self._eps = 1.0
+        self.aim: Aim | None = None
+        self.search_shots = 0
+        self._is_exact = is_exact(asked.task.capabilities)
 
     @property
     def is_precise(self) -> bool:
         """True if no more repeats are wanted."""
         options, done = self.options, len(self.blocks)
-        if done < max(options.repeats, 1 if options.precision is None else _LEAST_REPEATS):
+        if done < max(options.repeats, self.pairs, 1 if options.precision is None else _LEAST_REPEATS):
             return False
         if options.precision is None or not self.blocks[0].batch.has_error or done >= options.most_repeats:
             return True
@@ -63,11 +73,21 @@ class Measurement:
         drives = self._drives(batch)
         if options.lock and any(item.name not in self.learned for item in batch.passes):
             drives = yield from self._lock(batch)
-        target = options.target_response(plan.task, plan.theta)
+        target = options.target_response(plan.task, plan.theta, self._asked.wanted)
+        if options.is_automatic and self._asked.previous is not None and self._asked.previous.aim is not None:
+            target = self._asked.previous.aim
         if options.eps is not None:
             self._eps = options.eps
         else:
             self._eps = first_eps(plan.task, batch, plan.theta, target, self._asked.previous)
+        block = yield from self._at_response(batch, drives, target)
+        self.blocks.append(block)
+        if options.is_automatic and batch.has_error and self._is_in_doubt(block):
+            yield from self._search(block)
+
+    def _at_response(self, batch: ForwardBatch, drives: Sequence[EchoDrive], target: float) -> Protocol[Block]:
+        """Echoes at a nudge that gives the response ratio `target`, or at the one that is fixed."""
+        options = self.options
         for attempt in itertools.count(1):
             block = yield from self._echo(batch, drives)
             if options.lock and self.locked is None and self._does_not_retrace(block):
@@ -76,10 +96,85 @@ class Measurement:
             ratio = block.response_ratio
             settled = 1 / _TOLERANCE < ratio / target < _TOLERANCE
             if options.eps is not None or not batch.has_error or attempt == _ATTEMPTS or ratio == 0 or settled:
-                self.blocks.append(block)
-                return
+                return block
+            if options.is_automatic and self._is_exact and self._sample(block).doubt > USELESS:
+                return block  # this is no answer to the nudge, and another eps will not follow from it
             # A small response is proportional to eps, so one correction lands on the target.
             self._eps = representable(block.eps * float(np.clip(target / max(ratio, 1e-300), 1e-6, 1e6)))
+        raise AssertionError("unreachable: the last attempt returned")
+
+    @property
+    def target(self) -> float | None:
+        """The response ratio that a search, this one or an earlier, found best; None where none was needed."""
+        if self.aim is not None:
+            return self.aim.response
+        return None if self._asked.previous is None else self._asked.previous.aim
+
+    @property
+    def pairs(self) -> int:
+        """Sets of echoes that a gradient is the mean of."""
+        if self.aim is not None:
+            return self.aim.pairs
+        previous = self._asked.previous
+        return 1 if previous is None or not self.options.is_automatic else previous.pairs
+
+    @property
+    def doubt(self) -> float:
+        """Miss over response, as it is usual on this rig."""
+        if self._asked.previous is not None and self.aim is None:
+            return self._asked.previous.doubt
+        first = self.blocks[0]
+        return first.retrace_error / first.response_ratio if first.response_ratio > 0 else 0.0
+
+    def _is_in_doubt(self, block: Block) -> bool:
+        """Whether what came back is more than the rig's declared noise and a small nudge explain."""
+        previous, sample = self._asked.previous, self._sample(block)
+        usual = 0.0 if previous is None else _USUAL * previous.doubt
+        explained = UNDOUBTED
+        if not self._is_exact:
+            floor = noise_floor(self.plan, block.batch.passes)
+            explained = float(np.hypot(floor / max(sample.response, 1e-300), np.sqrt(GOOD)))
+        return sample.doubt > max(explained, usual) or sample.distortion > max(GOOD, usual)
+
+    def _search(self, block: Block) -> Protocol[None]:
+        """Look for a better nudge, and go on with the blocks that were measured there."""
+        options, batch, drives, before = self.options, block.batch, block.drives, self.shots
+        fired: dict[int, Block] = {}
+
+        def fire(asked: float, *, anew: bool) -> Protocol[Sample]:
+            self._eps = representable(asked)
+            along = (yield from self._forward()) if anew else batch
+            new = yield from self._echo(along, self._drives(along) if anew else drives)
+            sample = self._sample(new)
+            fired[id(sample)] = new
+            samples.append(sample)
+            return sample
+
+        first = self._sample(block)
+        samples, fired[id(first)] = [first], block
+        forecast = Forecast.of(self.plan, batch.passes)
+        start = FIRST_RESPONSE / forecast.response if forecast.response > 0 else 1.0
+        self.aim = aim = yield from searched(fire, first, start)
+        self._eps, self.search_shots = aim.asked, self.shots - before
+        if aim.error > USELESS and options.repeats == 1 and options.precision is None:
+            raise ProgramError(refusal(aim, self.search_shots))
+        self.blocks = [fired[id(sample)] for sample in aim.samples]
+
+    def _sample(self, block: Block) -> Sample:
+        terms = [np.ravel(term) for term in block.reading.terms.values()]
+        slope = np.concatenate(terms) if terms else np.zeros(0)
+        return Sample(block.asked, block.eps, block.response_ratio, self._unexpected(block), slope, block.distortion)
+
+    def _unexpected(self, block: Block) -> float:
+        """What the echoes missed, relative to the forward pass, of the path that an un-nudged one took with this drive.
+
+        Where none was fired that is the forward path.
+        """
+        locked = self.locked
+        if locked is None or any(ours is not theirs for ours, theirs in zip(block.drives, locked.drives, strict=True)):
+            return block.retrace_error
+        pairs = zip(block.reading.miss, locked.missed, strict=True)
+        return float(np.sqrt(sum(np.sum((miss - still) ** 2) for miss, still in pairs) / block.batch.size))
 
     def another_block(self) -> Protocol[None]:
         """All of it again, so that the noise of the forward record is in the spread, too."""
@@ -140,14 +235,21 @@ class Measurement:
         programs = plan.programs(batch.passes, drives, self._eps)
         captures = yield RunShots(programs, order="fixed" if careful else "free")
         self._count(captures)
-        eps = self._eps * plan.achieved_scale(batch.passes, captures, self._eps)
+        nudges = plan.achieved(batch.passes, captures, self._eps)
+        eps = self._eps * nudges.scale
         reading = plan.read(batch.passes, captures, eps)
+        distortion = 0.0
+        if _UNDISTORTED < nudges.distortion < _BEYOND_REPAIR:
+            reading, distortion = undistorted(plan, batch.passes, reading, nudges)
+        elif nudges.distortion > _UNDISTORTED:
+            distortion = nudges.distortion
+        made = Block(batch, tuple(drives), reading, eps, asked=self._eps, distortion=distortion)
         if not (plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE):
-            return Block(batch, tuple(drives), reading, eps)
+            return made
         settled, jitter = at_common_gains(plan, batch.passes, drives, captures, self._eps)
         # What the echoes missed is told as it was seen: what a model takes off does not count as retraced.
         corrected = replace(plan.read(batch.passes, settled, eps), miss=reading.miss)
-        return Block(batch, tuple(drives), corrected, eps, jitter)
+        return replace(made, reading=corrected, jitter=jitter)
 
     def _count(self, captures: Sequence[Capture]) -> None:
         self.shots += len(captures)

@@ -13,6 +13,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.learning.estimator import Estimator, Order
 from labrhel.learning.needs import Needs
 from labrhel.learning.task import Task
+from labrhel.rig.capabilities import Capabilities
 from labrhel.shots.compile import reversal_of
 from protocols.echoes.plan import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, representable
 from protocols.forward.geometry import Geometry
@@ -92,10 +93,20 @@ class EchoOptions:
             reads_preparation=self.lock > 0,
         )
 
-    def target_response(self, task: Task, theta: Arrays) -> float:
-        """The response ratio that an automatic eps aims at."""
+    @property
+    def is_automatic(self) -> bool:
+        """Whether the nudge is the rule's own affair."""
+        return self.eps is None and self.response is None
+
+    def target_response(self, task: Task, theta: Arrays, wanted: Sequence[str] = ()) -> float:
+        """The response ratio that an automatic eps aims at, before anything came back."""
         if self.response is not None:
             return self.response
-        if all(channel.noise == 0 and channel.converter is None for channel in task.capabilities.channels):
+        if is_exact(task.capabilities):
             return NOISELESS_RESPONSE
         return LINEAR_RESPONSE if task.model.is_linear(theta) else NONLINEAR_RESPONSE
+
+
+def is_exact(rig: Capabilities) -> bool:
+    """True of a rig that declares neither noise nor converters on its channels."""
+    return all(channel.noise == 0 and channel.converter is None for channel in rig.channels)

@@ -75,6 +75,19 @@ class EchoReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Achieved:
+    """A nudge as it was played: `scale` times what was asked for, and what it had `added` (n, steps) beside that.
+
+    `added` is in units of the error, in the order of the echo; `distortion` its size relative to the error.  The scale
+    is 1 where nothing is quantized or filtered.
+    """
+
+    scale: float
+    distortion: float
+    added: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EchoPlan:
     """All that building and reading the echoes of one gradient has in common.
 
@@ -178,16 +191,28 @@ class EchoPlan:
             found.append([dict(taken[turn : turn + len(levels)]) for turn in range(0, len(order), len(levels))])
         return found
 
-    def achieved_scale(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> float:
-        """Achieved nudge over the one asked for, projected on the error: 1 where nothing is quantized or filtered."""
+    def achieved(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> Achieved:
+        """What the ports made of a nudge of `eps`."""
         overlap = norm = 0.0
+        played = []
         for forward, turns in zip(passes, self.turns(captures), strict=True):
             asked = forward.error[:, ::-1] / self.task.step
+            share = []
             for echoes in turns:
-                played = {level: self.geometry.forces(capture) for level, capture in echoes.items()}
-                overlap += float(np.sum(self.estimator.derivative(played, eps) * asked))
+                forces = {level: self.geometry.forces(capture) for level, capture in echoes.items()}
+                share.append(self.estimator.derivative(forces, eps))
+                overlap += float(np.sum(share[-1] * asked))
                 norm += float(np.sum(asked**2))
-        return overlap / norm if norm > 0 and overlap > 0 else 1.0
+            played.append(sum(share) / len(share) * self.task.step)
+        scale = overlap / norm if norm > 0 and overlap > 0 else 1.0
+        added = tuple(each / scale - item.error[:, ::-1] for each, item in zip(played, passes, strict=True))
+        size = float(np.sqrt(sum(np.sum(item.error**2) for item in passes)))
+        off = float(np.sqrt(sum(np.sum(item**2) for item in added)))
+        return Achieved(scale, off / size if size > 0 else 0.0, added)
+
+    def achieved_scale(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> float:
+        """Achieved nudge over the one asked for, projected on the error."""
+        return self.achieved(passes, captures, eps).scale
 
     def read(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> EchoReading:
         """Turn the captures into derivatives at the achieved `eps`, averaged over the turns."""

@@ -1,0 +1,145 @@
+"""Does a gradient look at what came back?  Rigs that are not what they declare, by the default rule.
+
+    python -m benchmarks.honesty [--rigs N] [--rows NAME,...]
+
+Undeclared: random lossy Duffing rigs of four oscillators, each with one thing wrong that no channel declares.  A
+gradient counts as good within 5 % of the exact one; beyond that it must be refused or come with a warning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.figure import Figure, print_table
+from labrhel.errors import LabrhelError
+from labrhel.learning.task import Task, TrialSequence
+from labrhel.shots.waveform import Waveform
+from protocols.rhel import RHEL
+from simbackend.imperfections import Imperfections
+from simbackend.imperfections.converters import ConverterErrors
+from simbackend.imperfections.noise import ForceNoise
+from simbackend.imperfections.paths import PathErrors
+from simbackend.imperfections.timing import ClockErrors
+from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.rigs.reference import ReferenceTask
+from simbackend.rigs.simulated import SimulatedRig
+
+STEP = 0.1
+NAMES = ("stiffness", "cubic", "coupling")
+UNDECLARED: Mapping[str, Mapping[str, Any]] = {
+    "clean": {},
+    "DAC 12 bits over +-10": {"dac": ConverterErrors(12, 10.0)},
+    "DAC 14 bits over +-10": {"dac": ConverterErrors(14, 10.0)},
+    "DAC 16 bits over +-10": {"dac": ConverterErrors(16, 10.0)},
+    "force noise 1e-3": {"force": ForceNoise(1e-3, 0.0)},
+    "temperature 1e-6": {"force": ForceNoise(0.0, 1e-6)},
+    "gain jitter 0.1 %": {"ports": PathErrors(jitter=1e-3)},
+    "trigger jitter 0.01 samples": {"clock": ClockErrors(0.0, 0.01 * STEP)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Of random rigs: kicks of a pass, range of the cubic terms, of the drive, and of the e-folds that are lost."""
+
+    steps: int = 400
+    cubic: tuple[float, float] = (0.05, 0.2)
+    drive: float = 0.5
+    folds: tuple[float, float] = (1.0, 4.0)
+    stiffness: tuple[float, float] = (0.5, 2.0)
+
+
+def undeclared_rig(seed: int, wrong: Mapping[str, Any], sizes: Sizes = Sizes(), n: int = 4) -> ReferenceTask:
+    """A lossy Duffing rig, every parameter drawn, with `wrong` as its `Imperfections`."""
+    random = np.random.default_rng([15, seed])
+    root = random.normal(size=(n, n))
+    friction, mass = root @ root.T, random.uniform(0.8, 1.2, n)
+    friction *= random.uniform(*sizes.folds) / (np.mean(np.diag(friction) / mass) * sizes.steps * STEP)
+    nominal = {
+        "mass": mass,
+        "stiffness": random.uniform(*sizes.stiffness, n),
+        "cubic": random.uniform(*sizes.cubic, n),
+        "coupling": random.uniform(0.0, 0.3, n * (n - 1) // 2),
+        "friction": friction,
+        "input": random.normal(size=(n, 1)),
+    }
+    model = OscillatorNetwork(n, coupling="all", inputs=("u1",), nominal=nominal)
+    time = STEP * np.arange(sizes.steps)
+    tones = [np.sin(random.uniform(0.6, 1.6) * time + random.uniform(0, 6)) for _ in range(2)]
+    rig = SimulatedRig(model, imperfections=Imperfections(seed=seed, **wrong))
+    target = np.convolve(random.normal(size=sizes.steps), np.ones(8) / 8, "same")[None]
+    task = Task(model, rig.capabilities, STEP, 1, (f"q{n}",), float(target.var()))
+    inputs = {"u1": Waveform.of(sizes.drive * (tones[0] + tones[1]), STEP)}
+    sequence = TrialSequence("undeclared", inputs, target, np.ones(sizes.steps))
+    theta = {name: spec.nominal for name, spec in model.parameters.items()}
+    theta |= {"readout": np.ones((1, 1)), "readout_offset": np.zeros(1)}
+    return ReferenceTask(model, rig, task, (sequence,), theta)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Relative error of a gradient, None where it was refused; whether it came with a warning, and its shots."""
+
+    error: float | None
+    warned: bool
+    shots: int
+
+
+def outcome(seed: int, row: str, response: float | None = None) -> Outcome:
+    """One gradient of one rig of a row of the table."""
+    rig = undeclared_rig(seed, UNDECLARED[row])
+    try:
+        gradient = rig.gradient(RHEL(response=response), NAMES)
+    except LabrhelError:
+        return Outcome(None, warned=True, shots=0)
+    return Outcome(rig.compare(gradient)[1], bool(gradient.warnings), gradient.shots)
+
+
+def row_figure(row: str, rigs: Sequence[int]) -> Figure:
+    """The figures of a row, beside a fixed response of 0.03."""
+    with ProcessPoolExecutor(2) as pool:
+        found = list(pool.map(partial(outcome, row=row), rigs))
+        fixed = list(pool.map(partial(outcome, row=row, response=0.03), rigs))
+    errors = np.array([item.error for item in found if item.error is not None])
+    silent = sum(item.error is not None and item.error > 0.05 and not item.warned for item in found)
+    missed = sum(
+        mine.error is None and other.error is not None and other.error <= 0.05
+        for mine, other in zip(found, fixed, strict=True)
+    )
+    good = float(np.mean(errors <= 0.05)) if errors.size else 1.0
+    median = float(np.median(errors)) if errors.size else 0.0
+    least = np.median([item.error for item in fixed if item.error is not None])
+    met = median <= 0.02 and good >= 0.95 and not silent and missed <= 0.1 * len(found)
+    words = (
+        f"median {100 * median:.2g} %, within 5 % {100 * good:.0f} %, silent beyond {silent}, refused "
+        f"{len(found) - errors.size} (of which r = 0.03 is good {missed}); at r = 0.03 {100 * least:.2g} %; "
+        f"{np.median([item.shots for item in found]):.0f} shots"
+    )
+    return Figure(f"{row}: median <= 2 %, 95 % within 5 % or refused, none silent", words, met)
+
+
+def targets(rigs: int = 40, rows: Sequence[str] = tuple(UNDECLARED)) -> Iterator[Figure]:
+    """Every row."""
+    for row in rows:
+        yield row_figure(row, range(rigs))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rigs", type=int, default=40)
+    parser.add_argument("--rows", default="")
+    given = parser.parse_args()
+    chosen = [row for row in UNDECLARED if not given.rows or any(part in row for part in given.rows.split(","))]
+    sys.exit(not print_table(targets(given.rigs, chosen)))
+
+
+if __name__ == "__main__":
+    main()
