@@ -13,7 +13,7 @@ from drivers.bench.readings import FIT_NOISE
 from drivers.roles import Digitizer, Generator, InputSpec, Instrument, LevelSource, OutputSpec
 from labrhel.config.problems import nearest
 from labrhel.config.station import StationDocument
-from labrhel.config.station_sections import ChannelSection, KnobSection, PortSection
+from labrhel.config.station_sections import ChannelSection, KnobSection, PortSection, SeenSection
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from labrhel.model.interface import Model
@@ -68,8 +68,7 @@ def capabilities_of(
     for box, item in station.trigger.seen_by.items():
         with document.at("rig", "trigger", "seen_by", box):
             _known(box, tuple(instruments), "instrument")
-            if item.fiducial:
-                inputs_of(instruments, f"{box}.{item.terminal}")
+            _check_seen(instruments, box, item)
     for knob, section in station.knobs.items():
         with document.at("rig", "knobs", knob):
             _known(knob, tuple(model.parameters), "parameter")
@@ -131,6 +130,25 @@ def _channel(name: str, section: ChannelSection, spec: InputSpec, oversampling: 
     return Channel(name, Kind.POSITION, _VOLTS, timing=timing, converter=converter, noise=noise)
 
 
+def _check_seen(instruments: Mapping[str, Instrument], box: str, item: SeenSection) -> None:
+    """The trigger is seen where the instrument can be triggered from, by what it says of itself."""
+    terminal = f"{box}.{item.terminal}"
+    digitizer, own = _box(instruments, terminal, Digitizer, "a digitizer")
+    if item.fiducial:
+        inputs_of(instruments, terminal)
+    triggers = getattr(digitizer, "triggers", None)
+    if triggers is not None and own not in triggers:
+        raise ConfigurationError(
+            f"{_called(digitizer)} is triggered by {', '.join(triggers)}, not by {own!r}: correct seen_by"
+        )
+
+
+def _called(box: Instrument) -> str:
+    """An instrument by its name and what it says it is."""
+    model = "".join(part.strip() for part in box.identity.split(",")[1:2])
+    return f"{box.name} ({model})" if model else box.name
+
+
 def _check_select(instruments: Mapping[str, Instrument], section: ChannelSection) -> None:
     for terminal, volts in section.select.items():
         low, high = levels_of(instruments, terminal)
@@ -174,18 +192,19 @@ def _require_reach(terminal: str, limits: tuple[float, float], reach: tuple[floa
 def outputs_of(instruments: Mapping[str, Instrument], terminal: str) -> OutputSpec:
     """The output INSTRUMENT.TERMINAL; raises ConfigurationError if there is none of that name."""
     box, own = _box(instruments, terminal, Generator, "a generator")
-    return _terminal(box.outputs, own, terminal)
+    return _terminal(box, box.outputs, own, terminal)
 
 
 def inputs_of(instruments: Mapping[str, Instrument], terminal: str) -> InputSpec:
     """The input INSTRUMENT.TERMINAL."""
     box, own = _box(instruments, terminal, Digitizer, "a digitizer")
-    return _terminal(box.inputs, own, terminal)
+    return _terminal(box, box.inputs, own, terminal)
 
 
 def levels_of(instruments: Mapping[str, Instrument], terminal: str) -> tuple[float, float]:
     """The range of the level INSTRUMENT.TERMINAL [V]."""
-    return _terminal(_source(instruments, terminal).levels, terminal.partition(".")[2], terminal)
+    source = _source(instruments, terminal)
+    return _terminal(source, source.levels, terminal.partition(".")[2], terminal)
 
 
 def _source(instruments: Mapping[str, Instrument], terminal: str) -> LevelSource:
@@ -201,9 +220,13 @@ def _box(instruments: Mapping[str, Instrument], terminal: str, role: type[T], wo
     return box, own
 
 
-def _terminal(known: Mapping[str, T], own: str, terminal: str) -> T:
+def _terminal(box: Instrument, known: Mapping[str, T], own: str, terminal: str) -> T:
     if own not in known:
-        raise ConfigurationError(f"there is no terminal {terminal}; {nearest(own, tuple(known))}")
+        names = list(known)
+        has = ", ".join(names) if len(names) < 5 else f"{names[0]} to {names[-1]}"
+        raise ConfigurationError(
+            f"there is no terminal {terminal}: {_called(box)} has {has}; {nearest(own, tuple(known))}"
+        )
     return known[own]
 
 

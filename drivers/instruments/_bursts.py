@@ -42,7 +42,7 @@ def checked_samples(where: str, burst: Burst, spec: OutputSpec) -> Array:
 
     Raises ProgramError for a burst that does not begin with its idle level, LimitError beyond range, rate or memory.
     """
-    samples = np.asarray(burst.samples, float)
+    samples = np.asarray(burst.samples, np.float64)
     if not samples.size or samples[0] != burst.idle:
         raise ProgramError(
             f"a burst for {where} begins with its idle level, {burst.idle:g} V: at its first sample the output stays "
@@ -51,8 +51,8 @@ def checked_samples(where: str, burst: Burst, spec: OutputSpec) -> Array:
     if len(samples) > spec.memory:
         raise LimitError(f"{where} holds {spec.memory} samples, not {len(samples)}; nothing was sent")
     require_within(where, burst.rate, spec.rates, "samples a second")
-    require_within(where, float(samples.min()), (spec.low, spec.high))
-    require_within(where, float(samples.max()), (spec.low, spec.high))
+    require_within(where, samples.min().item(), (spec.low, spec.high))
+    require_within(where, samples.max().item(), (spec.low, spec.high))
     return samples
 
 
@@ -62,7 +62,7 @@ def plan_burst(where: str, burst: Burst, spec: OutputSpec, shortest: int, smalle
     The offset is the idle level where the limits allow it, else the middle of the burst.  Raises as `checked_samples`.
     """
     samples, idle = checked_samples(where, burst, spec), burst.idle
-    low, high = float(samples.min()), float(samples.max())
+    low, high = samples.min().item(), samples.max().item()
     offset, half = idle, max(idle - low, high - idle)
     if idle - half < spec.low or idle + half > spec.high:
         offset, half = (low + high) / 2, (high - low) / 2

@@ -61,12 +61,12 @@ def plan_samples(where: str, burst: Burst, spec: OutputSpec, reach: float) -> Sa
     samples = checked_samples(where, burst, spec)
     padded = np.concatenate([samples, np.full(max(_SHORTEST - len(samples), 0), burst.idle)])
     codes = np.clip(np.rint(padded / reach * FULL), -FULL, FULL - 1)
-    return Samples(codes, burst.rate, int(codes[0]), reach)
+    return Samples(codes, burst.rate, round(codes[0].item()), reach)
 
 
 def silence(idle: int, reach: float) -> Samples:
     """The idle level and nothing else."""
-    return Samples(np.full(_SHORTEST, float(idle)), CLOCK, idle, reach)
+    return Samples(np.full(_SHORTEST, idle, np.float64), CLOCK, idle, reach)
 
 
 @dataclass(frozen=True, slots=True)

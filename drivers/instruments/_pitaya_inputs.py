@@ -11,13 +11,16 @@ from __future__ import annotations
 import time
 from abc import ABC
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import ClassVar
 
 import numpy as np
 from qcodes.instrument import InstrumentChannel
 
 from drivers.instruments._pitaya import FULL, HALF, MEMORY, RATES, SPARE, Place, place_of
 from drivers.instruments._waiting import wait_until
-from drivers.instruments.linked import LinkedInstrument, Range, require_within
+from drivers.instruments.answers import flag, one_of, whole
+from drivers.instruments.linked import LinkedInstrument, Range, asker, require_within
 from drivers.roles import InputSpec, Record, Window
 from drivers.transport import LinkError
 from labrhel.arrays import Array
@@ -28,13 +31,14 @@ _GAINS = {"LV": 1.0, "HV": 20.0}  # V
 _TRIGGERS = {"external": "EXT_PE", "generator": "AWG_PE", "in1": "CH1_PE", "in2": "CH2_PE"}
 _PROBE = 0.5  # s that a server may take to say how much deep memory it has
 _NEAR = 0.75  # of the range: from there on it is asked whether a code is the last one
-_MOST_ERRORS = 30
 
 
 class PitayaInputs(LinkedInstrument, ABC):
     """The part that is a `drivers.roles.Digitizer`, but for `arm` and `wait`, which the generators share."""
 
     inputs: Mapping[str, InputSpec]
+    triggers: ClassVar[tuple[str, ...]] = tuple(_TRIGGERS)
+    """What it can be triggered by."""
 
     def _add_inputs(self, gain: str | Mapping[str, str]) -> None:
         """Raises ConfigurationError for gains that no jumper gives."""
@@ -73,8 +77,10 @@ class PitayaInputs(LinkedInstrument, ABC):
         with self.link.exclusive():
             self._window, self._recording, self._complete = None, False, False
             self._remembers = {key: value for key, value in self._remembers.items() if not key.startswith("ACQ")}
-            answers = self._do("ACQ:RST", "ACQ:AVG ON", *gains, *commands, *at, *kept)
-            if int(answers[0]) != place.decimation:
+            answers, decimation = self._do_as(
+                lambda texts: (texts, whole(texts[0])), "ACQ:RST", "ACQ:AVG ON", *gains, *commands, *at, *kept
+            )
+            if decimation != place.decimation:
                 raise InstrumentError(
                     f"{self.name} divides its rate by {answers[0]} instead of {place.decimation}", answer=answers[0]
                 )
@@ -127,7 +133,7 @@ class PitayaInputs(LinkedInstrument, ABC):
         if not self._recording:
             raise InstrumentError(f"{self.name} has been made safe: prepare and arm it again")
         if self._deep is not None:
-            return all(self.link.query(f"ACQ:AXI:SOUR{own[2:]}:TRIG:FILL?") == "1" for own in _INPUTS)
+            return all(self.ask_as(f"ACQ:AXI:SOUR{own[2:]}:TRIG:FILL?", flag) for own in _INPUTS)
         if self.link.query("ACQ:TRIG:STAT?") != "TD":  # servers of OS 1.04 do not say when the memory is full
             return False
         self._full = self._full or time.monotonic() + self._place.after * self._place.dt
@@ -141,23 +147,23 @@ class PitayaInputs(LinkedInstrument, ABC):
             if not self._complete:
                 raise InstrumentError(f"{self.name} has no complete record: arm it, and wait for its end")
             where = f"{source}:TRIG:POS?" if deep else "ACQ:TPOS?"
-            (came,) = self._do("ACQ:DATA:FORMAT BIN", f"{units} VOLTS", where)
-            begin = int(came) + place.first
+            came = self._do_as(lambda texts: whole(texts[0]), "ACQ:DATA:FORMAT BIN", f"{units} VOLTS", where)
+            begin = came + place.first
             volts = self._samples(source, begin % place.ring, place.count, ">f4")
             clipped = 0
-            for index in {int(volts.argmin()), int(volts.argmax())}:
+            for index in {volts.argmin().item(), volts.argmax().item()}:
                 if not abs(volts[index]) < _NEAR * span:
                     self._do(f"{units} RAW")
                     (code,) = self._samples(source, (begin + index) % place.ring, 1, ">i2")
                     if not 1 - FULL <= code <= FULL - 2:
-                        clipped += int(np.count_nonzero(volts == volts[index]))
+                        clipped += (volts == volts[index]).sum().item()
         scale = span / FULL
         return Record(np.rint(volts / scale).astype(np.int32), scale, 0.0, place.first * place.dt, place.dt, clipped)
 
     def _samples(self, source: str, start: int, count: int, kind: str) -> Array:
         size = np.dtype(kind).itemsize * count
         data = self.link.query_block(f"{source}:DATA:START:N? {start},{count}", length=size)
-        return np.frombuffer(data, kind).astype(float)
+        return np.frombuffer(data, kind).astype(np.float64)
 
     def _range(self, own: str) -> Range:
         if own not in _INPUTS:
@@ -168,11 +174,10 @@ class PitayaInputs(LinkedInstrument, ABC):
     def _deep_memory(self) -> tuple[int, int] | None:
         """Address and size [bytes] of the deep memory; None if the server knows nothing of one."""
         try:
-            start, size = (self.link.query_as(f"ACQ:AXI:{what}?", int, timeout=_PROBE) for what in ("START", "SIZE"))
+            start, size = (self.link.query_as(f"ACQ:AXI:{what}?", whole, timeout=_PROBE) for what in ("START", "SIZE"))
         except LinkError:  # a server does not answer a question that it does not understand; it keeps an error instead
-            for _ in range(_MOST_ERRORS):
-                if self.link.query("SYST:ERR?").startswith("0"):
-                    break
+            with suppress(InstrumentError):
+                self._refuse(["ACQ:AXI:START?"])
             return None
         return start, size
 
@@ -182,4 +187,6 @@ class PitayaInput(InstrumentChannel):
 
     def __init__(self, parent: PitayaInputs, own: str) -> None:
         super().__init__(parent, own)
-        self.add_parameter("gain", label="Jumpers", get_cmd=f"ACQ:SOUR{own[2:]}:GAIN?", set_cmd=False)
+        self.add_parameter(
+            "gain", label="Jumpers", get_cmd=asker(self, f"ACQ:SOUR{own[2:]}:GAIN?", one_of(*_GAINS)), set_cmd=False
+        )

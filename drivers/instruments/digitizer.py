@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 from qcodes.instrument import InstrumentChannel
 
 from drivers.instruments._waiting import wait_until
+from drivers.instruments.answers import number
 from drivers.instruments.linked import LinkedInstrument, Range, Reading, add_readings
 from drivers.roles import InputSpec, Record, Window
 from labrhel.errors import InstrumentError, LimitError, ProgramError
@@ -38,6 +39,7 @@ class Digitizer(LinkedInstrument):
     """A `drivers.roles.Digitizer` whose inputs are all recorded at once."""
 
     inputs: Mapping[str, InputSpec]
+    """As many as the model has (`fit`)."""
     external: ClassVar[tuple[str, ...]] = ()
     """Where triggers come from beside the inputs."""
     trigger_hint: ClassVar[str] = ""
@@ -58,6 +60,11 @@ class Digitizer(LinkedInstrument):
         for own in self.inputs:
             self.add_submodule(own, DigitizerChannel(self, own))
 
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """What it can be triggered by."""
+        return (*self.inputs, *self.external)
+
     @abstractmethod
     def setup(self, window: Window, trigger: str, level: float, vertical: Sequence[str]) -> Setup:
         """How a window is prepared; `vertical`: the commands of the ranges.  LimitError if it cannot be recorded."""
@@ -68,7 +75,7 @@ class Digitizer(LinkedInstrument):
 
     @abstractmethod
     def rate(self, answers: Mapping[str, str]) -> float:
-        """The sample rate [Hz], by the answers to the questions kept."""
+        """The sample rate [Hz], by the answers to the questions kept; ValueError for what is no such answer."""
 
     @abstractmethod
     def is_waiting(self) -> bool:
@@ -90,7 +97,7 @@ class Digitizer(LinkedInstrument):
         """Set time base, ranges and trigger (an input or external, at `level` [V], rising); the rate it took [Hz]."""
         if self._window == (window, trigger, level):
             return self._rate
-        if trigger not in (*self.inputs, *self.external):
+        if trigger not in self.triggers:
             known = " or ".join([", ".join(self.inputs), *self.external])
             raise ProgramError(f"{self.name} triggers on {known}, not on {trigger!r}{self.trigger_hint}")
         half = 2 * abs(level) or 1.0  # of the range of an input that only triggers
@@ -101,13 +108,13 @@ class Digitizer(LinkedInstrument):
             self._lost()
             self._remembers = {}
             self._do(*setup.commands)
-            answers = dict(zip(setup.kept, self._do(*setup.kept), strict=True))
+            answers, wanted, rate = self._do_as(lambda texts: self._taken(setup, texts), *setup.kept, again=True)
             for question, (words, value) in setup.wanted.items():
-                if not math.isclose(float(answers[question]), value, rel_tol=1e-4):
+                if not math.isclose(wanted[question], value, rel_tol=1e-4):
                     got = answers[question]
                     raise InstrumentError(f"{self.name}: the {words} is {got} instead of {value:g}", answer=got)
             self._remembers = answers
-            self._rate, self._window = self.rate(answers), (window, trigger, level)
+            self._rate, self._window = rate, (window, trigger, level)
         return self._rate
 
     def arm(self) -> None:
@@ -137,7 +144,7 @@ class Digitizer(LinkedInstrument):
         """The answer to a question about the trigger; InstrumentError if it was made safe meanwhile."""
         if not self._armed:
             raise InstrumentError(f"{self.name} has been made safe: prepare and arm it again")
-        return self.link.query_as(question, parse)
+        return self.ask_as(question, parse)
 
     def cannot_record(self, window: Window, memory: int) -> LimitError:
         """That it has not the rate, or not the memory [samples]."""
@@ -145,6 +152,11 @@ class Digitizer(LinkedInstrument):
             f"{self.name} cannot record {window.duration:.3g} s at {window.rate:.6g} samples a second; it has the "
             f"rates of `inputs` and a memory of {memory} samples; nothing was sent"
         )
+
+    def _taken(self, setup: Setup, texts: Sequence[str]) -> tuple[dict[str, str], dict[str, float], float]:
+        """By question, the answers, and those that are wanted as numbers; the sample rate [Hz]."""
+        answers = dict(zip(setup.kept, texts, strict=True))
+        return answers, {question: number(answers[question]) for question in setup.wanted}, self.rate(answers)
 
     def _vertical(self, own: str, pair: Range) -> list[str]:
         self._known(own)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drivers.instruments.answers import numbers
 from drivers.instruments.linked import Reading
 from drivers.instruments.source import Source
 from labrhel.errors import ConfigurationError
@@ -49,7 +50,7 @@ class E36300(Source):
 
     def measured(self, terminals: Sequence[str]) -> list[float]:
         question = f":MEAS:VOLT? {_at(*terminals)}"  # of this supply it changes nothing, and may be asked again
-        return self.link.query_as(question, lambda text: [float(x) for x in text.split(",")], repeat=True)
+        return self.ask_as(question, numbers(len(terminals)), repeat=True)
 
     def on_commands(self, terminals: Sequence[str]) -> list[str]:
         return [f":OUTP ON,{_at(*terminals)}"]

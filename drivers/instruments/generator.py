@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 from qcodes.instrument import InstrumentChannel
 from qcodes.validators import Bool
 
-from drivers.instruments.linked import LinkedInstrument, Ranges, Reading, add_readings, ranges_of
+from drivers.instruments.answers import flag
+from drivers.instruments.linked import LinkedInstrument, Ranges, Reading, add_readings, asker, ranges_of
 from drivers.roles import Burst, OutputSpec
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError, InstrumentError, ProgramError
@@ -25,7 +26,8 @@ _SOURCES = ("external", "software")
 class Generator(LinkedInstrument, ABC, Generic[P]):
     """A `drivers.roles.Generator`; P is what a burst becomes before anything is sent."""
 
-    outs: ClassVar[tuple[str, ...]] = ("ch1", "ch2")
+    outs: tuple[str, ...] = ("ch1", "ch2")
+    """Its outputs, as many as the model has (`fit`)."""
     swing: ClassVar[float]
     """The largest voltage without load [V]."""
     resistance: ClassVar[float] = 50.0
@@ -45,7 +47,8 @@ class Generator(LinkedInstrument, ABC, Generic[P]):
         """
         loads = dict.fromkeys(self.outs, load) if not isinstance(load, Mapping) else dict(load)
         if set(loads) != set(self.outs) or not all(value >= 1 for value in loads.values()):
-            raise ConfigurationError(f"a load has 1 Ohm to infinity, one for both or for each output, not {load}")
+            known = " and ".join(self.outs)
+            raise ConfigurationError(f"a load has 1 Ohm to infinity, one for all or for each of {known}, not {load}")
         self._loads = loads
         self._reach = {own: self.swing / (1 + self.resistance / ohm) for own, ohm in loads.items()}
         self._limits = ranges_of(limits, {own: (-volts, volts) for own, volts in self._reach.items()})
@@ -71,10 +74,6 @@ class Generator(LinkedInstrument, ABC, Generic[P]):
     @abstractmethod
     def switch_command(self, own: str, *, on: bool) -> str:
         """What switches an output."""
-
-    @abstractmethod
-    def is_on(self, answer: str) -> bool:
-        """What the answer to `output_question` means."""
 
     @abstractmethod
     def output_question(self, own: str) -> str:
@@ -125,7 +124,7 @@ class Generator(LinkedInstrument, ABC, Generic[P]):
     def require_off(self, outs: Sequence[str], answers: Sequence[str]) -> None:
         """Raise InstrumentError unless outputs are off, by the answers to their questions."""
         for own, answer in zip(outs, answers, strict=True):
-            if self.is_on(answer):
+            if flag(answer):
                 raise InstrumentError(f"{self.name}.{own} does not switch off", answer=answer)
 
     def _forget(self) -> None:
@@ -140,8 +139,7 @@ class GeneratorChannel(InstrumentChannel):
         self.output = self.add_parameter(
             "output",
             label="Output",
-            get_cmd=parent.output_question(own),
-            get_parser=parent.is_on,
+            get_cmd=asker(parent, parent.output_question(own), flag),
             set_cmd=lambda on: parent.switch(own, on=on),
             vals=Bool(),
             docstring="Whether it is on; it can only be switched on when a burst is loaded.",

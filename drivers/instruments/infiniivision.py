@@ -1,4 +1,4 @@
-"""Oscilloscopes of the Keysight InfiniiVision 3000 X series (four channels of 8 bits, an external trigger input).
+"""Oscilloscopes of the Keysight InfiniiVision 3000 X series (two or four channels of 8 bits, external trigger).
 
 Speaks the commands of the InfiniiVision 3000 X-Series Programmer's Guide (75019-97073).  Not yet tried on the physical
 instrument.
@@ -15,10 +15,12 @@ the record is complete.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from drivers.instruments.answers import number, positive, preamble_and_source, whole
 from drivers.instruments.digitizer import Digitizer, Setup
 from drivers.instruments.linked import Range, Reading
 from drivers.roles import InputSpec, Record, Window
@@ -31,16 +33,20 @@ _SPARE = 4  # samples beyond a window
 _FASTEST = 2e9  # samples a second
 _WIDTHS = (20e-9, 500.0)  # s
 _NARROWEST, _WIDEST = 8e-3, 40.0  # V, at a probe of 1
+_TWO = re.compile(r"[34]\d\d2")
 _RUNNING = 8  # bit of the operation register
-RATES = tuple(float(f"{digit}e{power}") for power in range(1, 10) for digit in (1, 2, 5))[:-1]
+RATES = tuple(number(f"{digit}e{power}") for power in range(1, 10) for digit in (1, 2, 5))[:-1]
 """Sample rates it is used at [Hz]: 10, 20, 50 ... 2e9."""
 
 
 class InfiniiVision(Digitizer):
-    """A `drivers.roles.Digitizer` with inputs ch1 to ch4; it is triggered by one of them, or from "external"."""
+    """A `drivers.roles.Digitizer` with the inputs ch1 to ch4, or ch1 and ch2 if its model ends in 2.
 
-    expected = r"(agilent|keysight)[^,]*,\s*[DM]SO-?X ?[34]\d\d\d"
-    inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _POINTS[-1] - _SPARE, RATES))
+    It is triggered by one of them, or from "external".
+    """
+
+    expected = r"(agilent|keysight)[^,]*,\s*[DM]SO-?X ?[34]\d\d[24]"
+    inputs: Mapping[str, InputSpec]
     external = ("external",)
     arming = (":AER?", ":SING")  # reading the armed event register clears it
     box_readings = (
@@ -49,6 +55,10 @@ class InfiniiVision(Digitizer):
         Reading("sample_rate", ":ACQ:SRAT?", "Sample rate", "Hz"),
         Reading("trigger_level", ":TRIG:LEV?", "Trigger level", "V"),
     )
+
+    def fit(self, model: str) -> None:
+        number_of = 2 if _TWO.search(model) else 4
+        self.inputs = dict.fromkeys(_INPUTS[:number_of], InputSpec(8, _POINTS[-1] - _SPARE, RATES))
 
     def setup(self, window: Window, trigger: str, level: float, vertical: Sequence[str]) -> Setup:
         count, width = self._time_base(window)
@@ -75,13 +85,13 @@ class InfiniiVision(Digitizer):
         return Setup(commands, kept, {":TIM:RANG?": ("width", width), ":WAV:POIN?": ("number of points", count)})
 
     def rate(self, answers: Mapping[str, str]) -> float:
-        return float(answers[":WAV:POIN?"]) / float(answers[":TIM:RANG?"])
+        return number(answers[":WAV:POIN?"]) / positive(answers[":TIM:RANG?"])
 
     def is_waiting(self) -> bool:
-        return self.asked(":AER?", int) != 0
+        return self.asked(":AER?", whole) != 0
 
     def is_complete(self) -> bool:
-        return not self.asked(":OPER:COND?", int) & _RUNNING
+        return not self.asked(":OPER:COND?", whole) & _RUNNING
 
     def readings(self, own: str) -> Sequence[Reading]:
         channel = f":CHAN{own[2:]}"
@@ -92,13 +102,16 @@ class InfiniiVision(Digitizer):
         )
 
     def record(self, own: str, window: Window) -> Record:
-        preamble, source = self._do(f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?")
-        form, _, count, _, dt, begin, _, step, middle, reference = (float(word) for word in preamble.split(","))
-        if form != 0 or source != f"CHAN{own[2:]}":
-            raise InstrumentError(f"{self.name} would send another record than that of {own}", answer=preamble)
-        data = self.link.query_block(":WAV:DATA?", length=int(count))
+        asked = f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?"
+        preamble, source = self._do_as(preamble_and_source, *asked, again=True)
+        form, _, count, _, dt, begin, _, step, middle, reference = preamble
+        if form != 0 or source != f"CHAN{own[2:]}" or count not in _POINTS:
+            raise InstrumentError(
+                f"{self.name} would send another record than that of {own}", answer=f"{preamble};{source}"
+            )
+        data = self.link.query_block(":WAV:DATA?", length=round(count))
         codes = np.frombuffer(data, np.uint8).astype(np.int32)
-        clipped = int(np.count_nonzero((codes <= 1) | (codes == 255)))  # 0 would be a hole
+        clipped = ((codes <= 1) | (codes == 255)).sum().item()  # 0 would be a hole
         return Record(codes, step, middle - reference * step, begin, dt, clipped)
 
     def vertical(self, own: str, pair: Range) -> list[str]:

@@ -1,4 +1,4 @@
-"""Waveform generators of the Keysight 33500B and 33600A series (two channels).
+"""Waveform generators of the Keysight 33500B and 33600A series (one channel or two, as the model has).
 
 Speaks the commands of the Trueform Series Operating and Service Guide (33500-90911), chapter SCPI.  Not yet tried on
 the physical instrument.
@@ -19,14 +19,15 @@ from typing import Any
 from qcodes.validators import Bool
 
 from drivers.instruments._bursts import Plan, plan_burst
+from drivers.instruments.answers import extended, flag, number, one_of, whole
 from drivers.instruments.generator import Generator, GeneratorChannel
-from drivers.instruments.linked import Ranges, Reading, closed_after
+from drivers.instruments.linked import Ranges, Reading, asker, closed_after
 from drivers.roles import Burst
 from drivers.transport import LinkError
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError
 
-_OPEN = 9.9e37  # how SCPI writes an infinite load
+_ODD = "13579"
 _TRIGGERS = {"external": "EXT", "software": "BUS"}
 
 
@@ -44,14 +45,15 @@ _GRADES = {"5": _Grade(16, 1_000_000, 8, 62.5e6), "6": _Grade(14, 4_000_000, 32,
 
 
 class Keysight33600(Generator[Plan]):
-    """A `drivers.roles.Generator` with outputs ch1 and ch2.
+    """A `drivers.roles.Generator` with the outputs ch1 and ch2, or ch1 alone if its model ends in an odd number.
 
-    `load` [Ohm] is what the outputs are connected to, for both or by terminal; `limits` [V at that load] what they may
+    `load` [Ohm] is what the outputs are connected to, for all or by terminal; `limits` [V at that load] what they may
     ever play, also set in the instrument; `reference`: "external" for units in step by one 10 MHz clock, "internal",
     or None to leave it; `latency` [s] from a trigger to the first sample.
     """
 
-    expected = r"(agilent|keysight)[^,]*,\s*33[56]\d\d[AB]"
+    # 33502A is an amplifier; the numbers that are left out do not exist.
+    expected = r"(agilent|keysight)[^,]*,\s*33(5(09|1[0129]|2[0-2])[AB]|6[12][12]A)\b"
     swing = 10.0
 
     def __init__(
@@ -69,7 +71,7 @@ class Keysight33600(Generator[Plan]):
         try:
             if reference not in (None, "internal", "external"):
                 raise ConfigurationError(f'the reference is "internal" or "external", not {reference!r}')
-            self._grade = grade = _GRADES[self.identity.split(",")[1].strip()[2]]
+            grade = self._grade
             rates = (1e-6, grade.fastest)
             self.add_outputs(load, limits, bits=grade.bits, memory=grade.memory, rates=rates, latency=latency)
         except BaseException:
@@ -83,15 +85,20 @@ class Keysight33600(Generator[Plan]):
         self.reference = self.add_parameter(
             "reference",
             label="Clock reference",
-            get_cmd=":ROSC:SOUR?",
+            get_cmd=asker(self, ":ROSC:SOUR?", one_of("INT", "EXT")),
             set_cmd=":ROSC:SOUR {}",
             val_mapping={"internal": "INT", "external": "EXT"},
         )
         self.sync = self.add_parameter(
-            "sync", label="Sync output", get_cmd=":OUTP:SYNC?", get_parser=_flag, set_cmd=":OUTP:SYNC {:d}", vals=Bool()
-        )
+            "sync", label="Sync output", get_cmd=asker(self, ":OUTP:SYNC?", flag), set_cmd=":OUTP:SYNC {:d}",
+            vals=Bool(),
+        )  # fmt: skip
         for own in self.outs:
             self.add_submodule(own, GeneratorChannel(self, own))
+
+    def fit(self, model: str) -> None:
+        self._grade = _GRADES[model[2:3]]
+        self.outs = ("ch1",) if model[4:5] in _ODD else ("ch1", "ch2")
 
     def plan(self, own: str, burst: Burst) -> Plan:
         where, spec = f"{self.name}.{own}", self.outputs[own]
@@ -102,7 +109,11 @@ class Keysight33600(Generator[Plan]):
 
     def arm_outputs(self, source: str) -> None:
         first, *_ = self._loaded
-        commands = [f":OUTP:TRIG {int(source == 'software')}", f":OUTP:SYNC:SOUR {first.upper()}", ":OUTP:SYNC ON"]
+        commands = [
+            f":OUTP:TRIG {'1' if source == 'software' else '0'}",
+            f":OUTP:SYNC:SOUR {first.upper()}",
+            ":OUTP:SYNC ON",
+        ]
         for own in self._loaded:
             number = own[2:]
             commands += [f":TRIG{number}:SOUR {_TRIGGERS[source]}", f":TRIG{number}:SLOP POS", f":OUTP{number} ON"]
@@ -112,13 +123,10 @@ class Keysight33600(Generator[Plan]):
         self._do("*TRG")
 
     def switch_command(self, own: str, *, on: bool) -> str:
-        return f":OUTP{own[2:]} {int(on)}"
+        return f":OUTP{own[2:]} {'1' if on else '0'}"
 
     def output_question(self, own: str) -> str:
         return f":OUTP{own[2:]}?"
-
-    def is_on(self, answer: str) -> bool:
-        return _flag(answer)
 
     def output_readings(self, own: str) -> Sequence[Reading]:
         source = f":SOUR{own[2:]}"
@@ -128,7 +136,7 @@ class Keysight33600(Generator[Plan]):
             Reading("limit_low", f"{source}:VOLT:LIM:LOW?", "Lowest voltage", "V"),
             Reading("limit_high", f"{source}:VOLT:LIM:HIGH?", "Highest voltage", "V"),
             Reading("sample_rate", f"{source}:FUNC:ARB:SRAT?", "Sample rate", "Hz"),
-            Reading("load", f":OUTP{own[2:]}:LOAD?", "Load", "Ohm", _ohm),
+            Reading("load", f":OUTP{own[2:]}:LOAD?", "Load", "Ohm", extended),
         )
 
     def wait(self, seconds: float) -> None:
@@ -150,8 +158,10 @@ class Keysight33600(Generator[Plan]):
         volts = [f"{source}:VOLT {plan.amplitude:.9g}"]
         if self._offsets[own] != plan.offset:  # nothing in between is beyond the limits
             volts = [f"{source}:VOLT MIN", f"{source}:VOLT:OFFS {plan.offset:.9g}", *volts]
-        self.link.write_block(f":TRIG1:SOUR BUS;:TRIG2:SOUR BUS;{source}:DATA:ARB:DAC {name},", plan.block)
-        offset, amplitude, rate, points, chosen = self._do(
+        quiet = ";".join(self._untriggered())
+        self._do_block(f"{quiet};{source}:DATA:ARB:DAC {name},", plan.block)
+        offset, amplitude, rate, points, chosen = self._do_as(
+            _playing,
             f"{source}:FUNC:ARB {name}",
             f"{source}:FUNC:ARB:SRAT {plan.rate:.12g}",
             *volts,
@@ -161,16 +171,16 @@ class Keysight33600(Generator[Plan]):
             f"{source}:FUNC:ARB:POIN?",
             f"{source}:FUNC:ARB?",
         )
-        has = int(float(points)) == len(plan.codes) and chosen.strip('"').upper() == name
-        if not has or not math.isclose(float(rate), plan.rate, rel_tol=1e-6):
+        has = points == len(plan.codes) and chosen.strip('"').upper() == name
+        if not has or not math.isclose(rate, plan.rate, rel_tol=1e-6):
             raise InstrumentError(
-                f"{self.name}.{own} has {points} points of {chosen} at {rate} samples a second instead of "
+                f"{self.name}.{own} has {points} points of {chosen} at {rate:g} samples a second instead of "
                 f"{len(plan.codes)} of {name} at {plan.rate:g}: load it again",
                 answer=chosen,
             )
         self._remembers[f"{source}:FUNC:ARB?"] = chosen
         self._free[own], self._offsets[own] = free - len(plan.codes), plan.offset
-        return plan.played(float(amplitude), float(offset), self._grade.bits)
+        return plan.played(amplitude, offset, self._grade.bits)
 
     def _set_up(self, own: str) -> None:
         """With the output off: empty memory, load, limits, bursts of one cycle."""
@@ -179,7 +189,8 @@ class Keysight33600(Generator[Plan]):
         load = "INF" if math.isinf(self._loads[own]) else f"{self._loads[own]:.9g}"
         self._offsets[own] = min(max(0.0, low + self._smallest[own]), high - self._smallest[own])
         reference = [] if self._reference is None else [f":ROSC:SOUR {self._reference[:3].upper()}"]
-        (free,) = self._do(
+        self._free[own] = self._do_as(
+            lambda answers: whole(answers[0]),
             f":OUTP{number} OFF",
             *reference,
             ":FORM:BORD NORM",
@@ -207,13 +218,16 @@ class Keysight33600(Generator[Plan]):
             f"{source}:BURS:STAT ON",
             f"{source}:DATA:VOL:FREE?",
         )
-        self._free[own] = int(float(free))
+
+    def _untriggered(self) -> list[str]:
+        """Nothing from outside triggers any output."""
+        return [f":TRIG{own[2:]}:SOUR BUS" for own in self.outs]
 
     def _make_safe(self) -> None:
         """Outputs off; those that idle at another level than 0 V stay there, with their trigger disabled."""
         off = [own for own in self.outs if not self._idles.get(own)]
         self._each(f":OUTP{own[2:]} OFF" for own in off)
-        answers = self._do(":TRIG1:SOUR BUS", ":TRIG2:SOUR BUS", ":ABOR", *map(self.output_question, off))
+        answers = self._do(*self._untriggered(), ":ABOR", *map(self.output_question, off))
         self.require_off(off, answers)
 
     def _lost(self) -> None:
@@ -221,9 +235,7 @@ class Keysight33600(Generator[Plan]):
         self._free, self._idles = {}, {}
 
 
-def _flag(answer: str) -> bool:
-    return bool(int(answer))
-
-
-def _ohm(answer: str) -> float:
-    return math.inf if float(answer) >= _OPEN else float(answer)
+def _playing(answers: list[str]) -> tuple[float, float, float, int, str]:
+    """Offset and amplitude [V], sample rate [Hz], points, and the name of the waveform."""
+    offset, amplitude, rate, points, chosen = answers
+    return number(offset), number(amplitude), number(rate), whole(points), chosen

@@ -1,6 +1,6 @@
 """What all instruments have in common: a QCoDeS instrument that speaks through a labrhel link.
 
-Commands go out together with the question for errors, so a refusal is known at once.  After every recovery of the link
+How it is told and asked is in `talking`, how answers become values in `answers`.  After every recovery of the link
 the instrument is asked whether it still has what it was given: one that has restarted has lost it, and says so before
 anything else is sent.  `make_safe` waits 10 ms for whoever holds the link, then interrupts.
 """
@@ -12,10 +12,12 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from qcodes.instrument import Instrument, InstrumentBase
 
+from drivers.instruments.answers import identity_of, number
+from drivers.instruments.talking import TRIES, Talking
 from drivers.transport import open_link
 from drivers.transport.deadline import Deadline
 from labrhel.config.problems import nearest
@@ -24,9 +26,8 @@ from labrhel.errors import ConfigurationError, InstrumentError, LimitError, Tran
 Range = tuple[float, float]
 Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
 _PATIENCE = 0.01  # s that `make_safe` leaves to a running exchange
-_TRIES = 3
 _AGAIN = 1.0  # s after which making safe is not tried again: a wire that is cut stays so for longer
-_MOST_ERRORS = 30  # longer than any queue
+T = TypeVar("T")
 
 
 class Reading(NamedTuple):
@@ -36,16 +37,28 @@ class Reading(NamedTuple):
     question: str
     label: str
     unit: str | None = None
-    parser: Callable[[str], Any] | None = float
+    parser: Callable[[str], Any] | None = number
+    """What makes a value of the answer (`answers`); None: the answer as it is."""
 
 
 def add_readings(owner: InstrumentBase, readings: Iterable[Reading]) -> None:
     """Give an instrument, or a terminal of it, these parameters."""
     for key, question, label, unit, parser in readings:
-        owner.add_parameter(key, label=label, unit=unit, get_cmd=question, get_parser=parser, set_cmd=False)
+        owner.add_parameter(key, label=label, unit=unit, get_cmd=asker(owner, question, parser or str), set_cmd=False)
 
 
-class LinkedInstrument(Instrument):
+def asker(owner: InstrumentBase, question: str, parse: Callable[[str], T]) -> Callable[[], T]:
+    """What gets a QCoDeS parameter: the question, asked and converted in one place (`LinkedInstrument.ask_as`)."""
+
+    def ask() -> T:
+        instrument = owner.root_instrument
+        assert isinstance(instrument, LinkedInstrument)
+        return instrument.ask_as(question, parse)
+
+    return ask
+
+
+class LinkedInstrument(Instrument, Talking):
     """One box at a VISA address; `link`: see `open_link`.
 
     Raises ConfigurationError for another instrument, TransportError if nobody answers.
@@ -55,13 +68,10 @@ class LinkedInstrument(Instrument):
     """A pattern of what the instrument answers to *IDN?, whatever the case; `labrhel devices` knows it by that, too."""
     terminator: ClassVar[str] = "\n"
     """How its messages end on sockets and serial lines."""
-    joins_commands = True
-    """Whether several commands may come in one message, separated by semicolons."""
 
     def __init__(self, name: str, address: str, **link: Any) -> None:
         self.link = open_link(address, terminator=self.terminator, **link)
         self.identity = self.link.identity
-        self._mendings = 0
         self._making_safe = threading.Lock()  # two at once would interrupt each other, again and again
         self._remembers: dict[str, str] = {}
         try:
@@ -70,11 +80,16 @@ class LinkedInstrument(Instrument):
                     f"{address} answers {self.identity!r}, which is no {type(self).__name__}: correct the address, or "
                     "the type in the station file"
                 )
+            self.fit(identity_of(self.identity)[1] or "")
             super().__init__(name)
         except BaseException:
             self.link.close()
             raise
         self.link.on_reopen(self._after_mending)
+        self.link.on_silence(self._ask_why)
+
+    def fit(self, model: str) -> None:
+        """Take what an instrument of this model has; called when it is opened, before anything of it is made."""
 
     def make_safe(self) -> None:
         """Bring every output to its safe level, whatever else is going on; raises if that is not certain."""
@@ -89,7 +104,7 @@ class LinkedInstrument(Instrument):
             return
         deadline = Deadline(_AGAIN)
         with self._making_safe:
-            for tries_left in reversed(range(_TRIES)):
+            for tries_left in reversed(range(TRIES)):
                 try:
                     with self.link.taken_over(_PATIENCE):
                         self._forget()
@@ -120,12 +135,11 @@ class LinkedInstrument(Instrument):
 
     def ask_raw(self, cmd: str) -> str:
         """Ask as a QCoDeS parameter does."""
-        return self.link.query(cmd)
+        return self.ask_as(cmd, str)
 
     def get_idn(self) -> dict[str, str | None]:
         """What it said when it was opened."""
-        parts = [part.strip() for part in self.identity.split(",", 3)]
-        return dict(zip(("vendor", "model", "serial", "firmware"), [*parts, *[None] * (4 - len(parts))], strict=True))
+        return dict(zip(("vendor", "model", "serial", "firmware"), identity_of(self.identity), strict=True))
 
     @abstractmethod
     def _make_safe(self) -> None:
@@ -135,17 +149,6 @@ class LinkedInstrument(Instrument):
         """Make safe what goes off: all that there is, unless it holds levels."""
         self._make_safe()
 
-    def _each(self, commands: Iterable[str]) -> None:
-        """Every command in a message of its own, whatever the instrument says to the others; the first refusal."""
-        first: InstrumentError | None = None
-        for command in commands:
-            try:
-                self._do(command)
-            except InstrumentError as error:
-                first = first or error
-        if first is not None:
-            raise first
-
     @abstractmethod
     def _forget(self) -> None:
         """What is loaded and armed is not to be played any more."""
@@ -153,44 +156,6 @@ class LinkedInstrument(Instrument):
     def _lost(self) -> None:
         """Forget what the instrument had been given: it was lost with its power."""
         self._forget()
-
-    def _do(self, *commands: str) -> list[str]:
-        """Obey; the answers to the questions among `commands`.  InstrumentError carries what the instrument refuses."""
-        answers = self._together(commands) if self.joins_commands else self._one_by_one(commands)
-        self._refuse(answers.pop(), commands)
-        return answers
-
-    def _together(self, commands: Sequence[str]) -> list[str]:
-        questions = sum("?" in command for command in commands)
-        answers = self.link.query(";".join([*commands, ":SYST:ERR?"]), repeat=False).split(";", questions)
-        if len(answers) <= questions:
-            raise InstrumentError(f"{self.name} answers only a part of {'; '.join(commands)}", answer=";".join(answers))
-        return answers
-
-    def _one_by_one(self, commands: Sequence[str]) -> list[str]:
-        """Again if the link was mended in between: some may not have arrived.  Only for what may be repeated."""
-        with self.link.exclusive():
-            for _ in range(_TRIES):
-                before = self._mendings
-                answers = []
-                for command in commands:
-                    if "?" in command:
-                        answers.append(self.link.query(command))
-                    else:
-                        self.link.write(command)
-                answers.append(self.link.query(":SYST:ERR?"))
-                if self._mendings == before:
-                    return answers
-        raise TransportError(f"{self.name}: the link failed {_TRIES} times during {'; '.join(commands)}")
-
-    def _refuse(self, error: str, commands: Iterable[str]) -> None:
-        found: list[str] = []
-        while not re.match(r"[+-]?0\b", error) and len(found) < _MOST_ERRORS:
-            found.append(error)
-            error = self.link.query(":SYST:ERR?")
-        if found:
-            said = "; ".join(found)
-            raise InstrumentError(f"{self.name} says {said} after {'; '.join(commands)[:300]}", answer=said)
 
     def _after_mending(self) -> None:
         self._mendings += 1

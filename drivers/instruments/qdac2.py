@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from drivers.instruments.answers import fields, numbers, one_of
 from drivers.instruments.linked import Reading
 from drivers.instruments.source import Source
 from labrhel.errors import ConfigurationError
@@ -28,7 +29,7 @@ class QDac2(Source):
     nothing is said (it has no switches); `slew` [V/s] of every change, that of making safe included; `range` "low" or "high".  Range and slew are set with the first level.
     """  # noqa: E501
 
-    expected = r"qdevil[^,]*,\s*QDAC-II"
+    expected = r"(qdevil|quantum machines)[^,]*,\s*QDAC-II"
     tolerance = 1e-4
     patience = 2.0
 
@@ -49,7 +50,7 @@ class QDac2(Source):
         return f":sour{own[2:]}:volt?"
 
     def measured(self, terminals: Sequence[str]) -> list[float]:
-        return self.link.query_as(f":sour:volt? {_listed(terminals)}", lambda text: [*map(float, text.split(","))])
+        return self.ask_as(f":sour:volt? {_listed(terminals)}", numbers(len(terminals)))
 
     def readings(self, own: str) -> Sequence[Reading]:
         return (
@@ -62,12 +63,16 @@ class QDac2(Source):
         if self._prepared:
             return
         wanted = self._range.upper()
-        ranges = self.link.query(f":sour:rang? {_listed(_LEVELS)}").split(",")
-        others = [own for own, has in zip(_LEVELS, ranges, strict=True) if has.strip().upper() != wanted]
+        ranges = self.ask_as(f":sour:rang? {_listed(_LEVELS)}", _ranges)
+        others = [own for own, has in zip(_LEVELS, ranges, strict=True) if has != wanted]
         change = [f":sour:rang {wanted},{_listed(others)}"] if others else []
         (slew,) = self._do(*change, f":sour:volt:slew {self.slew:.9g},{_listed(_LEVELS)}", ":sour1:volt:slew?")
         self._remembers[":sour1:volt:slew?"] = slew
         self._prepared |= set(_LEVELS)
+
+
+def _ranges(text: str) -> list[str]:
+    return [one_of("LOW", "HIGH")(part) for part in fields(text, len(_LEVELS))]
 
 
 def _listed(terminals: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from drivers.instruments._pitaya import CLOCK, FULL, MEMORY, Samples, plan_sampl
 from drivers.instruments._pitaya_inputs import PitayaInputs
 from drivers.instruments._pitaya_levels import PitayaLevels
 from drivers.instruments._waiting import wait_until
+from drivers.instruments.answers import number
 from drivers.instruments.generator import Generator, GeneratorChannel
 from drivers.instruments.linked import Ranges, Reading, closed_after
 from drivers.roles import Burst
@@ -111,7 +112,7 @@ class RedPitaya(Generator[Samples], PitayaInputs, PitayaLevels):
         """Both outputs, and with them the inputs that wait for "generator"."""
         before = self._mendings
         self.link.write("SOUR:TRIG:INT")
-        self._refuse(self.link.query("SYST:ERR?"), ["SOUR:TRIG:INT"])
+        self._refuse(["SOUR:TRIG:INT"])
         if self._mendings != before:
             raise TransportError(f"{self.name}: the link failed around the trigger, which may not have come")
         self._ends = time.monotonic() + self._longest()
@@ -121,9 +122,6 @@ class RedPitaya(Generator[Samples], PitayaInputs, PitayaLevels):
 
     def output_question(self, own: str) -> str:
         return f"OUTPUT{own[2:]}:STATE?"
-
-    def is_on(self, answer: str) -> bool:
-        return answer.upper() in ("ON", "1")  # servers have said both
 
     def output_readings(self, own: str) -> Sequence[Reading]:
         source = f"SOUR{own[2:]}"
@@ -176,10 +174,12 @@ class RedPitaya(Generator[Samples], PitayaInputs, PitayaLevels):
                 f"{source}:BURS:NOR 1",
             ]
         kept = [f"SOUR{own[2:]}:{what}?" for own in self.outs for what in ("FUNC", "BURS:STAT", "VOLT")]
-        answers = self._do(*commands, *kept)
+        answers, amplitudes = self._do_as(
+            lambda texts: (texts, dict(zip(kept[2::3], map(number, texts[2::3]), strict=True))), *commands, *kept
+        )
         for question, answer in zip(kept, answers, strict=True):
             wanted = {"FUNC": "ARBITRARY", "BURS:STAT": "BURST"}.get(question.partition(":")[2].rstrip("?"))
-            if answer != wanted if wanted else not math.isclose(float(answer), 1.0, rel_tol=1e-5):
+            if answer != wanted if wanted else not math.isclose(amplitudes[question], 1.0, rel_tol=1e-5):
                 raise InstrumentError(
                     f"{self.name} does not do what it was told: {question} is {answer}", answer=answer
                 )
@@ -196,12 +196,12 @@ class RedPitaya(Generator[Samples], PitayaInputs, PitayaLevels):
                 commands += [f"{source}:BURS:LASTVALUE {idle:.6f}", f"{source}:INITVALUE {idle:.6f}"]
             frequency = plan.rate / MEMORY  # of the whole memory, whatever part of it is used
             commands += [f"{source}:FREQ:FIX {frequency:.9g}", f"{source}:TRAC:DATA:DATA {plan.text}"]
-            (got,) = self._do(*commands, f"{source}:FREQ:FIX?")
-            if not math.isclose(float(got), frequency, rel_tol=1e-5):
+            got = self._do_as(lambda texts: number(texts[0]), *commands, f"{source}:FREQ:FIX?")
+            if not math.isclose(got, frequency, rel_tol=1e-5):
                 raise InstrumentError(
-                    f"{self.name}.{own} plays at {float(got) * MEMORY:g} samples a second instead of {plan.rate:g}: "
+                    f"{self.name}.{own} plays at {got * MEMORY:g} samples a second instead of {plan.rate:g}: "
                     "load it again",
-                    answer=got,
+                    answer=f"{got:g}",
                 )
             self._idling[own] = plan.idle
 

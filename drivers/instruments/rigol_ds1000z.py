@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from drivers.instruments.answers import number, positive, preamble_and_source, whole
 from drivers.instruments.digitizer import Digitizer, Setup
 from drivers.instruments.linked import Range, Reading
 from drivers.roles import InputSpec, Record, Window
@@ -27,19 +28,20 @@ _INPUTS = ("ch1", "ch2", "ch3", "ch4")
 _DIVISIONS, _USED = 12, 10
 _DEPTHS = (3000, 30_000, 300_000, 3_000_000)
 _FASTEST = 250e6  # samples a second with four channels
-_TIME_SCALES = [float(f"{digit}e{power}") for power in range(-9, 2) for digit in (1, 2, 5)][2:]  # 5 ns to 50 s
-_SCALES = [float(f"{digit}e{power}") for power in range(-3, 2) for digit in (1, 2, 5)][:13]  # 1 mV to 10 V
+_TIME_SCALES = [number(f"{digit}e{power}") for power in range(-9, 2) for digit in (1, 2, 5)][2:]  # 5 ns to 50 s
+_SCALES = [number(f"{digit}e{power}") for power in range(-3, 2) for digit in (1, 2, 5)][:13]  # 1 mV to 10 V
 _MOST_AT_ONCE = 250_000
 _SPARE = 4  # samples that a window is rounded up by, at most
 _RATES = sorted({depth / _DIVISIONS / scale for depth in _DEPTHS for scale in _TIME_SCALES})
-RATES = tuple(float(f"{rate:.6g}") for rate in _RATES if rate <= _FASTEST * (1 + 1e-9))
+RATES = tuple(number(f"{rate:.6g}") for rate in _RATES if rate <= _FASTEST * (1 + 1e-9))
 """Sample rates it has [Hz]: 5, 12.5, 25, 50, 125 ... 250e6."""
 
 
 class RigolDS1000Z(Digitizer):
     """A `drivers.roles.Digitizer` with inputs ch1 to ch4."""
 
-    expected = r"rigol[^,]*,\s*(DS|MSO)1\d\d\dZ"
+    # The DS1000Z-E have two channels, and other rates and depths of memory.
+    expected = r"rigol[^,]*,\s*(DS|MSO)1(05|07|10)4Z(?!-?E)"
     joins_commands = False  # the guide says nothing about several commands in a message
     inputs: Mapping[str, InputSpec] = dict.fromkeys(_INPUTS, InputSpec(8, _DEPTHS[-1] - _SPARE, RATES))
     trigger_hint = ": wire it to one"
@@ -81,7 +83,7 @@ class RigolDS1000Z(Digitizer):
         return Setup(commands, kept, {scaled: ("time base", scale)})
 
     def rate(self, answers: Mapping[str, str]) -> float:
-        return float(answers[":ACQ:SRAT?"])
+        return positive(answers[":ACQ:SRAT?"])
 
     def is_waiting(self) -> bool:
         return self.asked(":TRIG:STAT?", str) in ("WAIT", "TD")  # STOP may still be the record before
@@ -98,10 +100,13 @@ class RigolDS1000Z(Digitizer):
         )
 
     def record(self, own: str, window: Window) -> Record:
-        preamble, source = self._do(f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?")
-        _, kind, _, _, dt, origin, reference, step, zero, middle = (float(word) for word in preamble.split(","))
-        if kind != 2 or source != f"CHAN{own[2:]}":
-            raise InstrumentError(f"{self.name} would send another record than that of {own}", answer=preamble)
+        asked = f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?"
+        preamble, source = self._do_as(preamble_and_source, *asked, again=True)
+        _, kind, _, _, dt, origin, reference, step, zero, middle = preamble
+        if kind != 2 or source != f"CHAN{own[2:]}" or not dt * self._rate > 0.5:
+            raise InstrumentError(
+                f"{self.name} would send another record than that of {own}", answer=f"{preamble};{source}"
+            )
         begin = origin - reference * dt
         first = max(math.floor((window.start - begin) / dt + 1e-6), 0)
         count = math.ceil(window.duration / dt - 1e-6) + 2
@@ -110,7 +115,7 @@ class RigolDS1000Z(Digitizer):
             for start in range(first, first + count, _MOST_AT_ONCE)
         ]
         codes = np.frombuffer(b"".join(parts), np.uint8).astype(np.int32)
-        clipped = int(np.count_nonzero((codes == 0) | (codes == 255)))
+        clipped = ((codes == 0) | (codes == 255)).sum().item()
         return Record(codes, step, -(zero + middle) * step, begin + first * dt, dt, clipped)
 
     def vertical(self, own: str, pair: Range) -> list[str]:
@@ -131,9 +136,9 @@ class RigolDS1000Z(Digitizer):
     def _part(self, start: int, count: int) -> bytes:
         """Read the samples from index `start` (counted from 0) on."""
         limits = [f":WAV:STAR {start + 1}", f":WAV:STOP {start + count}"]
-        begin, end = self._do(*limits, ":WAV:STAR?", ":WAV:STOP?")
-        if (int(float(begin)), int(float(end))) != (start + 1, start + count):
-            raise InstrumentError(f"{self.name} would send samples {begin} to {end}, not {limits}", answer=end)
+        begin, end = self._do_as(lambda texts: [whole(text) for text in texts], *limits, ":WAV:STAR?", ":WAV:STOP?")
+        if (begin, end) != (start + 1, start + count):
+            raise InstrumentError(f"{self.name} would send samples {begin} to {end}, not {limits}", answer=str(end))
         return self.link.query_block(":WAV:DATA?", length=count)
 
     def _time_base(self, window: Window) -> tuple[int, float]:

@@ -24,6 +24,7 @@ from qcodes.instrument import InstrumentChannel
 from qcodes.validators import Numbers
 
 from drivers.instruments._waiting import wait_until
+from drivers.instruments.answers import number
 from drivers.instruments.linked import (
     LinkedInstrument,
     Range,
@@ -90,7 +91,7 @@ class Source(LinkedInstrument):
 
     def measured(self, terminals: Sequence[str]) -> list[float]:
         """What the terminals are at [V]; left alone, what `question` answers for each."""
-        return [self.link.query_as(self.question(own), float, repeat=True) for own in terminals]
+        return [self.ask_as(self.question(own), number, repeat=True) for own in terminals]
 
     def on_commands(self, terminals: Sequence[str]) -> list[str]:
         """What switches terminals on, once their level is set; none where that is not needed."""

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from drivers.transport.deadline import Deadline
-from drivers.transport.port import Port
+from drivers.transport.port import DamageError, Port
 from labrhel.errors import ProgramError
 
-LONGEST = 1 << 30
-"""The longest block that is believed [bytes]; more than that is a damaged header."""
-
-
-class DamageError(OSError):
-    """What was read cannot be the answer; `raw` holds it."""
-
-    def __init__(self, problem: str, raw: bytes) -> None:
-        self.raw = raw
-        super().__init__(problem)
+LONGEST = 1 << 26
+"""The longest block that is believed where its length is not known beforehand [bytes]: 16 times the deepest record."""
 
 
 def encode_block(data: bytes) -> bytes:
@@ -35,9 +27,9 @@ def read_block(port: Port, terminator: bytes, length: int | None, deadline: Dead
     if head[:1] != b"#" or not b"1" <= head[1:] <= b"9":
         raise DamageError("the answer is no block of known length", head + port.held[:200])
     digits = port.receive_exactly(int(head[1:]), deadline)
-    if not digits.isdigit() or int(digits) > LONGEST or length not in (None, int(digits)):
-        wanted = "" if length is None else f", where {length} bytes were expected"
-        raise DamageError(f"the header of the block says {digits!r}{wanted}", head + digits)
+    if not digits.isdigit() or (int(digits) > LONGEST if length is None else int(digits) != length):
+        wanted = f"at most {LONGEST}" if length is None else str(length)
+        raise DamageError(f"the header of the block says {digits!r}, where {wanted} bytes were expected", head + digits)
     data = port.receive_exactly(int(digits), deadline)
     if tail := port.receive_line(terminator, deadline):
         raise DamageError(f"{len(tail)} bytes follow the block of {len(data)} bytes", tail[:200])

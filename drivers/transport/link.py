@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from drivers.transport._visa import OpenPort
-from drivers.transport.block import DamageError, encode_block, read_block
+from drivers.transport.block import encode_block, read_block
 from drivers.transport.commands import is_repeatable
 from drivers.transport.deadline import Deadline
 from drivers.transport.lease import Lease
 from drivers.transport.owner import LinkError, Owner
-from drivers.transport.port import Port
-from drivers.transport.proof import Proof
+from drivers.transport.port import DamageError, Port
+from drivers.transport.proof import EchoError, Proof
 from drivers.transport.traffic import TrafficLog
 from labrhel.errors import ProgramError
 
@@ -58,6 +58,7 @@ class Link(Owner):
         self._terminator = terminator.encode()
         self._proof = Proof(marker, self._terminator, timeout)
         self._in_step, self._gave_up = False, -math.inf
+        self._silence: Callable[[str], None] | None = None
         try:
             with self._lock:
                 self._ready()
@@ -78,23 +79,41 @@ class Link(Owner):
         """False after a failure, until the next exchange has mended the link."""
         return self._in_step and not self._lost
 
+    def on_silence(self, hook: Callable[[str], None]) -> None:
+        """When a question is not answered in time, have `hook`, which gets its text, ask the device why.
+
+        It is called once the link is in step again; what it raises takes the place of the time-out, and nothing is
+        asked again.  An exchange with a `timeout` of its own is left to whoever waits.
+        """
+        self._silence = hook
+
     def write(self, text: str, *, timeout: float | None = None) -> None:
         """Send a message that has no answer.  Raises LinkError; it is never sent twice."""
-        self._exchange(text, self._message(text), lambda port, deadline: None, repeat=False, timeout=timeout)
+        self._exchange(text, [self._message(text)], lambda port, deadline: None, repeat=False, timeout=timeout)
 
     def write_block(self, text: str, data: bytes, *, timeout: float | None = None) -> None:
         """Send a message that ends in a block of bytes, `text` up to the block (with its comma)."""
         message = self._message(text).removesuffix(self._terminator) + encode_block(data) + self._terminator
-        self._exchange(text, message, lambda port, deadline: None, repeat=False, timeout=timeout)
+        self._exchange(text, [message], lambda port, deadline: None, repeat=False, timeout=timeout)
 
     def query(self, text: str, *, repeat: bool | None = None, timeout: float | None = None) -> str:
         """Ask; return the answer without its terminator.  Raises LinkError, with what was read."""
         return self.query_as(text, str, repeat=repeat, timeout=timeout)
 
     def query_as(
-        self, text: str, parse: Callable[[str], _T], *, repeat: bool | None = None, timeout: float | None = None
+        self,
+        text: str,
+        parse: Callable[[str], _T],
+        *,
+        first: str = "",
+        repeat: bool | None = None,
+        timeout: float | None = None,
     ) -> _T:
-        """Ask, and convert the answer; a ValueError of `parse` (float, say) is a damaged answer, and asked again."""
+        """Ask, and convert the answer; a ValueError of `parse` (float, say) is a damaged answer, and asked again.
+
+        `first` is a message of its own, without an answer, that goes out just before; nothing mends the link in
+        between, so the device that answers has got it.  It is repeated only if `repeat` says so.
+        """
 
         def receive(port: Port, deadline: Deadline) -> _T:
             line = port.receive_line(self._terminator, deadline)
@@ -106,7 +125,10 @@ class Link(Owner):
             except ValueError as error:
                 raise DamageError(f"the answer {answer[:60]!r} is not what it should be ({error})", line) from error
 
-        return self._exchange(text, self._message(text), receive, repeat=repeat, timeout=timeout)
+        if first:
+            both, messages = f"{first}; {text}", [self._message(first), self._message(text)]
+            return self._exchange(both, messages, receive, repeat=bool(repeat), timeout=timeout)
+        return self._exchange(text, [self._message(text)], receive, repeat=repeat, timeout=timeout)
 
     def query_block(
         self, text: str, *, length: int | None = None, repeat: bool | None = None, timeout: float | None = None
@@ -118,7 +140,7 @@ class Link(Owner):
             self._check_end(port, data[-1:])
             return data
 
-        return self._exchange(text, self._message(text), receive, repeat=repeat, timeout=timeout)
+        return self._exchange(text, [self._message(text)], receive, repeat=repeat, timeout=timeout)
 
     def _check_end(self, port: Port, answer: bytes) -> None:
         """One answer and its terminator, no more and no less: a block that lost a byte swallows its terminator."""
@@ -135,15 +157,15 @@ class Link(Owner):
     def _exchange(
         self,
         text: str,
-        message: bytes,
+        messages: Sequence[bytes],
         receive: Callable[[Port, Deadline], _T],
         *,
         repeat: bool | None,
         timeout: float | None,
     ) -> _T:
-        """One message and its answer, under the lock; `timeout` is for each try, without the mending before it."""
+        """Messages and the answer to the last, under the lock; `timeout` is for each try, without mending before it."""
         repeat = is_repeatable(text) if repeat is None else repeat
-        is_marker = text == self._proof.marker
+        is_marker, first = text == self._proof.marker, None
         with self._lock:
             self._begin()
             for left in range(self.retries if repeat and not self._mending else 0, -1, -1):
@@ -153,7 +175,8 @@ class Link(Owner):
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
                     self._proof.due += is_marker
-                    port.send(message, deadline)
+                    for message in messages:
+                        port.send(message, deadline)
                     answer = receive(port, deadline)
                     self._proof.due -= is_marker
                     return answer
@@ -161,15 +184,35 @@ class Link(Owner):
                     self._in_step = False
                     if not isinstance(problem, OSError):
                         raise
+                    first = first or problem
+                    if sent and timeout is None and isinstance(problem, TimeoutError):
+                        self._ask_why(text)
                     if not sent or not left or self._interrupted.is_set():
-                        raise self._error(text, problem, sent=sent, repeat=repeat) from problem
+                        raise self._error(text, first, problem, sent=sent, repeat=repeat) from first
         raise AssertionError("unreachable")
 
-    def _error(self, text: str, problem: OSError, *, sent: bool, repeat: bool) -> LinkError:
+    def _ask_why(self, text: str) -> None:
+        """What `on_silence` says; raises what that does, but for failures of the wire."""
+        if self._silence is None or self._mending or self._interrupted.is_set():
+            return
+        try:
+            self._ready()
+            self._mending = True  # so that its questions are asked once
+            try:
+                self._silence(text)
+            finally:
+                self._mending = False
+        except (OSError, LinkError):
+            self._in_step = False
+
+    def _error(self, text: str, problem: OSError, last: OSError, *, sent: bool, repeat: bool) -> LinkError:
+        """The sentence about the first `problem` of an exchange, and what has become of the `last` try."""
         if self._interrupted.is_set():
             self._lost = True
             problem = ConnectionAbortedError("interrupted")
-        if not sent:
+        if not sent and last is not problem:
+            after = f"then the link could not be mended ({last}): look at the device and its cable"
+        elif not sent:
             after = "it was not sent, since the link could not be mended: look at the device and its cable"
         elif repeat:
             after = f"it only reads, and failed up to {1 + self.retries} times: look at the device and its cable"
@@ -200,24 +243,29 @@ class Link(Owner):
         # making a dead bench safe would take it for every command.
         just_now = time.monotonic() - self._gave_up < self.patience
         try:
-            self._mend_within(Deadline(min(_AGAIN, self.patience) if just_now else self.patience))
+            self._mend_within(Deadline(min(_AGAIN, self.patience) if just_now else max(self.patience, self.timeout)))
         except OSError:
             self._gave_up = time.monotonic()
             raise
 
     def _mend_within(self, deadline: Deadline) -> None:
+        """Raises OSError, of the first problem that was met and of the last."""
         may_go_on = self._port is not None and not self._lost and self._proof.marker is not None
+        first = ""
         while True:
             self._check_interrupt()
-            port = self._port if may_go_on and self._port else self._reopen(deadline)
             try:
-                self._proof.give(port, reopened=not may_go_on)
+                port = self._port if may_go_on and self._port else self._reopen(deadline)
+                # A wire that has just been opened is asked at least once, however long that took.
+                self._proof.give(port, reopened=not may_go_on, seconds=max(deadline.remaining, _AGAIN))
                 for hook in self._hooks:
                     hook()
                 return
             except (OSError, LinkError) as problem:
+                words, is_echo = str(problem), isinstance(problem, EchoError) and not self._proof.identity
+                first = first or words
                 if not may_go_on:
                     self._interrupted.wait(PAUSE)
-                    if not deadline.remaining:
-                        raise ConnectionError(str(problem)) from problem
+                    if is_echo or not deadline.remaining:
+                        raise ConnectionError(first if first == words else f"{first}; then {words}") from problem
             may_go_on = False

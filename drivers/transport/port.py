@@ -12,6 +12,16 @@ from drivers.transport.traffic import Direction, TrafficLog
 
 CHUNK = 1 << 16
 """Bytes asked for when the length of an answer is not known."""
+LONGEST_LINE = 1 << 20
+"""The longest line that is believed [bytes]; a device that sends more without an end sends no answer."""
+
+
+class DamageError(OSError):
+    """What was read cannot be the answer; `raw` holds it, or its beginning."""
+
+    def __init__(self, problem: str, raw: bytes) -> None:
+        self.raw = raw
+        super().__init__(problem)
 
 
 class Port(ABC):
@@ -44,26 +54,42 @@ class Port(ABC):
         return self._take(len(self._held))
 
     def receive_exactly(self, count: int, deadline: Deadline) -> bytes:
-        """Exactly `count` bytes, received where they stay; a short read leaves nothing of them behind."""
+        """Exactly `count` bytes, received where they stay; a short read leaves nothing of them behind.
+
+        Memory grows with what has come, at most twice that: a device that promises more than it sends takes none.
+        """
         if len(self._held) >= count:
             return self._take(count)
-        data = bytearray(count)
         have = len(self._held)
+        data = bytearray(min(count, max(CHUNK, 2 * have)))
         data[:have] = self._take(have)
-        with memoryview(data) as view:
-            while have < count:
-                if self.ended:
-                    raise ConnectionError(f"the answer ended after {have} of {count} bytes")
+        while have < count:
+            if self.ended:
+                raise ConnectionError(f"the answer ended after {have} of {count} bytes")
+            if have == len(data):
+                data += bytes(min(have, count - have))
+            with memoryview(data) as view:
                 have += self._receive(view[have:], deadline)
+            if have < count:
+                deadline.require()
         return bytes(data)
 
     def receive_line(self, terminator: bytes, deadline: Deadline) -> bytes:
-        """Bytes up to a terminator, or up to the end of an answer where the wire marks it, without either."""
+        """Bytes up to a terminator, or up to the end of an answer where the wire marks it, without either.
+
+        Raises DamageError for more than LONGEST_LINE without an end.
+        """
         searched = 0
         while (at := self._held.find(terminator, searched)) < 0:
             if self.ended:
                 self.terminated = False
                 return self._take(len(self._held))
+            if len(self._held) > LONGEST_LINE:
+                start, many = self._take(200), len(self._held)
+                self._held.clear()
+                raise DamageError(f"{many + len(start)} bytes came without an end, where an answer was due", start)
+            if searched:
+                deadline.require()
             searched = max(len(self._held) - len(terminator) + 1, 0)
             self._read_ahead(deadline)
         self.terminated = True

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from drivers.transport.block import DamageError
+import math
+
 from drivers.transport.deadline import Deadline
-from drivers.transport.port import Port
+from drivers.transport.port import DamageError, Port
 
 QUIET = 0.02
 """Silence after which a wire counts as drained [s]; more than the latency timer of a USB serial converter, 16 ms."""
 SILENCE = 4.0
 """Time-outs of silence after which a marker's answer counts as lost, on wires where reopening does not drop it."""
+
+
+class EchoError(DamageError):
+    """The device sends back what it is sent: asking it again is of no use."""
 
 
 class Proof:
@@ -25,14 +30,17 @@ class Proof:
         self._message = (marker or "").encode() + terminator
         self._terminator, self._timeout = terminator, timeout
 
-    def give(self, port: Port, *, reopened: bool) -> None:
-        """Bring a port in step, or raise OSError; the first time, learn the identity."""
-        deadline = Deadline(self._timeout)
+    def give(self, port: Port, *, reopened: bool, seconds: float = math.inf) -> None:
+        """Bring a port in step, or raise OSError; the first time, learn the identity.
+
+        It takes a time-out, or `seconds` if that is less, and as much again while a device does not stop sending.
+        """
+        deadline = Deadline(min(self._timeout, seconds))
         if reopened:
             self.due *= not port.forgets
         else:
             port.clear(deadline)
-        port.drain(0.0 if reopened and port.forgets else QUIET, self._timeout)
+        port.drain(0.0 if reopened and port.forgets else QUIET, deadline.seconds)
         if self.marker is None:
             return
         if self.identity:
@@ -46,9 +54,10 @@ class Proof:
         self.due += 1
         port.send(self._message, deadline)
         self._await_identity(port, deadline)
+        late = Deadline(SILENCE * self._timeout)
         while self.due:
             try:
-                self._await_identity(port, Deadline(SILENCE * self._timeout))
+                self._await_identity(port, late)
             except TimeoutError:
                 self.due = 0
 
@@ -56,7 +65,10 @@ class Proof:
         line = b""
         try:
             while not line.endswith(self.identity):
+                if line:
+                    deadline.require()
                 line = port.receive_line(self._terminator, deadline)
+                self._refuse_echo(line)
         except TimeoutError as error:
             if not line:
                 raise
@@ -69,7 +81,18 @@ class Proof:
         """Ask until two answers agree: what an earlier program has left in the device may come first."""
         before, identity = b"", b" "
         while identity != before or not identity:
+            if before or not identity:
+                deadline.require()
             before = identity
             port.send(self._message, deadline)
             identity = port.receive_line(self._terminator, deadline)
+            self._refuse_echo(identity)
         self.identity, self.terminates = identity, port.terminated
+
+    def _refuse_echo(self, line: bytes) -> None:
+        if line.strip() == self._message.strip():
+            raise EchoError(
+                f"it sends back what it is sent ({self.marker}): switch its echo off, or look for a loop-back plug, a "
+                "terminal, or a port that is no instrument's",
+                line,
+            )

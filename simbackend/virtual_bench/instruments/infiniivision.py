@@ -1,4 +1,4 @@
-"""Oscilloscopes of the Keysight InfiniiVision X series, as DSO-X 3024A (four channels) or DSOX1102G (two).
+"""Oscilloscopes of the Keysight InfiniiVision X series, as DSO-X 3024A (four channels) or MSO-X 3012A (two).
 
 Follows: InfiniiVision 3000 X-Series Programmer's Guide (75019-97073).  :SINGle arms and lets the program go on;
 :DIGitize arms and lets nothing else happen until the record is there, or the device is cleared.  An external trigger
@@ -9,6 +9,7 @@ with eight digits.   volts = (code - yreference) * yincrement + yorigin,  yrefer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
-from simbackend.virtual_bench.scpi.messages import block_of
+from simbackend.virtual_bench.scpi.messages import Unit, block_of
 from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Text, Whole, Word
 from simbackend.virtual_bench.world.recorder import Recorder, Setup, State, codes_of
@@ -26,6 +27,7 @@ CHANNELS: tuple[int, ...] = (1, 2, 3, 4)
 _LEVELS, _DIVISIONS, _TIME_DIVISIONS = 200, 8, 10
 _FASTEST, _SCREEN, _MEMORY = 2e9, 62_500, 4_000_000
 _AC_CORNER = 3.5  # Hz
+_BEYOND_TWO = re.compile(r"CHAN[A-Z]*[34](:|\?|$)", re.IGNORECASE)
 _RUNNING = 8  # in the operation register
 _SOURCES = "CHANnel1 CHANnel2 CHANnel3 CHANnel4"
 _REFERENCE = {"LEFT": 0.1, "CENT": 0.5, "RIGH": 0.9}  # where on the screen
@@ -34,7 +36,7 @@ _REFERENCE = {"LEFT": 0.1, "CENT": 0.5, "RIGH": 0.9}  # where on the screen
 class VirtualInfiniiVision(VirtualInstrument):
     """See the module.  `noise`: of every input [V rms at the BNC]."""
 
-    maker, models, firmware = "KEYSIGHT TECHNOLOGIES", ("DSO-X 3024A",), "02.65.2021030741"
+    maker, models, firmware = "KEYSIGHT TECHNOLOGIES", ("DSO-X 3024A", "MSO-X 3012A"), "02.65.2021030741"
     inputs = (*channels(4), "trigger_in")
 
     settings: ClassVar[Sequence[Setting]] = (
@@ -80,6 +82,12 @@ class VirtualInfiniiVision(VirtualInstrument):
         self._noise, self._seed = noise, seed
         self._recorder = Recorder(world, [f"{name}.ch{channel}" for channel in CHANNELS], seed, jitter)
         super().__init__(world, name, identity)
+
+    def _run(self, header: str, unit: Unit) -> Answer:
+        """A model with a 2 before its letter has two channels, and knows no header of others."""
+        if self.identity[1][-2] == "2" and _BEYOND_TWO.match(header):
+            raise ScpiError(-114)
+        return super()._run(header, unit)
 
     def restore(self) -> None:
         """Run, and trigger without an event."""

@@ -1,4 +1,4 @@
-"""Waveform generators of the Keysight 33500B and 33600A series, as 33622A (or 33522B).
+"""Waveform generators of the Keysight 33500B and 33600A series, as 33622A, 33522B, or with one channel 33611A, 33511B.
 
 Follows: Keysight Trueform Series Operating and Service Guide (33500-90911), SCPI programming reference.  Two channels
 of arbitrary waveforms: names in volatile memory, bursts, triggers, limits, load, sync and trigger outputs.
@@ -12,6 +12,7 @@ Of the other shapes SIN, SQU, RAMP and DC are played; frequency sweeps, modulati
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -20,20 +21,22 @@ import numpy as np
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.arb_memory import CODES, FLOATS, ArbMemory, built_in
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
+from simbackend.virtual_bench.scpi.messages import Unit
 from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Text, Whole, Word
 from simbackend.virtual_bench.world.world import World
 
 BOTH: tuple[int, ...] = (1, 2)
 _OPEN = 9.9e37
-_GRADES = {"33622A": (2**13 - 1, 1e9, 32), "33522B": (2**15 - 1, 250e6, 8)}  # largest code, Sa/s, shortest arb
+_GRADES = {"6": (2**13 - 1, 1e9, 32), "5": (2**15 - 1, 250e6, 8)}  # largest code, Sa/s, shortest arb; by series
 _SOURCE = 50.0  # Ohm
+_OF_TWO = re.compile(r"^[A-Za-z]+2(:|\?|$)")  # OUTP2, SOUR2:VOLT
 
 
 class VirtualKeysight33600(VirtualInstrument):
     """See the module.  `name` is the instrument on the bench; `latency` [s] from a trigger to the first sample."""
 
-    maker, models, firmware = "Agilent Technologies", ("33622A", "33522B"), "A.02.03-3.15-03-64-02"
+    maker, models, firmware = "Agilent Technologies", ("33622A", "33522B", "33611A", "33511B"), "A.02.03-3.15-03-64-02"
     outputs, inputs, plays = (*channels(2), "sync", "trigger_out"), ("trigger_in",), True
 
     settings: ClassVar[Sequence[Setting]] = (
@@ -78,10 +81,16 @@ class VirtualKeysight33600(VirtualInstrument):
 
     def __init__(self, world: World, name: str, identity: Sequence[str], *, latency: float = 0.0) -> None:
         self._latency = latency
-        self._full_scale, self._fastest, self._shortest = _GRADES[identity[1]]
+        self._full_scale, self._fastest, self._shortest = _GRADES[identity[1][2]]
         self._busy_until = 0.0
         super().__init__(world, name, identity)
         world.listen(f"{name}.trigger_in", 0.0, self._external)
+
+    def _run(self, header: str, unit: Unit) -> Answer:
+        """A model with an odd number has one channel, and knows no header of another."""
+        if self.identity[1][4] in "13579" and _OF_TWO.search(header):
+            raise ScpiError(-114)
+        return super()._run(header, unit)
 
     def restore(self) -> None:
         """Outputs off, volatile memory empty."""

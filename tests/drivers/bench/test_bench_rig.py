@@ -56,7 +56,7 @@ def test_the_traffic_of_all_instruments_is_written_on_request(tmp_path: Path) ->
         shoot(experiment, drive(experiment, 0.5))
     pieces = list(read_traffic(file))
     assert len({piece.link for piece in pieces}) == 7
-    assert sum(piece.data == b"*TRG;:SYST:ERR?\n" for piece in pieces if piece.direction is Direction.SENT) == 1
+    assert sum(piece.data == b"*TRG\n" for piece in pieces if piece.direction is Direction.SENT) == 1
     assert pieces[-1].data == b"closed"
     with pytest.raises(ConfigurationError, match="one setting, traffic=FILE"), opened(tmp_path, settings="?trafic=x"):
         pass

@@ -57,7 +57,7 @@ def test_off_comes_first_then_ramps_follow_each_other(tmp_path: Path) -> None:
     ]
     first, second = ([(when, float(level)) for when, level in _levels(sent, number)] for number in (2, 1))
     off = [when for when, _, words in sent if re.search(r"OUTP\d OFF", words) or ":sour4:volt 0" in words]
-    alone = [words for when, _, words in sent if when < first[0][0] and re.match(r":OUTP\d OFF;:SYST:ERR\?", words)]
+    alone = [words for when, _, words in sent if when < first[0][0] and re.fullmatch(r":OUTP\d OFF\n", words)]
     assert len(alone) == 8  # a message each
     assert max(off[:9]) < first[0][0] < first[-1][0] < second[0][0]
     for way, seconds in ((first, 0.1), (second, 0.05)):
