@@ -120,6 +120,8 @@ class Link(Owner):
             self._check_end(port, line)
             if not line or not line.isascii() or not (answer := line.decode()).isprintable():
                 raise DamageError(f"the answer {line[:60]!r} is no text", line)
+            if answer == text:
+                raise DamageError("it sends back what it is sent: switch its echo off", line)
             try:
                 return parse(answer)
             except ValueError as error:

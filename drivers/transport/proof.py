@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 from drivers.transport.deadline import Deadline
 from drivers.transport.port import DamageError, Port
@@ -87,6 +88,9 @@ class Proof:
             port.send(self._message, deadline)
             identity = port.receive_line(self._terminator, deadline)
             self._refuse_echo(identity)
+        time.sleep(QUIET)  # a device that never stops would be taken for one that says the same twice
+        if port.has_arrived():
+            raise DamageError("the device sends more than it is asked for", port.held)
         self.identity, self.terminates = identity, port.terminated
 
     def _refuse_echo(self, line: bytes) -> None:
