@@ -108,7 +108,7 @@ def read_traffic(file: Path) -> Iterator[Traffic]:
             return  # the writer was killed while it wrote this
         try:
             yield _from_line(line)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise RecordError(
                 f"{file}:{number}: this line is no traffic of a link: remove it to read the rest"
             ) from error
@@ -122,4 +122,6 @@ def _to_line(piece: Traffic) -> bytes:
 def _from_line(line: bytes) -> Traffic:
     text = json.loads(line)
     data = b64decode(text["data"], validate=True)
-    return Traffic(text["link"], Direction(text["dir"]), data, text["t"], text["wall"])
+    if not isinstance(text["link"], str):
+        raise TypeError("a link has a name")
+    return Traffic(text["link"], Direction(text["dir"]), data, float(text["t"]), float(text["wall"]))

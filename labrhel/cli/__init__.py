@@ -3,49 +3,69 @@
 from __future__ import annotations
 
 import io
-import signal
 import sys
-from types import FrameType
 
-INTERRUPTED = 130
+from labrhel.cli.ending import INTERRUPTED, Interrupts, interruptible, own_streams
+
 FAILED = 3
 
 
-def main() -> None:
-    """Entry point of `labrhel`: runs a command and turns errors into one sentence and an exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it cannot show
-    before = signal.signal(signal.SIGTERM, _like_ctrl_c)
+def main(*, alone: bool = True) -> None:
+    """Entry point of `labrhel`: runs a command and turns errors into one sentence and an exit status.
+
+    `alone`: the process does nothing else, so its streams and signals are labrhel's.
+    """
+    status = 0
     try:
-        _call()
+        with interruptible(alone=alone) as interrupts:
+            if alone:
+                own_streams()
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="replace")
+            status = _status(interrupts)
+    except KeyboardInterrupt:  # between two lines of this function
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def _status(interrupts: Interrupts) -> int:
+    """Run the command that was asked for; its exit status."""
+    from labrhel.errors import LabrhelError
+
+    try:
+        try:
+            return _called()
+        finally:
+            sys.stdout.flush()  # so that a full disk is said now, and not by Python at its end
+    except LabrhelError as error:
+        return _failed(str(error), error.exit_status)
+    except MemoryError as error:
+        words = f"the memory does not suffice ({error}); take fewer or shorter sequences, or fewer oscillators"
+        return _failed(words, FAILED)
     except KeyboardInterrupt:  # typer does the same for one that comes while a command runs
-        sys.exit(INTERRUPTED)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return INTERRUPTED
+    except OSError as error:
+        name = "" if error.filename is None else f"{error.filename}: "
+        return _failed(f"{name}{error.strerror or error}", FAILED)
+    except Exception:
+        if not interrupts.came:
+            raise
+        return INTERRUPTED  # a library was interrupted where it did not expect it, such as while it was imported
 
 
-def _call() -> None:
+def _called() -> int:
     from labrhel.cli.app import app
     from labrhel.cli.recorded import app as with_records  # the same one: importing adds the commands
-    from labrhel.errors import LabrhelError
 
     assert with_records is app
     try:
         app()
-    except LabrhelError as error:
-        _end(str(error), error.exit_status)
-    except MemoryError as error:
-        _end(f"the memory does not suffice ({error}); take fewer or shorter sequences, or fewer oscillators", FAILED)
-    except OSError as error:
-        name = "" if error.filename is None else f"{error.filename}: "
-        _end(f"{name}{error.strerror or error}", FAILED)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    return 0
 
 
-def _end(words: str, status: int) -> None:
+def _failed(words: str, status: int) -> int:
     print(f"error: {words}", file=sys.stderr)
-    sys.exit(status)
-
-
-def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    return status

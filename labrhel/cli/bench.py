@@ -8,7 +8,8 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -76,14 +77,9 @@ def _maker_of(name: str) -> Any:
 
 
 def _wait() -> None:
-    stopped = threading.Event()
-    before = {ending: signal.signal(ending, lambda *_: stopped.set()) for ending in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while not stopped.wait(0.2):
-            pass
-    finally:
-        for ending, handler in before.items():
-            signal.signal(ending, handler)
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 def _run(command: str, station: Path, rig: str) -> int:
@@ -96,5 +92,7 @@ def _run(command: str, station: Path, rig: str) -> int:
     while True:
         try:
             return running.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as signalled:
+            if signalled.args and signalled.args[0] != signal.SIGINT:  # a terminal sends Ctrl-C to both
+                running.terminate()
             print("waiting for the command to end", file=sys.stderr)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from labrhel import session
+from labrhel.cli.ending import INTERRUPTED
 from labrhel.cli.inspecting import told
 from labrhel.errors import ConfigurationError
 from labrhel.executor import ORDER
@@ -25,8 +24,6 @@ from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, find_run
 from labrhel.timeline import cost as planning
 from labrhel.units import with_prefix
-
-INTERRUPTED = 130
 
 
 def load(
@@ -147,19 +144,7 @@ def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end a run in the same way: outputs safe, record closed, one sentence, status 130.
-
-    A second one changes nothing: an impatient finger must not leave outputs half safe.
-    """
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for ending in before:
-            signal.signal(ending, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {ending: signal.getsignal(ending) for ending in (signal.SIGINT, signal.SIGTERM)}
-    for ending in before:
-        signal.signal(ending, interrupt)
+    """A signal ends a run in one way: outputs safe, record closed, one sentence, status 130 (`labrhel.cli.ending`)."""
     try:
         yield
     except KeyboardInterrupt:
@@ -168,6 +153,3 @@ def _terminable() -> Iterator[None]:
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None
-    finally:
-        for ending, handler in before.items():
-            signal.signal(ending, handler)

@@ -33,7 +33,11 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def own_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where a user's own decisions lie, which are never shared: in the system's folder for configurations of users."""
     base = environment.get("XDG_CONFIG_HOME") or environment.get("APPDATA")
-    return (Path(base) if base else Path.home() / ".config") / "labrhel"
+    try:
+        root = Path(base) if base else Path.home() / ".config"
+    except RuntimeError:  # a user without a home has decided nothing, and nothing can be kept for them
+        root = Path(os.devnull)
+    return root / "labrhel"
 
 
 def temporary_folder(environment: Mapping[str, str] = os.environ) -> Path:

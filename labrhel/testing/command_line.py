@@ -31,7 +31,7 @@ def call(*words: str | Path) -> int:
     """Exit status of `labrhel *words`, called in this process and in its folder; saves the start of another one."""
     with patch.object(sys, "argv", ["labrhel", *map(str, words)]):
         try:
-            main()
+            main(alone=False)
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 0
     return 0

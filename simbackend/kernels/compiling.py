@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
+import os
+import stat
+import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +22,7 @@ from typing import Any
 
 import numba
 
+_LOG = logging.getLogger(__name__)
 _PROCESS = uuid.uuid4().hex[:12]
 
 
@@ -31,7 +36,8 @@ def _sources() -> str:
 
 def compiled(function: Callable[..., Any]) -> Any:
     """The function compiled at its first call, one signature for each type of float."""
-    dispatcher: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    dispatcher: Any = _jitted(function)
+    _forgiving(getattr(dispatcher, "_cache", None))
     index: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if hasattr(index, "_source_stamp"):
         index._source_stamp = (index._source_stamp, _sources())
@@ -39,6 +45,50 @@ def compiled(function: Callable[..., Any]) -> Any:
             ".{number", f".{_sources()[:12]}.{_PROCESS}.{{number"
         )
     return dispatcher
+
+
+def _forgiving(cache: Any) -> None:
+    """A cache that is damaged or on a full disk costs a compilation, and nothing else."""
+    for name in ("load_overload", "save_overload"):
+        method = getattr(cache, name, None)
+        if method is not None:
+            setattr(cache, name, functools.partial(_tried, method))
+
+
+def _tried(method: Callable[..., Any], *asked: Any) -> Any:
+    try:
+        return method(*asked)
+    except Exception as error:  # what is unpickled from damaged bytes raises nearly anything
+        _LOG.debug("the cache of kernels cannot be used: %r", error)
+        return None
+
+
+def _jitted(function: Callable[..., Any]) -> Any:
+    """With a cache, where there is a place for it: beside the sources, in the user's cache, or with temporary files."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba has found no folder that it may write
+        numba.config.CACHE_DIR = _place_for_now()
+    return numba.njit(cache=bool(numba.config.CACHE_DIR), **options)(function)
+
+
+@functools.cache
+def _place_for_now() -> str:
+    """A folder of this user alone, since numba runs what it finds there; "" where none can be had.  Says so once."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    place = Path(tempfile.gettempdir()) / f"labrhel-kernels-{user}"
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        seen = place.lstat()
+        own = stat.S_ISDIR(seen.st_mode) and seen.st_uid == user and not seen.st_mode & 0o077
+        if own and os.access(place, os.W_OK):
+            _LOG.warning("compiled kernels cannot be kept in %s; they are kept in %s for now", Path.home(), place)
+            return str(place)
+    except (OSError, RuntimeError):
+        pass
+    _LOG.warning("compiled kernels can be kept nowhere, so each program compiles them anew: set NUMBA_CACHE_DIR")
+    return ""
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -1,0 +1,34 @@
+"""Kernels are compiled wherever there is a place for their cache, and where there is none."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KERNEL = """
+import logging, sys
+logging.basicConfig(format="%(message)s")
+from simbackend.kernels.compiling import compiled
+space = {}
+exec(compile("def twice(x):\\n    return 2 * x\\n", "/dev/null/kernel.py", "exec"), space)
+exec(compile("def thrice(x):\\n    return 3 * x\\n", "/dev/null/kernel.py", "exec"), space)
+print(compiled(space["twice"])(4.0), compiled(space["thrice"])(4.0))
+"""
+
+
+@pytest.mark.parametrize("words", ["kept in", "kept nowhere"])
+def test_without_a_home_and_beside_sources_that_cannot_be_written_one_warning_is_all(
+    tmp_path: Path, words: str
+) -> None:
+    homeless = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "TMPDIR": str(tmp_path)}
+    if words == "kept nowhere":
+        (tmp_path / f"labrhel-kernels-{os.getuid()}").mkdir(mode=0o777)
+        (tmp_path / f"labrhel-kernels-{os.getuid()}").chmod(0o777)  # anybody may have put something there
+    done = subprocess.run(
+        [sys.executable, "-c", KERNEL], capture_output=True, text=True, env=os.environ | homeless, check=False
+    )
+    assert done.stdout == "8.0 12.0\n", done.stderr
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
