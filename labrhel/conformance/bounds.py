@@ -2,7 +2,7 @@
 
     noise * (1 + 5/sqrt(2 N))      rms of N samples, at five standard errors of an rms
     half a code                    of the converter, whatever the noise
-    5 * jitter * slope             five standard deviations of the trigger
+    5 * jitter * slope             five standard deviations of the trigger; times sqrt(n) for n of them
     1e-6 of the signal             rounding of a rig that computes in single precision
 
 and, against the model, `tolerance` of the signal: how well the nominal model is said to know the rig.
@@ -89,22 +89,33 @@ class Bounds:
         """The largest jitter of a trigger [model time]."""
         return max(item.jitter for item in self.capabilities.triggers) / self.capabilities.time_unit
 
-    def slack(self, channel: str, signal: Array, traces: int = 2) -> float:
-        """Rms by which sums and differences of `traces` readings of a signal may be off, by what is declared."""
+    def slack(self, channel: str, signal: Array, traces: int = 2, triggers: int | None = None) -> float:
+        """Rms by which sums and differences of `traces` readings of a signal may be off, by what is declared.
+
+        `triggers`: how many triggers had a part in them, an echo's forward pass included; one a reading by default.
+        """
         noise = self.noise(channel) * np.sqrt(traces) * (1 + SIGMAS / np.sqrt(2 * signal.size))
-        return float(np.hypot(noise, traces * self.code(channel) / 2) + self.late(signal) + ROUNDING * rms(signal))
+        late = self.late(signal) * np.sqrt(traces if triggers is None else triggers)
+        return float(np.hypot(noise, traces * self.code(channel) / 2) + late + ROUNDING * rms(signal))
 
     def late(self, signal: Array) -> float:
         """Rms by which a signal is off when its trigger comes five standard deviations late or early."""
         return SIGMAS * self.jitter / self.step * rms(np.gradient(signal)) if self.jitter and signal.size > 1 else 0.0
 
     def compare(
-        self, found: Arrays, expected: Arrays, *, traces: int = 2, share: float = 0.0, nothing: str = "nothing is read"
+        self,
+        found: Arrays,
+        expected: Arrays,
+        *,
+        traces: int = 2,
+        triggers: int | None = None,
+        share: float = 0.0,
+        nothing: str = "nothing is read",
     ) -> Finding:
         """How far traces (samples,) lie from what is expected of them, by channel, rms; the worst of them.
 
-        `traces`: how many readings go into each difference (1: against the model); `share` of the largest signal of
-        the kind is allowed as well.
+        `traces`: how many readings go into each difference (1: against the model); `triggers` as in `slack`; `share`
+        of the largest signal of the kind is allowed as well.
         """
         largest: dict[Kind, float] = {}
         for name, trace in expected.items():
@@ -114,7 +125,7 @@ class Bounds:
         for name, trace in found.items():
             off = trace - expected[name]
             scale = (share + ROUNDING) * largest[self.channel_at(name).kind]
-            allowed = self.slack(name, expected[name], traces) + scale
+            allowed = self.slack(name, expected[name], traces, triggers) + scale
             findings.append(
                 Finding(f"{name} differs by {rms(off):.3g} rms of {rms(expected[name]):.3g}", rms(off), allowed)
             )

@@ -278,7 +278,9 @@ class Subject(Bounds):
         """How far a pass of a capture lies from the nominal model."""
         expected = self.expected(capture, index)
         found = readings(capture, index, names)
-        return self.compare(found, {name: expected[name] for name in found}, traces=1, share=self.tolerance)
+        before = range(len(capture.passes))[index]  # an echo starts where the triggers of its passes left the rig
+        wanted = {name: expected[name] for name in found}
+        return self.compare(found, wanted, traces=1, triggers=before + 1, share=self.tolerance)
 
     def _longest(self) -> int:
         """The longest pass up to 64 kicks of which two fit any memory."""

@@ -30,7 +30,7 @@ def board(word: int, tolerance: float = TOLERANCE) -> Callable[[], Subject]:
 RIGS: dict[str, Callable[[], Subject]] = {
     "ideal": sim(""),
     "noise and bits": sim("?seed=7&noise=2mV&adc_bits=12&adc_range=4&dac_bits=14"),
-    "jitter, and delays of a fraction of a sample": sim("?seed=5&noise=1mV&jitter=2us&delay=4us&channel_delay=3us"),
+    "jitter, and delays of a fraction of a sample": sim("?seed=3&noise=1mV&jitter=2us&delay=4us&channel_delay=3us"),
     "a range that a pulse fills": sim("?adc_bits=10&adc_range=1"),
     "no reversal but by drive": sim("?reversal=by_drive&noise=1mV"),
     "momentum flip only": sim("?reversal=momentum_flip"),
