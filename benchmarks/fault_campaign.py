@@ -19,7 +19,6 @@ import json
 import os
 import random
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -121,7 +120,7 @@ def lab(*, disk: bool) -> Iterator[Lab]:
     """A bench for many trials."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as open_:
         folder = Path(name)
-        text = CONFIG.replace("steps: 1", "steps: 100000")
+        text = CONFIG.replace("steps: 1", "steps: 100000").replace("record: none", "record: none, eps: 0.1")
         (folder / "config.yaml").write_text(text, encoding="utf-8")
         bench, station = open_.enter_context(bench_and_station(folder))
         wires, text = {}, station.read_text(encoding="utf-8")
@@ -150,12 +149,12 @@ def attempt(lab: Lab, trial: Trial) -> Found:
         harm = _Harm(lab, trial, process)
         begin = time.monotonic()
         harm.do()
-        status = _ended(process, lasting=not harm.ends)
+        status, memory = _ended(process, lasting=not harm.ends)
         ended = time.monotonic() - begin
     finally:
         process.kill()
         process.wait()
-    words, memory = said.read_text(errors="replace"), 1024.0 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    words = said.read_text(errors="replace")
     harm.undo()
     back = time.monotonic()
     safe: float | None = None
@@ -220,15 +219,19 @@ def _begin(lab: Lab, trial: Trial, runs: Path, traffic: str, said: Path) -> subp
         )
 
 
-def _ended(process: subprocess.Popen[bytes], *, lasting: bool) -> int | None:
-    """Exit status, None if it hangs; a command that a fault does not end is interrupted after a while."""
-    if lasting:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_LASTING)
-        process.send_signal(signal.SIGINT)
-    with suppress(subprocess.TimeoutExpired):
-        return process.wait(_GIVE_UP)
-    return None
+def _ended(process: subprocess.Popen[bytes], *, lasting: bool) -> tuple[int | None, float]:
+    """Exit status, None if it hangs, and memory [bytes]; a command that goes on with its fault is interrupted."""
+    begin, interrupted = time.monotonic(), not lasting
+    while (now := time.monotonic()) < begin + _GIVE_UP:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, 1024.0 * usage.ru_maxrss
+        if not interrupted and now > begin + _LASTING:
+            process.send_signal(signal.SIGINT)
+            interrupted = True
+        time.sleep(0.02)
+    return None, 0.0
 
 
 def _judged(found: Found, harm: _Harm) -> Found:

@@ -27,6 +27,7 @@ from simbackend.virtual_bench import Bench
 
 pytestmark = pytest.mark.slow
 START = 180.0  # s; that of a whole run on a loaded machine
+SHORT = CONFIG.replace("record: none", "record: none, eps: 0.1")  # no shots are spent on the choice of a nudge
 
 OWNER = """
 import sys
@@ -102,7 +103,7 @@ def owner(lab: Lab) -> Iterator[tuple[subprocess.Popen[str], int]]:
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     monkeypatch.setenv("LABRHEL_STATE", str(tmp_path / "state"))
-    (tmp_path / "config.yaml").write_text(CONFIG.replace("steps: 1", "steps: 100000"), encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(SHORT.replace("steps: 1", "steps: 100000"), encoding="utf-8")
     with bench_and_station(tmp_path) as (bench, file):
         text, wires = file.read_text(), {}
         for name, host, port in re.findall(r"^  (\w+): .*?TCPIP::([\d.]+)::(\d+)::SOCKET", text, re.MULTILINE):
@@ -236,7 +237,7 @@ def test_the_guardian_makes_safe_what_is_reached_at_once_and_the_rest_when_it_is
 
 def test_a_traffic_log_on_a_full_disk_fails_no_exchange_and_is_said_once(lab: Lab) -> None:
     config = lab.folder / "short.yaml"
-    config.write_text(CONFIG, encoding="utf-8")
+    config.write_text(SHORT, encoding="utf-8")
     status, said = lab.labrhel("run", str(config), "--rig", f"bench:{lab.station}?traffic=/dev/full")
     assert status == 0, said
     assert said.count("the traffic in /dev/full is not complete: no space left on device") == 1
