@@ -35,7 +35,7 @@ _THERE = 5e-3  # V from its safe value at which a level is set without a ramp
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """Way of a level to its safe value: `seconds` long, in the turn of its `order`; the default is at once, and first."""  # noqa: E501
+    """Way of a level to its safe value: `seconds` long, in the turn of its `order`; by default at once, and first."""
 
     seconds: float = 0.0
     order: int = 0

@@ -1,8 +1,8 @@
-"""Stations made safe by somebody else than the program that opened them: its guardian, or whoever takes up what was left.
+"""Stations made safe by another program than the one that opened them: its guardian, or whoever takes up the rest.
 
 The instruments are opened anew, all at once, each is switched off, and levels that stay on are ramped, as
 drivers.making_safe does.  What another program still holds is waited for; what a dying one holds is taken from it.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

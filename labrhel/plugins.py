@@ -15,12 +15,12 @@ Groups and what their entries are:
                                          `virtual` also reads files, and checks them: check_file()
     labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
     labrhel.instruments      kind        driver, a drivers.instruments.linked.LinkedInstrument; `kind.virtual`: its
-                                         counterpart, a simbackend.virtual_bench.instruments.instrument.VirtualInstrument
+                                         counterpart, a VirtualInstrument of simbackend.virtual_bench.instruments
     labrhel.imperfections    name        simbackend.imperfections.Imperfection; its fields are settings of sim:
 
 A model, a rule and a rig may also be named `my_file.py:Name`: code beside the configuration, under the rule of trust
 (`labrhel.config.code`).
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

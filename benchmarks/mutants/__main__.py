@@ -130,7 +130,7 @@ def report(trials: Sequence[Trial], seconds: float, console: Console) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 1 if too many survive, 2 if the tests do not pass without a fault or a chosen fault is out of date."""  # noqa: E501
+    """Exit status 1: too many survive; 2: the tests fail without a fault, or a chosen fault is out of date."""
     parser = argparse.ArgumentParser("benchmarks.mutants", description="Faults in the core that its tests must notice.")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--count", type=int, default=120, help="faults drawn, beside the chosen ones")

@@ -53,7 +53,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "protocols/echoes/lock.py": ("tests/protocols/echoes/test_lock_rounds.py", "tests/protocols/echoes/test_lock.py"),
     "protocols/echoes": _ECHOES,
 }
-"""Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder stands for its files."""  # noqa: E501
+"""Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder means its files."""
 
 CHOSEN: tuple[tuple[str, str, str], ...] = (
     # Neutral fixtures: what a safe level of 0 V, a ring-down of 0 s and diagonal matrices hide.

@@ -46,8 +46,9 @@ class Hysteresis:
             values[f"{name}.backlash"] = Measured(backlash, error)
             if abs(backlash) > WORTH + 3 * error:
                 words.append(
-                    f"knob {name} is {100 * abs(backlash):.2g} % off by the side it is turned from: let it overshoot by "  # noqa: E501
-                    f"more than that (approach: {{overshoot: ...}} of the knob, in the station file or the map)"
+                    f"knob {name} is {100 * abs(backlash):.2g} % off by the side it is turned from: let it "
+                    f"overshoot by more than that (approach: {{overshoot: ...}} of the knob, in the station file "
+                    "or the map)"
                 )
         return Finding(values, words=tuple(words))
 

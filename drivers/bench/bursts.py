@@ -16,7 +16,7 @@ from labrhel.shots.compiled import CompiledPass, CompiledShot
 
 
 def check_shared(document: StationDocument) -> None:
-    """Ports of one output are added: one safe voltage, one voltage for nothing, one delay.  Raises ConfigurationError."""  # noqa: E501
+    """Check that ports of one output share safe voltage, idle voltage and delay.  Raises ConfigurationError."""
     first: dict[str, tuple[str, PortSection]] = {}
     for name, section in document.station.rig.ports.items():
         other, known = first.setdefault(section.terminal, (name, section))

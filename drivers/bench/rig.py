@@ -188,7 +188,7 @@ class BenchRig:
 
     @contextmanager
     def _safe_if_it_fails(self) -> Iterator[None]:
-        """The first failure is what matters, unless outputs may be on: NotSafeError, after which no shot is tried again."""  # noqa: E501
+        """The first failure is what matters, unless outputs may be on: NotSafeError, after which nothing is retried."""
         good = False
         with Ending(lambda: None if good else self.make_safe()):
             yield

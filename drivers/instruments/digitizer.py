@@ -1,8 +1,8 @@
 """What oscilloscopes share: a window is prepared once, armed for every shot, waited for, and read channel by channel.
 
-A driver says which windows its instrument can record, in what words (`setup`, `vertical`), how it knows that it waits and
-that it is done (`is_waiting`, `is_complete`), and what it reads (`record`).
-"""  # noqa: E501
+A driver says which windows its instrument can record, in what words (`setup`, `vertical`), how it knows that it waits
+and that it is done (`is_waiting`, `is_complete`), and what it reads (`record`).
+"""
 
 from __future__ import annotations
 

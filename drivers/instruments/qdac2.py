@@ -26,8 +26,9 @@ class QDac2(Source):
     """A `drivers.roles.LevelSource` with terminals ch1 to ch24.
 
     `limits` [V] for all or by terminal; `safe` [V] by terminal, 0 V, all on their way at the same time, where
-    nothing is said (it has no switches); `slew` [V/s] of every change, that of making safe included; `range` "low" or "high".  Range and slew are set with the first level.
-    """  # noqa: E501
+    nothing is said (it has no switches); `slew` [V/s] of every change, that of making safe included; `range` "low" or
+    "high".  Range and slew are set with the first level.
+    """
 
     expected = r"(qdevil|quantum machines)[^,]*,\s*QDAC-II"
     tolerance = 1e-4

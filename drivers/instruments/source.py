@@ -98,7 +98,7 @@ class Source(LinkedInstrument):
         return []
 
     def off_commands(self, own: str) -> list[str]:
-        """What switches a terminal off, so that it is at 0 V; none: the instrument has no switches, and it is set to 0."""  # noqa: E501
+        """What switches a terminal off, so that it is at 0 V; None: it has no switch, and is set to 0 V."""
         return []
 
     def preparation(self, terminals: Sequence[str]) -> list[str]:

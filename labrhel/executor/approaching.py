@@ -1,8 +1,8 @@
 """Knobs with hysteresis are set from one side, whatever they were before: first beyond their value, then to it.
 
-Backlash of width w leaves a knob between value - w/2 and value + w/2, by the side it is turned from.  One that overshoots
-by w or more always ends at the same edge, and what is left is an offset that a calibration knows.
-"""  # noqa: E501
+Backlash of width w leaves a knob between value - w/2 and value + w/2, by the side it is turned from.  One that
+overshoots by w or more always ends at the same edge, and what is left is an offset that a calibration knows.
+"""
 
 from __future__ import annotations
 

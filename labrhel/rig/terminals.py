@@ -20,7 +20,7 @@ _UNIT = "V"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What `who` ("knob coupling") says of a terminal, at `place`: a range [V] to stay within, or a level [V] it sets."""  # noqa: E501
+    """What `who` ("knob coupling") says of a terminal, at `place`: a range [V] to stay in, or a level [V] it sets."""
 
     terminal: str
     who: str
@@ -69,8 +69,9 @@ class Terminals:
                 continue
             low, high = limits[claim.terminal]
             if not low <= claim.level <= high:
+                allowed = _spelled(ranges[claim.terminal])
                 raise error(
-                    f"{claim.who} puts {claim.level:g} V on {claim.terminal}, where {_spelled(ranges[claim.terminal])}: "  # noqa: E501
+                    f"{claim.who} puts {claim.level:g} V on {claim.terminal}, where {allowed}: "
                     "widen that, or choose another level",
                     *claim.place,
                 )

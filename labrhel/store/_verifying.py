@@ -1,4 +1,4 @@
-"""Is a record what was written?  Everything is named by its content, so the answer is to read it all, with its checks."""  # noqa: E501
+"""Is a record what was written?  Everything is named by its content: the answer is to read it all, with its checks."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 A record is a file of JSON lines, one for each rig, in a folder that the laboratory keeps (`calibrations/`).  A line is
 `proposed` (a node's values), `accepted` (ids of proposals) or `rolled back` (to the state after an earlier line).
-What is in force is what the lines say, read from the top.  How a line is written, and what a crash or a flipped bit does
-to it, is `labrhel.store._lines`' business.
-"""  # noqa: E501
+What is in force is what the lines say, read from the top.  How a line is written, and what a crash or a flipped bit
+does to it, is `labrhel.store._lines`' business.
+"""
 
 from __future__ import annotations
 

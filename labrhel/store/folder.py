@@ -96,8 +96,8 @@ def require_plain(folder: Path) -> None:
         for entry in entries:
             if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
                 raise RecordError(
-                    f"{entry.path} is a link or no file; a run folder holds its own files alone: put what it stands for "  # noqa: E501
-                    "in its place, or delete it"
+                    f"{entry.path} is a link or no file; a run folder holds its own files alone: put what "
+                    "it stands for in its place, or delete it"
                 )
 
 

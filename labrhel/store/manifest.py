@@ -1,8 +1,8 @@
 """What a run is: `manifest.json`, written once, checked by its own digest and its schema whenever it is read.
 
-Format 1 had no digest, and recorded a bench in model units.  A key that a record lacks is a RecordError that names it, wherever it is asked for, since records
-come from other people and other versions.
-"""  # noqa: E501
+Format 1 had no digest, and recorded a bench in model units.  A key that a record lacks is a RecordError that
+names it, wherever it is asked for, since records come from other people and other versions.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rig small enough for tests of what rules compute, and neutral in nothing: no matrix diagonal, no gain 1, no rest."""  # noqa: E501
+"""A rig small enough for tests of rules, and neutral in nothing: no matrix diagonal, no gain 1, no rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The instruments that can stand on a virtual bench, by the kind under which they are registered (`labrhel.plugins`)."""  # noqa: E501
+"""The instruments of virtual benches, by the kind under which they are registered (`labrhel.plugins`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made safe over the sockets of a virtual bench: OFF first, then levels by order and in time, each way that there is."""  # noqa: E501
+"""Made safe over the sockets of a virtual bench: OFF first, then levels by order and in time, in every way."""
 
 import re
 import threading

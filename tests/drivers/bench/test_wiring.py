@@ -1,8 +1,8 @@
-"""From model units to what stands on the wire: gains that are not 1, offsets, a safe level of 1 V, and limits of terminals.
+"""From model units to what stands on the wire: gains that are not 1, offsets, a safe level of 1 V, limits of terminals.
 
 One lead has a gain of -2 and an offset of 0.3 V, another a gain of 2; the wire is looked at on the side of the
 oscillators, where no driver can say what it likes to hear.
-"""  # noqa: E501
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -86,7 +86,7 @@ def handler(late: float, latest: float) -> Handler:
 @pytest.mark.parametrize("order", ["free", "fixed"])
 def test_a_late_shot_is_an_error_that_says_how_late(order: str) -> None:
     operation = RunShots((PROGRAM, PROGRAM), order)  # type: ignore[arg-type]
-    with pytest.raises(DeadlineError, match="started 0.03 s after it was planned, and 0.02 s are allowed"):  # noqa: RUF043
+    with pytest.raises(DeadlineError, match=r"started 0\.03 s after it was planned, and 0\.02 s are allowed"):
         handler(0.03, 0.02).do(operation)
 
 

@@ -1,4 +1,4 @@
-"""Closed forms of the estimators: which polynomials they differentiate exactly, and what they leave of the next power."""  # noqa: E501
+"""Closed forms of the estimators: which polynomials they differentiate exactly, and what the next power leaves."""
 
 import numpy as np
 import pytest

@@ -43,7 +43,7 @@ def test_the_bias_bound_widens_the_interval_on_both_sides_and_95_percent_is_the_
 
 
 def test_a_gradient_of_one_repeat_has_no_interval() -> None:
-    with pytest.raises(ConfigurationError, match="set protocol.repeats to 2 or more"):  # noqa: RUF043
+    with pytest.raises(ConfigurationError, match=r"set protocol\.repeats to 2 or more"):
         gradient(1, standard_error=None).interval()
 
 

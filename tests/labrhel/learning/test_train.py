@@ -1,4 +1,4 @@
-"""The training loop on a loss in closed form: batches over epochs, what is handed on, what is recorded, where it ends."""  # noqa: E501
+"""The training loop on a loss in closed form: batches over epochs, what is handed on and recorded, where it ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -95,7 +95,8 @@ def test_a_browser_shows_it_at_desktop_and_phone_width(width: int, tmp_path: Pat
     file.write_text(report(run_of(tmp_path, SMALL)).replace("</body>", script))
     done = subprocess.run(
         [
-            str(program("chromium")), "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom",  # noqa: E501
+            str(program("chromium")), "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900",
+            "--dump-dom",
             "--enable-logging=stderr", "--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'browser'}",
             file.as_uri(),
         ],

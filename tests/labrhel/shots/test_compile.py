@@ -223,7 +223,7 @@ def test_the_name_of_a_state_depends_on_its_past_and_on_nothing_after_it() -> No
     assert key() != key(passes=(Pass(STEPS),))
 
 
-# -- nothing neutral: a wire that inverts, a calibration, a delay, a safe level that is not zero ------------------------  # noqa: E501
+# -- nothing neutral: a wire that inverts, a calibration, a delay, a safe level that is not zero -----------
 
 WIRES = Wiring({"u1": Wire("awg:1", gain=-2.0, offset=0.5, unit="mm")})
 KNOWN = {"gain": 1.25, "offset": 0.1}

@@ -74,7 +74,7 @@ def test_a_known_delay_is_made_up_for_in_what_is_played_and_not_by_the_start() -
 
 
 def test_a_pass_that_is_over_before_the_port_can_start_is_refused_with_the_times() -> None:
-    with pytest.raises(ProgramError, match="u1 can start every 0.02 s, and a pass of 0.006 s that begins 0.0046 s"):  # noqa: RUF043
+    with pytest.raises(ProgramError, match=r"u1 can start every 0\.02 s, and a pass of 0\.006 s that begins 0\.0046 s"):
         compile(program(23, STEPS), rig(20e-3))
 
 

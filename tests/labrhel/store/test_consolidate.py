@@ -226,7 +226,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing_and_the_record_as_it_was(t
     with started(tmp_path) as writer:
         record(writer, FORWARD, short(1.0))
     (tmp_path / "taken.nc").mkdir()
-    with pytest.raises(RecordError, match="could not be written: .*; nothing else changed"):  # noqa: RUF043
+    with pytest.raises(RecordError, match=r"could not be written: .*; nothing else changed"):
         consolidate(writer.folder, tmp_path / "taken.nc")
     assert not list(tmp_path.glob(".*.making"))
     assert RunReader(writer.folder).verify() == []

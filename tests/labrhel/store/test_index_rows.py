@@ -1,4 +1,4 @@
-"""The rows of the index, on runs that are written by hand: what each column says, what is asked of them, what is cut."""  # noqa: E501
+"""The rows of the index, on runs that are written by hand: what each column says, what is asked, what is cut."""
 
 import json
 import os
@@ -222,7 +222,7 @@ def test_labels_that_cannot_be_read_hide_no_run(tmp_path: Path, text: str) -> No
 
 
 def test_labels_that_cannot_be_written_are_told(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="the labels of .* could not be written"):  # noqa: RUF043
+    with pytest.raises(RecordError, match=r"the labels of .* could not be written"):
         label(tmp_path / "nowhere", add=["a"])
 
 
@@ -247,7 +247,7 @@ def test_an_archive_of_another_name_or_at_an_impossible_place_is_refused(tmp_pat
     folder = made(tmp_path / "runs", "one", [1.0])
     with pytest.raises(ConfigurationError, match=r"does not end in \.tar\.gz"):
         archive(folder, tmp_path / "run.zip")
-    with pytest.raises(RecordError, match="could not be written: .*; nothing else changed"):  # noqa: RUF043
+    with pytest.raises(RecordError, match=r"could not be written: .*; nothing else changed"):
         archive(tmp_path / "nowhere", tmp_path / "run.tar.gz")
     assert sorted(os.listdir(tmp_path)) == ["runs"]  # noqa: PTH208
 

@@ -83,7 +83,7 @@ def test_a_damaged_journal_is_not_opened_for_writing(tmp_path: Path) -> None:
     content = bytearray(journal(tmp_path, FIRST, SECOND))
     content[35] ^= 1
     (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(RecordError, match="is damaged at byte 31 of .*; restore the folder from a copy"):  # noqa: RUF043
+    with pytest.raises(RecordError, match=r"is damaged at byte 31 of .*; restore the folder from a copy"):
         Journal(tmp_path, 31)
     assert (tmp_path / FILE).read_bytes() == content
 

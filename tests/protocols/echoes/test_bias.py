@@ -1,4 +1,4 @@
-"""What a miss costs: the difference of two gradients by the model, along where the echo ran and where it should have."""  # noqa: E501
+"""What a retrace residual costs: the difference of two gradients by the model, along the echo and along its ideal."""
 
 from dataclasses import replace
 from typing import Any
