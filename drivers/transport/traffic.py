@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -13,8 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from zlib import crc32
 
 from labrhel.errors import RecordError
+
+_KEYS = ["t", "wall", "link", "dir", "data"]
 
 
 class Direction(StrEnum):
@@ -101,14 +105,20 @@ class TrafficLog:
 
 
 def read_traffic(file: Path) -> Iterator[Traffic]:
-    """The traffic in a file, in order; raises RecordError for a line that is damaged, unless it is the last."""
-    lines = file.read_bytes().splitlines(keepends=True)
+    """The traffic in a file, in order; raises RecordError for a line that is damaged, unless it is the last, and torn.
+
+    A line carries its own checksum; those of files from before there were any do not.
+    """
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RecordError(f"the traffic {file} cannot be read: {str(error.strerror).lower()}") from None
     for number, line in enumerate(lines, start=1):
-        if number == len(lines) and not line.endswith(b"\n"):
-            return  # the writer was killed while it wrote this
+        if number == len(lines) and b"}" not in line[-2:]:
+            return  # the writer was killed while it wrote this, or nothing follows
         try:
             yield _from_line(line)
-        except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        except (ValueError, RecursionError, OverflowError) as error:
             raise RecordError(
                 f"{file}:{number}: this line is no traffic of a link: remove it to read the rest"
             ) from error
@@ -116,12 +126,21 @@ def read_traffic(file: Path) -> Iterator[Traffic]:
 
 def _to_line(piece: Traffic) -> bytes:
     text = {"t": piece.monotonic, "wall": piece.wall, "link": piece.link, "dir": piece.direction.value}
-    return json.dumps(text | {"data": b64encode(piece.data).decode()}).encode() + b"\n"
+    body = json.dumps(text | {"data": b64encode(piece.data).decode()}).encode()
+    return b'%b, "crc": %d}\n' % (body[:-1], crc32(body))
 
 
 def _from_line(line: bytes) -> Traffic:
+    body, mark, end = line.rpartition(b', "crc": ')
+    if mark:
+        if end != b"%d}" % crc32(body + b"}"):
+            raise ValueError("its checksum is another")
+        line = body + b"}"
     text = json.loads(line)
-    data = b64decode(text["data"], validate=True)
-    if not isinstance(text["link"], str):
-        raise TypeError("a link has a name")
-    return Traffic(text["link"], Direction(text["dir"]), data, float(text["t"]), float(text["wall"]))
+    if not isinstance(text, dict) or [*text] != _KEYS or not all(type(text[key]) is str for key in _KEYS[2:]):
+        raise ValueError("it has other fields")
+    if not all(type(text[key]) in (int, float) and math.isfinite(text[key]) for key in _KEYS[:2]):
+        raise ValueError("its times are no numbers")
+    return Traffic(
+        text["link"], Direction(text["dir"]), b64decode(text["data"], validate=True), text["t"], text["wall"]
+    )
