@@ -17,6 +17,7 @@ import stat
 import tempfile
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,12 @@ def _tried(method: Callable[..., Any], *asked: Any) -> Any:
 def _jitted(function: Callable[..., Any]) -> Any:
     """With a cache, where there is a place for it: beside the sources, in the user's cache, or with temporary files."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
+    with suppress(RuntimeError):  # numba finds no folder that it may write
         return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba has found no folder that it may write
+    with suppress(RuntimeError):
         numba.config.CACHE_DIR = _place_for_now()
-    return numba.njit(cache=bool(numba.config.CACHE_DIR), **options)(function)
+        return numba.njit(cache=bool(numba.config.CACHE_DIR), **options)(function)
+    return numba.njit(**options)(function)
 
 
 @functools.cache

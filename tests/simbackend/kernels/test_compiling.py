@@ -12,12 +12,13 @@ import logging, sys
 logging.basicConfig(format="%(message)s")
 from simbackend.kernels.compiling import compiled
 space = {}
-exec(compile("def twice(x):\\n    return 2 * x\\n", "/dev/null/kernel.py", "exec"), space)
-exec(compile("def thrice(x):\\n    return 3 * x\\n", "/dev/null/kernel.py", "exec"), space)
+exec(compile("def twice(x):\\n    return 2 * x\\n", "/proc/version", "exec"), space)
+exec(compile("def thrice(x):\\n    return 3 * x\\n", "/proc/version", "exec"), space)
 print(compiled(space["twice"])(4.0), compiled(space["thrice"])(4.0))
 """
 
 
+@pytest.mark.skipif(not Path("/proc/version").is_file(), reason="no file here that nobody can write beside")
 @pytest.mark.parametrize("words", ["kept in", "kept nowhere"])
 def test_without_a_home_and_beside_sources_that_cannot_be_written_one_warning_is_all(
     tmp_path: Path, words: str

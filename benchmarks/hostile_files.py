@@ -1,0 +1,292 @@
+"""Mutated files of every kind that is read: one sentence each, never a traceback, a signal, a hang, or code that ran.
+
+    python -m benchmarks.hostile_files                    # 10,000, some minutes on two cores
+    python -m benchmarks.hostile_files --count 150        # as the tests do
+    python -m benchmarks.hostile_files --from 5000        # go on from there: number and seed are one
+
+Each number makes one file by its own seed: a good one of a kind, with bits flipped, cut, stretched, words exchanged,
+or numbers blown up; then it is given to what reads that kind, in a child that is forked from a program which has all
+imported.  What is looked for: an exception that is none of labrhel's, a signal, more than 10 s, and the file that
+code beside the configuration leaves if it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import sys
+import tarfile
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from labrhel import session
+from labrhel.config.station import load_station
+from labrhel.errors import LabrhelError
+from labrhel.experiment import load_experiment
+from labrhel.experiment.validating import validated
+from labrhel.safety import trust
+from labrhel.store import RunReader
+from labrhel.store.calibrations import CalibrationRecord
+from labrhel.testing.configurations import SMALL
+
+DEADLINE = 10.0
+"""Seconds that a file may hold its reader."""
+
+_BIG = tuple(b"1000000000 1e308 -1 0 .inf .nan 99999999999999999999 null [] {} *a own.py:Name [[[[[[[[ true".split())
+_CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\ndef Name(*a, **k): ...\n"
+_WORD = re.compile(rb"[A-Za-z_][A-Za-z_0-9]*|-?[0-9][0-9.e+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A good file, or a folder of them, and what reads it; `spare` are files that are left as they are."""
+
+    name: str
+    good: Path
+    read: Callable[[Path], object]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the files that were tried."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    bad: list[str] = field(default_factory=list)
+
+    def take(self, number: int, kind: str, end: str) -> None:
+        """Count one, and keep it if it is bad."""
+        self.ends[end.partition(":")[0]] += 1
+        if not end.startswith(("refused", "read")):
+            self.bad.append(f"{number} ({kind}): {end}")
+
+
+def kinds(folder: Path) -> list[Kind]:
+    """One of each kind, made in `folder`."""
+    import h5py
+    from scipy.io import savemat
+
+    good = folder / "good"
+    good.mkdir()
+    (good / "a.yaml").write_text(SMALL)
+    t = np.arange(200.0)
+    arrays = {"u": np.sin(t), "y": np.cos(t), "fs": np.array([500.0])}
+    np.savez(good / "lab.npz", **arrays)
+    np.savez_compressed(good / "packed.npz", **arrays)
+    savemat(good / "lab.mat", {**arrays, "cells": np.array([[1, "a"]], object)})
+    savemat(good / "packed.mat", arrays, do_compression=True)
+    savemat(good / "old.mat", arrays, format="4")
+    with h5py.File(good / "lab.h5", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+    rows = np.stack([arrays["u"], arrays["y"]], axis=1)
+    np.savetxt(good / "lab.csv", rows, delimiter=",", header="u,y", comments="")
+    (good / "bench.yaml").write_text(
+        "model: coupled_oscillators\nring_down: 60ms\ninstruments:\n  awg1: {kind: keysight_33600}\n"
+        "leads:\n  - {wire: awg1.ch1, to: u1, gain: 1.0}\n"
+    )
+    (good / "station.yaml").write_text(
+        "instruments:\n  awg1: {type: keysight_33600, address: 'TCPIP::10.0.0.5::5025::SOCKET', init: {}}\n"
+        "  scope1: {type: rigol_ds1000z, address: 'TCPIP::10.0.0.6::5555::SOCKET'}\nrig:\n"
+        "  trigger: {fired_by: awg1, seen_by: {scope1: {terminal: ch4, level: 1 V}}}\n  ring_down: 60ms\n"
+        "  ports: {u1: {terminal: awg1.ch1, limits: [-5 V, 5 V]}}\n"
+        "  channels: {q1: {terminal: scope1.ch1, range: [-2 V, 2 V]}}\n"
+    )
+    (good / "stack.yaml").write_text("model: {kind: hssm, blocks: 1, hidden: 4, state: 4}\ndata: {file: a.npz}\n")
+    run = session.start(load_experiment(good / "a.yaml", steps=2), folder / "runs", lambda published: None).folder
+    shutil.copytree(run, good / "run")
+    with tarfile.open(good / "run.tar.gz", "w:gz") as archive:
+        archive.add(run, run.name)
+    (good / "traffic.jsonl").write_text('{"link": "a", "at": 1.5, "t": 1.0, "dir": ">", "data": "KklETj8K"}\n' * 3)
+    (good / "calibration.jsonl").write_text('{"id": "1", "kind": "proposed", "node": "gain", "values": {}}\n' * 2)
+    data = [f for f in good.iterdir() if f.suffix in (".npz", ".mat", ".h5", ".csv")]
+    return [
+        *(Kind(f"recording {file.name}", file, _recording) for file in sorted(data)),
+        *(Kind(name, good / f"{name}.yaml", _yaml) for name in ("a", "bench", "station", "stack")),
+        Kind("run folder", good / "run", _run),
+        Kind("archive", good / "run.tar.gz", _archive),
+        Kind("traffic", good / "traffic.jsonl", _traffic),
+        Kind("calibration", good / "calibration.jsonl", _calibration),
+    ]
+
+
+def mutated(content: bytes, random: np.random.Generator) -> bytes:
+    """The content with one to four wounds."""
+    out = bytearray(content)
+    for _ in range(random.integers(1, 5)):
+        if not out:
+            break
+        at, how = int(random.integers(len(out))), int(random.integers(7))
+        if how == 0:
+            out[at] ^= 1 << int(random.integers(8))
+        elif how == 1:
+            del out[at:]
+        elif how == 2:
+            out[at : at + int(random.integers(1, 40))] = random.bytes(int(random.integers(0, 40)))
+        elif how == 3:
+            piece = out[at : at + int(random.integers(1, 200))]
+            out[at:at] = piece * int(random.integers(1, 20))
+        elif how == 4:
+            out[at : at + 4] = random.choice([b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\0\0\0\x80"])
+        else:
+            words = list(_WORD.finditer(bytes(out)))
+            if words:
+                one, other = (words[int(random.integers(len(words)))] for _ in range(2))
+                new = other[0] if how == 5 else _BIG[int(random.integers(len(_BIG)))]
+                out[one.start() : one.end()] = new
+    return bytes(out)
+
+
+def tried(kind: Kind, number: int, folder: Path) -> str:
+    """What came of one file: `read`, `refused`, or what is wrong."""
+    place = folder / str(number)
+    place.mkdir()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _child(kind, number, place)
+        return _waited(pid, place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _child(kind: Kind, number: int, place: Path) -> None:
+    """Make the file, read it, and leave a word on how it went; never returns."""
+    words = "read"
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
+            os.dup2(nothing.fileno(), 1)
+            os.dup2(nothing.fileno(), 2)
+        os.chdir(place)
+        for name in ("own", "rhel", "sim", "numpy", "scipy"):
+            (place / f"{name}.py").write_text(_CODE)
+        random = np.random.default_rng([20, number])
+        target = place / kind.good.name
+        if kind.good.is_dir():
+            shutil.copytree(kind.good, target)
+            files = sorted(file for file in target.rglob("*") if file.is_file())
+            victim = files[int(random.integers(len(files)))]
+        else:
+            shutil.copy(kind.good, target)
+            victim = target
+        victim.write_bytes(mutated(victim.read_bytes(), random))
+        kind.read(target)
+    except LabrhelError as error:
+        words = "refused" if "\n" not in str(error) else f"more than one sentence: {error}"
+    except MemoryError:
+        words = "refused"
+    except BaseException:
+        words = f"traceback: {traceback.format_exc()[-600:]}"
+    (place / "said").write_text(words, encoding="utf-8", errors="replace")
+    os._exit(0)
+
+
+def _waited(pid: int, place: Path) -> str:
+    begin = time.monotonic()
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            break
+        if time.monotonic() - begin > DEADLINE:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return "hang"
+        time.sleep(0.002)
+    if os.WIFSIGNALED(status):
+        return f"signal: {signal.Signals(os.WTERMSIG(status)).name}"
+    if (place / "ran").exists():
+        return "code ran"
+    return (place / "said").read_text(encoding="utf-8")
+
+
+def campaign(count: int, first: int = 0, told: Callable[[str], object] = lambda words: None) -> Tally:
+    """Try `count` files from number `first` on."""
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["XDG_CONFIG_HOME"], os.environ["LABRHEL_STATE"] = f"{name}/own", f"{name}/state"
+        known = kinds(folder)
+        (folder / "own.py").write_text(_CODE)  # trusted: only the rule of who imports holds it back
+        trust.TrustList().add(trust.Code.named(folder / "own.py"))
+        for number in range(first, first + count):
+            kind = known[number % len(known)]
+            tally.take(number, kind.name, tried(kind, number, folder))
+            if (number + 1) % 500 == 0:
+                told(f"{number + 1}: {dict(tally.ends)}")
+    return tally
+
+
+def _recording(file: Path) -> None:
+    from labrhel.data.recording import columns, read_recording
+
+    arrays, _ = read_recording(file)
+    columns(arrays, ["u"], "input")
+
+
+def _yaml(file: Path) -> None:
+    validated(file)
+    if file.name == "station.yaml":
+        load_station(file)
+
+
+def _run(folder: Path) -> None:
+    from labrhel.cli import inspecting
+    from labrhel.records.report import report
+
+    reader = RunReader(folder)
+    reader.verify()
+    inspecting.show(str(folder), folder.parent)
+    report(reader)
+    session.planned_steps(folder, None)
+
+
+def _archive(file: Path) -> None:
+    try:
+        with tarfile.open(file) as archive:
+            archive.extractall(file.parent / "out", filter="data")
+    except Exception:
+        return  # unpacking is not labrhel's
+    for folder in (file.parent / "out").iterdir():
+        if folder.is_dir():
+            _run(folder)
+
+
+def _traffic(file: Path) -> None:
+    from drivers.transport.replayed import ReplayedTraffic
+
+    ReplayedTraffic(file)
+
+
+def _calibration(file: Path) -> None:
+    record = CalibrationRecord(file.parent, "sim:x")
+    assert record.file is not None
+    record.file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, record.file)
+    CalibrationRecord(file.parent, "sim:x").current()
+
+
+def main() -> None:
+    """Run the campaign and print its figures; exit status 1 if a file was bad."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--from", type=int, default=0, dest="first")
+    asked = parser.parse_args()
+    begin = time.monotonic()
+    tally = campaign(asked.count, asked.first, lambda words: print(words, flush=True))
+    for words in tally.bad:
+        print(words)
+    print(f"{asked.count} files in {time.monotonic() - begin:.0f} s: {dict(tally.ends)}")
+    sys.exit(bool(tally.bad))
+
+
+if __name__ == "__main__":
+    main()
