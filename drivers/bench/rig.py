@@ -38,6 +38,7 @@ from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.program import Rest
 
 _PATIENCE = 5.0  # s beyond its length that a shot may take
+_FRESH = 2.0  # s after which another attempt to make a bench safe is worth its time
 
 
 class BenchRig:
@@ -76,6 +77,7 @@ class BenchRig:
         self._levels: dict[str, dict[str, float]] = {}  # what was configured, by source
         self._driven = Driven(outputs_of(document))
         self._closed = False
+        self._failed: tuple[float, Exception] | None = None  # when making it safe failed last [s], and how
         self._made_safe = 0  # how often; what began before the last time must not go on
         self._connected: dict[str, float] = {}  # levels of the switches
         self._restored = 0  # the last time after which the levels were turned back
@@ -166,7 +168,9 @@ class BenchRig:
         moves = self._driven.moves()
         problems = self._safe.make_safe(self._in_safe_order(), seconds)
         self._driven.seen_safe(self._instruments.keys() - problems.keys(), moves)
+        self._failed = None
         for error in problems.values():
+            self._failed = self._clock(), error
             self._say_what_is_left(str(error), error)
             raise error
         return None
@@ -199,8 +203,11 @@ class BenchRig:
             raise InstrumentError(f"{self.capabilities.rig} was made safe while it was in use: its outputs are safe")
 
     def close(self) -> None:
-        """Make safe and give the instruments back; the guardian is released only if nothing may be on any more."""
-        first = try_all([self.make_safe, *(item.release for item in self._instruments.values())])
+        """Make safe and give the instruments back; the guardian is released only if nothing may be on any more.
+
+        Where making it safe has just failed it is left to the guardian at once, which begins with the same.
+        """
+        first = try_all([self._make_safe_at_last, *(item.release for item in self._instruments.values())])
         self._closed = True
         if self._guardian is not None:
             if left := self._driven.left():
@@ -213,6 +220,11 @@ class BenchRig:
                 print(f"warning: {self._log.problem}", file=sys.stderr)
         if first is not None:
             raise first
+
+    def _make_safe_at_last(self) -> None:
+        if self._failed is not None and self._guardian is not None and self._clock() - self._failed[0] < _FRESH:
+            self._say_what_is_left(str(self._failed[1]), self._failed[1])
+        self.make_safe()
 
     def _levels_of(self, name: str, got: Mapping[str, float]) -> Array:
         """The volts of a knob, in its shape."""

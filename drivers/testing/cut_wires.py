@@ -16,7 +16,7 @@ FAULTS = {
     "garbage": "answers are other bytes, of the same number",
     "endless": "answers have no end",
     "header": "every answer begins a block of 9,999,999,999 bytes",
-    "stranger": "answers to *IDN? name another instrument",
+    "stranger": "it restarts, and answers to *IDN? name another instrument",
 }
 """What a wire can be besides open."""
 
@@ -36,11 +36,13 @@ class CutWire:
         self._serve(self._listener)
 
     def spoil(self, fault: str) -> None:
-        """One of FAULTS, from now on; connections that are open stay so, unless it is "refused"."""
+        """One of FAULTS, from now on; connections that are open stay so, unless it is "refused" or "stranger"."""
         self._state = fault
         self._changed.clear()
-        if fault == "refused":
+        if fault in ("refused", "stranger"):
             self._drop()
+        if fault == "stranger":
+            self._listen()
 
     def cut(self) -> None:
         """Drop every connection, and refuse others."""
@@ -50,6 +52,13 @@ class CutWire:
         """Listen at the same port again; what was spoiled is dropped."""
         self._drop()
         self._state = "open"
+        self._listen()
+
+    def close(self) -> None:
+        """For good."""
+        self._drop()
+
+    def _listen(self) -> None:
         until = time.monotonic() + 10
         while True:
             try:
@@ -60,10 +69,6 @@ class CutWire:
                     raise
                 time.sleep(0.01)
         self._serve(self._listener)
-
-    def close(self) -> None:
-        """For good."""
-        self._drop()
 
     def _drop(self) -> None:
         with self._lock:

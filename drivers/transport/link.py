@@ -17,7 +17,7 @@ from drivers.transport.block import encode_block, read_block
 from drivers.transport.commands import is_repeatable
 from drivers.transport.deadline import Deadline
 from drivers.transport.lease import Lease
-from drivers.transport.owner import LinkError, Owner
+from drivers.transport.owner import HURRY, LinkError, Owner
 from drivers.transport.port import DamageError, Port
 from drivers.transport.proof import EchoError, Proof
 from drivers.transport.traffic import TrafficLog
@@ -243,9 +243,13 @@ class Link(Owner):
     def _mend(self) -> None:
         # Patience is for a device that comes back; one that has just been given up is not waited for again at once, or
         # making a dead bench safe would take it for every command.
-        just_now = time.monotonic() - self._gave_up < self.patience
+        patience = max(self.patience, self.timeout)
+        if time.monotonic() - self._gave_up < self.patience:
+            patience = min(_AGAIN, self.patience)
+        elif self._hurried:
+            patience = min(HURRY, patience)
         try:
-            self._mend_within(Deadline(min(_AGAIN, self.patience) if just_now else max(self.patience, self.timeout)))
+            self._mend_within(Deadline(patience))
         except OSError:
             self._gave_up = time.monotonic()
             raise

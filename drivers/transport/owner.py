@@ -15,6 +15,9 @@ from drivers.transport.port import Port
 from drivers.transport.traffic import Direction, TrafficLog
 from labrhel.errors import TransportError
 
+HURRY = 1.5
+"""Seconds for a device to come back where others must not be kept waiting."""
+
 
 class LinkError(TransportError):
     """An exchange failed; the link mends itself at the next one.  `may_have_acted`: was anything sent at all?"""
@@ -39,7 +42,7 @@ class Owner:
         self._port: Port | None = None
         self._lost = False
         self._closed = False
-        self._mending = False
+        self._mending = self._hurried = False
         self._interrupted = threading.Event()
         self._process = os.getpid()
         self._hooks: list[Callable[[], None]] = []
@@ -54,14 +57,17 @@ class Owner:
     def taken_over(self, patience: float) -> Iterator[None]:
         """The same, for whoever cannot wait: a running exchange has `patience` [s] to end, and is interrupted then.
 
-        Without a thread of its own, since at the end of an interpreter there are none to be had.
+        Without a thread of its own, since at the end of an interpreter there are none to be had.  A device that does
+        not answer has HURRY [s] to come back.
         """
         if not self._lock.acquire(timeout=patience):
             self.interrupt()
             self._lock.acquire()
+        self._hurried = True
         try:
             yield
         finally:
+            self._hurried = False
             self._lock.release()
 
     def on_reopen(self, hook: Callable[[], None]) -> None:
