@@ -45,6 +45,7 @@ def capabilities_of(
     An output holds each sample over the interval of its kick, so ports have one sample rate, 1/step.  Raises
     ConfigurationError, with the line of the station file, for what the model or an instrument does not have.
     """
+    check_boxes(document, instruments)
     station, limits, n = document.station.rig, document.terminals, model.size
     forces, seen = [f"f{i + 1}" for i in range(n)], [f"q{i + 1}" for i in range(n)]
     rate, master = 1 / (step * model.time_unit), station.trigger.fired_by
@@ -93,6 +94,24 @@ def capabilities_of(
         time_unit=model.time_unit,
         firmware="; ".join(f"{key}: {item.identity}" for key, item in instruments.items()),
     )
+
+
+def check_boxes(document: StationDocument, instruments: Mapping[str, Instrument]) -> None:
+    """Refuse one instrument under two names, by its serial number: limits of one name would not hold for the other.
+
+    An instrument that says no serial number, or 0, cannot be told from its like.
+    """
+    first: dict[tuple[str, ...], str] = {}
+    for name, box in instruments.items():
+        fields = tuple(part.strip() for part in box.identity.split(","))[:3]
+        if len(fields) < 3 or not fields[2].strip("0"):
+            continue
+        other = first.setdefault(fields, name)
+        if other != name:
+            with document.at("instruments", name):
+                raise ConfigurationError(
+                    f"{other} and {name} are one instrument, {', '.join(fields)}, under two names: keep one of them"
+                )
 
 
 def _port(name: str, kind: Kind, section: PortSection, terminals: Terminals, spec: OutputSpec, timing: Timing) -> Port:
