@@ -7,6 +7,7 @@ Trial N is made from the seed N alone, so that a campaign is resumed by naming t
 allowed, and are left out elsewhere.  A trial is good if no output is on unsaid:
 
 1. within 5 s of the wires being back every output is safe, or the command said OUTPUTS MAY STILL BE ON with status 3;
+   where owner and guardian were killed, `labrhel estop` makes it safe;
 2. the command ended within 15 s of a fault that ends it, without a traceback, in less than 500 MB.
 
 An emergency stop under the same conditions is good if its status is 0 and nothing is on, or it is 3.
@@ -157,13 +158,16 @@ def attempt(lab: Lab, trial: Trial) -> Found:
     words = said.read_text(errors="replace")
     harm.undo()
     back = time.monotonic()
+    if trial.kind == "both killed":  # nobody is left who could: the next word has to
+        _estop(state)
+        back = time.monotonic()
     safe: float | None = None
     while time.monotonic() - back < 4 * BACK:
         if not lab.are_on():
             safe = time.monotonic() - back
             break
         time.sleep(0.02)
-    if safe is None or trial.kind == "both killed":
+    if safe is None:
         _estop(state)
     found = Found(trial, status, ended, safe, _SAID in words, memory, words[-2000:])
     _clean(lab)
@@ -175,7 +179,8 @@ class _Harm:
 
     def __init__(self, lab: Lab, trial: Trial, process: subprocess.Popen[bytes]) -> None:
         self._lab, self._trial, self._process = lab, trial, process
-        self.ends = trial.kind not in ("guardian killed", "second client", *DISKS) or trial.kind == "journal full"
+        lasting = ("guardian killed", "second client", *DISKS)
+        self.ends = trial.kind not in lasting or (trial.kind, trial.command) == ("journal full", "run")
 
     def do(self) -> None:
         """Do it."""
@@ -242,9 +247,9 @@ def _judged(found: Found, harm: _Harm) -> Found:
     elif harm.ends and kind not in PROCESSES and found.ended > END:
         faults.append(f"it took {found.ended:.1f} s to end")
     in_time = found.safe is not None and found.safe <= BACK
-    if not in_time and not (found.said and found.status == 3) and kind != "both killed":
+    if not in_time and not (found.said and found.status == 3):
         faults.append("outputs were left on unsaid")
-    if found.safe is None and kind != "both killed":
+    if found.safe is None:
         faults.append("outputs were left on for good")
     if "Traceback" in found.words:
         faults.append("a traceback")
