@@ -31,6 +31,7 @@ from labrhel.shots.capture import Capture
 from labrhel.shots.operations import Protocol, RunShots
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
+from protocols.forward.clipping import TOLERANCE, aimed, of_clipping, over_range
 from protocols.forward.forward import ForwardPass, run_forward
 from protocols.forward.geometry import Geometry
 from protocols.inference.correlation import Backwards
@@ -52,9 +53,21 @@ class AdjointOnly:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
         run = yield from run_forward(asked)
         task, theta, geometry, batch = asked.task, run.asked.theta, run.geometry, run.batch
-        eps = asked.previous.eps if asked.previous is not None else self._eps(task, batch.passes, theta)
-        programs = tuple(_error_pass(task, geometry, item, sign * eps) for item in batch.passes for sign in (1, -1))
-        captures: list[Capture] = yield RunShots(programs)
+        shots, passes = run.shots, run.passes
+
+        def fire(eps: float) -> Protocol[tuple[float, bool, list[Capture]]]:
+            nonlocal shots, passes
+            programs = tuple(_error_pass(task, geometry, item, sign * eps) for item in batch.passes for sign in (1, -1))
+            captures: list[Capture] = yield RunShots(programs)
+            shots, passes = shots + len(captures), passes + sum(capture.passes_run for capture in captures)
+            squares = 0.0
+            for index in range(len(batch.passes)):
+                one, other = (geometry.state(item.last, task.step)[0] for item in captures[2 * index : 2 * index + 2])
+                squares += float(np.sum((one - other) ** 2)) / 4
+            return float(np.sqrt(squares / batch.size)), bool(over_range(captures)), captures
+
+        first = asked.previous.eps if asked.previous is not None else self._eps(task, batch.passes, theta)
+        eps, captures = yield from aimed(fire, first, self.response)
         terms: dict[str, Array] = {}
         answered = 0.0
         for index, item in enumerate(batch.passes):
@@ -68,16 +81,18 @@ class AdjointOnly:
             back = Backwards.of_motion(task.model, theta, item, task.step, q / scale, v / scale)
             for name, term in back.gradients(asked.wanted).items():
                 terms[name] = terms[name] + term if name in terms else term
-        ratio = float(np.sqrt(answered / batch.size))
+        ratio, clipped = float(np.sqrt(answered / batch.size)), over_range(captures)
         return Gradient(
             values=terms | {name: batch.direct[name] for name in asked.wanted if name in batch.direct},
             loss=batch.loss,
             rule="adjoint_only",
-            eps=eps * self.response / ratio if ratio else eps,
+            # The next one aims where this one should have; one that had to be lowered stays low.
+            eps=eps * self.response / ratio if ratio and ratio > self.response / TOLERANCE else eps,
             response_ratio=ratio,
-            shots=run.shots + len(captures),
-            passes=run.passes + sum(capture.passes_run for capture in captures),
+            shots=shots,
+            passes=passes,
             calibration=batch.calibration,
+            warnings=tuple(of_clipping(batch.clipped, clipped)),
         )
 
     def _eps(self, task: Task, passes: Sequence[ForwardPass], theta: Arrays) -> float:

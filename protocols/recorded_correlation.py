@@ -25,6 +25,7 @@ from labrhel.shots.capture import Capture
 from labrhel.shots.compile import reversal_of
 from labrhel.shots.operations import Protocol, RunShots
 from protocols.echoes.plan import EchoPlan, Wanted, first_eps
+from protocols.forward.clipping import aimed, of_clipping, over_range
 from protocols.forward.forward import run_forward
 from protocols.inference.correlation import Backwards
 
@@ -56,17 +57,26 @@ class RecordedCorrelation:
             friction=np.zeros((model.size, model.size)),
             reversal=reversal_of(task.capabilities),
         )
-        eps = first_eps(task, batch, theta, self.response, asked.previous)
-        captures: list[Capture] = yield RunShots(plan.programs(batch.passes, plan.drives(batch.passes), eps))
-        achieved_eps = eps * plan.achieved_scale(batch.passes, captures, eps)
+        shots, passes = run.shots, run.passes
+
+        def fire(eps: float) -> Protocol[tuple[float, bool, tuple[float, list[Capture], list[tuple[Array, Array]]]]]:
+            nonlocal shots, passes
+            captures: list[Capture] = yield RunShots(plan.programs(batch.passes, plan.drives(batch.passes), eps))
+            shots, passes = shots + len(captures), passes + sum(capture.passes_run for capture in captures)
+            achieved = eps * plan.achieved_scale(batch.passes, captures, eps)
+            answers = []
+            for (echoes,) in plan.turns(captures):
+                states = {level: geometry.state(capture.last, task.step) for level, capture in echoes.items()}
+                moved = [{level: state[part] for level, state in states.items()} for part in (0, 1)]
+                answers.append(tuple(self.estimator.derivative(item, achieved) for item in moved))
+            ratio = float(achieved * np.sqrt(sum(np.sum(q**2) for q, _ in answers) / batch.size))
+            return ratio, bool(over_range(captures)) and not batch.clipped, (achieved, captures, answers)
+
+        first = first_eps(task, batch, theta, self.response, asked.previous)
+        _, (achieved_eps, captures, answers) = yield from aimed(fire, first, self.response)
         terms: dict[str, Array] = {}
         answered = 0.0
-        for item, (echoes,) in zip(batch.passes, plan.turns(captures), strict=True):
-            states = {level: geometry.state(capture.last, task.step) for level, capture in echoes.items()}
-            q, v = (
-                self.estimator.derivative({level: state[part] for level, state in states.items()}, achieved_eps)
-                for part in (0, 1)
-            )
+        for item, (q, v) in zip(batch.passes, answers, strict=True):
             answered += float(np.sum((achieved_eps * q) ** 2))
             back = Backwards.of_motion(model, theta, item, task.step, q, v)
             for name, term in back.gradients(asked.wanted).items():
@@ -77,7 +87,8 @@ class RecordedCorrelation:
             rule="recorded_correlation",
             eps=achieved_eps,
             response_ratio=float(np.sqrt(answered / batch.size)),
-            shots=run.shots + len(captures),
-            passes=run.passes + sum(capture.passes_run for capture in captures),
+            shots=shots,
+            passes=passes,
             calibration=batch.calibration,
+            warnings=tuple(of_clipping(batch.clipped, over_range(captures))),
         )

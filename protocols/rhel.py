@@ -18,6 +18,7 @@ terms are derived and tested in this project (docs/physics.md).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ from protocols.echoes.bias import bound_of_bias
 from protocols.echoes.blocks import combined
 from protocols.echoes.measurement import Measurement
 from protocols.echoes.options import EchoOptions
+from protocols.forward.clipping import of_clipping
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def _concluded(run: Measurement) -> Gradient:
         warnings=(
             *doubts.of_aim(run.aim, run.search_shots),
             *doubts.of_echoes(plan, blocks[0].batch, ratio, retrace, jitter),
+            *of_clipping(blocks[0].batch.clipped, sum((Counter(block.clipped) for block in blocks), Counter())),
             *doubts.of_distortion(blocks),
             *doubts.of_effort(options, locked, blocks),
             *doubts.of_bias(measured),

@@ -10,8 +10,8 @@ are taken from different ones, or the noise that both share would be counted as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Block:
 
     `jitter`: rms deviation of the ports' gains from shot to shot, where it was found and taken off.  `distortion`: how
     far what the converters made of the nudge moves the gradient, relatively, after the model has taken it off.
+    `clipped`: by channel, the samples of the echoes beyond its range.
     """
 
     batch: ForwardBatch
@@ -36,6 +37,7 @@ class Block:
     jitter: float = 0.0
     asked: float = 0.0
     distortion: float = 0.0
+    clipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def response_ratio(self) -> float:

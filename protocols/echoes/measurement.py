@@ -25,6 +25,7 @@ from protocols.echoes.lock import Locked, lock, noise_floor, warm
 from protocols.echoes.options import EchoOptions, is_exact
 from protocols.echoes.plan import first_eps, representable
 from protocols.echoes.port_gains import at_common_gains
+from protocols.forward.clipping import over_range
 from protocols.forward.forward import ForwardBatch, read_forward
 from protocols.inference.fit import fit
 
@@ -54,6 +55,7 @@ class Measurement:
         self._eps = 1.0
         self.aim: Aim | None = None
         self.search_shots = 0
+        self._lowered = False
         self._is_exact = is_exact(asked.task.capabilities)
 
     @property
@@ -82,7 +84,8 @@ class Measurement:
             self._eps = first_eps(plan.task, batch, plan.theta, target, self._asked.previous)
         block = yield from self._at_response(batch, drives, target)
         self.blocks.append(block)
-        if options.is_automatic and batch.has_error and self._is_in_doubt(block):
+        # A dry run answers with silence, in which there is nothing to look at.
+        if options.is_automatic and batch.has_error and batch.has_motion and self._is_in_doubt(block):
             yield from self._search(block)
 
     def _at_response(self, batch: ForwardBatch, drives: Sequence[EchoDrive], target: float) -> Protocol[Block]:
@@ -94,6 +97,10 @@ class Measurement:
                 drives = yield from self._lock(batch)
                 block = yield from self._echo(batch, drives)
             ratio = block.response_ratio
+            if block.clipped and not batch.clipped and options.is_automatic and attempt < _ATTEMPTS:
+                self._eps = representable(block.asked * min(0.5, target / max(ratio, 1e-300)))
+                self._lowered, target = True, 0.5 * min(target, ratio)
+                continue
             settled = 1 / _TOLERANCE < ratio / target < _TOLERANCE
             if options.eps is not None or not batch.has_error or attempt == _ATTEMPTS or ratio == 0 or settled:
                 return block
@@ -105,9 +112,14 @@ class Measurement:
 
     @property
     def target(self) -> float | None:
-        """The response ratio that a search, this one or an earlier, found best; None where none was needed."""
+        """The response ratio that a search, this one or an earlier, found best; None where none was needed.
+
+        One that had to be lowered because the echoes clipped counts as found.
+        """
         if self.aim is not None:
             return self.aim.response
+        if self._lowered:
+            return self.blocks[0].response_ratio
         return None if self._asked.previous is None else self._asked.previous.aim
 
     @property
@@ -243,7 +255,15 @@ class Measurement:
             reading, distortion = undistorted(plan, batch.passes, reading, nudges)
         elif nudges.distortion > _UNDISTORTED:
             distortion = nudges.distortion
-        made = Block(batch, tuple(drives), reading, eps, asked=self._eps, distortion=distortion)
+        made = Block(
+            batch,
+            tuple(drives),
+            reading,
+            eps,
+            asked=self._eps,
+            distortion=distortion,
+            clipped=over_range(captures),
+        )
         if not (plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE):
             return made
         settled, jitter = at_common_gains(plan, batch.passes, drives, captures, self._eps)

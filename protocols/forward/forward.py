@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.capture import Capture
 from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import Pass, ShotProgram
+from protocols.forward.clipping import over_range
 from protocols.forward.geometry import Geometry
 
 
@@ -42,7 +43,7 @@ class ForwardBatch:
     """The forward passes of a batch, its loss, and the direct terms of the loss (`readout`, `readout_offset`).
 
     `slopes`: of each sequence dL/dy and the readings of the channels, whose product dL/dC is.  `calibration` is the id
-    of the set it was compiled with.
+    of the set it was compiled with.  `clipped`: by channel, the samples beyond its range.
     """
 
     passes: tuple[ForwardPass, ...]
@@ -50,11 +51,17 @@ class ForwardBatch:
     direct: Mapping[str, Array]
     slopes: tuple[tuple[Array, Array], ...]
     calibration: str
+    clipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def has_error(self) -> bool:
         """False if the read-out is perfect, and there is nothing to nudge with."""
         return any(item.error.any() for item in self.passes)
+
+    @property
+    def has_motion(self) -> bool:
+        """False if every reading is zero, as in a dry run."""
+        return any(item.q.any() for item in self.passes)
 
     @property
     def size(self) -> float:
@@ -108,7 +115,7 @@ def read_forward(
         passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error, sequence.name))
     if not np.isfinite(total):
         raise InstrumentError("the readings of the forward pass are so large that the loss overflows; lower the drive")
-    return ForwardBatch(tuple(passes), total, direct, tuple(slopes), captures[0].shot.calibration)
+    return ForwardBatch(tuple(passes), total, direct, tuple(slopes), captures[0].shot.calibration, over_range(captures))
 
 
 def _unread(program: ShotProgram) -> ShotProgram:

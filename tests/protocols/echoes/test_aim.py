@@ -1,5 +1,6 @@
 """The strength of a nudge is found from what came back, and what cannot be nudged well is said."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from benchmarks.honesty import NAMES, UNDECLARED, undeclared_rig
 from labrhel.errors import ProgramError
 from labrhel.executor import execute
 from labrhel.learning.gradient import Gradient
+from labrhel.shots.capture import PassCapture
+from labrhel.shots.operations import RunShots
 from protocols.echoes.aim import GOOD, POOR, USELESS, Point, Sample, searched
 from protocols.echoes.options import NOISELESS_RESPONSE
 from protocols.rhel import RHEL
@@ -61,6 +64,27 @@ def test_the_next_gradient_starts_from_what_the_search_found_and_searches_no_mor
     assert rig.compare(again)[1] < POOR
 
 
+def test_a_dry_run_which_answers_with_silence_is_not_searched() -> None:
+    rig = undeclared_rig(3, {})
+    inner = rig.handler()
+
+    class Dry:
+        """Every reading is zero."""
+
+        def do(self, operation: Any) -> Any:
+            answer = inner.do(operation)
+            if not isinstance(operation, RunShots):
+                return answer
+            return [replace(item, passes=tuple(hushed(part) for part in item.passes)) for item in answer]
+
+    def hushed(part: PassCapture) -> PassCapture:
+        traces = {name: replace(trace, values=0 * trace.values) for name, trace in part.traces.items()}
+        return replace(part, traces=traces, observables={name: 0 * sums for name, sums in part.observables.items()})
+
+    found = execute(RHEL().gradient(rig.request(NAMES)), Dry())
+    assert found.shots == 3 and "search_shots" not in found.measured
+
+
 def test_a_doubt_that_grows_is_looked_into_again() -> None:
     quiet, loud = undeclared_rig(3, {}), undeclared_rig(2, UNDECLARED["force noise 1e-3"])
     before = first(quiet)
@@ -91,8 +115,6 @@ def test_a_wrong_model_that_repeats_itself_keeps_its_small_nudge() -> None:
             return self._inner.do(operation)
 
     asked = rig.request(NAMES)
-    from dataclasses import replace
-
     found = execute(RHEL().gradient(replace(asked, theta=wrong)), Believing())
     assert found.retrace_error is not None and found.retrace_error > 0.01
     assert found.measured["search_shots"] == 3  # one more forward pass, and one more pair
