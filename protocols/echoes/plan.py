@@ -297,7 +297,8 @@ class EchoPlan:
         if -strongest not in q:
             return 1.0
         answer = float(np.sqrt(np.mean((q[strongest] - q[-strongest]) ** 2))) / 2
-        return min(1.0, _SMALL * float(np.sqrt(np.mean(q[strongest] ** 2))) / max(answer, 1e-300))
+        motion = float(np.sqrt(np.mean(q[strongest] ** 2)))
+        return _SMALL * motion / answer if answer > _SMALL * motion > 0 else 1.0
 
 
 def first_eps(task: Task, batch: ForwardBatch, theta: Arrays, target: float, previous: NudgeRecord | None) -> float:

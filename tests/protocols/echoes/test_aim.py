@@ -64,8 +64,9 @@ def test_the_next_gradient_starts_from_what_the_search_found_and_searches_no_mor
     assert rig.compare(again)[1] < POOR
 
 
-def test_a_dry_run_which_answers_with_silence_is_not_searched() -> None:
-    rig = undeclared_rig(3, {})
+@pytest.mark.parametrize("accumulates", [frozenset({"stiffness", "cubic", "coupling"}), frozenset[str]()])
+def test_a_dry_run_which_answers_with_silence_is_not_searched(accumulates: frozenset[str]) -> None:
+    rig = undeclared_rig(3, {}).declaring(accumulates=accumulates)
     inner = rig.handler()
 
     class Dry:
