@@ -45,12 +45,13 @@ from benchmarks.figure import Figure, print_table
 from labrhel.errors import ConfigurationError
 
 TESTS = Path(__file__).parent.parent / "tests"
-KILL_TESTS = ("labrhel/test_kill.py", "labrhel/test_session.py")
+KILL_TESTS = ("labrhel/session/test_kill.py", "labrhel/session/test_session_run.py")
 FAULT_TESTS = (
     "drivers/transport/test_link_faults.py",
     "drivers/transport/test_framed.py",
     "drivers/fpga/test_fpga_faults.py",
     "drivers/bench/test_rig_faults.py",
+    "simbackend/virtual_bench/test_bench_faults.py",
 )
 
 
@@ -142,6 +143,12 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from stop_latency.targets()
     yield from kills(count)
     yield from wires(faults, reads=10_000)
+    yield passed("labrhel/store/test_flipped_bits.py", "2000 flipped bits: none is read as good", LABRHEL_FLIPS=2000)
+    yield passed(
+        "protocols/test_audit.py", "audits of 48 rigs: hardly a right gradient called wrong", LABRHEL_AUDITS=48
+    )
+    words = "echoes and a twin: right on average over 12 draws, and their error bars"
+    yield passed("protocols/test_control_variate.py", words, LABRHEL_DRAWS=12)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

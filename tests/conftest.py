@@ -1,6 +1,10 @@
 """What all tests share: reproducible property tests, independent test vectors where they are present, tidiness."""
 
 import os
+
+# Before numpy is imported: OpenBLAS's threads spin while they wait, on the core that the other worker needs.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -28,7 +28,6 @@ from scipy.linalg import solveh_banded
 from labrhel.arrays import Array, Arrays
 from labrhel.model.derivatives import jacobian
 from labrhel.model.interface import Model
-from labrhel.model.leapfrog import KickMatrices
 
 _DECADES, _HALVINGS = 6.0, 7  # of the size of the unexplained force, around the noisy one; found to a tenth of a decade
 _LEAST_NOISE = 1e-3  # of the noisiest channel; without noise at all a reading would weigh infinitely
@@ -46,7 +45,7 @@ class InverseDynamics:
         """F(path) (n, steps) without inputs; of the last kick, whose outcome no path shows, that of the one before."""
         mass, friction = self._matrices()
         p = np.concatenate([start_momentum[:, None], mass @ np.diff(path, axis=1) / self.step], axis=1)
-        half = KickMatrices.of(np.diag(mass), friction, self.step).half
+        half = self.step / 2 * friction / np.diag(mass)  # as in `labrhel.model.leapfrog.KickMatrices`
         grown = p[:, 1:] + half @ p[:, 1:] - p[:, :-1] + half @ p[:, :-1]
         found = grown / self.step - self.model.force(path[:, :-1], self.theta)
         return np.concatenate([found, found[:, -1:]], axis=1)

@@ -159,10 +159,16 @@ class OscillatorNetwork:
         column = (slice(None),) + (None,) * (q.ndim - 1)
         total = np.zeros_like(q)
         for name, power in POWERS.items():
-            total -= self.value(name, theta)[column] * q**power
+            if (value := self.value(name, theta)).any():  # powers of a long trace are dear, and most terms are absent
+                total -= value[column] * q**power
         stretch = self.value("coupling", theta)[column] * (q[self.edges[:, 1]] - q[self.edges[:, 0]])
-        np.add.at(total, self.edges[:, 0], stretch)
-        np.add.at(total, self.edges[:, 1], -stretch)
+        if q.ndim == 1:
+            np.add.at(total, self.edges[:, 0], stretch)
+            np.add.at(total, self.edges[:, 1], -stretch)
+        else:  # the same sums in the same order, but a trace at a time, which add.at does reading by reading
+            for end, sign in ((0, np.add), (1, np.subtract)):
+                for row, force in zip(self.edges[:, end], stretch, strict=True):
+                    sign(total[row], force, out=total[row])
         return total
 
     def springs(self, theta: Arrays) -> tuple[NDArray[np.int64], Array]:

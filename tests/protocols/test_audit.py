@@ -19,7 +19,7 @@ from simbackend.imperfections.friction import HiddenFriction
 from simbackend.rigs.reference import ReferenceTask, lossy_rig
 from simbackend.rigs.simulated import SimulatedRig
 
-COUNT = int(os.environ.get("LABRHEL_AUDITS", "12"))
+COUNT = int(os.environ.get("LABRHEL_AUDITS", "6"))
 NAMES = ("coupling", "stiffness", "friction")
 
 

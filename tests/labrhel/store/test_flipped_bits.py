@@ -20,7 +20,7 @@ from labrhel.store.index import label, rows
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.simulated import SimulatedRig
 
-FLIPS = int(os.environ.get("LABRHEL_FLIPS", "150"))
+FLIPS = int(os.environ.get("LABRHEL_FLIPS", "60"))
 LARGE = 9_000  # samples: with two channels of them, an array in a file of its own
 
 

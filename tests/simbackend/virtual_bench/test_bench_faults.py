@@ -1,6 +1,10 @@
-"""Faults happen when they are ordered, once, and leave the instrument as a real one would be."""
+"""Faults happen when they are ordered, once, and leave the instrument as a real one would be.
+
+LABRHEL_FAULTS sets how many random ones there are (40; `make targets` takes 1000).
+"""
 
 import json
+import os
 import select
 import socket
 import threading
@@ -14,6 +18,8 @@ from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.testing.plain_client import Client, clients, station
 from simbackend.virtual_bench import Fault, virtual_bench
 from simbackend.virtual_bench.faults import KINDS
+
+COUNT = int(os.environ.get("LABRHEL_FAULTS", "40"))
 
 
 @pytest.fixture
@@ -227,7 +233,7 @@ def test_many_random_faults_leave_no_thread_and_an_instrument_that_answers(tmp_p
     draw = random.Random(5)
     before = set(threading.enumerate())
     with virtual_bench(station(tmp_path)) as bench:
-        for _ in range(120):
+        for _ in range(COUNT):
             kind = draw.choice([kind for kind in KINDS if kind != "clip"])
             amount = {"late": 0.01, "busy": 0.01, "restart": 0.02}.get(kind)
             bench.hosts["awg"].order(Fault.of(kind, amount), after=draw.randrange(3))
