@@ -48,6 +48,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     ),
     "labrhel/safety/processes.py": ("tests/labrhel/safety/test_estop.py",),
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
+    "labrhel/safety/seal.py": ("tests/labrhel/session/test_foreign.py",),
     "protocols/audit.py": ("tests/protocols/test_audit_weighing.py", "tests/protocols/test_audit.py"),
     "protocols/rhel.py": _ECHOES,
     "protocols/echoes/lock.py": ("tests/protocols/echoes/test_lock_rounds.py", "tests/protocols/echoes/test_lock.py"),
