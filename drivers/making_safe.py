@@ -20,9 +20,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from drivers.roles import Instrument, LevelSource
+from drivers.transport.permit import making_safe
 from labrhel.config.station import StationDocument
 from labrhel.errors import ConfigurationError
 
@@ -106,7 +108,7 @@ class SafeLevels:
         end = self._clock() + longest
         self._ends.append(end)
         try:
-            with self._one:
+            with self._one, making_safe():
                 return self._in_turn([box for box in boxes if isinstance(box, LevelSource)])
         finally:
             self._ends.remove(end)
@@ -149,12 +151,15 @@ class SafeLevels:
 
 
 class Attempt:
-    """One thing done in a thread of its own, or here and now where none can be had; `error` is what it raised."""
+    """One thing done in a thread of its own, or here and now where none can be had; `error` is what it raised.
+
+    It may send what the thread may that begins it (drivers.transport.permit).
+    """
 
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action
         self.error: Exception | None = None
-        self._thread = threading.Thread(target=self._do, daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._do,), daemon=True)
         try:
             self._thread.start()
         except RuntimeError:  # at the end of an interpreter, or at the limit of the system

@@ -51,6 +51,7 @@ def make_all_safe(
     """
     from drivers.instruments import open_instrument
     from drivers.making_safe import TURN, Attempt, SafeLevels, at_once, ramps_of, wait_for_all
+    from drivers.transport.permit import making_safe
 
     sections = document.station.instruments
     missing = drivers_of(document, names)
@@ -63,7 +64,8 @@ def make_all_safe(
         box.switch_off()
 
     levels = SafeLevels(ramps_of(document))
-    off_now = {name: Attempt(lambda name=name: off(name)) for name in names or sections if name not in missing}
+    with making_safe():  # whatever holds this program back
+        off_now = {name: Attempt(lambda name=name: off(name)) for name in names or sections if name not in missing}
     wait_for_all(off_now.values(), TURN)
     swift = {name: box for name, box in list(boxes.items()) if off_now[name].ended}
     levels.ramp(swift.values())  # what goes wrong is said when it is closed, which makes it safe once more

@@ -27,10 +27,11 @@ from drivers.guardian import Guardian
 from drivers.making_safe import SafeLevels, check_ramps, ramps_of, try_all
 from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
+from drivers.transport.permit import StoppedError, as_long_as
 from drivers.transport.replayed import ReplayedTraffic
 from labrhel.arrays import Array, Arrays
 from labrhel.config.station import StationDocument
-from labrhel.errors import DeadlineError, InstrumentError, NotSafeError, ProgramError
+from labrhel.errors import DeadlineError, NotSafeError, ProgramError
 from labrhel.model.interface import Model
 from labrhel.safety.ending import Ending
 from labrhel.shots.capture import Capture, PassCapture, together
@@ -100,9 +101,9 @@ class BenchRig:
                 box, _, own = terminal.partition(".")
                 wanted.setdefault(box, {})[own] = float(level)
         begun = self._made_safe
-        with self._safe_if_it_fails():
+        with self._safe_if_it_fails(), as_long_as(lambda: self._require_going_on(begun)):
             got = self._set_levels(wanted)
-            self._require_going_on(begun)  # levels may have been set after it was made safe
+            self._require_going_on(begun)
         for box, levels in wanted.items():
             self._levels.setdefault(box, {}).update(levels)
         return {name: self._levels_of(name, got) for name in knobs}
@@ -200,7 +201,7 @@ class BenchRig:
 
     def _require_going_on(self, begun: int) -> None:
         if self._made_safe != begun:
-            raise InstrumentError(f"{self.capabilities.rig} was made safe while it was in use: its outputs are safe")
+            raise StoppedError(f"{self.capabilities.rig} was made safe while it was in use: its outputs are safe")
 
     def close(self) -> None:
         """Make safe and give the instruments back; the guardian is released only if nothing may be on any more.
@@ -238,7 +239,7 @@ class BenchRig:
             raise ProgramError(f"the bench was opened for another step than {shot.dt:g}: open it with that")
         if self._guardian is not None:
             self._guardian.renew()
-        with self._safe_if_it_fails():
+        with self._safe_if_it_fails(), as_long_as(lambda: self._require_going_on(begun)):
             self._require_going_on(begun)
             if self._restored != begun:
                 self._turn_back()

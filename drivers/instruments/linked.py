@@ -20,6 +20,7 @@ from drivers.instruments.answers import identity_of, number
 from drivers.instruments.talking import TRIES, Talking
 from drivers.transport import open_link
 from drivers.transport.deadline import Deadline
+from drivers.transport.permit import making_safe
 from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, TransportError
 
@@ -106,7 +107,7 @@ class LinkedInstrument(Instrument, Talking):
         with self._making_safe:
             for tries_left in reversed(range(TRIES)):
                 try:
-                    with self.link.taken_over(_PATIENCE):
+                    with self.link.taken_over(_PATIENCE), making_safe():
                         self._forget()
                         action()
                     return

@@ -18,6 +18,7 @@ from drivers.transport.commands import is_repeatable
 from drivers.transport.deadline import Deadline
 from drivers.transport.lease import Lease
 from drivers.transport.owner import HURRY, LinkError, Owner
+from drivers.transport.permit import StoppedError, require_permit
 from drivers.transport.port import DamageError, Port
 from drivers.transport.proof import EchoError, Proof
 from drivers.transport.traffic import TrafficLog
@@ -170,10 +171,12 @@ class Link(Owner):
         is_marker, first = text == self._proof.marker, None
         with self._lock:
             self._begin()
+            require_permit()  # after it has forgotten an interruption: one that comes later ends the exchange itself
             for left in range(self.retries if repeat and not self._mending else 0, -1, -1):
                 sent = False
                 try:
                     port = self._ready()
+                    require_permit()  # a stop may have come while the link was mended
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
                     self._proof.due += is_marker
@@ -182,6 +185,8 @@ class Link(Owner):
                     answer = receive(port, deadline)
                     self._proof.due -= is_marker
                     return answer
+                except StoppedError:
+                    raise  # the link is in step, for OFF
                 except BaseException as problem:  # Ctrl-C, too, leaves an answer on its way
                     self._in_step = False
                     if not isinstance(problem, OSError):
