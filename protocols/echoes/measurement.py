@@ -168,7 +168,9 @@ class Measurement:
         start = FIRST_RESPONSE / forecast.response if forecast.response > 0 else 1.0
         self.aim = aim = yield from searched(fire, first, start)
         self._eps, self.search_shots = aim.asked, self.shots - before
-        if aim.error > USELESS and options.repeats == 1 and options.precision is None:
+        # Later on a run has a history to judge it by: interlocks stop it, health calibrates again, and it is warned of.
+        begins = self._asked.previous is None
+        if begins and aim.error > USELESS and options.repeats == 1 and options.precision is None:
             raise ProgramError(refusal(aim, self.search_shots))
         self.blocks = [fired[id(sample)] for sample in aim.samples]
 

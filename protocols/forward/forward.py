@@ -17,6 +17,8 @@ from labrhel.shots.program import Pass, ShotProgram
 from protocols.forward.clipping import over_range
 from protocols.forward.geometry import Geometry
 
+_STILL = 1e-12  # of a reading, by which rounding may move it
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardPass:
@@ -60,8 +62,8 @@ class ForwardBatch:
 
     @property
     def has_motion(self) -> bool:
-        """False if every reading is zero, as in a dry run."""
-        return any(item.q.any() for item in self.passes)
+        """False if every reading stands still, as in a dry run: zero, or what a calibration makes of zero volts."""
+        return any(bool((np.ptp(item.q, axis=-1) > _STILL * np.abs(item.q).max()).any()) for item in self.passes)
 
     @property
     def size(self) -> float:

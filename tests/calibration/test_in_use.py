@@ -111,6 +111,8 @@ def test_a_run_calibrates_again_when_its_echo_no_longer_comes_back(
 ) -> None:
     monkeypatch.setenv("LABRHEL_STATE", str(tmp_path))
     file = written(tmp_path, "health: {retrace: 0.05, steps: 2}\n")
+    # A rule that looks for its nudge would refuse a rig that leaves its calibration so fast.
+    file.write_text(file.read_text().replace("record: none", "record: none, response: 0.1"))
     url = f"sim:{file}?seed=3&noise=1mV&reversal=by_drive&drift=5e-4"
     done = session.start(load_experiment(file, rig_url=url, steps=30), tmp_path / "runs", ignore)
     reader = RunReader(done.folder)
