@@ -1,18 +1,21 @@
 """Mutated files of every kind that is read: one sentence each, never a traceback, a signal, a hang, or code that ran.
 
-    python -m benchmarks.hostile_files                    # 10,000, some minutes on two cores
+    python -m benchmarks.hostile_files                    # 10,000, about a quarter of an hour on two cores
     python -m benchmarks.hostile_files --count 150        # as the tests do
     python -m benchmarks.hostile_files --from 5000        # go on from there: number and seed are one
 
 Each number makes one file by its own seed: a good one of a kind, with bits flipped, cut, stretched, words exchanged,
 or numbers blown up; then it is given to what reads that kind, in a child that is forked from a program which has all
-imported.  What is looked for: an exception that is none of labrhel's, a signal, more than 10 s, and the file that
-code beside the configuration leaves if it runs.
+imported and has read one good file of each kind.  Readers apart are forked as well, since starting them costs more than
+reading; every 40th number starts one as users do.  What is looked for: an exception that is none of labrhel's, a
+signal, more than 10 s of computing, and the file that code beside the configuration leaves if it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import io
 import os
 import re
 import resource
@@ -24,19 +27,25 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figure import Figure
+from drivers.transport.replayed import ReplayedTraffic
+from drivers.transport.traffic import Direction, TrafficLog
 from labrhel import session
 from labrhel.cli import inspecting
 from labrhel.config.station import load_station
+from labrhel.data import apart, readers
 from labrhel.errors import LabrhelError
 from labrhel.experiment import load_experiment
 from labrhel.experiment.validating import validated
 from labrhel.records.report import report
+from labrhel.rig.calibration import CalibratedValue
 from labrhel.safety import trust
 from labrhel.store import RunReader
 from labrhel.store.calibrations import CalibrationRecord
@@ -47,14 +56,17 @@ DEADLINE = 10
 
 _STANDSTILL = 60.0  # s without an end, which on a loaded machine computing for 10 s does not take
 
+_STARTED = 40  # one number in so many starts its reader apart as users do
+
 _BIG = tuple(b"1000000000 1e308 -1 0 .inf .nan 99999999999999999999 null [] {} *a own.py:Name [[[[[[[[ true".split())
+_URL = "sim:x"
 _CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\ndef Name(*a, **k): ...\n"
 _WORD = re.compile(rb"[A-Za-z_][A-Za-z_0-9]*|-?[0-9][0-9.e+-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A good file, or a folder of them, and what reads it; `spare` are files that are left as they are."""
+    """A good file, or a folder of them, and what reads it."""
 
     name: str
     good: Path
@@ -111,16 +123,26 @@ def kinds(folder: Path) -> list[Kind]:
     shutil.copytree(run, good / "run")
     with tarfile.open(good / "run.tar.gz", "w:gz") as archive:
         archive.add(run, run.name)
-    (good / "traffic.jsonl").write_text('{"link": "a", "at": 1.5, "t": 1.0, "dir": ">", "data": "KklETj8K"}\n' * 3)
-    (good / "calibration.jsonl").write_text('{"id": "1", "kind": "proposed", "node": "gain", "values": {}}\n' * 2)
+    log = TrafficLog(good / "traffic.jsonl")
+    for direction, words in ((Direction.SENT, b"*IDN?\n"), (Direction.RECEIVED, b"a,b,c,d\n")) * 2:
+        log.record("awg1", direction, words)
+    log.close()
+    record = CalibrationRecord(folder / "measured", _URL)
+    value = CalibratedValue(1.5, "V", 0.01, "fit", "run7", 12.5, "gain", "q1")
+    record.roll_back(record.accept([record.propose("gain", {"f1.gain": value}, ["a"])]).id)
+    assert record.file is not None
+    shutil.copy(record.file, good / "calibration.jsonl")
+    for name in ("traffic", "calibration"):  # as they were before their lines had checksums: wounds reach the fields
+        text = (good / f"{name}.jsonl").read_text()
+        (good / f"old_{name}.jsonl").write_text(re.sub(r', "(crc|check)": [0-9]+(?=}\n)', "", text))
     data = [f for f in good.iterdir() if f.suffix in (".npz", ".mat", ".h5", ".csv")]
     return [
         *(Kind(f"recording {file.name}", file, _recording) for file in sorted(data)),
         *(Kind(name, good / f"{name}.yaml", _yaml) for name in ("a", "bench", "station", "stack")),
         Kind("run folder", good / "run", _run),
         Kind("archive", good / "run.tar.gz", _archive),
-        Kind("traffic", good / "traffic.jsonl", _traffic),
-        Kind("calibration", good / "calibration.jsonl", _calibration),
+        *(Kind(name, good / f"{name}.jsonl", _traffic) for name in ("traffic", "old_traffic")),
+        *(Kind(name, good / f"{name}.jsonl", _calibration) for name in ("calibration", "old_calibration")),
     ]
 
 
@@ -151,22 +173,49 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-def tried(kind: Kind, number: int, folder: Path) -> str:
-    """What came of one file: `read`, `refused`, or what is wrong."""
-    place = folder / str(number)
-    place.mkdir()
-    try:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A child that reads a file."""
+
+    kind: Kind
+    number: int
+    place: Path
+    pid: int
+    begin: float
+
+    @classmethod
+    def of(cls, kind: Kind, number: int, folder: Path) -> Trial:
+        """Begin to try one file."""
+        place = folder / str(number)
+        place.mkdir()
         pid = os.fork()
         if pid == 0:
             _child(kind, number, place)
-        return _waited(pid, place)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        return cls(kind, number, place, pid, time.monotonic())
+
+    def end(self) -> str | None:
+        """What came of it: `read`, `refused`, or what is wrong; None as long as it goes on."""
+        done, status = os.waitpid(self.pid, os.WNOHANG)
+        if not done:
+            if time.monotonic() - self.begin < _STANDSTILL:
+                return None
+            os.killpg(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            status = signal.SIGXCPU
+        ran = (self.place / "ran").exists()
+        said = self.place / "said"
+        words = said.read_text(encoding="utf-8") if said.exists() else "silent"
+        shutil.rmtree(self.place, ignore_errors=True)
+        if os.WIFSIGNALED(status):
+            name = signal.Signals(os.WTERMSIG(status)).name
+            return "hang" if name == "SIGXCPU" else f"signal: {name}"
+        return "code ran" if ran else words
 
 
 def _child(kind: Kind, number: int, place: Path) -> None:
     """Make the file, read it, and leave a word on how it went; never returns."""
     words = "read"
+    os.setpgid(0, 0)
     resource.setrlimit(resource.RLIMIT_CPU, (DEADLINE, DEADLINE + 2))  # a child's computing begins at 0
     try:
         with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
@@ -176,15 +225,12 @@ def _child(kind: Kind, number: int, place: Path) -> None:
         for name in ("own", "rhel", "sim", "numpy", "scipy"):
             (place / f"{name}.py").write_text(_CODE)
         random = np.random.default_rng([20, number])
-        target = place / kind.good.name
-        if kind.good.is_dir():
-            shutil.copytree(kind.good, target)
-            files = sorted(file for file in target.rglob("*") if file.is_file())
-            victim = files[int(random.integers(len(files)))]
-        else:
-            shutil.copy(kind.good, target)
-            victim = target
+        target = _copied(kind, place)
+        files = sorted(file for file in target.rglob("*") if file.is_file()) if target.is_dir() else [target]
+        victim = files[int(random.integers(len(files)))] if target.is_dir() else target
         victim.write_bytes(mutated(victim.read_bytes(), random))
+        if number % _STARTED:
+            apart.finished = _forked
         kind.read(target)
     except LabrhelError as error:
         words = "refused" if "\n" not in str(error) else f"more than one sentence: {error}"
@@ -196,24 +242,25 @@ def _child(kind: Kind, number: int, place: Path) -> None:
     os._exit(0)
 
 
-def _waited(pid: int, place: Path) -> str:
-    begin = time.monotonic()
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() - begin > _STANDSTILL:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return "hang"
-        time.sleep(0.002)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-        return "hang"
-    if os.WIFSIGNALED(status):
-        return f"signal: {signal.Signals(os.WTERMSIG(status)).name}"
-    if (place / "ran").exists():
-        return "code ran"
-    return (place / "said").read_text(encoding="utf-8")
+def _copied(kind: Kind, place: Path) -> Path:
+    copy = shutil.copytree if kind.good.is_dir() else shutil.copy
+    return Path(copy(kind.good, place / kind.good.name))
+
+
+def _forked(kind: str, file: Path, seconds: float) -> tuple[int, bytes]:
+    """In place of `labrhel.data.apart.finished`: the same child, without starting Python and importing SciPy."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with suppress(Exception), os.fdopen(writing, "w") as sys.stdout:
+            readers.answer(kind, file)
+            status = 0
+        os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        words = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), words
 
 
 def campaign(count: int, first: int = 0, told: Callable[[str], object] = lambda words: None) -> Tally:
@@ -225,12 +272,39 @@ def campaign(count: int, first: int = 0, told: Callable[[str], object] = lambda 
         known = kinds(folder)
         (folder / "own.py").write_text(_CODE)  # trusted: only the rule of who imports holds it back
         trust.TrustList().add(trust.Code.named(folder / "own.py"))
-        for number in range(first, first + count):
-            kind = known[number % len(known)]
-            tally.take(number, kind.name, tried(kind, number, folder))
-            if (number + 1) % 500 == 0:
-                told(f"{number + 1}: {dict(tally.ends)}")
+        _warm(known, folder)
+        numbers = iter(range(first, first + count))
+        at_once = [trial for trial in (_next(numbers, known, folder) for _ in range(os.cpu_count() or 1)) if trial]
+        while at_once:
+            time.sleep(0.002)
+            for trial in list(at_once):
+                end = trial.end()
+                if end is None:
+                    continue
+                at_once.remove(trial)
+                tally.take(trial.number, trial.kind.name, end)
+                if tally.ends.total() % 500 == 0:
+                    told(f"from {first}, {tally.ends.total()} tried: {dict(tally.ends)} {tally.bad}")
+                if follower := _next(numbers, known, folder):
+                    at_once.append(follower)
     return tally
+
+
+def _next(numbers: Iterator[int], known: list[Kind], folder: Path) -> Trial | None:
+    number = next(numbers, None)
+    return None if number is None else Trial.of(known[number % len(known)], number, folder)
+
+
+def _warm(known: list[Kind], folder: Path) -> None:
+    """Import and compile here what reading takes, and once for all children."""
+    (folder / "warm").mkdir()
+    with redirect_stdout(io.StringIO()):
+        for kind in known:
+            kind.read(_copied(kind, folder / "warm"))
+    for reader in readers.READERS.values():
+        reader.prepare()
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page
 
 
 def _recording(file: Path) -> None:
@@ -266,17 +340,24 @@ def _archive(file: Path) -> None:
 
 
 def _traffic(file: Path) -> None:
-    from drivers.transport.replayed import ReplayedTraffic
-
     ReplayedTraffic(file)
 
 
 def _calibration(file: Path) -> None:
-    record = CalibrationRecord(file.parent, "sim:x")
+    record = CalibrationRecord(file.parent, _URL)
     assert record.file is not None
     record.file.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(file, record.file)
-    CalibrationRecord(file.parent, "sim:x").current()
+    CalibrationRecord(file.parent, _URL).current()
+
+
+def targets(count: int) -> Iterator[Figure]:
+    """For the table of `benchmarks.targets`."""
+    begin = time.monotonic()
+    tally = campaign(count)
+    words = ", ".join(f"{number} {end}" for end, number in sorted(tally.ends.items()))
+    target = f"{count} mutated files: 0 tracebacks, signals, hangs over {DEADLINE} s, code executed"
+    yield Figure(target, f"{words}, in {time.monotonic() - begin:.0f} s", not tally.bad)
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from benchmarks import (
     executor_overhead,
     fpga_training,
     gradient_accuracy,
+    hostile_files,
     hru_accuracy,
     hru_memory,
     hru_speed,
@@ -149,6 +150,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     )
     words = "echoes and a twin: right on average over 12 draws, and their error bars"
     yield passed("protocols/test_control_variate.py", words, LABRHEL_DRAWS=12)
+    yield from hostile_files.targets(10_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -39,26 +39,15 @@ def read_apart(kind: str, file: Path) -> tuple[dict[str, Array], dict[str, str]]
     Raises UnreadableError for what cannot be read, OSError for what cannot be opened.
     """
     size = require_plain_file(file, LARGEST)
-    # -P: what lies in the working folder, such as a scipy.py, is not imported.
-    command = [sys.executable, "-P", "-m", "labrhel.data.readers", kind, str(file.absolute())]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_WALL + 4 * CPU_PER_BYTE * size,
-            env=environment,
-            check=False,
-        )
+        status, answered = finished(kind, file.absolute(), _WALL + 4 * CPU_PER_BYTE * size)
     except subprocess.TimeoutExpired:
         raise UnreadableError("reading it takes too long") from None
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
+    if status < 0:
+        name = signal.Signals(-status).name
         raise UnreadableError(_ENDED.get(name, f"it is damaged, and ended the program that read it ({name})"))
-    head, _, body = done.stdout.partition(b"\n")
-    if done.returncode or not head:
+    head, _, body = answered.partition(b"\n")
+    if status or not head:
         raise UnreadableError("")
     answer = json.loads(head)
     if "refused" in answer:
@@ -70,6 +59,24 @@ def read_apart(kind: str, file: Path) -> tuple[dict[str, Array], dict[str, str]]
         arrays[name] = np.frombuffer(body, dtype, count, at).reshape(shape) if count else np.empty(shape, dtype)
         at += count * dtype.itemsize
     return arrays, {name: unit for name, unit, *_ in answer["arrays"] if unit}
+
+
+def finished(kind: str, file: Path, seconds: float) -> tuple[int, bytes]:
+    """Exit status (the negative number of a signal) and words of a child that has read the file.
+
+    Raises subprocess.TimeoutExpired after `seconds`.
+    """
+    # -P: what lies in the working folder, such as a scipy.py, is not imported.
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "labrhel.data.readers", kind, str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=seconds,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        check=False,
+    )
+    return done.returncode, done.stdout
 
 
 def require_small(size: int) -> None:

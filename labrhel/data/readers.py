@@ -43,10 +43,12 @@ def matlab(file: Path) -> Found:
     from scipy.io import loadmat
 
     try:
-        found = loadmat(file, squeeze_me=True)
+        found = loadmat(file)
     except NotImplementedError:  # version 7.3 is HDF5
         return {name: (np.squeeze(values), "") for name, (values, _) in hdf5(file).items()}
-    return {name: (np.atleast_1d(values), "") for name, values in found.items() if not name.startswith("__")}
+    # Not by squeeze_me, which makes a Python number of a single one and loses its type.
+    arrays = {name: np.squeeze(np.asarray(values)) for name, values in found.items() if not name.startswith("__")}
+    return {name: (np.atleast_1d(values), "") for name, values in arrays.items()}
 
 
 def hdf5(file: Path) -> Found:
@@ -94,8 +96,8 @@ READERS = {
 """By the name that the child is called with."""
 
 
-def _answer(kind: str, file: Path) -> None:
-    """The child: read, and write to standard output what was found."""
+def answer(kind: str, file: Path) -> None:
+    """What the child does: read, and write to standard output what was found."""
     reader = READERS[kind]
     reader.prepare()
     _limit(file.stat().st_size)
@@ -140,4 +142,4 @@ def _limit(size: int) -> None:
 
 
 if __name__ == "__main__":
-    _answer(sys.argv[1], Path(sys.argv[2]))
+    answer(sys.argv[1], Path(sys.argv[2]))

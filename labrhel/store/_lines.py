@@ -95,5 +95,5 @@ def _parsed(text: bytes, after_checked: bool) -> dict[str, Any] | None:  # noqa:
         return None
     if _CHECK not in data:
         return None if after_checked or data.keys() - _UNCHECKED else data
-    body = text[: text.rindex(b', "')] + b"}"
+    body = text.rpartition(b', "')[0] + b"}"
     return data if zlib.crc32(body) == data[_CHECK] else None

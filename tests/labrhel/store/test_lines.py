@@ -94,3 +94,11 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="nothing was accepted"):
         append_line(link, {"id": "c3", "kind": "accepted"})
     assert contents(file) == LINES
+
+
+def test_a_line_that_has_nothing_but_a_checksum_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "record.jsonl"
+    for text in ('{"check": 5}\n', '{"check":0,"id":"a1"}\n'):
+        file.write_text(text)
+        with pytest.raises(RecordError, match="damaged"):
+            contents(file)
