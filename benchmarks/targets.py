@@ -38,6 +38,7 @@ from benchmarks import (
     link_rate,
     locked_echoes,
     lossy_training,
+    signals_campaign,
     stop_latency,
     telemetry,
     twins,
@@ -151,6 +152,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     words = "echoes and a twin: right on average over 12 draws, and their error bars"
     yield passed("protocols/test_control_variate.py", words, LABRHEL_DRAWS=12)
     yield from hostile_files.targets(10_000)
+    yield from signals_campaign.targets(100)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

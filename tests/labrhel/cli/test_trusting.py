@@ -167,6 +167,7 @@ def test_looking_at_a_run_never_runs_its_code(home: Path) -> None:
     run = trained(home)
     looks = (
         ("show", run), ("runs",), ("plot", run), ("report", run), ("export", run, "out.nc"), ("schema",), ("rigs",),
+        ("verify", run), ("validate", "small.yaml"),
         ("label", run, "seen"), ("archive", run, "run.tar.gz"),
     )  # fmt: skip
     for words in looks:
