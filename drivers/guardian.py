@@ -4,7 +4,8 @@ No program can switch outputs off after kill -9, so another one has to.  The gua
 has everything imported that it may need, and waits at a pipe whose other end the owner holds.  When the owner gives the
 bench back, every output seen safe, it says so.  When it dies, or gives up, the pipe closes without a word: the guardian
 then makes every instrument safe (drivers.rescue), and keeps trying, at first four times a second, then every other
-second, for `LONGEST`.  After that the bench is gone for good, and what it may have on stays in the ledger.
+second, after a minute every ten seconds, for `LONGEST`.  After that the bench is gone for good, and what it may have
+on stays in the ledger.
 
 A station is in the ledger (labrhel.safety.ledger) from its opening until all of it was seen safe, and leaves it by the
 hand of whoever saw it: its owner, its guardian, or a later program.
@@ -37,7 +38,8 @@ _RELEASED = b"released\n"
 _PATIENCE = 5.0  # s for the guardian to end when it is released
 _LOOK = 0.2  # s between two looks whether the owner is alive
 _WAIT = 2.0  # s for an owner that is dying to give back what it holds
-_PAUSES = 0.25, 2.0  # s between two attempts, at first and at last; each pause is half as long again as the one before
+_PAUSES = 0.25, 2.0, 10.0  # s between two attempts, at first, soon, and at last; each pause half as long again
+_SOON = 60.0  # s of pauses after which a bench is hardly about to come back: an attempt takes a core for a while
 
 
 class Guardian:
@@ -146,10 +148,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _pauses() -> Iterator[float]:
-    pause, longest = _PAUSES
+    pause, soon, longest = _PAUSES
+    paused = 0.0
     while True:
         yield pause
-        pause = min(1.5 * pause, longest)
+        paused += pause
+        pause = min(1.5 * pause, soon if paused < _SOON else longest)
 
 
 def _was_released(owner: int) -> bool:

@@ -40,6 +40,14 @@ def test_a_guardian_gives_up_a_bench_that_is_gone_for_good_and_the_ledger_rememb
     assert keep_trying(document, os.getpid(), entry)  # somebody has looked at it by hand
 
 
+def test_after_a_minute_a_guardian_tries_every_ten_seconds() -> None:
+    some = list(islice(pauses(), 60))
+    in_a_minute = [pause for turn, pause in enumerate(some) if sum(some[:turn]) < 60.0]
+    assert max(in_a_minute) == 2.0
+    assert some[len(in_a_minute)] > 2.0 and some[-1] == 10.0 and max(some) == 10.0
+    assert some == sorted(some)
+
+
 def test_a_guardian_tries_four_times_a_second_at_first_and_every_other_second_later() -> None:
     some = list(islice(pauses(), 12))
     assert some[0] == 0.25 and some[-1] == 2.0
