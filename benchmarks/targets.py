@@ -41,6 +41,7 @@ from benchmarks import (
     signals_campaign,
     stop_latency,
     telemetry,
+    terminal_limits,
     twins,
 )
 from benchmarks.figure import Figure, print_table
@@ -107,6 +108,7 @@ def wires(faults: int, reads: int) -> Iterator[Figure]:
         yield passed(file, f"{faults} faults of each kind: no silent wrong value, outputs safe", LABRHEL_FAULTS=faults)
     file = "labrhel/executor/test_random_programs.py"
     yield passed(file, "10,000 random programs: no value beyond a limit or slew", LABRHEL_PROGRAMS=10_000)
+    yield from terminal_limits.targets()
     yield passed("labrhel/conformance/test_seeded_bugs.py", "the conformance kit finds every seeded bug of a driver")
     yield passed("drivers/bench/test_bench_conformance.py", "... and passes a healthy bench, and finds its wiring bugs")
 

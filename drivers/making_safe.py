@@ -37,10 +37,18 @@ _THERE = 5e-3  # V from its safe value at which a level is set without a ramp
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """Way of a level to its safe value: `seconds` long, in the turn of its `order`; by default at once, and first."""
+    """Way of a level to its safe value: `seconds` long, in the turn of its `order`; by default at once, and first.
+
+    It begins within the `limits` [V], wherever the level was turned by hand.
+    """
 
     seconds: float = 0.0
     order: int = 0
+    limits: tuple[float, float] = (-math.inf, math.inf)
+
+    def begin(self, volts: float) -> float:
+        """Where it begins for a level at `volts`."""
+        return min(max(volts, self.limits[0]), self.limits[1])
 
 
 AT_ONCE = Ramp()
@@ -48,7 +56,11 @@ AT_ONCE = Ramp()
 
 def ramps_of(document: StationDocument) -> dict[str, Ramp]:
     """Those of a station file, by INSTRUMENT.TERMINAL."""
-    return {terminal: Ramp(item.time, item.order) for terminal, item in document.station.rig.ramps.items()}
+    allowed = document.terminals.of_all
+    return {
+        terminal: Ramp(item.time, item.order, allowed([terminal]))
+        for terminal, item in document.station.rig.ramps.items()
+    }
 
 
 def check_ramps(document: StationDocument, instruments: Mapping[str, Instrument]) -> None:
@@ -134,7 +146,8 @@ class SafeLevels:
     def _go(self, box: LevelSource, seconds: Mapping[str, float]) -> None:
         """The levels of one source and one order; whatever fails on the way, they are set at once."""
         try:
-            start, begun = box.get_levels(list(seconds)), self._clock()
+            now, begun = box.get_levels(list(seconds)), self._clock()
+            start = {own: self._ramps.get(f"{box.name}.{own}", AT_ONCE).begin(volts) for own, volts in now.items()}
             ways = {own: box.held[own] - start[own] for own in seconds}
             lengths = {own: min(long, min(self._ends) - begun) for own, long in seconds.items()}
             lengths = {own: long if abs(ways[own]) > _THERE else 0.0 for own, long in lengths.items()}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drivers.transport import FramedLink
+from drivers.transport.deadline import Deadline
 from labrhel.errors import ConfigurationError, InstrumentError, TransportError
 from labrhel.wire.board import (
     ANSWER,
@@ -39,6 +40,7 @@ _REASONS = {
     Refusal.LENGTH: "it has no such states, or does not hold so many steps or operations",
 }
 
+_STANDSTILL = 5.0  # [s] without a further step of a running pass; a step takes microseconds
 _POLL = 0.0005  # [s] between two looks at a running pass; each look is a heartbeat as well
 
 
@@ -104,12 +106,23 @@ class FpgaBoard:
     def finish(self, steps: int) -> int:
         """Wait for the pass of `steps`; how many words did not fit.
 
-        Raises InstrumentError if it was stopped, TransportError if the board has stopped it for not hearing of us.
+        Raises InstrumentError if it was stopped, TransportError if the board has stopped it for not hearing of us, or
+        says that it runs but comes no further, or further than it was told to.
         """
+        reached, deadline = -1, Deadline(max(_STANDSTILL, self._link.patience))
         while True:
             status, words = self._exchange(Request.READ, address(Region.REGISTERS, Register.OVERFLOWS), 4)
             if not status & Status.RUNNING:
                 break
+            ran = int(words[1])
+            if ran > steps or not deadline.remaining:
+                self._known = False
+                raise TransportError(
+                    f"{self._link.name}: the board is at step {ran} of {steps} and says that it runs: stop it, and "
+                    "look whether another host uses it"
+                )
+            if ran > reached:
+                reached, deadline = ran, Deadline(deadline.seconds)
             time.sleep(_POLL)
         if status & Status.SILENCE:
             raise TransportError(f"{self._link.name}: the board heard nothing for too long and has stopped the pass")
@@ -165,7 +178,7 @@ class FpgaBoard:
             )
         if reason := status & 0xFF:
             raise InstrumentError(
-                f"{self._link.name}: the board refuses a {kind.name}: {_REASONS.get(Refusal(reason), reason)}",
+                f"{self._link.name}: the board refuses a {kind.name}: {_reason(int(reason))}",
                 answer=f"status {status:08x}",
             )
         return int(status), found[1:]
@@ -201,3 +214,8 @@ class FpgaBoard:
         if self._expected not in (None, found):
             raise ConfigurationError(f"{name}: the gateware is {found:08x}, and {self._expected:08x} was asked for")
         return build
+
+
+def _reason(code: int) -> str:
+    """Why the board refuses, in words, also of a gateware that knows more reasons than this program."""
+    return _REASONS[Refusal(code)] if code in _REASONS else f"for reason {code}, which this program does not know"

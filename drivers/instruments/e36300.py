@@ -43,7 +43,7 @@ class E36300(Source):
         super().__init__(name, address, **source)
 
     def set_command(self, own: str, volts: float) -> str:
-        return f":VOLT {volts:.6g},{_at(own)}"
+        return f":VOLT {volts:.9g},{_at(own)}"
 
     def question(self, own: str) -> str:
         return f":VOLT? {_at(own)}"

@@ -184,7 +184,7 @@ def ranges_of(limits: Ranges, reach: Mapping[str, Range]) -> dict[str, Range]:
         if name not in reach:
             raise ConfigurationError(f"there is no terminal {name!r}; {nearest(name, reach)}")
         low, high = reach[name]
-        if not (len(pair) == 2 and low <= pair[0] < pair[1] <= high):
+        if not (all(map(_is_number, pair)) and len(pair) == 2 and low <= pair[0] < pair[1] <= high):
             raise ConfigurationError(
                 f"the limits of {name} must be [low, high] within [{low:g}, {high:g}] V, not {pair}"
             )
@@ -196,9 +196,15 @@ def safe_levels(levels: Mapping[str, Range], safe: Mapping[str, float] | None) -
     for name, volts in (safe or {}).items():
         if name not in levels:
             raise ConfigurationError(f"there is no terminal {name!r}; {nearest(name, levels)}")
+        if not _is_number(volts):
+            raise ConfigurationError(f"the safe level of {name} is a number of volts without a unit, not {volts!r}")
         if not levels[name][0] <= volts <= levels[name][1]:
             raise ConfigurationError(f"the safe level of {name}, {volts:g} V, lies outside its limits {levels[name]}")
     return dict(safe or {})
+
+
+def _is_number(volts: object) -> bool:
+    return isinstance(volts, int | float) and not isinstance(volts, bool)
 
 
 def require_within(what: str, value: float, allowed: Range, unit: str = "V") -> None:

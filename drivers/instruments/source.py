@@ -36,7 +36,7 @@ from drivers.instruments.linked import (
     require_within,
     safe_levels,
 )
-from labrhel.errors import InstrumentError, ProgramError
+from labrhel.errors import ConfigurationError, InstrumentError, ProgramError
 
 
 class Source(LinkedInstrument):
@@ -74,6 +74,7 @@ class Source(LinkedInstrument):
         try:
             self.levels: Mapping[str, Range] = ranges_of(limits, self.reach)
             self.held: Mapping[str, float] = safe_levels(self.levels, safe)
+            self._require_safe_at_zero()
         except BaseException:
             closed_after(self)
             raise
@@ -108,6 +109,15 @@ class Source(LinkedInstrument):
     def readings(self, own: str) -> Sequence[Reading]:
         """What else a terminal is asked for, as QCoDeS parameters."""
         return ()
+
+    def _require_safe_at_zero(self) -> None:
+        """What has no switch and no safe level is made safe at 0 V, which has to be allowed there."""
+        for own, (low, high) in self.levels.items():
+            if own not in self.held and not low <= 0 <= high and not self.off_commands(own):
+                raise ConfigurationError(
+                    f"{self.name}.{own} is made safe at 0 V, outside its limits [{low:g}, {high:g}] V: give it a safe "
+                    f"level, init: {{safe: {{{own}: ...}}}}, or limits with 0 V"
+                )
 
     def set_levels(self, volts: Mapping[str, float]) -> dict[str, float]:
         """Set terminals [V]; returns what they read back as.  LimitError outside the range, and nothing moves."""

@@ -39,7 +39,8 @@ class IllDevice(Device):
         elif self.ill == "slow":
             self._pour(wire, [bytes([byte]) for byte in IDENTITY.encode()], pause=_TRICKLE)
         elif self.ill.startswith("endless"):
-            self._pour(wire, [b"7" * 4096 + b"\n" * (self.ill == "endless lines")] * 10**6)
+            end = b"\n" if self.ill == "endless lines" else b"7"
+            self._pour(wire, [4 * (b"7" * 1023 + end)] * 10**6)  # never one line alone, which would be an answer
 
     def _pour(self, wire: Wire, pieces: list[bytes], pause: float = 0.0) -> None:
         """Until the other side has gone, which it says by closing."""

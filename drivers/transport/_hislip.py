@@ -98,6 +98,7 @@ class HislipPort(Port):
         return self._left > 0
 
     def _header(self, wire: socket.socket, deadline: Deadline) -> tuple[int, int, int, int]:
+        deadline.require()  # messages that are passed over may come without an end
         header = bytearray(HEADER_SIZE)
         have = 0
         while have < HEADER_SIZE:
@@ -110,6 +111,7 @@ class HislipPort(Port):
     def _skip(self, count: int, deadline: Deadline, wire: socket.socket | None = None) -> None:
         waste = memoryview(bytearray(min(count, CHUNK)))
         while count:
+            deadline.require()
             count -= read_into(wire or self._sync, waste[:count], deadline)
 
 

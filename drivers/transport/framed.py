@@ -84,6 +84,7 @@ class FramedLink(Owner):
                     if frame.sequence == self._sequence:
                         return frame
                     self.other_frames += 1
+                deadline.require()  # a board that sends other frames without an end is none that answers
         except TimeoutError as error:
             if self.decoder.foreign_version is not None:
                 raise ConnectionError(

@@ -1,11 +1,13 @@
 """What a station file says of each terminal: the ranges and levels that have to agree (labrhel.rig.terminals).
 
-The level that makes a source safe is the `safe` of its `init`, by terminal, and 0 V where that says nothing.
+The level that makes a source safe is the `safe` of its `init`, by terminal, and 0 V where that says nothing; the
+`limits` of an `init` count as those of everything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 from labrhel.config.station_sections import Station
 from labrhel.errors import ConfigurationError
@@ -38,9 +40,19 @@ def _claims(station: Station) -> Iterator[Claim]:
     for name, channel in rig.channels.items():
         for terminal, volts in channel.select.items():
             yield Claim(terminal, f"select of {name}", ("rig", "channels", name, "select", terminal), level=volts)
-    named = [terminal for knob in rig.knobs.values() for terminal in knob.terminals]
-    named += [terminal for channel in rig.channels.values() for terminal in channel.select]
-    for terminal in dict.fromkeys(named):
+    sources = [terminal for knob in rig.knobs.values() for terminal in knob.terminals]
+    sources += [terminal for channel in rig.channels.values() for terminal in channel.select]
+    named = dict.fromkeys([*(port.terminal for port in rig.ports.values()), *sources])
+    for box, section in station.instruments.items():
+        place, limits = ("instruments", box, "init", "limits"), section.init.get("limits")
+        if isinstance(limits, Mapping):
+            pairs = {f"{box}.{own}": pair for own, pair in limits.items()}
+        else:
+            pairs = {terminal: limits for terminal in named if terminal.startswith(f"{box}.")}
+        for terminal, pair in pairs.items():
+            if _is_range(pair):  # the driver refuses what is none
+                yield Claim(terminal, f"the init of {box}", place, limits=(float(pair[0]), float(pair[1])))
+    for terminal in dict.fromkeys(sources):
         box, _, own = terminal.partition(".")
         if box in station.instruments:
             safe = station.instruments[box].init.get("safe")
@@ -48,3 +60,7 @@ def _claims(station: Station) -> Iterator[Claim]:
             if isinstance(level, int | float):  # the driver refuses what is no number
                 place = ("instruments", box, "init", "safe")
                 yield Claim(terminal, f"the safe level of {box}", place, level=float(level))
+
+
+def _is_range(pair: object) -> TypeGuard[Sequence[float]]:
+    return isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(volts, int | float) for volts in pair)

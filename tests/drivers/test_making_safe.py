@@ -108,6 +108,15 @@ def test_a_ramp_is_straight_and_takes_its_time() -> None:
     assert steps[-1] == (pytest.approx(0.05, abs=2.1e-3), 1.0)
 
 
+def test_a_ramp_begins_within_the_limits_wherever_the_level_was_turned_by_hand() -> None:
+    world = World()
+    bias = Box(world, "bias", {"a": 1.0}, {"a": 8.0})
+    safe_levels(world, {"bias.a": Ramp(0.05, limits=(-1.0, 3.0))}).make_safe([[bias]])
+    steps = [volts for _, volts in world.levels("bias", "a")]
+    assert steps[0] == 3.0 and max(steps) == 3.0 and steps[-1] == 1.0
+    assert len(steps) > 20
+
+
 def test_an_emergency_ramps_no_longer_than_it_may_all_ramps_together() -> None:
     world = World()
     boxes = bench(world)

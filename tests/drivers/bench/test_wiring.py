@@ -249,6 +249,15 @@ def test_what_names_a_terminal_has_to_agree(tmp_path: Path, old: str, new: str, 
     assert caught.value.file is not None and caught.value.file.name == "station.yaml"
 
 
+def test_limits_of_an_instrument_are_limits_of_its_terminals_and_narrow_those_of_a_knob(tmp_path: Path) -> None:
+    driver = "type: drivers.instruments.qdac2.QDac2,"
+    with opened(tmp_path, (driver, f"{driver} init: {{limits: {{ch3: [-1.5, 4.5]}}}},")) as (_, experiment):
+        limits = experiment.rig.capabilities.knob("coupling").limits
+        assert (limits.low, limits.high) == (-1.5, 4.5)
+        with pytest.raises(LimitError, match=r"bias\.ch3 would get -2 V for coupling; allowed is \[-1\.5 V, 4\.5 V\]"):
+            experiment.rig.configure({"coupling": np.array([-2.0])})
+
+
 def test_two_knobs_on_one_terminal_share_the_range_that_both_allow(tmp_path: Path) -> None:
     narrow = "terminals: [bias.ch2]\n      per_volt: -0.05\n      at_zero: 0.4\n      limits: [-0.5, 0.5]\n"
     wide = "terminals: [bias.ch3]\n      per_volt: -0.05\n      at_zero: 0.4\n      limits: [-10.0, 10.0]\n"

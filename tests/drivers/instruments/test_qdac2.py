@@ -80,9 +80,25 @@ def test_a_level_beyond_its_limits_moves_nothing(start, opened):
 
 def test_options_that_make_no_sense_are_errors_of_the_file(start, opened):
     bench = start(BENCH)
-    for options in ({"safe": {"ch1": 11.0}}, {"safe": {"x": 0.0}}, {"range": "middle"}, {"slew": 0.0}):
+    for options in (
+        {"safe": {"ch1": 11.0}},
+        {"safe": {"ch1": "1 V"}},
+        {"safe": {"ch1": True}},
+        {"limits": ["-1 V", "1 V"]},
+        {"limits": [None, 1.0]},
+        {"safe": {"x": 0.0}},
+        {"range": "middle"},
+        {"slew": 0.0},
+    ):
         with pytest.raises(ConfigurationError):
             opened(bench, "bias", **options)
+
+
+def test_limits_without_0_v_need_a_safe_level_where_there_is_no_switch(start, opened):
+    bench = start(BENCH)
+    with pytest.raises(ConfigurationError, match=r"bias\.ch7 is made safe at 0 V, outside its limits \[0\.5, 2\] V"):
+        opened(bench, "bias", limits={"ch7": [0.5, 2.0]})
+    assert opened(bench, "bias", limits={"ch7": [0.5, 2.0]}, safe={"ch7": 1.0}).held == {"ch7": 1.0}
 
 
 def test_making_safe_does_not_wait_for_a_long_ramp(start, opened):

@@ -44,6 +44,10 @@ class Board(Device):
             answer = encode(Frame(frame.kind, (frame.sequence + rng.randint(1, 9)) & 0xFFFF, b"wrong")) + answer
         elif kind == "twice":
             answer = answer + answer
+        elif kind == "others without end":
+            other = encode(Frame(frame.kind, (frame.sequence + 1) & 0xFFFF, b"other"))
+            while True:
+                wire.send(other * 1000)
         elif kind == "silent":
             return wire.silence()
         elif kind == "restart":
@@ -128,6 +132,15 @@ def test_no_fault_gives_a_wrong_answer(wire: str, kind: str) -> None:
                 named += 1
         assert link.exchange(1, b"last", repeat=True).payload == b"last"
     assert named < 0.1 * number
+
+
+def test_frames_of_others_without_an_end_are_no_answer() -> None:
+    begun = time.monotonic()
+    with linked("tcp", timeout=0.2, patience=0.5) as (link, board, _):
+        board.arm("others without end")
+        with pytest.raises(LinkError, match=r"no answer within 0\.2 s"):
+            link.exchange(1, b"x")
+    assert time.monotonic() - begun < 10.0
 
 
 @pytest.mark.parametrize("kind", ["late", "lost", "changed", "silent", "restart", "reset"])

@@ -1,13 +1,21 @@
 """Devices that do harm: an exchange or an opening ends in one sentence, in time, and takes no memory."""
 
+import socket
+import struct
+import threading
 import time
 import tracemalloc
+from contextlib import ExitStack, suppress
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from pyvisa_py.protocols.hislip import HEADER_FORMAT, MESSAGETYPE
 
 from drivers.testing.ill_devices import ILLS, ill_server
 from drivers.testing.wires import Device, PtyServer, TcpServer, Wire
 from drivers.transport import Link, LinkError, open_link
+from drivers.transport._hislip import HislipPort
 from drivers.transport.deadline import Deadline
 from drivers.transport.port import LONGEST_LINE
 
@@ -140,3 +148,27 @@ def test_a_device_that_says_why_it_does_not_answer_is_not_asked_again() -> None:
         assert asked == ["-113"]
         assert link.query("ECHO? 2") == "2"
     server.close()
+
+
+@pytest.mark.parametrize("what", ["read", "clear"])
+def test_hislip_messages_that_nobody_asked_for_end_at_the_deadline_even_without_a_pause(what: str) -> None:
+    (sync, far), (other, far_other) = socket.socketpair(), socket.socketpair()
+    old = struct.pack(HEADER_FORMAT, b"HS", MESSAGETYPE["Data"], 0, 17, 100) + bytes(100)
+
+    def flood(wire: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                wire.sendall(old * 100)
+
+    session = SimpleNamespace(_sync=sync, _async=other, max_msg_size=1 << 20)
+    port = HislipPort(cast(Any, session), "ill", None, lambda: None)
+    with ExitStack() as stack:
+        for wire in (far, far_other):
+            thread = threading.Thread(target=flood, args=(wire,))
+            thread.start()
+            stack.callback(thread.join)
+        for wire in (sync, other, far, far_other):
+            stack.callback(wire.close)
+            stack.callback(wire.shutdown, socket.SHUT_RDWR)
+        with pytest.raises(TimeoutError):
+            port.receive_some(Deadline(0.2)) if what == "read" else port.clear(Deadline(0.2))
