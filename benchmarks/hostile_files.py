@@ -1,6 +1,6 @@
 """Mutated files of every kind that is read: one sentence each, never a traceback, a signal, a hang, or code that ran.
 
-    python -m benchmarks.hostile_files                    # 10,000, about a quarter of an hour on two cores
+    python -m benchmarks.hostile_files                    # 10,000, an hour or two on two cores
     python -m benchmarks.hostile_files --count 150        # as the tests do
     python -m benchmarks.hostile_files --from 5000        # go on from there: number and seed are one
 
