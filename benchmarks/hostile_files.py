@@ -97,8 +97,8 @@ def kinds(folder: Path) -> list[Kind]:
     (good / "a.yaml").write_text(SMALL.replace("{record: every 3}", "{record: all, eps: 0.001}"))
     t = np.arange(200.0)
     arrays = {"u": np.sin(t), "y": np.cos(t), "fs": np.array([500.0])}
-    np.savez(good / "lab.npz", **arrays)
-    np.savez_compressed(good / "packed.npz", **arrays)
+    np.savez(good / "lab.npz", u=arrays["u"], y=arrays["y"], fs=arrays["fs"])
+    np.savez_compressed(good / "packed.npz", u=arrays["u"], y=arrays["y"], fs=arrays["fs"])
     savemat(good / "lab.mat", {**arrays, "cells": np.array([[1, "a"]], object)})
     savemat(good / "packed.mat", arrays, do_compression=True)
     savemat(good / "old.mat", arrays, format="4")
