@@ -1,5 +1,8 @@
 """Outer packages are found through entry points, and what is missing is named."""
 
+from functools import cache
+from importlib.metadata import EntryPoints
+
 import pytest
 
 from labrhel import plugins
@@ -35,7 +38,7 @@ def test_what_is_not_registered_is_named_with_what_is() -> None:
 
 
 def test_without_an_installation_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "entry_points", lambda group: ())
+    monkeypatch.setattr(plugins, "_registered", cache(lambda path: EntryPoints()))
     with pytest.raises(ConfigurationError, match="not installed here"):
         plugins.model_factory("oscillator_network")
 
