@@ -71,6 +71,9 @@ class Box:
     def close(self) -> None:
         self.host.say(self.name, "close")
 
+    def release(self) -> None:
+        self.host.say(self.name, "release")
+
 
 class Awg(Box):
     def __init__(self, host: Host, name: str) -> None:
