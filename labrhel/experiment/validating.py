@@ -45,9 +45,9 @@ def validated(name: str | Path) -> list[str]:
 
 def _checked(document: Document) -> Iterator[str]:
     config = document.config
-    teacher = config.data.teacher if config.data is not None else None
-    if teacher is not None:
-        require_moderate_teaching(document, config.data, teacher)
+    data = config.data
+    if data is not None and data.teacher is not None:
+        require_moderate_teaching(document, data, data.teacher)
     rule = _code_of(document, config.protocol.rule, "protocol", "rule")
     if rule is None:
         rule_of(document)

@@ -45,10 +45,9 @@ class Trajectory:
 class KickMatrices:
     """p' = keep @ p + push @ (d F) and, backwards, d F = after @ p' - before @ p: a kick under friction, (n, n) each.
 
-    `after` is A, `before` B, `keep` A^-1 B and `push` A^-1; `half` is (d/2) G M^-1, by which A and B differ from 1.
+    `after` is A = 1 + (d/2) G M^-1, `before` B = 1 - (d/2) G M^-1, `keep` A^-1 B and `push` A^-1.
     """
 
-    half: Array
     after: Array
     before: Array
     keep: Array
@@ -61,7 +60,7 @@ class KickMatrices:
         identity = np.eye(len(mass))
         after, before = identity + half, identity - half
         push = np.linalg.inv(after)
-        return cls(half, after, before, push @ before, push)
+        return cls(after, before, push @ before, push)
 
 
 def leapfrog(

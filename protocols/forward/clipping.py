@@ -6,6 +6,7 @@ range of the channel or to the drive; what clips in an answer to a nudge goes aw
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
@@ -46,11 +47,11 @@ def aimed(
 
     `fire` answers with the response ratio, whether anything clipped, and its result.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in itertools.count(1):
         ratio, is_clipped, result = yield from fire(eps)
         is_near = 1 / TOLERANCE < ratio / target < TOLERANCE
         if attempt == ATTEMPTS or not ratio > 0 or (is_near and not is_clipped):
-            break
+            return eps, result
         wanted = target / ratio
         eps *= min(0.5, wanted) if is_clipped else wanted
-    return eps, result
+    raise AssertionError("unreachable: the last attempt returned")

@@ -70,8 +70,9 @@ def _jitted(function: Callable[..., Any]) -> Any:
     with suppress(RuntimeError):  # numba finds no folder that it may write
         return numba.njit(cache=True, **options)(function)
     with suppress(RuntimeError):
-        numba.config.CACHE_DIR = _place_for_now()
-        return numba.njit(cache=bool(numba.config.CACHE_DIR), **options)(function)
+        settings: Any = vars(numba)["config"]  # numba types neither the module nor its attributes
+        settings.CACHE_DIR = _place_for_now()
+        return numba.njit(cache=bool(settings.CACHE_DIR), **options)(function)
     return numba.njit(**options)(function)
 
 

@@ -87,6 +87,8 @@ CONVERTERS = {"float", "int", "bool", "complex", "eval"}
 
 def _hints(place):
     """The types that stand in a piece of code, which convert nothing."""
+    if isinstance(place, ast.Call) and isinstance(place.func, ast.Name) and place.func.id == "isinstance":
+        yield place.args[1]
     if isinstance(place, ast.arg | ast.AnnAssign) and place.annotation is not None:
         yield place.annotation
     if isinstance(place, ast.FunctionDef) and place.returns is not None:
