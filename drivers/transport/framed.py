@@ -77,7 +77,7 @@ class FramedLink(Owner):
         raise AssertionError("unreachable")
 
     def _answer(self, port: Port, deadline: Deadline) -> Frame:
-        damaged = self.decoder.damaged_bytes
+        damaged, others = self.decoder.damaged_bytes, self.other_frames
         try:
             while True:
                 for frame in self.decoder.feed(port.receive_some(deadline)):
@@ -91,7 +91,9 @@ class FramedLink(Owner):
                     f"the board speaks version {self.decoder.foreign_version} of the frames and this program version "
                     f"{VERSION}: load a gateware that fits"
                 ) from error
-            if lost := self.decoder.damaged_bytes + self.decoder.pending - damaged:
+            # Between other frames without an end, the beginning of the next one is no damage.
+            pending = self.decoder.pending if self.other_frames == others else 0
+            if lost := self.decoder.damaged_bytes + pending - damaged:
                 raise TimeoutError(f"{lost} damaged bytes came in place of an answer") from error
             raise
 
