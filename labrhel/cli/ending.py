@@ -7,11 +7,13 @@ This module is imported before all others, and imports what starts with Python.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -37,11 +39,8 @@ class Interrupts:
     def swallowed(self, about: Any) -> None:
         """`sys.unraisablehook`: an interrupt that fell into a destructor is lost there; it comes once more."""
         if self.came and issubclass(about.exc_type, KeyboardInterrupt):
-            import _thread
-            import threading
-
             self.came = False
-            again = threading.Timer(0.01, _thread.interrupt_main)
+            again = threading.Timer(0.01, _interrupt_main)
             again.daemon = True
             again.start()
         else:
@@ -65,6 +64,14 @@ def interruptible(*, alone: bool) -> Iterator[Interrupts]:
             signal.signal(number, _leave if alone and handler is not signal.SIG_IGN else handler)
         if not alone:
             sys.unraisablehook = hook
+
+
+def _interrupt_main() -> None:
+    """By a real signal, where there is one for a thread: it ends what the main thread waits for, too."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
