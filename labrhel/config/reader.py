@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labrhel.errors import ConfigurationError
-from labrhel.plain_files import read_plain
+from labrhel.safety.plain_files import read_plain
 
 _MOST_VALUES = 300_000
 KeyPath = tuple[str | int, ...]

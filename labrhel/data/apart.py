@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.plain_files import require_plain_file
+from labrhel.safety.plain_files import require_plain_file
 
 LARGEST = 1 << 30
 """Bytes of a file of data, and of all arrays in it together: 134 million numbers."""

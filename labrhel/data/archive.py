@@ -26,7 +26,7 @@ from labrhel.data.apart import LARGEST
 from labrhel.data.recording import find_recording, read_arrays
 from labrhel.data.samples import Samples, without_duplicates
 from labrhel.errors import ConfigurationError
-from labrhel.plain_files import read_plain
+from labrhel.safety.plain_files import read_plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)

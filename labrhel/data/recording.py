@@ -15,7 +15,7 @@ from labrhel.arrays import Array
 from labrhel.config.problems import nearest
 from labrhel.data.apart import LARGEST, UnreadableError, read_apart, require_small
 from labrhel.errors import ConfigurationError
-from labrhel.plain_files import read_plain, require_plain_file
+from labrhel.safety.plain_files import read_plain, require_plain_file
 
 VARIABLE = "LABRHEL_DATA"
 """Environment variable that names a folder of recordings."""

@@ -19,8 +19,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from labrhel.plain_files import read_plain
 from labrhel.safety.places import own_folder
+from labrhel.safety.plain_files import read_plain
 
 _BYTES = 32
 _OTHERS = 0o077

@@ -27,8 +27,8 @@ from labrhel.config.fields import Section
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, read
 from labrhel.errors import ConfigurationError
-from labrhel.plain_files import read_plain
 from labrhel.safety.places import own_folder
+from labrhel.safety.plain_files import read_plain
 
 _OTHERS = 0o077
 _LONGEST = 10_000  # bytes of a file with a password

@@ -15,7 +15,7 @@ from labrhel.config.problems import sentence
 from labrhel.config.reader import Source
 from labrhel.config.telemetry import PASSWORD_KEYS, TelemetrySection, where_passwords_are
 from labrhel.errors import ConfigurationError
-from labrhel.plain_files import read_plain
+from labrhel.safety.plain_files import read_plain
 from labrhel.telemetry.brokers import brokers_file, known_broker
 
 _SCHEMES = {"mqtt": False, "mqtts": True}
