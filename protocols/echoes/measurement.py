@@ -20,7 +20,7 @@ from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, 
 from protocols.echoes.blocks import Block, relative_error
 from protocols.echoes.doubts import refusal
 from protocols.echoes.drive import EchoDrive
-from protocols.echoes.forecast import Forecast, undistorted
+from protocols.echoes.forecast import forecast_response, undistorted
 from protocols.echoes.lock import Locked, lock, noise_floor, warm
 from protocols.echoes.options import EchoOptions, is_exact
 from protocols.echoes.plan import first_eps, representable
@@ -164,8 +164,8 @@ class Measurement:
 
         first = self._sample(block)
         samples, fired[id(first)] = [first], block
-        forecast = Forecast.of(self.plan, batch.passes)
-        start = FIRST_RESPONSE / forecast.response if forecast.response > 0 else 1.0
+        forecast = forecast_response(self.plan, batch.passes)
+        start = FIRST_RESPONSE / forecast if forecast > 0 else 1.0
         self.aim = aim = yield from searched(fire, first, start)
         self._eps, self.search_shots = aim.asked, self.shots - before
         # Later on a run has a history to judge it by: interlocks stop it, health calibrates again, and it is warned of.
