@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import grimp
 import pytest
 
 FRONT_DOOR = "labrhel"
 """`labrhel/__init__.py` offers what lies behind it when it is asked for, and says the version; no circle goes there."""
+TREE = Path(__file__).parents[1]
 PACKAGES = ("labrhel", "drivers", "protocols", "simbackend", "calibration")
 
 
@@ -57,3 +59,11 @@ def test_plug_ins_are_looked_for_by_the_composition_module_alone(graph: grimp.Im
         if "entry_points" in details["line_contents"]
     }
     assert looking == {"labrhel.plugins"}
+
+
+def test_types_are_checked_where_pytorch_is_missing(graph: grimp.ImportGraph) -> None:
+    using = graph.find_modules_that_directly_import("torch")
+    assert using
+    for module in using:
+        source = TREE.joinpath(*module.split(".")).with_suffix(".py")
+        assert "# pyright: reportMissingImports=false\n" in source.read_text(encoding="utf-8"), module

@@ -2,6 +2,7 @@
 
 The first shares nothing with the engines but the equations; the second lets the layer be tested on its own.
 """
+# pyright: reportMissingImports=false
 
 from collections.abc import Mapping
 from typing import Any
