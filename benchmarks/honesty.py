@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.figure import Figure, print_table
 from labrhel.errors import LabrhelError
 from labrhel.learning.task import Task, TrialSequence
+from labrhel.rig.capabilities import Reversal
 from labrhel.shots.waveform import Waveform
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
@@ -34,6 +35,7 @@ from simbackend.rigs.simulated import SimulatedRig
 
 STEP = 0.1
 NAMES = ("stiffness", "cubic", "coupling")
+LINEAR_NAMES = ("stiffness", "coupling", "mass")
 UNDECLARED: Mapping[str, Mapping[str, Any]] = {
     "clean": {},
     "DAC 12 bits over +-10": {"dac": ConverterErrors(12, 10.0)},
@@ -126,10 +128,73 @@ def row_figure(row: str, rigs: Sequence[int]) -> Figure:
     return Figure(f"{row}: median <= 2 %, 95 % within 5 % or refused, none silent", words, met)
 
 
-def targets(rigs: int = 40, rows: Sequence[str] = tuple(UNDECLARED)) -> Iterator[Figure]:
+COVERAGE: Mapping[str, tuple[Mapping[str, Any], frozenset[Reversal] | None]] = {
+    "by drive": ({"noise": 3e-3}, frozenset({Reversal.BY_DRIVE})),
+    "8-bit ADC without dither": ({"adc": ConverterErrors(8, 8.0)}, None),
+    "12-bit DAC": ({"dac": ConverterErrors(12, 10.0)}, None),
+    "noisy readings by flip": ({"noise": 3e-3}, frozenset({Reversal.MOMENTUM_FLIP})),
+}
+REPEATS = 8
+
+
+def covered(seed: int, row: str) -> tuple[float, float]:
+    """Share of the entries of the exact gradient in their 95 % intervals, and half-width over the rms error."""
+    wrong, reversals = COVERAGE[row]
+    rig = undeclared_rig(seed, wrong, Sizes(cubic=(0.0, 0.0)))
+    rig = rig if reversals is None else rig.declaring(reversals=reversals, accumulates=frozenset())
+    gradient, exact = rig.gradient(RHEL(repeats=REPEATS), LINEAR_NAMES), rig.exact()[1]
+    inside, widths, errors = [], [], []
+    for name, (low, high) in gradient.interval().items():
+        inside.append(np.ravel((low <= exact[name]) & (exact[name] <= high)))
+        widths.append(np.ravel(high - low) / 2)
+        errors.append(np.ravel(gradient.values[name] - exact[name]))
+    rms = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+    return float(np.mean(np.concatenate(inside))), float(np.median(np.concatenate(widths))) / rms
+
+
+def coverage_figure(row: str, rigs: Sequence[int]) -> Figure:
+    """Over rigs; a quantized row has no upper bound of coverage."""
+    with ProcessPoolExecutor(2) as pool:
+        found = np.array(list(pool.map(partial(covered, row=row), rigs)))
+    share, width = float(found[:, 0].mean()), float(np.median(found[:, 1]))
+    most = 1.0 if "bit" in row else 0.98
+    words = f"{100 * share:.1f} %, half-width {width:.2g} times the rms error"
+    return Figure(f"{row}: 95 % intervals cover 92 to 98 %", words, 0.92 <= share <= most and width <= 3)
+
+
+def chaotic(seed: int) -> tuple[float, bool]:
+    """Error of a chain of bistable oscillators, infinite where refused, and whether it was flagged."""
+    sizes = Sizes(steps=1500, cubic=(1.0, 1.0), folds=(0.01, 0.2), stiffness=(-1.0, -1.0))
+    rig = undeclared_rig(seed, {}, sizes)
+    try:
+        gradient = rig.gradient(RHEL(), NAMES)
+    except LabrhelError:
+        return np.inf, True
+    return rig.compare(gradient)[1], bool(gradient.warnings)
+
+
+def chaos_figure(rigs: int) -> Figure:
+    """Errors above 5 % that come without a word."""
+    with ProcessPoolExecutor(2) as pool:
+        found = list(pool.map(chaotic, range(rigs)))
+    wrong = [flagged for error, flagged in found if error > 0.05]
+    errors = [error for error, _ in found if np.isfinite(error)]
+    words = f"{sum(wrong)} of {len(wrong)}, {rigs - len(errors)} refused; median error {100 * np.median(errors):.2g} %"
+    return Figure(f"{rigs} bistable networks: errors above 5 % flagged in 95 %", words, sum(wrong) >= 0.95 * len(wrong))
+
+
+ROWS = (*UNDECLARED, *COVERAGE, "chaos")
+
+
+def targets(rigs: int = 40, rows: Sequence[str] = ROWS) -> Iterator[Figure]:
     """Every row."""
     for row in rows:
-        yield row_figure(row, range(rigs))
+        if row in UNDECLARED:
+            yield row_figure(row, range(rigs))
+        elif row in COVERAGE:
+            yield coverage_figure(row, range(rigs))
+        else:
+            yield chaos_figure(rigs)
 
 
 def main() -> None:
@@ -137,7 +202,7 @@ def main() -> None:
     parser.add_argument("--rigs", type=int, default=40)
     parser.add_argument("--rows", default="")
     given = parser.parse_args()
-    chosen = [row for row in UNDECLARED if not given.rows or any(part in row for part in given.rows.split(","))]
+    chosen = [row for row in ROWS if not given.rows or any(part in row for part in given.rows.split(","))]
     sys.exit(not print_table(targets(given.rigs, chosen)))
 
 

@@ -59,6 +59,7 @@ def _concluded(run: Measurement) -> Gradient:
     """Average the blocks, and say in words which assumptions failed."""
     options, plan, blocks, locked = run.options, run.plan, run.blocks, run.locked
     values, errors = combined(blocks, plan.wanted.direct)
+    floor = run.floor()
     jitter = _rms([block.jitter for block in blocks])
     ratio = _rms([block.response_ratio for block in blocks])
     retrace = _rms([block.retrace_error for block in blocks])
@@ -76,6 +77,7 @@ def _concluded(run: Measurement) -> Gradient:
     return Gradient(
         values=values,
         standard_error=errors,
+        floor={name: term for name, term in floor.items() if name in values},
         bias_bound=bias,
         loss=float(np.mean([block.batch.loss for block in blocks])),
         measured=measured,
@@ -97,7 +99,7 @@ def _concluded(run: Measurement) -> Gradient:
             *doubts.of_echoes(plan, blocks[0].batch, ratio, retrace, jitter),
             *of_clipping(blocks[0].batch.clipped, sum((Counter(block.clipped) for block in blocks), Counter())),
             *doubts.of_distortion(blocks),
-            *doubts.of_effort(options, locked, blocks),
+            *doubts.of_effort(options, locked, blocks, floor),
             *doubts.of_bias(measured),
         ),
     )

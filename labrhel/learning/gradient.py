@@ -37,8 +37,9 @@ class Gradient:
     """dL/dtheta by parameter name [loss unit / parameter unit], and how it was obtained.
 
     `standard_error` and `bias_bound` have the shapes of `values`; None where the rule does not know them (a single
-    repeat has no standard error); the first is that of the mean of `repeats` independent measurements.  `loss` is that
-    of the forward pass.  `shots` and `passes` are what it cost.  `eps` is the achieved nudge strength, `response_ratio`
+    repeat has no standard error); the first is that of the mean of `repeats` independent measurements.  `floor`: by
+    name, the standard error that no repeat shows or lessens, as of converters that round.  `loss` is that of the
+    forward pass.  `shots` and `passes` are what it cost.  `eps` is the achieved nudge strength, `response_ratio`
     r the rms of the nudge response over the rms of the state, `retrace_error` the relative rms distance of the mean
     echo from the reversed forward path; each is None of a rule that does not nudge, or lets nothing retrace.
     `deviations`, `corrections`, `aim`, `doubt` and `pairs` are for the `NudgeRecord`; `measured` is what else the rule
@@ -57,6 +58,7 @@ class Gradient:
     calibration: str = ""
     standard_error: Arrays | None = None
     bias_bound: Arrays | None = None
+    floor: Arrays = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
     repeats: int = 1
     deviations: Arrays = field(default_factory=dict)
@@ -69,19 +71,34 @@ class Gradient:
     def interval(self, level: float = 0.95) -> dict[str, tuple[Array, Array]]:
         """Confidence intervals (low, high) by parameter: Student's t times the standard error, and the bias bound.
 
+        The standard error is that of the repeats and the floor together, with the degrees of freedom after Welch and
+        Satterthwaite: a floor counts as known.
+
         Raises ConfigurationError for a gradient of one repeat, which does not know its spread.
         """
         from scipy.stats import t
 
         if self.standard_error is None:
             raise ConfigurationError("a gradient of one repeat has no error bar; set protocol.repeats to 2 or more")
-        quantile = float(t.ppf((1 + level) / 2, self.repeats - 1))
         found = {}
         for name, value in self.values.items():
-            width = quantile * self.standard_error[name]
+            spread, total = self.standard_error[name], self.uncertainty[name]
+            share = np.divide(spread, total, out=np.ones_like(total), where=total > 0)
+            freedom = (self.repeats - 1) / np.maximum(share, 1e-3) ** 4
+            width = t.ppf((1 + level) / 2, freedom) * total
             width = width if self.bias_bound is None else width + self.bias_bound[name]
             found[name] = (value - width, value + width)
         return found
+
+    @property
+    def uncertainty(self) -> dict[str, Array]:
+        """Standard error by parameter, of repeats and floor together; empty where neither is known."""
+        spread = self.standard_error or {}
+        return {
+            name: np.hypot(spread.get(name, 0.0), self.floor.get(name, 0.0)) * np.ones_like(value)
+            for name, value in self.values.items()
+            if name in spread or name in self.floor
+        }
 
     @property
     def health(self) -> str:

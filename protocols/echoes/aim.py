@@ -27,7 +27,7 @@ from labrhel.shots.operations import Protocol
 UNDOUBTED = 0.01
 """Doubt up to which a rig without declared noise is believed without another shot."""
 
-GOOD, POOR, USELESS = 0.01, 0.05, 0.15
+GOOD, POOR, USELESS = 0.01, 0.05, 0.1
 """Relative errors of a gradient: not worth another shot, worth a warning, and refused."""
 
 MOST_PAIRS = 8
@@ -42,6 +42,7 @@ _NEAR = 1.7  # factor of eps within which the error is nearly the least
 _WIDEST = 10.0  # factor of eps from round to round
 _APART = 3.0  # down from a nudge whose bias is beyond its law
 _LAWFUL = 0.1  # relative bias up to which it is believed to grow with the square of the nudge
+_BELIEVED = 3  # samples from which a spread is believed
 _AIMED_NOISE = 0.003
 
 
@@ -84,8 +85,8 @@ class Aim:
 
     @property
     def pairs(self) -> int:
-        """As many as bring the noise below two fifths of what is warned of, within reason."""
-        wanted = min(self.noise / (0.4 * POOR), MOST_PAIRS)
+        """As many as bring the noise below three tenths of what is warned of, within reason."""
+        wanted = min(self.noise / (0.3 * POOR), MOST_PAIRS)
         return min(MOST_PAIRS, max(1, int(np.ceil(wanted**2))))
 
     @property
@@ -137,9 +138,11 @@ def searched(fire: Fire, first: Sample, start: float) -> Protocol[Aim]:
         asked *= x
     aim = min(found, key=lambda item: item[0])[1]
     samples = list(aim.samples)
-    while len(samples) < aim.pairs:
+    # Two samples say little of a spread, so it is asked again with each that is added.
+    while len(samples) < aim.pairs or (len(samples) < _BELIEVED and aim.noise > GOOD):
         samples.append((yield from fire(aim.asked, anew=True)))
-    return Point.of(samples).aim(aim.bias)
+        aim = Point.of(samples).aim(aim.bias)
+    return aim
 
 
 @dataclass(frozen=True, slots=True)

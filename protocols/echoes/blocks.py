@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.shots.capture import Capture
 from protocols.echoes.drive import EchoDrive
 from protocols.echoes.plan import EchoReading
 from protocols.forward.forward import ForwardBatch
@@ -27,7 +28,8 @@ class Block:
 
     `jitter`: rms deviation of the ports' gains from shot to shot, where it was found and taken off.  `distortion`: how
     far what the converters made of the nudge moves the gradient, relatively, after the model has taken it off.
-    `clipped`: by channel, the samples of the echoes beyond its range.
+    `clipped`: by channel, the samples of the echoes beyond its range.  `floor`: by parameter, what
+    may be left of that distortion.  `captures`: the echoes.
     """
 
     batch: ForwardBatch
@@ -38,6 +40,8 @@ class Block:
     asked: float = 0.0
     distortion: float = 0.0
     clipped: Mapping[str, int] = field(default_factory=dict)
+    floor: Mapping[str, Array] = field(default_factory=dict)
+    captures: tuple[Capture, ...] = ()
 
     @property
     def response_ratio(self) -> float:
@@ -63,13 +67,19 @@ def combined(blocks: Sequence[Block], direct: Sequence[str]) -> tuple[dict[str, 
     return means, errors
 
 
-def relative_error(blocks: Sequence[Block]) -> float:
-    """Norm of the standard errors over the norm of the gradient, the rig's parameters together."""
+def relative_error(blocks: Sequence[Block], floor: Mapping[str, Array] | None = None) -> float:
+    """Norm of the standard errors and the `floor` below them over that of the gradient, of the rig's parameters."""
     means, errors = combined(blocks, ())
     if errors is None:
         return float("inf")
-    norms = [float(np.sqrt(sum(np.sum(np.square(item)) for item in part.values()))) for part in (errors, means)]
-    return norms[0] / norms[1] if norms[1] > 0 else float("inf")
+    below = {name: term for name, term in (floor or {}).items() if name in means}
+    size = norm_of(means)
+    return float(np.hypot(norm_of(errors), norm_of(below))) / size if size > 0 else float("inf")
+
+
+def norm_of(parts: Mapping[str, Array]) -> float:
+    """Root of the sum of all squares."""
+    return float(np.sqrt(sum(np.sum(np.square(part)) for part in parts.values())))
 
 
 def _standard_error(values: Sequence[Array]) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from labrhel.arrays import Arrays
 from labrhel.learning.needs import PLAIN_BELOW
 from protocols.echoes.aim import POOR, Aim
 from protocols.echoes.blocks import Block, relative_error
@@ -20,7 +21,7 @@ LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 
 def of_aim(aim: Aim | None, shots: int) -> Iterator[str]:
     """About what was measured of the nudge, where that took shots of its own."""
-    if aim is not None and aim.error > POOR:
+    if aim is not None and aim.error > POOR / 2:  # an estimate from a few echoes may be off by a factor of two
         yield f"{_off(aim, shots)}: {_remedies(aim)}"
     elif aim is not None and aim.pairs > 1:
         yield (
@@ -84,13 +85,13 @@ def of_distortion(blocks: Sequence[Block]) -> Iterator[str]:
         )
 
 
-def of_effort(options: EchoOptions, locked: Locked | None, blocks: Sequence[Block]) -> Iterator[str]:
+def of_effort(options: EchoOptions, locked: Locked | None, blocks: Sequence[Block], floor: Arrays) -> Iterator[str]:
     """About what was asked for and not reached: the lock, and the precision after so many repeats."""
     if locked is not None and locked.refused:
         yield f"the echo lock took what drive there is, and stopped at a miss of {min(locked.misses):.2g}"
     if options.precision is not None and len(blocks) >= options.most_repeats:
         yield (
-            f"{options.most_repeats} repeats reached a precision of {relative_error(blocks):.2g}, not "
+            f"{options.most_repeats} repeats reached a precision of {relative_error(blocks, floor):.2g}, not "
             f"{options.precision:g}; raise eps or most_repeats"
         )
 

@@ -8,12 +8,13 @@ from the start that the rig knows to the end of the echo; `protocols.echoes.lock
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.learning.task import Task
+from labrhel.model.preparation import preparation
 from labrhel.shots.program import GivenState
 from protocols.echoes.preparation import affordable_preparation, end_state, fitted_end_state
 from protocols.forward.forward import ForwardPass
@@ -31,8 +32,13 @@ class EchoDrive:
     prepared: int
 
     @classmethod
-    def of(cls, task: Task, theta: Arrays, forward: ForwardPass, friction: Array, *, from_rest: bool) -> EchoDrive:
-        """What the nominal model says, for the friction matrix `friction` that is to be compensated."""
+    def of(
+        cls, task: Task, theta: Arrays, forward: ForwardPass, friction: Array, *, from_rest: bool, kicks: int = 0
+    ) -> EchoDrive:
+        """What the nominal model says, for the friction matrix `friction` that is to be compensated.
+
+        `kicks`: of the preparation; 0: as few as take little force.
+        """
         path, force = forward.q[:, ::-1], -2 * friction @ forward.v[:, ::-1]
         if not from_rest and task.flip is None:
             return cls(path, force, 0)
@@ -46,22 +52,15 @@ class EchoDrive:
             assert task.flip is not None
             return cls(path, _with_flip(force, (task.flip.gain - 1) * p - task.flip.offset, step), 0)
         peak = float(np.abs(model.input_force(forward.u, theta)).max())
-        first = affordable_preparation(model, theta, q, -p, step, forward.steps, peak)
+        if kicks:
+            first = preparation(model, theta, q, -p, step, kicks)
+        else:
+            first = affordable_preparation(model, theta, q, -p, step, forward.steps, peak)
         return cls(
             np.concatenate([first.path, path], axis=1),
             np.concatenate([first.force, force], axis=1),
             first.force.shape[1],
         )
-
-    def prepared_as(self, other: EchoDrive) -> EchoDrive:
-        """The same echo after the preparation of another drive."""
-        if not other.prepared:
-            return self
-        parts = [(other.path, self.path), (other.force, self.force)]
-        path, force = (
-            np.concatenate([theirs[:, : other.prepared], own[:, self.prepared :]], axis=1) for theirs, own in parts
-        )
-        return replace(self, path=path, force=force, prepared=other.prepared)
 
     @property
     def preparation_force(self) -> Array:

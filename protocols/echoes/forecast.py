@@ -30,8 +30,8 @@ def forecast_response(plan: EchoPlan, passes: Sequence[ForwardPass]) -> float:
 
 def undistorted(
     plan: EchoPlan, passes: Sequence[ForwardPass], reading: EchoReading, nudges: Achieved
-) -> tuple[EchoReading, float]:
-    """The reading without what the nudge had added, by the model, and the size of what may be left of that.
+) -> tuple[EchoReading, dict[str, Array]]:
+    """The reading without what the nudge had added, by the model, and by parameter how much of it may be left.
 
     The gradient is linear in the nudge, and what a converter adds is known, so this is a correction of the order of the
     distortion, wrong by that times the error of the model.
@@ -43,5 +43,4 @@ def undistorted(
         for name, term in back.gradients(names).items():
             added[name] = added[name] + term if name in added else term
     terms = {name: term - added[name] for name, term in reading.terms.items()}
-    sizes = [float(np.sqrt(sum(np.sum(np.square(part)) for part in parts.values()))) for parts in (added, terms)]
-    return replace(reading, terms=terms), _MISTRUST * sizes[0] / max(sizes[1], 1e-300)
+    return replace(reading, terms=terms), {name: _MISTRUST * np.abs(term) for name, term in added.items()}

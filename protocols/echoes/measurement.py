@@ -17,9 +17,11 @@ from labrhel.rig.capabilities import Reversal
 from labrhel.shots.capture import Capture
 from labrhel.shots.operations import Protocol, RunShots
 from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, Sample, searched
-from protocols.echoes.blocks import Block, relative_error
+from protocols.echoes.bias import bias_of_retrace
+from protocols.echoes.blocks import Block, norm_of, relative_error
 from protocols.echoes.doubts import refusal
 from protocols.echoes.drive import EchoDrive
+from protocols.echoes.floors import of_rounding
 from protocols.echoes.forecast import forecast_response, undistorted
 from protocols.echoes.lock import Locked, lock, noise_floor, warm
 from protocols.echoes.options import EchoOptions, is_exact
@@ -34,6 +36,7 @@ LOCKED = 1e-3
 
 _ATTEMPTS = 3  # at the response ratio that was asked for
 _LEAST_REPEATS = 3  # before a spread is believed
+_DITHERS = (1.0, 1.1, 0.95, 1.05, 0.9)  # factors of nudges, whose mean square is one to 1 %
 _USUAL = 3.0  # factor by which a doubt may grow from gradient to gradient before it is looked into again
 _UNDISTORTED = 1e-3  # of the nudge: not worth a run of the model
 _BEYOND_REPAIR = 0.5  # of the nudge: what a model takes off would be most of the gradient
@@ -56,7 +59,9 @@ class Measurement:
         self.aim: Aim | None = None
         self.search_shots = 0
         self._lowered = False
-        self._is_exact = is_exact(asked.task.capabilities)
+        rig = asked.task.capabilities
+        self._rounds = any(item.converter for item in (*rig.ports, *rig.channels))
+        self._is_exact = is_exact(rig)
 
     @property
     def is_precise(self) -> bool:
@@ -66,7 +71,7 @@ class Measurement:
             return False
         if options.precision is None or not self.blocks[0].batch.has_error or done >= options.most_repeats:
             return True
-        return relative_error(self.blocks) <= options.precision
+        return relative_error(self.blocks, self.floor()) <= options.precision
 
     def first_block(self) -> Protocol[None]:
         """Forward pass, lock, and echoes at a nudge that gives the response that is aimed at."""
@@ -191,7 +196,12 @@ class Measurement:
         return float(np.sqrt(sum(np.sum((miss - still) ** 2) for miss, still in pairs) / block.batch.size))
 
     def another_block(self) -> Protocol[None]:
-        """All of it again, so that the noise of the forward record is in the spread, too."""
+        """All of it again, so that the noise of the forward record is in the spread, too.
+
+        Where converters round, the nudge is a little another one each time, or the repeats would be copies.
+        """
+        if self.options.eps is None and self._rounds:
+            self._eps = self.blocks[0].asked * _DITHERS[len(self.blocks) % len(_DITHERS)]
         batch = yield from self._forward()
         self.blocks.append((yield from self._echo(batch, self._drives(batch))))
 
@@ -211,11 +221,12 @@ class Measurement:
         return read_forward(plan.task, plan.geometry, self._asked.sequences, captures, plan.theta)
 
     def _drives(self, batch: ForwardBatch) -> list[EchoDrive]:
-        """By the nominal model and what was learned; the preparation is that of the first block."""
-        drives = warm(self.plan.drives(batch.passes), [item.name for item in batch.passes], self.learned)
-        if not self.blocks:
-            return drives
-        return [drive.prepared_as(first) for drive, first in zip(drives, self.blocks[0].drives, strict=True)]
+        """By the nominal model and what was learned.
+
+        The preparation is that of this very record, or its noise would be in no spread; as long as the first one.
+        """
+        lengths = [drive.prepared for drive in self.blocks[0].drives] if self.blocks else []
+        return warm(self.plan.drives(batch.passes, lengths), [item.name for item in batch.passes], self.learned)
 
     def _lock(self, batch: ForwardBatch) -> Protocol[Sequence[EchoDrive]]:
         plan = self.plan
@@ -252,9 +263,10 @@ class Measurement:
         nudges = plan.achieved(batch.passes, captures, self._eps)
         eps = self._eps * nudges.scale
         reading = plan.read(batch.passes, captures, eps)
-        distortion = 0.0
+        distortion, floor = 0.0, dict[str, Array]()
         if _UNDISTORTED < nudges.distortion < _BEYOND_REPAIR:
-            reading, distortion = undistorted(plan, batch.passes, reading, nudges)
+            reading, floor = undistorted(plan, batch.passes, reading, nudges)
+            distortion = norm_of(floor) / (norm_of(reading.terms) or 1.0)
         elif nudges.distortion > _UNDISTORTED:
             distortion = nudges.distortion
         made = Block(
@@ -265,6 +277,8 @@ class Measurement:
             asked=self._eps,
             distortion=distortion,
             clipped=over_range(captures),
+            floor=floor,
+            captures=tuple(captures),
         )
         if not (plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE):
             return made
@@ -272,6 +286,25 @@ class Measurement:
         # What the echoes missed is told as it was seen: what a model takes off does not count as retraced.
         corrected = replace(plan.read(batch.passes, settled, eps), miss=reading.miss)
         return replace(made, reading=corrected, jitter=jitter)
+
+    def floor(self) -> dict[str, Array]:
+        """By parameter the standard error that no repeat shows; empty unless an error bar is asked for.
+
+        What the model may have left of a distorted nudge, what the miss of a drive that was rounded costs by the model,
+        and the rounding of the readings.
+        """
+        if len(self.blocks) < 2:
+            return {}
+        first = self.blocks[0]
+        parts = [dict(first.floor)]
+        if any(port.converter for port in self.plan.task.capabilities.ports):
+            parts.append(bias_of_retrace(self.plan, self.blocks))
+        parts.append(of_rounding(self.plan, self._asked.sequences, first.batch, first.captures, first.eps))
+        squares: dict[str, Array] = {}
+        for part in parts:
+            for name, term in part.items():
+                squares[name] = squares.get(name, np.zeros_like(term)) + np.square(term)
+        return {name: np.sqrt(total) for name, total in squares.items()}
 
     def _count(self, captures: Sequence[Capture]) -> None:
         self.shots += len(captures)

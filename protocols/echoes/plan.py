@@ -109,11 +109,15 @@ class EchoPlan:
     partial: bool = False  # compensate only what the ports reach
     reads_preparation: bool = False  # the echo lock needs it, nobody else
 
-    def drives(self, passes: Sequence[ForwardPass]) -> list[EchoDrive]:
-        """What the nominal model says will bring the rig back, for each sequence."""
+    def drives(self, passes: Sequence[ForwardPass], lengths: Sequence[int] = ()) -> list[EchoDrive]:
+        """What the nominal model says will bring the rig back, for each sequence.
+
+        `lengths`: kicks of each preparation, where they are not free.
+        """
+        by_drive = self.reversal is Reversal.BY_DRIVE
         return [
-            EchoDrive.of(self.task, self.theta, item, self.friction, from_rest=self.reversal is Reversal.BY_DRIVE)
-            for item in passes
+            EchoDrive.of(self.task, self.theta, item, self.friction, from_rest=by_drive, kicks=kicks)
+            for item, kicks in zip(passes, lengths or [0] * len(passes), strict=True)
         ]
 
     def programs(

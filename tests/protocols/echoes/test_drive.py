@@ -112,15 +112,20 @@ def test_an_echo_from_rest_is_prepared_at_the_reversed_end_of_the_forward_pass(n
     assert np.allclose(ran.end_momentum[0], -p, atol=tolerance)
 
 
-def test_another_preparation_replaces_this_one_and_leaves_the_echo() -> None:
-    one = EchoDrive(np.arange(10.0).reshape(2, 5), np.arange(10.0).reshape(2, 5) + 20, 2)
-    two = EchoDrive(-np.arange(12.0).reshape(2, 6), -np.arange(12.0).reshape(2, 6) - 40, 3)
-    kept = one.prepared_as(two)
-    assert kept.prepared == 3
-    assert kept.path.tolist() == [[0, -1, -2, 2, 3, 4], [-6, -7, -8, 7, 8, 9]]
-    assert kept.force.tolist() == [[-40, -41, -42, 22, 23, 24], [-46, -47, -48, 27, 28, 29]]
-    bare = EchoDrive(one.path, one.force, 0)
-    assert one.prepared_as(bare) is one
+@pytest.mark.parametrize("kicks", [40, 55])
+def test_a_preparation_of_a_given_length_arrives_as_well_and_leaves_the_echo(kicks: int) -> None:
+    rig = small_rig()
+    item = forward(rig).passes[0]
+    free = EchoDrive.of(rig.task, rig.theta, item, FRICTION, from_rest=True)
+    made = EchoDrive.of(rig.task, rig.theta, item, FRICTION, from_rest=True, kicks=kicks)
+    assert made.prepared == kicks != free.prepared
+    assert np.array_equal(made.path[:, kicks:], free.path[:, free.prepared :])
+    assert np.array_equal(made.echo_force, free.echo_force)
+    offset = rig.model.input_force(np.zeros((1, 1)), rig.theta)
+    still = np.zeros((1, 3))
+    ran = run(rig.model, rig.theta, made.preparation_force + offset, 0.1, still, still)
+    q, p = end_of(small_rig(), 0)
+    assert np.allclose(ran.end_position[0], q, atol=1e-9) and np.allclose(ran.end_momentum[0], -p, atol=1e-9)
 
 
 def test_the_end_of_a_noisy_pass_is_fitted_and_not_taken_from_its_last_two_readings() -> None:

@@ -89,7 +89,9 @@ def test_an_echo_that_did_not_retrace_is_locked_again_and_fired_again() -> None:
 
 
 @pytest.mark.parametrize("repeats", [2, 3])
-def test_every_block_has_a_forward_pass_of_its_own_and_the_preparation_of_the_first(repeats: int) -> None:
+def test_every_block_has_a_forward_pass_of_its_own_and_a_preparation_of_its_own_as_long_as_the_first(
+    repeats: int,
+) -> None:
     rig = jittery()
     run = Measurement(RHEL(eps=0.05, lock=1, repeats=repeats), rig.request(("stiffness",)))
     handler = rig.handler()
@@ -98,6 +100,8 @@ def test_every_block_has_a_forward_pass_of_its_own_and_the_preparation_of_the_fi
         execute(run.another_block(), handler)
     assert len(run.blocks) == repeats
     first, last = run.blocks[0].drives[0], run.blocks[-1].drives[0]
-    assert np.array_equal(first.preparation_force, last.preparation_force)
+    # A preparation that is frozen to the first record keeps its noise out of the spread of the blocks.
+    assert not np.array_equal(first.preparation_force, last.preparation_force)
+    assert np.allclose(first.preparation_force, last.preparation_force, rtol=0.2, atol=0.2)
     assert first.prepared == last.prepared > 0
     assert run.blocks[0].batch is not run.blocks[-1].batch
