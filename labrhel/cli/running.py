@@ -50,6 +50,8 @@ def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
         settings = session.telemetry_of(experiment, telemetry)
         cost = planning.rehearse(experiment)
     order = " -> ".join(ORDER)
+    for name in experiment.host_side:
+        print(f"warning: {name} is trained in the host's model alone: nothing sets it on the rig")
     print(f"{experiment.name}: everything compiles, and all values are inside their limits; nothing was moved")
     print(
         f"one gradient: {cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, "

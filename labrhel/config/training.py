@@ -18,6 +18,9 @@ def _policy(value: str) -> str:
     return value
 
 
+_NOT_THE_RULES = {"rule", "own", "host_side", "record"}
+
+
 class ProtocolSection(Section):
     """The learning rule and its options; an option the rule does not have is an error."""
 
@@ -66,13 +69,17 @@ class ProtocolSection(Section):
     )
     refit: bool = Field(default=True, description="twin: fit the model to the forward pass first.")
     bound: bool = Field(default=False, description="Echo once more at twice the nudge, for a bound of the bias.")
+    host_side: list[str] = Field(
+        default=[],
+        description="Trained parameters that the rig cannot set, and that are to change in the host's model alone.",
+    )
     record: Annotated[str, AfterValidator(_policy), WithJsonSchema({"type": "string", "pattern": _POLICY})] = Field(
         default="all", description="Which steps keep their traces: all, every N, or none."
     )
 
     def options(self) -> dict[str, Any]:
         """The options of the rule that the file gives."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"rule", "own", "record"}} | self.own
+        return {name: getattr(self, name) for name in self.model_fields_set - _NOT_THE_RULES} | self.own
 
 
 _OPTIONS = {"adam": ("rate", "beta1", "beta2"), "momentum": ("rate", "momentum"), "lbfgs": ("memory", "tolerance")}

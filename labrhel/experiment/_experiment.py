@@ -13,6 +13,7 @@ from labrhel.config import Document
 from labrhel.executor import Handler, Recording, RigBackend, Safety, Stack, stack
 from labrhel.experiment._interlocks import interlocks_of
 from labrhel.frozen import FrozenArray, digest_of
+from labrhel.learning.needs import out_of_reach
 from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem
@@ -76,6 +77,11 @@ class Experiment:
         if data is None or data.file is None:
             return None
         return digest_of([_content(item) for item in (*self.problem.train, *chain(*self.tests.values()))])
+
+    @property
+    def host_side(self) -> tuple[str, ...]:
+        """What is trained in the host's model alone, since nothing sets it on the rig: the file allows it by name."""
+        return out_of_reach(self.task.capabilities, self.problem.wanted)
 
     def executor(self, recording: Recording | None = None) -> Stack:
         """The executor of the rig with all that protects it, and the recorder where there is a record.

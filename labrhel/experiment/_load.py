@@ -17,7 +17,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._experiment import Experiment
 from labrhel.experiment._interlocks import interlocks_of
-from labrhel.experiment._parts import batch_of, check_rule, coordinates_of, rule_of, task_of
+from labrhel.experiment._parts import batch_of, check_paths, check_rule, coordinates_of, rule_of, task_of
 from labrhel.experiment._wiring import wiring_of
 from labrhel.experiment.dataset import dataset_of
 from labrhel.experiment.model import model_of
@@ -109,6 +109,7 @@ def _assembled(
         if calibration is not None:
             experiment = calibrated(experiment, calibration)
         experiment.make_optimizer()  # so that bad options are found now
+        check_paths(document, experiment.problem)
         check_rule(document, experiment.problem)
         interlocks_of(document, rig, wiring)
     except BaseException:

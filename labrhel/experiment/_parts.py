@@ -9,12 +9,14 @@ import numpy as np
 from labrhel import plugins
 from labrhel.arrays import Array, Arrays
 from labrhel.config import Document
+from labrhel.config.problems import nearest
 from labrhel.data import Dataset, weighted_variance
+from labrhel.errors import ConfigurationError
 from labrhel.experiment.model import readout_channels, readout_of, trained_model_parameters
-from labrhel.learning.needs import objections
+from labrhel.learning.needs import objections, out_of_reach
 from labrhel.learning.parameters import ParameterSet
 from labrhel.learning.rules import Rule
-from labrhel.learning.task import Task
+from labrhel.learning.task import STATE, Task
 from labrhel.learning.train import Problem
 from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Capabilities
@@ -39,6 +41,32 @@ def rule_of(document: Document) -> Rule:
     section = document.config.protocol
     with document.at("protocol"):
         return plugins.make_rule(section.rule, section.options(), document.code)
+
+
+def check_paths(document: Document, problem: Problem) -> None:
+    """Refuse to train what nothing on the rig can set, unless the file says that the host's model alone is meant.
+
+    A gradient of such a parameter would be right, and following it would change the host's idea of the rig alone.
+    """
+    rig, alone = problem.task.capabilities, document.config.protocol.host_side
+    for index, name in enumerate(alone):
+        with document.at("protocol", "host_side", index):
+            if name not in problem.wanted:
+                raise ConfigurationError(f"this parameter is not trained; {nearest(name, problem.wanted)}")
+    fixed = out_of_reach(rig, problem.wanted)
+    for name in fixed:
+        if name in alone:
+            continue
+        offered = ", ".join(knob.name for knob in rig.knobs)
+        needed = "cannot be prepared in a state" if name in STATE else f"has no knob for {name}"
+        raise document.source.error(
+            f"the rig {rig.rig} {needed}, so training it would move nothing there; it has knobs for: "
+            f"{offered or 'nothing'}. Take out train: true, let the rig set it, or, to train the host's model alone on "
+            f"purpose, say protocol: {{host_side: [{name}]}}",
+            "model",
+            "parameters",
+            name,
+        )
 
 
 def check_rule(document: Document, problem: Problem) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.learning.task import Task, TrialSequence
+from labrhel.learning.readout import READOUT
+from labrhel.learning.task import STATE, Task, TrialSequence
 from labrhel.model.interface import SelfAdjusting
 from labrhel.rig.capabilities import Capabilities, Kind
 
@@ -80,11 +81,17 @@ def objections(
     if needs.slow and not isinstance(model, SelfAdjusting):
         found.append("no parameter of the rig moves by itself")
     if needs.knobs:
-        settable = {knob.name for knob in rig.knobs} | {"initial_position", "initial_momentum", "readout"}
-        fixed = [name for name in wanted if name not in settable and name != "readout_offset"]
+        fixed = out_of_reach(rig, wanted)
         if fixed:
             found.append(f"{', '.join(fixed)} cannot be set on the rig")
     return tuple(found)
+
+
+def out_of_reach(rig: Capabilities, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the parameters that nothing sets on the rig: no knob, no preparation, and not the host's read-out."""
+    states = STATE if "state" in rig.prepares else ()
+    settable = {*(knob.name for knob in rig.knobs), *states, *READOUT}
+    return tuple(name for name in names if name not in settable)
 
 
 def _unsettled(task: Task, sequences: Sequence[TrialSequence], folds: float) -> list[str]:

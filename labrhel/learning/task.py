@@ -21,6 +21,9 @@ from labrhel.shots.capture import Capture
 from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Prepare, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
 
+STATE = ("initial_position", "initial_momentum")
+"""Parameters of the model that a shot is prepared in, on a rig that can be."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialSequence:
@@ -99,7 +102,7 @@ class Task:
     def prepare(self, theta: Arrays) -> Prepare:
         """From rest, or from the initial state that `theta` or the model names."""
         state = []
-        for name in ("initial_position", "initial_momentum"):
+        for name in STATE:
             nominal = self.model.parameters[name].nominal
             state.append(np.asarray(theta.get(name, nominal), float))
         if not any(part.any() for part in state):

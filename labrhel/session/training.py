@@ -28,7 +28,10 @@ def training(
     if checkpoint is not None:
         begin, nudge = checkpoint.step, take_up(optimizer, checkpoint.state, names)
     else:
-        yield Publish(0, (yield from _tests(experiment, problem.parameters.flat()))[0])
+        alone = [
+            f"{name} is trained in the host's model alone: nothing sets it on the rig" for name in experiment.host_side
+        ]
+        yield Publish(0, (yield from _tests(experiment, problem.parameters.flat()))[0], tuple(alone))
     also = {"calibration": {name: asdict(value) for name, value in experiment.calibration.values.items()}}
     taken, nudge = yield from train(
         problem, optimizer, experiment.steps, start=begin, nudge=nudge, ends=doubts, also=also

@@ -31,6 +31,7 @@ def rig(**changes: Any) -> Capabilities:
         "position_matrix": FrozenArray([[1.0, 0.0, 0.0], [0.2, 1.0, 0.0], [0.0, 0.0, 1.0]]),
         "velocity_matrix": FrozenArray(np.empty((0, 3))),
         "reversals": frozenset({Reversal.MOMENTUM_FLIP}),
+        "prepares": frozenset({"rest", "state"}),
     }
     return Capabilities(**(facts | changes))
 
@@ -214,4 +215,8 @@ def test_what_is_neither_knob_nor_state_nor_readout_cannot_be_set() -> None:
     assert said(Needs(knobs=True), task(), wanted=settable) == []
     assert said(Needs(knobs=True), task(), wanted=("mass", "stiffness", "friction")) == [
         "mass, friction cannot be set on the rig"
+    ]
+    resting = task(rig(prepares=frozenset({"rest", "hold"})))
+    assert said(Needs(knobs=True), resting, wanted=settable) == [
+        "initial_position, initial_momentum cannot be set on the rig"
     ]
