@@ -59,6 +59,10 @@ class Sizes:
     stiffness: tuple[float, float] = (0.5, 2.0)
 
 
+CHAOTIC = Sizes(steps=1500, cubic=(1.0, 1.0), folds=(0.01, 0.2), stiffness=(-1.0, -1.0))
+"""Bistable oscillators: what rounding becomes in a pass is 1e9 to 1e19 times as large."""
+
+
 def undeclared_rig(seed: int, wrong: Mapping[str, Any], sizes: Sizes = Sizes(), n: int = 4) -> ReferenceTask:
     """A lossy Duffing rig, every parameter drawn, with `wrong` as its `Imperfections`."""
     random = np.random.default_rng([15, seed])
@@ -164,8 +168,7 @@ def coverage_figure(row: str, rigs: Sequence[int]) -> Figure:
 
 def chaotic(seed: int) -> tuple[float, bool]:
     """Error of a chain of bistable oscillators, infinite where refused, and whether it was flagged."""
-    sizes = Sizes(steps=1500, cubic=(1.0, 1.0), folds=(0.01, 0.2), stiffness=(-1.0, -1.0))
-    rig = undeclared_rig(seed, {}, sizes)
+    rig = undeclared_rig(seed, {}, CHAOTIC)
     try:
         gradient = rig.gradient(RHEL(), NAMES)
     except LabrhelError:

@@ -96,6 +96,7 @@ def _concluded(run: Measurement) -> Gradient:
         pairs=run.pairs,
         warnings=(
             *doubts.of_aim(run.aim, run.search_shots),
+            *doubts.of_growth(run.amplified, ratio),
             *doubts.of_echoes(plan, blocks[0].batch, ratio, retrace, jitter),
             *of_clipping(blocks[0].batch.clipped, sum((Counter(block.clipped) for block in blocks), Counter())),
             *doubts.of_distortion(blocks),

@@ -8,7 +8,7 @@ import numpy as np
 
 from labrhel.arrays import Arrays
 from labrhel.learning.needs import PLAIN_BELOW
-from protocols.echoes.aim import POOR, Aim
+from protocols.echoes.aim import GOOD, POOR, Aim
 from protocols.echoes.blocks import Block, relative_error
 from protocols.echoes.lock import Locked
 from protocols.echoes.options import EchoOptions
@@ -17,6 +17,8 @@ from protocols.forward.forward import ForwardBatch
 
 LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
+
+_TAMER = "shorten the pass, or lower the drive"
 
 
 def of_aim(aim: Aim | None, shots: int) -> Iterator[str]:
@@ -35,6 +37,23 @@ def refusal(aim: Aim, shots: int) -> str:
     return f"{_off(aim, shots)}, which no training should follow: {_remedies(aim)}; response: R takes it as it is"
 
 
+def of_growth(amplified: float, ratio: float) -> Iterator[str]:
+    """About rounding that has grown to `amplified`, relative to the motion, beside the response `ratio` to a nudge."""
+    if ratio > 0 and amplified > GOOD * ratio:
+        yield (
+            f"by the nominal model rounding grows to {amplified:.1g} of the motion in an echo, where the nudge moves "
+            f"it by {ratio:.2g}: the gradient may be wrong; {_TAMER}"
+        )
+
+
+def refusal_of_growth(amplified: float) -> str:
+    """Why no echo was fired."""
+    return (
+        f"by the nominal model rounding grows to {min(amplified, 1e99):.1g} of the motion in an echo of this rig, and "
+        f"no nudge is seen behind it: {_TAMER}; response: R fires all the same"
+    )
+
+
 def _off(aim: Aim, shots: int) -> str:
     size = f"about {aim.error:.2g} of its size" if np.isfinite(aim.error) else "more than its size"
     return (
@@ -47,7 +66,7 @@ def _remedies(aim: Aim) -> str:
     if "noise" in aim.worst:
         return "repeats: R averages it by the root of R; or shorten the pass, or drive the rig harder"
     if "nudge" in aim.worst:
-        return "the rig amplifies it: shorten the pass, or lower the drive"
+        return f"the rig amplifies it: {_TAMER}"
     return "give the drive ports a smaller range, or more bits"
 
 

@@ -19,10 +19,11 @@ from labrhel.shots.operations import Protocol, RunShots
 from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, Sample, searched
 from protocols.echoes.bias import bias_of_retrace
 from protocols.echoes.blocks import Block, norm_of, relative_error
-from protocols.echoes.doubts import refusal
+from protocols.echoes.doubts import refusal, refusal_of_growth
 from protocols.echoes.drive import EchoDrive
 from protocols.echoes.floors import of_rounding
 from protocols.echoes.forecast import forecast_response, undistorted
+from protocols.echoes.growth import ROUNDING, growth_of_rounding
 from protocols.echoes.lock import Locked, lock, noise_floor, warm
 from protocols.echoes.options import EchoOptions, is_exact
 from protocols.echoes.plan import first_eps, representable
@@ -58,6 +59,7 @@ class Measurement:
         self._eps = 1.0
         self.aim: Aim | None = None
         self.search_shots = 0
+        self.amplified = 0.0
         self._lowered = False
         rig = asked.task.capabilities
         self._rounds = any(item.converter for item in (*rig.ports, *rig.channels))
@@ -77,6 +79,10 @@ class Measurement:
         """Forward pass, lock, and echoes at a nudge that gives the response that is aimed at."""
         options, plan = self.options, self.plan
         batch = yield from self._forward()
+        begins = self._asked.previous is None
+        # A dry run answers with silence, in which there is nothing to look at.
+        if begins and batch.has_error and batch.has_motion:
+            self._forecast(batch)
         drives = self._drives(batch)
         if options.lock and any(item.name not in self.learned for item in batch.passes):
             drives = yield from self._lock(batch)
@@ -89,9 +95,23 @@ class Measurement:
             self._eps = first_eps(plan.task, batch, plan.theta, target, self._asked.previous)
         block = yield from self._at_response(batch, drives, target)
         self.blocks.append(block)
-        # A dry run answers with silence, in which there is nothing to look at.
-        if options.is_automatic and batch.has_error and batch.has_motion and self._is_in_doubt(block):
+        if not batch.has_error or not batch.has_motion:
+            return
+        if not begins and self._is_exact and self._sample(block).doubt > UNDOUBTED:
+            self._forecast(batch)
+        if options.is_automatic and self._is_in_doubt(block):
             yield from self._search(block)
+
+    def _forecast(self, batch: ForwardBatch) -> None:
+        """How large rounding becomes in the echoes; raises ProgramError where no nudge would be seen behind it.
+
+        Of the first gradient alone: later on a run has a history to judge it by, and is warned of.
+        """
+        plan, options = self.plan, self.options
+        self.amplified = ROUNDING * growth_of_rounding(plan.task.model, plan.theta, batch.passes, plan.task.step)
+        asked_once = options.is_automatic and options.repeats == 1 and options.precision is None
+        if self._asked.previous is None and asked_once and self.amplified > FIRST_RESPONSE:
+            raise ProgramError(refusal_of_growth(self.amplified))
 
     def _at_response(self, batch: ForwardBatch, drives: Sequence[EchoDrive], target: float) -> Protocol[Block]:
         """Echoes at a nudge that gives the response ratio `target`, or at the one that is fixed."""
