@@ -17,17 +17,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from labrhel.arrays import Array, Arrays
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.rules import GradientRequest
 from labrhel.model.interface import Model
-from labrhel.model.leapfrog import leapfrog
+from labrhel.model.motion import respond
 from labrhel.shots.operations import Protocol
 from protocols.forward.forward import ForwardPass, run_forward
-from protocols.inference.correlation import Backwards, hessian_along
+from protocols.inference.correlation import Backwards
 from protocols.inference.fit import fit
 
 _UNEXPLAINED = 0.05  # of the force, beyond which the gradient comes with a warning
@@ -68,9 +66,5 @@ class FittedTwin:
 
 def backwards(model: Model, theta: Arrays, item: ForwardPass, step: float) -> Backwards:
     """Send the error of a forward pass backwards through `model` at `theta`."""
-    stiffness, still = iter(hessian_along(model, theta, item.q)[::-1]), np.zeros(model.size)
-    ran = leapfrog(
-        lambda q: -next(stiffness) @ q,  # that of this kick: one is asked for at each
-        model.mass(theta), model.friction(theta), item.error[:, ::-1] / step, step, still, still,
-    )  # fmt: skip
-    return Backwards(model, theta, item, step, ran.q[:, ::-1], ran.end_position, ran.end_momentum)
+    back = respond(model, theta, item.q[:, ::-1], item.error[:, ::-1] / step, step)
+    return Backwards(model, theta, item, step, back.q[:, ::-1], back.end_position, back.end_momentum)

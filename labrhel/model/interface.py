@@ -88,6 +88,23 @@ class RunsPasses(Protocol):
         ...
 
 
+class Response(NamedTuple):
+    """A linearised pass from rest: positions (n, steps) at the kicks, and the end (n,) half a step after the last."""
+
+    q: Array
+    end_position: Array
+    end_momentum: Array
+
+
+@runtime_checkable
+class RunsResponses(Protocol):
+    """A model that knows a faster way to run itself linearised along a path than by derivatives of its force."""
+
+    def run_response(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
+        """What `labrhel.model.motion.respond` asks, up to rounding.  None where the faster way lacks a term."""
+        ...
+
+
 @runtime_checkable
 class SelfAdjusting(Protocol):
     """A model some of whose coordinates are slow parameters: theta' = -mu (dH/dtheta + (theta - v)/eta)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.model.interface import Model, Run, RunsPasses
+from labrhel.model.derivatives import jacobian
+from labrhel.model.interface import Model, Response, Run, RunsPasses, RunsResponses
 from labrhel.model.leapfrog import leapfrog
 
 
@@ -24,3 +25,27 @@ def run(model: Model, theta: Arrays, forces: Array, step: float, position: Array
         lambda q: model.force(q, theta), model.mass(theta), model.friction(theta), pushes, step, position.T, momentum.T
     )
     return Run(np.moveaxis(passes.q, 0, 1), passes.end_position.T, passes.end_momentum.T)
+
+
+def respond(model: Model, theta: Arrays, path: Array, forces: Array, step: float) -> Response:
+    """The answer a from rest of the model linearised along `path` (n, steps), to `forces` (n, steps), at the kicks:
+
+        M a'' + G a' + V''(path) a = forces,        by the leapfrog of the rig
+
+    A model that `RunsResponses` runs itself, any other by derivatives of its force.
+    """
+    if isinstance(model, RunsResponses):
+        ran = model.run_response(theta, path, forces, step)
+        if ran is not None:
+            return ran
+    stiffness, still = iter(hessian_along(model, theta, path)), np.zeros(model.size)
+    ran = leapfrog(
+        lambda a: -next(stiffness) @ a,  # that of this kick: one is asked for at each
+        model.mass(theta), model.friction(theta), forces, step, still, still,
+    )  # fmt: skip
+    return Response(ran.q, ran.end_position, ran.end_momentum)
+
+
+def hessian_along(model: Model, theta: Arrays, path: Array) -> Array:
+    """V'' (steps, n, n) along positions (n, steps)."""
+    return np.moveaxis(jacobian(lambda q: -model.force(q, theta), path), 2, 0)

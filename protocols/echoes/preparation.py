@@ -68,9 +68,10 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
     with np.errstate(over="ignore", invalid="ignore"):  # a strongly anharmonic model may have no motion from some state
         if not np.isfinite([np.sum(missed(start) ** 2), np.sum(slopes(start) ** 2)]).all():
             return end_state(model, theta, q, u, step, np.zeros(n))
+        # MINPACK's own arithmetic: threads of LAPACK would spin around so small a matrix, for longer than a shot takes.
         found = least_squares(
             missed, start, slopes,  # pyright: ignore[reportArgumentType]  (what pyright infers of SciPy is a name alone)
-            x_scale="jac", ftol=_DONE, xtol=_DONE, gtol=_DONE, max_nfev=_ROUNDS,
+            method="lm", x_scale="jac", ftol=_DONE, xtol=_DONE, gtol=_DONE, max_nfev=_ROUNDS,
         )  # fmt: skip
     end = motion(found.x[:, None])
     return end.end_position[0], end.end_momentum[0]

@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.learning.readout import READOUT
-from labrhel.model.derivatives import jacobian
+from labrhel.model.derivatives import along
 from labrhel.model.interface import Model
+from labrhel.model.motion import hessian_along
 from labrhel.shots.program import GivenState
 from protocols.forward.forward import ForwardPass
 from protocols.inference.inverse_dynamics import InverseDynamics
@@ -80,6 +82,11 @@ def unexplained(model: Model, theta: Arrays, item: ForwardPass, step: float) -> 
     return needed - model.input_force(item.u, theta)
 
 
+def _observed(model: Model, theta: Arrays, item: ForwardPass, step: float, name: str, q: Array) -> Array:
+    """sum_k d dH/dtheta of a parameter, where the pass had run along q (n, steps)."""
+    return model.observables([name], q, item.v, item.u, step, theta)[name]
+
+
 def start_momentum(model: Model, item: ForwardPass) -> Array:
     """p(0) (n,) of a forward pass."""
     started = item.program.prepare
@@ -102,6 +109,10 @@ def correlated(
     momentum = start_momentum(model, item)
     found = {}
     for name in names:
+        if model.parameters[name].kind in ("potential", "input"):
+            # The force is -d/dq of dH/dtheta, whose sums a model knows for all entries at once.
+            found[name] = -along(partial(_observed, model, theta, item, step, name), item.q, response)
+            continue
         value = np.array(theta.get(name, model.parameters[name].nominal), float)
         slope = np.empty(value.shape)
         for index in np.ndindex(value.shape):
@@ -117,8 +128,3 @@ def correlated(
                 slope[index] += float(at_start @ (drifts[0] - drifts[1])) / (2 * shift)
         found[name] = (slope + slope.T) / 2 if model.parameters[name].kind == "friction" else slope
     return found
-
-
-def hessian_along(model: Model, theta: Arrays, path: Array) -> Array:
-    """V'' (steps, n, n) along positions (n, steps)."""
-    return np.moveaxis(jacobian(lambda q: -model.force(q, theta), path), 2, 0)

@@ -26,8 +26,8 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 from labrhel.arrays import Array, Arrays
-from labrhel.model.derivatives import jacobian
 from labrhel.model.interface import Model
+from labrhel.model.motion import hessian_along
 
 _DECADES, _HALVINGS = 6.0, 7  # of the size of the unexplained force, around the noisy one; found to a tenth of a decade
 _LEAST_NOISE = 1e-3  # of the noisiest channel; without noise at all a reading would weigh infinitely
@@ -96,11 +96,7 @@ class InverseDynamics:
         mass, friction = self._matrices()
         later = (mass + self.step / 2 * friction) / self.step**2
         earlier = (mass - self.step / 2 * friction) / self.step**2
-        return earlier, self._stiffness(path) - later - earlier, later
-
-    def _stiffness(self, path: Array) -> Array:
-        """-dF/dq (steps, n, n) along the path."""
-        return np.moveaxis(jacobian(lambda q: -self.model.force(q, self.theta), path), 2, 0)
+        return earlier, hessian_along(self.model, self.theta, path) - later - earlier, later
 
     def _matrices(self) -> tuple[Array, Array]:
         return np.diag(self.model.mass(self.theta)), self.model.friction(self.theta)

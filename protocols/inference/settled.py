@@ -16,13 +16,13 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
 from labrhel.learning.task import Task, TrialSequence
+from labrhel.model.motion import hessian_along
 from labrhel.shots.capture import Capture, PassCapture
 from labrhel.shots.operations import Protocol, RunShots
 from labrhel.shots.program import Acquire, Drive, Pass, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
 from protocols.forward.forward import ForwardBatch, ForwardPass, read_forward
 from protocols.forward.geometry import Geometry
-from protocols.inference.correlation import hessian_along
 
 STILL = 1e-3
 """Share of its size that a settled state may move in the last tenth of a pass, noise apart."""

@@ -115,6 +115,48 @@ def run_passes(
 
 
 @compiled
+def run_response(
+    q,  # (n,) positions, in: start, out: end
+    p,  # (n,) momenta, likewise
+    path,  # (n, steps) positions at the kicks that the force is linearised at
+    drive,  # (n, steps) forces at the kicks
+    inverse_mass,  # (n,)
+    powers,  # (4, n) coefficients of q, q^2, q^3, q^4 in the force
+    edges,  # (edges, 2)
+    springs,  # (edges,)
+    keep,  # (n, n)
+    push,  # (n, n)
+    step,
+    trace,  # out (n, steps): q at the kicks
+):
+    """One pass of the network linearised along `path`: the force is that of the drive, less V''(path) q."""
+    n, steps = path.shape
+    half = 0.5 * step
+    force = np.empty(n)
+    kicked = np.empty(n)
+    for k in range(steps):
+        for i in range(n):
+            q[i] += half * inverse_mass[i] * p[i]
+            trace[i, k] = q[i]
+            s = path[i, k]
+            slope = powers[0, i] + s * (2 * powers[1, i] + s * (3 * powers[2, i] + s * 4 * powers[3, i]))
+            force[i] = drive[i, k] - slope * q[i]
+        for e in range(len(springs)):
+            i, j = edges[e, 0], edges[e, 1]
+            pull = springs[e] * (q[j] - q[i])
+            force[i] += pull
+            force[j] -= pull
+        for i in range(n):
+            total = 0.0
+            for j in range(n):
+                total += keep[i, j] * p[j] + push[i, j] * (step * force[j])
+            kicked[i] = total
+        for i in range(n):
+            p[i] = kicked[i]
+            q[i] += half * inverse_mass[i] * p[i]
+
+
+@compiled
 def record_tape(q, momenta, positions, drive, inverse_mass, powers, edges, springs, keep, push, step):
     """One forward pass that keeps positions at the kicks and all momenta; written apart from `run_passes` on purpose.
 

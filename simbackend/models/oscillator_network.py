@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
-from labrhel.model.interface import ParameterKind, ParameterSpec, Run
+from labrhel.model.interface import ParameterKind, ParameterSpec, Response, Run
 from labrhel.model.leapfrog import KickMatrices
 from labrhel.units import prefixed, product
 
@@ -197,6 +197,22 @@ class OscillatorNetwork:
             no_sums, *unused,
         )  # fmt: skip
         return Run(trace, q, p)
+
+    def run_response(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
+        """A `labrhel.model.interface.RunsResponses`, by the compiled kernel; None where the force is no polynomial."""
+        if not self.is_polynomial:
+            return None
+        from simbackend.kernels import network as kernels
+
+        mass = self.mass(theta)
+        kick = KickMatrices.of(mass, self.friction(theta), step)
+        q, p, trace = np.zeros(self.size), np.zeros(self.size), np.empty(path.shape)
+        kernels.run_response(
+            q, p, np.array(path, float, order="C"), np.array(forces, float, order="C"), 1 / mass,
+            np.array([self.value(name, theta) for name in POWERS]), self.edges, np.array(self.value("coupling", theta)),
+            kick.keep, kick.push, step, trace,
+        )  # fmt: skip
+        return Response(trace, q, p)
 
     def hessian(self, q: Array, theta: Arrays) -> Array:
         """d2V/dq2 (n, n) at positions (n,)."""

@@ -1,10 +1,12 @@
 """A run without a rig: the compiled kernels do what the readable leapfrog does, and any model runs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from labrhel.model.leapfrog import leapfrog
-from labrhel.model.motion import run
+from labrhel.model.motion import respond, run
 from simbackend.models.saturating_network import SaturatingNetwork
 from simbackend.rigs.reference import STEP, lossy_rig
 
@@ -55,3 +57,36 @@ def test_a_model_that_runs_itself_is_asked_and_one_that_lacks_a_term_there_is_ru
     assert model.run_passes({}, np.zeros((1, 1)), 0.1, np.ones((1, 1)), np.zeros((1, 1))) is None
     ran = run(model, {}, np.zeros((1, 1)), 0.1, np.ones((1, 1)), np.zeros((1, 1)))
     assert ran.end_momentum[0, 0] == pytest.approx(-0.1 * (2.0 + 0.7 * np.tanh(1.0)), rel=1e-12)
+
+
+@pytest.mark.parametrize("disguise", [lambda model: model, Plain])
+def test_an_answer_is_what_a_small_force_adds_to_a_pass(disguise) -> None:
+    rng = np.random.default_rng(7)
+    reference = lossy_rig(rng)
+    model, theta, n = reference.model, reference.theta, reference.model.size
+    forces, pushed = rng.normal(size=(2, n, 60))
+    start = rng.normal(size=(2, 1, n))
+    small = 1e-5
+    less, along, more = (run(model, theta, forces + sign * small * pushed, STEP, *start) for sign in (-1, 0, 1))
+    found = respond(disguise(model), theta, along.q[0], pushed, STEP)
+    for name in found._fields:
+        expected = (getattr(more, name)[0] - getattr(less, name)[0]) / (2 * small)
+        assert getattr(found, name) == pytest.approx(expected, rel=1e-7, abs=1e-8)
+
+
+def test_a_model_answers_as_its_forces_do_up_to_rounding() -> None:
+    rng = np.random.default_rng(8)
+    reference = lossy_rig(rng)
+    model, theta = reference.model, reference.theta
+    path, pushed = rng.normal(size=(2, model.size, 500))
+    plain: Any = Plain(model)
+    by_itself, by_forces = (respond(each, theta, path, pushed, STEP) for each in (model, plain))
+    asked = model.run_response(theta, path, pushed, STEP)
+    assert asked is not None and np.array_equal(asked.q, by_itself.q)
+    for own, other in zip(by_itself, by_forces, strict=True):
+        assert own == pytest.approx(other, rel=1e-9, abs=1e-9 * np.abs(other).max())
+    lacking = SaturatingNetwork(1, nominal={"stiffness": 2.0, "saturation": 0.7})
+    still = np.zeros((1, 2))
+    assert lacking.run_response({}, still, still, 0.1) is None
+    ran = respond(lacking, {}, still, np.array([[10.0, 0.0]]), 0.1)
+    assert ran.end_momentum[0] == pytest.approx(1.0 - 0.1 * 2.7 * 0.1, rel=1e-12)
