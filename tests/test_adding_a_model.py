@@ -3,13 +3,15 @@
 There the model comes from a distribution of its own, found through a real entry point.
 """
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+
+from labrhel.testing.command_line import called
 
 GUIDE = Path(__file__).parent.parent / "docs" / "adding-a-model.md"
 
@@ -57,10 +59,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def labrhel(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    paths = [str(home / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "LABRHEL_STATE": str(home / "state")}
-    command = [sys.executable, "-m", "labrhel", *arguments]
-    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
+    """The command line where that distribution is installed."""
+    with patch.object(sys, "path", [str(home / "site"), *sys.path]):
+        return called(home, *arguments)
 
 
 @pytest.mark.parametrize("rig", ["sim:", "sim:chain.yaml", "sim:?reversal=momentum_flip"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labrhel.testing.command_line import labrhel
+from labrhel.testing.command_line import called, labrhel
 
 GUIDE = Path(__file__).parent.parent / "docs" / "adding-a-rig.md"
 
@@ -36,7 +36,7 @@ def test_the_guide_runs_from_top_to_bottom_and_the_circuit_keeps_the_contract(
 def test_a_circuit_with_its_leads_crossed_does_not(home: Path) -> None:
     crossed = blocks("python")[0].replace("kept.append(q)", "kept.append(-q)")
     (home / "my_rig.py").write_text(crossed)
-    answer = labrhel(
+    answer = called(
         home,
         "conformance",
         "my_rig.py:Circuit",
@@ -52,12 +52,12 @@ def test_a_circuit_with_its_leads_crossed_does_not(home: Path) -> None:
 
 
 def test_it_is_trained_from_its_configuration_and_the_run_resumed(home: Path) -> None:
-    refused = labrhel(home, "run", "circuit.yaml")
+    refused = called(home, "run", "circuit.yaml")
     assert refused.returncode == 2 and "circuit.yaml:11: rig: " in refused.stderr and "--trust" in refused.stderr
-    trained = labrhel(home, "run", "circuit.yaml", "--steps", "20", "--trust", "my_rig.py")
+    trained = called(home, "run", "circuit.yaml", "--steps", "20", "--trust", "my_rig.py")
     assert trained.returncode == 0, trained.stderr
     (run,) = (item.name for item in (home / "runs").iterdir() if "-circuit-" in item.name)
-    resumed = labrhel(home, "resume", run, "--steps", "60")
+    resumed = called(home, "resume", run, "--steps", "60")
     assert resumed.returncode == 0, resumed.stderr
     first, last = (float(value) for value in re.findall(r"loss ([\d.e-]+) -> ([\d.e-]+)", resumed.stdout)[0])
     assert "in 60 gradients" in resumed.stdout and last < 0.01 * first
@@ -69,4 +69,4 @@ def test_what_it_is_told_follows_its_name(home: Path) -> None:
     )
     for url, told in (("my_rig.py:found:/dev/tty", "/dev/tty"), ("my_rig.py:found?a=1", "?a=1")):
         answer = labrhel(home, "check", "circuit.yaml", "--rig", url, "--trust", "my_rig.py")
-        assert f"ValueError: {told}" in answer.stderr
+        assert f"ValueError: {told}" in answer.stderr  # with the traceback of the user's own code

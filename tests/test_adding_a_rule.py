@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labrhel.testing.command_line import labrhel
+from labrhel.testing.command_line import called
 
 GUIDE = Path(__file__).parent.parent / "docs" / "adding-a-rule.md"
 MOST_LINES = 30
@@ -35,11 +35,11 @@ def test_a_rule_is_one_file_of_at_most_thirty_lines() -> None:
 
 
 def test_it_is_right_by_the_exact_gradient_and_by_finite_differences(home: Path) -> None:
-    refused = labrhel(home, "check", "differences.yaml")
+    refused = called(home, "check", "differences.yaml")
     assert refused.returncode == 2
     assert "differences.yaml:12: protocol: " in refused.stderr
     assert "is code that you have not trusted: read it, then add `--trust " in refused.stderr
-    answer = labrhel(home, "check", "differences.yaml", "--trust", "my_rule.py", "--tolerance", "1e-6")
+    answer = called(home, "check", "differences.yaml", "--trust", "my_rule.py", "--tolerance", "1e-6")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     (shown,) = [line for line in GUIDE.read_text(encoding="utf-8").splitlines() if "fourth_order: loss" in line]
     assert answer.stdout.splitlines()[0] == shown.strip()
@@ -47,12 +47,12 @@ def test_it_is_right_by_the_exact_gradient_and_by_finite_differences(home: Path)
 
 
 def test_it_trains_and_the_option_of_its_own_counts(home: Path) -> None:
-    trained = labrhel(home, "run", "differences.yaml", "--trust", "my_rule.py")
+    trained = called(home, "run", "differences.yaml", "--trust", "my_rule.py")
     assert trained.returncode == 0, trained.stderr
     first, last = (float(value) for value in re.findall(r"loss ([\d.e-]+) -> ([\d.e-]+)", trained.stdout)[0])
     assert last < 0.5 * first
     text = (home / "differences.yaml").read_text()
     (home / "mistaken.yaml").write_text(text.replace("own: {step: 0.001}", "own: {stride: 0.001}"))
-    mistaken = labrhel(home, "run", "mistaken.yaml")
+    mistaken = called(home, "run", "mistaken.yaml")
     assert mistaken.returncode == 2
     assert "the rule my_rule.py:FourthOrder has no option 'stride'; did you mean 'step'?" in mistaken.stderr

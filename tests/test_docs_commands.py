@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labrhel.testing.command_line import labrhel
+from labrhel.testing.command_line import called
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIG = """\
@@ -50,8 +50,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a configuration, a recorded run, and a calibrated rig."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "o.yaml").write_text(CONFIG)
-    assert labrhel(folder, "run", "o.yaml", "--rig", RIG).returncode == 0
-    done = labrhel(folder, "calibrate", RIG, "noise", "signs", "--config", "o.yaml", "--accept")
+    assert called(folder, "run", "o.yaml", "--rig", RIG).returncode == 0
+    done = called(folder, "calibrate", RIG, "noise", "signs", "--config", "o.yaml", "--accept")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -60,12 +60,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("page", ["records.md", "calibration.md"])
 def test_the_commands_of_a_page_work(page: str, lab: Path) -> None:
     run = next(path.name for path in (lab / "runs").iterdir() if path.is_dir())
-    log = labrhel(lab, "calibration", "log", RIG).stdout
+    log = called(lab, "calibration", "log", RIG).stdout
     entry = next(match[1] for line in log.splitlines() if (match := re.match(r"│ ([0-9a-f]{8}) │", line)))
     listed = commands(page)
     assert len(listed) >= 4
     for line in listed:
         text = re.sub(r"\b(2c414f|a6dae2|RUN)\b", run, line)
         text = re.sub(r"\bID\b", entry, text).replace(" URL", f" {RIG}")
-        done = labrhel(lab, *shlex.split(text)[1:])
+        done = called(lab, *shlex.split(text)[1:])
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"

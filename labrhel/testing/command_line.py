@@ -27,6 +27,12 @@ def labrhel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def called(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """What `labrhel(folder, *words)` is, in this process: an interpreter and its imports take seconds to start."""
+    with patch.dict(os.environ, {"LABRHEL_STATE": str(folder / "state")}):
+        return subprocess.CompletedProcess(["labrhel", *map(str, words)], *Shell(folder)(*words))
+
+
 def call(*words: str | Path) -> int:
     """Exit status of `labrhel *words`, called in this process and in its folder; saves the start of another one."""
     with patch.object(sys, "argv", ["labrhel", *map(str, words)]):

@@ -11,7 +11,7 @@ from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import Direction, TrafficLog
 from labrhel.config import find
 from labrhel.errors import RecordError
-from labrhel.testing.command_line import labrhel
+from labrhel.testing.command_line import called, labrhel
 
 
 @pytest.mark.slow
@@ -21,16 +21,16 @@ def test_a_run_over_wires_is_run_again_from_their_traffic_alone(tmp_path: Path) 
     command = f'cp {{station}} st.yaml; {sys.executable} -m labrhel run b.yaml --rig "bench:st.yaml?traffic=w.jsonl"'
     first = labrhel(tmp_path, "bench", "up", "coupled_oscillators", "--for", f"sh -c '{command}'")
     assert first.returncode == 0, first.stdout + first.stderr
-    again = labrhel(tmp_path, "run", "b.yaml", "--rig", "bench:st.yaml?wires=w.jsonl")
+    again = called(tmp_path, "run", "b.yaml", "--rig", "bench:st.yaml?wires=w.jsonl")
     assert again.returncode == 0, again.stderr
     words = r"loss \S+ -> \S+ in \d+ gradients|test error .*"
     assert re.findall(words, again.stdout) == re.findall(words, first.stdout) != []
     changed = tmp_path / "louder.yaml"
     changed.write_text(text.replace("amplitude: 0.3", "amplitude: 0.31"))
-    other = labrhel(tmp_path, "run", "louder.yaml", "--rig", "bench:st.yaml?wires=w.jsonl")
+    other = called(tmp_path, "run", "louder.yaml", "--rig", "bench:st.yaml?wires=w.jsonl")
     assert other.returncode == 3
     assert "the driver sends" in other.stderr
-    missing = labrhel(tmp_path, "run", "b.yaml", "--rig", "bench:st.yaml?wires=nothing.jsonl")
+    missing = called(tmp_path, "run", "b.yaml", "--rig", "bench:st.yaml?wires=nothing.jsonl")
     assert missing.returncode == 2 and "there is no record of traffic" in missing.stderr
 
 
