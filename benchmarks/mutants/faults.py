@@ -2,14 +2,16 @@
 
 Each is a change of a few characters that a tired programmer could have made: a comparison, a sign, a factor, an index
 off by one, a condition the wrong way round, a forgotten statement, a keyword or a transpose left out.  What cannot
-change a result is left alone: words of messages, annotations, decorators, assertions; and so are the named constants
-of a module, which are choices, not results.
+change a result is left alone: words of messages, annotations, decorators, assertions, what another system than this
+one runs; and so are the named constants of a module, which are choices, not results.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -102,12 +104,32 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
             yield from (item for item in node.body if not isinstance(item, ast.Assign | ast.AnnAssign))
         case ast.keyword(arg=str(name)) if name in _WITHOUT_EFFECT:
             return
+        case ast.If() if (taken := _taken_here(node.test)) is not None:
+            yield from node.body if taken else node.orelse
+        case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id="os"), ast.Constant(value=str(name)), _]) if (
+            hasattr(os, name)
+        ):
+            return  # the default is for a system that lacks it
         case _:
             yield from ast.iter_child_nodes(node)
 
 
+def _taken_here(test: ast.expr) -> bool | None:
+    """Whether this system takes the branch of a condition that asks for the system alone; None for any other."""
+    match test:
+        case ast.Compare(ast.Attribute(ast.Name("sys"), "platform"), [ast.Eq()], [ast.Constant(value=str(name))]):
+            return sys.platform == name
+        case ast.Compare(ast.Attribute(ast.Name("os"), "name"), [ast.Eq()], [ast.Constant(value=str(name))]):
+            return os.name == name
+        case ast.Call(ast.Name("hasattr"), [ast.Name("os"), ast.Constant(value=str(name))]):
+            return hasattr(os, name)
+    return None
+
+
 def _conditions(node: ast.AST) -> list[ast.expr]:
     match node:
+        case ast.If() if _taken_here(node.test) is not None:
+            return []
         case ast.If() | ast.While() | ast.IfExp():
             return [node.test]
         case ast.comprehension():

@@ -67,7 +67,7 @@ def as_dataset(reader: RunReader) -> xarray.Dataset:
     coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=object).astype(str))
     coordinates["parameter_unit"] = ("parameter", np.array([_unit_of(name, units) for name in trained], dtype=str))
     dataset = xarray.Dataset(data, coordinates, _attributes(reader))
-    return dataset.merge(traces_of(reader), combine_attrs="override")
+    return dataset.merge(traces_of(reader))
 
 
 def traces_of(reader: RunReader, step: int | None = None) -> xarray.Dataset:

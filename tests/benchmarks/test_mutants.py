@@ -1,5 +1,7 @@
 """The drawer of faults: what it changes, what it leaves alone, and that its tables are true of the tree."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,27 @@ def test_a_line_of_a_function_is_spoiled_in_these_ways(line: str, faulty: list[s
 )
 def test_what_cannot_change_a_result_is_left_alone(source: str) -> None:
     assert texts(source) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "here"),
+    [
+        (f"sys.platform == {sys.platform!r}", True),
+        ('sys.platform == "nowhere"', False),
+        (f"os.name == {os.name!r}", True),
+        ('os.name == "nowhere"', False),
+        ('hasattr(os, "open")', True),
+        ('hasattr(os, "nothing")', False),
+    ],
+)
+def test_of_what_a_system_decides_only_the_part_that_runs_here_is_spoiled(condition: str, *, here: bool) -> None:
+    source = f"def f():\n    if {condition}:\n        x = -a\n    else:\n        x = -b\n"
+    assert texts(source) == [f"x = ({'a' if here else 'b'})"]
+
+
+def test_a_default_for_systems_that_lack_something_is_spoiled_where_it_is_lacking_alone() -> None:
+    assert texts('def f():\n    x = getattr(os, "open", 0)\n') == []
+    assert texts('def f():\n    x = getattr(os, "nothing", 0)\n') == ['x = getattr(os, "nothing", (1))']
 
 
 def test_a_fault_is_applied_to_bytes_and_counted_in_lines() -> None:

@@ -26,6 +26,19 @@ def test_every_command_gets_one_sentence(commands: list[str], words: list[str]) 
     assert [control.ask(command)[1] for command in commands] == words
 
 
+def test_what_is_so_already_is_obeyed_and_what_cannot_be_is_refused() -> None:
+    control = running()
+    control.ask("pause")
+    assert control.ask("pause") == (True, "pauses when the step that is running is done")
+    control.life.on(Event.HOLD)
+    assert control.ask("pause") == (True, "already paused")
+    assert control.ask("resume") == (True, "goes on")
+    assert control.ask("resume") == (True, "was not paused")
+    control.life.on(Event.FINISH)
+    assert control.ask("pause") == (False, "the run is done and cannot be paused")
+    assert control.ask("fly" * 30) == (False, f"unknown command {'fly' * 20!r}; known are: pause, resume, stop")
+
+
 def test_nothing_holds_a_run_that_was_not_asked() -> None:
     control = running()
     control.hold()

@@ -36,6 +36,37 @@ def test_what_is_there_is_not_written_again_by_this_store_or_another(tmp_path: P
     assert ArrayStore(tmp_path).put(array) == digest and store.has(digest)
 
 
+def test_a_stack_may_be_of_one_array_or_of_arrays_of_nothing(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path)
+    for parts in (PARTS[:1], [np.empty((0, 3))] * 2):
+        found = store.get(store.put(Stacked(parts)))
+        assert np.array_equal(found, np.stack(parts)) and found.shape == np.stack(parts).shape
+
+
+def test_the_content_of_a_file_is_looked_at_once_and_a_link_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labrhel.store import _arrays
+
+    looked: list[tuple[int, ...]] = []
+    hashed = _arrays.hash_array
+    monkeypatch.setattr(_arrays, "hash_array", lambda *what: (looked.append(what[1]), hashed(*what))[1])
+    store = ArrayStore(tmp_path)
+    digest = store.put(FrozenArray([1.0, 2.0]))
+    for _ in range(3):
+        assert store.get(digest).tolist() == [1.0, 2.0]
+    assert looked == [(2,)]
+    file = tmp_path / digest[:2] / f"{digest}.npy"
+    for place in (file, file.parent):
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(RecordError, match="is a link"):
+            store.get(digest)
+        place.unlink()
+        (tmp_path / "elsewhere").rename(place)
+    assert store.get(digest).tolist() == [1.0, 2.0]
+
+
 def test_a_stored_array_is_mapped_and_read_only(tmp_path: Path) -> None:
     store = ArrayStore(tmp_path)
     array = store.get(store.put(FrozenArray([1.0, 2.0])))

@@ -79,3 +79,18 @@ def test_traces_of_one_kind_are_one_file_with_their_codes_beside() -> None:
     found = again(PassCapture(traces))[0].traces
     assert [found[name].values[0, 0] for name in ("c", "a", "b")] == [2.0, 0.0, 1.0]
     assert [int(found[name].codes[0, 0]) for name in ("c", "a", "b")] == [2, 0, 1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_traces_of_one_shape_one_may_have_codes(*, first: bool) -> None:
+    found = again(
+        PassCapture({
+            name: Trace(np.array([[1.0, 2.0]]), "V", 0.0, 0.1, codes=codes(1, 2) + 5 if with_codes else None)
+            for name, with_codes in (("q1", first), ("q2", not first), ("q3", first))
+        })
+    )[0].traces  # fmt: skip
+    assert [None if trace.codes is None else trace.codes.tolist() for trace in found.values()] == [
+        [[5, 6]] if first else None,
+        None if first else [[5, 6]],
+        [[5, 6]] if first else None,
+    ]

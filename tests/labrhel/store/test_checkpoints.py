@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from labrhel.errors import RecordError
 from labrhel.store import _checkpoints
 from labrhel.store._checkpoints import Slots, read_slot, slot_file
+from labrhel.testing.leaks import no_leaks
 
 
 @pytest.mark.parametrize(("last", "first"), [(None, 0), (0, 1), (1, 0)])
@@ -31,6 +33,7 @@ def test_a_shorter_state_is_written_over_a_longer_one_and_read_by_its_size(tmp_p
     assert read_slot(tmp_path, 0, 99)[:5] == b"short"
     assert read_slot(tmp_path, 1, 5) == b""
     assert slot_file(tmp_path, 0).name == "checkpoint.0"
+    assert slot_file(tmp_path, 0).stat().st_mode & 0o133 == 0  # nobody else writes it, nobody runs it
 
 
 def test_a_disk_that_takes_a_part_at_a_time_gets_all_of_a_state(
@@ -51,3 +54,21 @@ def test_a_closed_pair_opens_its_files_again_where_it_stopped(tmp_path: Path) ->
     assert slots.put(b"two") == 1
     slots.close()
     assert (read_slot(tmp_path, 0, 3), read_slot(tmp_path, 1, 3)) == (b"one", b"two")
+
+
+def test_closing_waits_for_the_disk_and_leaves_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(_checkpoints.os, "fsync", waited.append)
+    with no_leaks():
+        slots = Slots(tmp_path, None)
+        for state in (b"one", b"two", b"three"):
+            slots.keep(slots.put(state))
+        slots.close()
+    assert len(set(waited)) == 2
+    slots.close()
+    assert len(waited) == 2
+
+
+def test_a_slot_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="nowhere"):
+        Slots(tmp_path / "nowhere", None).put(b"one")

@@ -44,6 +44,15 @@ def test_a_blob_is_a_length_a_header_and_data_each_on_a_multiple_of_eight_bytes(
     assert blob[8 + size + 72 :] == bytes([7, 0, 0, 0, 0, 0, 0, 0])
 
 
+@pytest.mark.parametrize("length", range(8))
+def test_the_header_is_filled_up_with_no_more_spaces_than_it_takes(length: int) -> None:
+    blob = pack({"one": np.array([1.5])}, "n" * length)
+    size = int.from_bytes(blob[:8], "little")
+    assert size % 8 == 0
+    assert size - len(blob[8 : 8 + size].rstrip(b" ")) < 8
+    assert blob[8 + size :] == np.array([1.5]).tobytes()
+
+
 def test_equal_content_gives_equal_bytes_and_another_note_does_not() -> None:
     assert pack(ARRAYS, "n") == pack({name: array.copy() for name, array in ARRAYS.items()}, "n")
     assert pack(ARRAYS, "n") != pack(ARRAYS, "m")
