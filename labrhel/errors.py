@@ -34,6 +34,10 @@ class ProgramError(LabrhelError):
     exit_status = 2
 
 
+class NotFiniteError(ProgramError):
+    """A number to be sent is none: of data that are not clean, or of a motion that has diverged."""
+
+
 class LimitError(LabrhelError):
     """A value lies outside the safe range; nothing was sent."""
 
@@ -58,6 +62,10 @@ class InstrumentError(LabrhelError):
     def __init__(self, problem: str, *, answer: str = "") -> None:
         self.answer = answer
         super().__init__(problem)
+
+
+class DivergedError(InstrumentError):
+    """The motion left the range of numbers at these parameters; a training backs off, everything else ends here."""
 
 
 class DeadlineError(LabrhelError):

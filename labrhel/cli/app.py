@@ -46,7 +46,8 @@ def run(
 ) -> None:
     """Train a rig by echoes and record every shot.
 
-    Ctrl-C stops after making the outputs safe; `labrhel resume` goes on to the same bits.
+    Ctrl-C stops after making the outputs safe; `labrhel resume` goes on to the same bits. Exit status 3 if the
+    optimizer stopped before its planned steps without having converged; everything is in the record all the same.
     """
     from labrhel.cli import running
 
@@ -54,8 +55,8 @@ def run(
     experiment = running.load(config, rig=rig, steps=steps, seed=seed, calibrations=known)
     if dry_run:
         running.rehearse(experiment, telemetry)
-    else:
-        running.run(experiment, out, telemetry)
+    elif not running.run(experiment, out, telemetry):
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -75,8 +76,8 @@ def resume(
     """
     from labrhel.cli import running, stopping
 
-    if not stopping.woken(run, runs):
-        running.resume(run, runs, steps, telemetry, rig)
+    if not stopping.woken(run, runs) and not running.resume(run, runs, steps, telemetry, rig):
+        raise typer.Exit(3)
 
 
 @app.command()

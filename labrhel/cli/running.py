@@ -71,19 +71,20 @@ def _duration(seconds: float) -> str:
     return with_prefix(seconds, "s") if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
-def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) -> None:
-    """Train with a progress bar, then say where the results lie and how good they are."""
+def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) -> bool:
+    """Train with a progress bar, then say where the results lie and how good they are; False if it stalled."""
     with _progress(experiment.steps) as watch:
         if isinstance(experiment, Experiment):
-            lines = _report(session.start(experiment, root, watch, telemetry=telemetry))
+            outcome = session.start(experiment, root, watch, telemetry=telemetry)
         else:
             _refuse(telemetry)
-            lines = experiment.start(root, watch)
-    print("\n".join(lines))
+            print("\n".join(experiment.start(root, watch)))
+            return True
+    return _told(outcome)
 
 
-def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None, rig: str | None = None) -> None:
-    """Go on with a run; the same report as `run`."""
+def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None, rig: str | None = None) -> bool:
+    """Go on with a run; the same report as `run`, and the same answer."""
     folder = find_run(run_name, root)
     told(RunReader(folder))
     own = own_runner_of_run(folder, steps)
@@ -92,18 +93,26 @@ def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None, 
         rig = session.rig_to_resume(folder, RunReader(folder).manifest, rig, ask)
     with _progress(session.planned_steps(folder, steps)) as watch:
         if own is None:
-            lines = _report(session.resume(folder, watch, steps=steps, telemetry=telemetry, rig=rig))
+            outcome = session.resume(folder, watch, steps=steps, telemetry=telemetry, rig=rig)
         elif rig is not None:
             raise ConfigurationError("this run has no rig, but an engine of its own; leave out --rig")
         else:
             _refuse(telemetry)
-            lines = own.resume(folder, watch)
-    print("\n".join(lines))
+            print("\n".join(own.resume(folder, watch)))
+            return True
+    return _told(outcome)
 
 
 def _confirmed(words: str) -> bool:
     """Ask at the terminal whether to go on."""
     return typer.confirm(f"{words}. Go on?", default=False, err=True)
+
+
+def _told(outcome: session.Outcome) -> bool:
+    print("\n".join(_report(outcome)))
+    if outcome.status == "stalled":
+        print(f"error: the training {outcome.ended}", file=sys.stderr)
+    return outcome.status != "stalled"
 
 
 def _report(outcome: session.Outcome) -> list[str]:
@@ -112,6 +121,7 @@ def _report(outcome: session.Outcome) -> list[str]:
     first = [f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {len(losses)} gradients"] if len(losses) else []
     return [
         *first,
+        f"ended   {outcome.ended}",
         f"run     {outcome.folder}",
         f"plot    {outcome.folder / 'plot.png'}",
         f"data    {outcome.folder / 'run.nc'}   (xarray.open_dataset)",

@@ -82,7 +82,11 @@ class ProtocolSection(Section):
         return {name: getattr(self, name) for name in self.model_fields_set - _NOT_THE_RULES} | self.own
 
 
-_OPTIONS = {"adam": ("rate", "beta1", "beta2"), "momentum": ("rate", "momentum"), "lbfgs": ("memory", "tolerance")}
+_OPTIONS = {
+    "adam": ("rate", "beta1", "beta2"),
+    "momentum": ("rate", "momentum"),
+    "lbfgs": ("memory", "tolerance", "first"),
+}
 
 
 class OptimizerSection(Section):
@@ -101,6 +105,9 @@ class OptimizerSection(Section):
     beta2: Fraction = Field(default=0.999, description="adam: memory of its square.")
     memory: Repeats = Field(default=20, description="lbfgs: how many past steps shape the next.")
     tolerance: Positive = Field(default=1e-12, description="lbfgs: relative fall of the loss below which it stops.")
+    first: Positive = Field(
+        default=0.25, description="lbfgs: length of its first step, in units of each parameter's scale."
+    )
 
     @model_validator(mode="after")
     def _options_belong_to_the_kind(self) -> OptimizerSection:
@@ -111,5 +118,5 @@ class OptimizerSection(Section):
         return self
 
     def options(self) -> dict[str, Any]:
-        """The options of the optimizer that the file gives."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"kind", "steps", "seed"}}
+        """The options of the optimizer."""
+        return {name: getattr(self, name) for name in _OPTIONS[self.kind]}

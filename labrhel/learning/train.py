@@ -13,13 +13,19 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.errors import ConfigurationError, TrainingError
+from labrhel.errors import ConfigurationError, DivergedError, NotFiniteError, TrainingError
 from labrhel.learning.gradient import Gradient, NudgeRecord
-from labrhel.learning.optimizers import Optimizer
+from labrhel.learning.optimizers import RUNAWAY, Optimizer
 from labrhel.learning.parameters import ParameterSet
 from labrhel.learning.rules import GradientRequest, Rule
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.operations import Checkpoint, Configure, Protocol, Publish, RunShots
+
+DIVERGED = "diverged"
+"""The scalar that is published of a step whose trial diverged, in place of all others."""
+
+PATIENCE = 12
+"""Trials in a row that may diverge: by then they are within a thousandth of the way to the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +80,34 @@ def train(
 ) -> Protocol[tuple[int, NudgeRecord | None]]:
     """Take steps `start` .. `steps` - 1, one gradient each; return how many have been taken, and the last nudge.
 
-    Ends early when the optimizer has converged, or after a gradient of which `ends` is true.  `also` goes into every
+    Ends early when the optimizer is done, or after a gradient of which `ends` is true.  `also` goes into every
     checkpoint.  Each step publishes its scalars and then checkpoints, so a step
-    either counts wholly or is done again.
+    either counts wholly or is done again.  A trial at which the motion diverges is a step, too: there the optimizer
+    backs off.
+    Raises what the first point meets there, and TrainingError where `PATIENCE` trials in a row diverge.
     """
+    astray = 0
     for step in range(start, steps):
         if optimizer.done:
             return step, nudge
         x = optimizer.ask()
         indices = batch_at(len(problem.train), problem.batch, problem.seed, step)
         sequences = [problem.train[index] for index in indices]
-        gradient = yield from problem.gradient(x, sequences, nudge)
+        try:
+            gradient = yield from _finite(problem, x, sequences, nudge)
+        except (DivergedError, NotFiniteError) as error:
+            astray += 1
+            if step == 0:
+                raise  # there is no way back
+            if astray == PATIENCE:
+                raise TrainingError(
+                    f"{astray} trials in a row diverged, each nearer to the last good point: {error}"
+                ) from error
+            optimizer.tell(np.inf, np.zeros_like(x))
+            yield Publish(step, {DIVERGED: 1.0}, (f"a trial diverged, and the optimizer backed off: {error}",))
+            yield _checkpoint(problem, optimizer, step + 1, steps, nudge, x, also)
+            continue
+        astray = 0
         slope = problem.parameters.pull_back(x, gradient.values)
         if not np.isfinite(slope).all():
             name = problem.parameters.names[int(np.argmin(np.isfinite(slope)))]
@@ -95,11 +118,34 @@ def train(
         optimizer.tell(gradient.loss, slope)
         nudge = gradient.nudge
         yield Publish(step, scalars_of(gradient, slope), gradient.warnings)
-        state = checkpoint_state(problem.parameters, optimizer, nudge, x)
-        yield Checkpoint(step + 1, state | {"planned_steps": steps} | dict(also or {}))
+        yield _checkpoint(problem, optimizer, step + 1, steps, nudge, x, also)
         if ends(gradient):
             return step + 1, nudge
     return max(start, steps), nudge
+
+
+def _checkpoint(
+    problem: Problem,
+    optimizer: Optimizer,
+    step: int,
+    planned: int,
+    nudge: NudgeRecord | None,
+    x: Array,
+    also: Mapping[str, Any] | None,
+) -> Checkpoint:
+    state = checkpoint_state(problem.parameters, optimizer, nudge, x)
+    return Checkpoint(step, state | {"planned_steps": planned} | dict(also or {}))
+
+
+def _finite(
+    problem: Problem, x: Array, sequences: Sequence[TrialSequence], nudge: NudgeRecord | None
+) -> Protocol[Gradient]:
+    """The gradient; DivergedError where the loss has run away and left it no finite number."""
+    gradient = yield from problem.gradient(x, sequences, nudge)
+    finite = all(np.isfinite(values).all() for values in gradient.values.values())
+    if not np.isfinite(gradient.loss) or (gradient.loss > RUNAWAY and not finite):
+        raise DivergedError(f"the loss is {gradient.loss:.3g}, and its gradient is no finite number")
+    return gradient
 
 
 def scalars_of(gradient: Gradient, slope: Array) -> dict[str, float]:

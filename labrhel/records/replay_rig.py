@@ -18,7 +18,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.errors import ConfigurationError, RecordError
+from labrhel.errors import ConfigurationError, DivergedError, RecordError
+from labrhel.learning.train import DIVERGED
 from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Capabilities
 from labrhel.rig.wiring import IDEAL_WIRING, Wiring
@@ -65,6 +66,7 @@ class Entry:
 
     shot: ShotRecord | None
     values: Mapping[str, Array]
+    step: int
 
 
 class ReplayRig:
@@ -77,6 +79,9 @@ class ReplayRig:
         self._reader, self._mode, self._otherwise = reader, mode, otherwise
         self._entries = list(effective(reader))
         self._next = 0
+        scalars = reader.scalars()
+        diverged = scalars.get(DIVERGED, np.zeros(len(scalars["step"])))
+        self._diverged = {int(step) for step in scalars["step"][diverged > 0]}
         self._by_sent: dict[str, list[ShotRecord]] = defaultdict(list)
         for entry in self._entries:
             if entry.shot is not None:
@@ -124,6 +129,7 @@ class ReplayRig:
     def _answer(self, shot: CompiledShot) -> Capture:
         self.answered += 1
         if self._mode == "strict":
+            self._diverge_as_it_did()
             entry = self._take("a shot")
             if entry.shot is None:
                 raise RecordError(
@@ -144,6 +150,12 @@ class ReplayRig:
         self.missing += 1
         (capture,) = self._otherwise.run([shot])
         return capture
+
+    def _diverge_as_it_did(self) -> None:
+        """Of a shot at which the motion diverged nothing was recorded but that it did."""
+        before = self._entries[self._next - 1].step if self._next else -1
+        if before in self._diverged and (self.finished or self._entries[self._next].step != before):
+            raise DivergedError(f"it diverged at step {before}, as it was recorded")
 
     def _captured(self, record: ShotRecord, shot: CompiledShot) -> Capture:
         passes = self._reader.load_capture(record)
@@ -182,9 +194,9 @@ def effective(reader: RunReader) -> Iterator[Entry]:
         if item.attempt != last[item.step]:
             continue
         if item.kind == "shots":
-            yield from (Entry(shot, {}) for shot in shots[item.seq])
+            yield from (Entry(shot, {}, item.step) for shot in shots[item.seq])
         else:
-            yield Entry(None, item.values)
+            yield Entry(None, item.values, item.step)
 
 
 def difference(then: ShotProgram, now: ShotProgram) -> str:

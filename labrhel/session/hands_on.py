@@ -31,7 +31,7 @@ from labrhel.safety import estop, processes
 from labrhel.safety.ending import Ending
 from labrhel.session.health import Health
 from labrhel.session.run import Watch, start
-from labrhel.session.training import training
+from labrhel.session.training import Concluded, training
 from labrhel.shots.operations import Checkpoint, Operation, Protocol, Publish
 from labrhel.store.opened import Run, open_run
 
@@ -138,11 +138,11 @@ class Experiment(assembled.Experiment):
         with self._in_hand() as executor:
             handler = Tap(executor, after=(self._noting(notes),))
             x = execute(training(self._now, state.checkpoint, self._measured), handler)
-            state.ended = x is None
+            state.ended = isinstance(x, Concluded)
             assert state.gradient is not None
             if state.health is None:
                 state.health = Health(self.document.config.health)
-            if x is not None and state.health.doubts(state.gradient):
+            if not isinstance(x, Concluded) and state.health.doubts(state.gradient):
                 state.now, words = state.health.attended(self._now, x)
                 state.executor = None
                 notes.warnings.append(words)

@@ -33,12 +33,17 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a finished run has to say; `losses` (gradients,), `warnings` once each, with how often they came."""
+    """What a finished run has to say; `losses` (gradients,), `warnings` once each, with how often they came.
+
+    `status` of the run, and `ended`: why it ended when it did.
+    """
 
     folder: Path
     losses: Array
     metrics: tuple[Metric, ...]
     warnings: tuple[str, ...]
+    status: str = "done"
+    ended: str = ""
 
 
 def outcome_of(folder: Path, unit: str) -> Outcome:
@@ -52,8 +57,9 @@ def outcome_of(folder: Path, unit: str) -> Outcome:
             known = values[np.isfinite(values)]
             metrics.append(Metric(name.removeprefix(TEST), float(known[0]), float(known[-1]), unit))
     warnings = said_once(reader.words())
+    status, ended = reader.status, reader.events()[-1][2]
     reader.close()
-    return Outcome(folder, losses[np.isfinite(losses)], tuple(metrics), warnings)
+    return Outcome(folder, losses[np.isfinite(losses)], tuple(metrics), warnings, status, ended)
 
 
 def said_once(words: Sequence[tuple[int, str]]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from labrhel.safety.lifecycle import Event, Lifecycle
 from labrhel.session.foreign import rig_to_resume
 from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
-from labrhel.session.training import training
+from labrhel.session.training import Concluded, training
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, RunWriter, consolidate, create_run, require_replayable
 from labrhel.telemetry import Run, Settings, Telemetry, settings_of
@@ -160,7 +160,8 @@ def _train(
         with experiment.executor(writer) as executor:
             handler = Tap(executor, before=(between_steps(control.hold),), after=(published(watch), *observers))
             x = execute(training(experiment, checkpoint, health.doubts), handler)
-        if x is None:
+        if isinstance(x, Concluded):
+            writer.conclude("stalled" if x.stalled else "done", x.words)
             return
         experiment, words = health.attended(experiment, x)
         handler.do(Publish(writer.step - 1, {"recalibrations": float(health.recalibrations)}, (words,)))

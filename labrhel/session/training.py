@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.experiment import Experiment
 from labrhel.learning.gradient import Gradient
+from labrhel.learning.optimizers import Optimizer
 from labrhel.learning.train import checkpoint_state, free_run, rms_error, take_up, train
 from labrhel.shots import operations
 from labrhel.shots.operations import Checkpoint, Publish
@@ -18,9 +19,20 @@ from labrhel.shots.operations import Checkpoint, Publish
 TEST = "test_"  # scalars whose names begin so are errors on a test set
 
 
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """How a training ended, in `words`.
+
+    `stalled`: before its planned steps, and without having converged.
+    """
+
+    words: str
+    stalled: bool
+
+
 def training(
     experiment: Experiment, checkpoint: Checkpoint | None, doubts: Callable[[Gradient], bool] = lambda gradient: False
-) -> operations.Protocol[Array | None]:
+) -> operations.Protocol[Array | Concluded]:
     """Test, train from the checkpoint on (None: the start), and test; the point (size,) to go on from after doubts."""
     problem, optimizer = experiment.problem, experiment.make_optimizer()
     names = problem.parameters.names
@@ -43,7 +55,15 @@ def training(
     yield Publish(taken, errors)
     state = checkpoint_state(problem.parameters, optimizer, nudge, best)
     yield Checkpoint(taken, state | also | {"planned_steps": experiment.steps, "results": results})
-    return None
+    return _concluded(optimizer, taken, experiment.steps)
+
+
+def _concluded(optimizer: Optimizer, taken: int, planned: int) -> Concluded:
+    if taken >= planned:
+        return Concluded(f"all {planned} planned gradients were taken", stalled=False)
+    how = "converged" if optimizer.converged else "stalled"
+    words = f"{how} after {taken} of {planned} planned gradients: {optimizer.why}"
+    return Concluded(words, stalled=not optimizer.converged)
 
 
 def _tests(experiment: Experiment, x: Array) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Any]]]]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labrhel.arrays import Array
-from labrhel.errors import ProgramError
+from labrhel.errors import NotFiniteError, ProgramError
 from labrhel.frozen import Digested, FrozenArray
 
 # Samples each side; with the Kaiser window below the error stays under 2e-4 up to 0.8 Nyquist.
@@ -65,7 +65,7 @@ class Waveform(Digested):
             raise ProgramError(f"a waveform needs samples of shape (n,), not {samples.values.shape}")
         if not np.isfinite(samples.values).all():
             first = int(np.flatnonzero(~np.isfinite(samples.values))[0])
-            raise ProgramError(f"sample {first} of a waveform is not a finite number; clean the data first")
+            raise NotFiniteError(f"sample {first} of a waveform is not a finite number; clean the data first")
         if not dt > 0:
             raise ProgramError(f"the sample spacing of a waveform must be positive, not {dt}")
         return cls(samples, float(dt), float(t0), interpolation)

@@ -48,7 +48,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """done, failed, interrupted, running or killed."""
+        """done, stalled, failed, interrupted, unsafe, running or killed."""
         return self.reader.status
 
     @property
@@ -151,7 +151,7 @@ class Run:
             return found
         if not self.reader.manifest["configuration"].get("data"):
             raise RecordError(f"{self.id} has no data section, and so no tests")
-        if self.status == "done":
+        if self.status in ("done", "stalled"):
             raise RecordError(f"{self.id} had no test set: name one under data.test, or data.teacher.test_sequences")
         raise RecordError(f"{self.id} is {self.status}: its tests are recorded at the end; `labrhel resume {self.id}`")
 

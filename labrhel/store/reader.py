@@ -119,12 +119,13 @@ class RunReader:
 
     @property
     def status(self) -> str:
-        """done, failed, interrupted, unsafe, running, or killed: begun, not ended, and nobody is writing it.
+        """done, stalled, failed, interrupted, unsafe, running, or killed: begun, not ended, and nobody is writing it.
 
-        unsafe: when it ended outputs could not be made safe.
+        stalled: it ended before its planned steps, and had not converged.  unsafe: when it ended outputs could not be
+        made safe.
         """
         last = self.events()[-1][0]
-        if last in ("done", "failed", "interrupted", "unsafe"):
+        if last in ("done", "stalled", "failed", "interrupted", "unsafe"):
             return last
         return "running" if is_held(self.folder / LOCK) else "killed"
 

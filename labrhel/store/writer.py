@@ -39,7 +39,7 @@ _COPIED_BELOW = 1 << 14  # bytes; copying so few is faster than making the view 
 
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
-Ending = Literal["done", "failed", "interrupted", "unsafe"]
+Ending = Literal["done", "stalled", "failed", "interrupted", "unsafe"]
 Clock = Callable[[], float]
 
 
@@ -72,6 +72,7 @@ class RunWriter:
         self.folder = folder
         self.policy = Policy.parse(read_manifest(folder)["policy"])
         self._monotonic, self._wall = monotonic, wall
+        self._conclusion: tuple[Ending, str] = ("done", "")
         self._lock = _lock(folder)
         try:
             self._take_up(Index(folder), words)
@@ -104,7 +105,7 @@ class RunWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            return self.end("done")
+            return self.end(*self._conclusion)
         how: Ending = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
         try:
             if isinstance(error, NotSafeError):
@@ -115,6 +116,10 @@ class RunWriter:
             if error is not None:
                 error.add_note(str(trouble))
         return None
+
+    def conclude(self, how: Ending, words: str) -> None:
+        """How the run will have ended, and why, if nothing goes wrong until the folder is closed."""
+        self._conclusion = how, words
 
     def end(self, how: Ending, words: str = "") -> None:
         """Write how the run ended, and give the folder free."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.errors import InstrumentError
+from labrhel.errors import DivergedError
 from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.capture import Capture
@@ -116,7 +116,7 @@ def read_forward(
         u = np.stack([capture.shot.achieved(port, 0) for port in task.model.inputs])
         passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error, sequence.name))
     if not np.isfinite(total):
-        raise InstrumentError("the readings of the forward pass are so large that the loss overflows; lower the drive")
+        raise DivergedError("the readings of the forward pass are so large that the loss overflows; lower the drive")
     return ForwardBatch(tuple(passes), total, direct, tuple(slopes), captures[0].shot.calibration, over_range(captures))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from labrhel.errors import InstrumentError
+from labrhel.errors import DivergedError
 from labrhel.frozen import FrozenArray
 from labrhel.rig.capabilities import Capabilities, Channel, Kind, Knob, Limits, Port, Reversal
 from labrhel.rig.wiring import IDEAL_WIRING
@@ -267,7 +267,7 @@ class SimulatedRig:
         before = (q.copy(), p * propagator.inverse_mass) if device.reads_every_kick else None
         motion = propagator.run(q, p, push, item, step, every, wants)
         if not (np.isfinite(q).all() and np.isfinite(p).all()):
-            raise InstrumentError(
+            raise DivergedError(
                 f"the simulated rig {self.capabilities.rig} diverged in pass {index + 1}: "
                 "lower the drive, eps, the optimizer's rate or the anharmonic terms, or take a shorter step"
             )

@@ -224,3 +224,122 @@ def test_a_rate_that_is_not_positive_is_refused(rate: float) -> None:
     for make in (Momentum, Adam):
         with pytest.raises(ConfigurationError, match="learning rate"):
             make(START, FREE, rate=rate)
+
+
+# -- trials that diverge, and how it ends ------------------------------------------------------------------------------
+
+
+def cliff(x: np.ndarray) -> tuple[float, np.ndarray]:
+    """A valley at 1 beside a cliff at 1.1, beyond which there is no loss at all."""
+    if (x >= 1.1).any():
+        return np.inf, np.zeros_like(x)
+    return float(np.sum((x - 1) ** 2)), 2 * (x - 1)
+
+
+def heavy(start: np.ndarray, bounds: tuple) -> Optimizer:
+    return Momentum(start, bounds, rate=2.0, momentum=0.5)
+
+
+def hasty(start: np.ndarray, bounds: tuple) -> Optimizer:
+    return Adam(start, bounds, rate=2.5)
+
+
+def leaping(start: np.ndarray, bounds: tuple) -> Optimizer:
+    return LBFGS(start, bounds, first=8.0)
+
+
+@pytest.mark.parametrize("make", [heavy, hasty, leaping])
+def test_every_optimizer_backs_off_from_where_it_diverges_and_finds_the_valley(make: Callable[..., Optimizer]) -> None:
+    optimizer = make(np.array([-1.0, 0.3]), FREE)
+    diverged = 0
+    for _ in range(120):
+        if optimizer.done:
+            break
+        loss, slope = cliff(optimizer.ask())
+        diverged += not np.isfinite(loss)
+        optimizer.tell(loss, slope)
+    assert diverged > 0
+    assert np.allclose(optimizer.best(), 1.0, atol=0.02)
+
+
+@pytest.mark.parametrize("make", [heavy, hasty, leaping])
+def test_a_restored_optimizer_backs_off_as_it_would_have(make: Callable[..., Optimizer]) -> None:
+    straight, half = make(np.array([-1.0, 0.3]), FREE), make(np.array([-1.0, 0.3]), FREE)
+    for optimizer, steps in ((straight, 12), (half, 3)):
+        for _ in range(steps):
+            optimizer.tell(*cliff(optimizer.ask()))
+    resumed = make(np.array([-1.0, 0.3]), FREE)
+    resumed.restore(half.state())
+    for _ in range(9):
+        resumed.tell(*cliff(resumed.ask()))
+    assert np.array_equal(resumed.ask(), straight.ask())
+
+
+@pytest.mark.parametrize("make", [heavy, hasty])
+def test_a_loss_that_has_run_away_is_a_trial_that_diverged(make: Callable[..., Optimizer]) -> None:
+    optimizer = make(np.zeros(2), FREE)
+    optimizer.tell(1.0, np.ones(2))
+    there = optimizer.ask()
+    optimizer.tell(1e12, np.full(2, 1e30))
+    assert np.allclose(optimizer.ask(), there / 2)
+    assert np.array_equal(optimizer.best(), np.zeros(2))
+
+
+def test_first_order_states_from_before_they_could_back_off_are_taken_up() -> None:
+    optimizer, older = Adam(START, FREE), Adam(START, FREE)
+    optimizer.tell(1.0, np.array([1.0, -2.0]))
+    older.restore({name: optimizer.state()[name] for name in ("told", "x", "m", "v")})
+    for item in (optimizer, older):
+        item.tell(1.0, np.array([0.5, 1.0]))
+    assert np.array_equal(older.ask(), optimizer.ask())
+
+
+@pytest.mark.parametrize("first", [0.25, 2.0])
+def test_the_first_step_of_lbfgs_is_as_long_as_it_is_told(first: float) -> None:
+    optimizer = LBFGS(START, FREE, first=first)
+    drive(optimizer, 1)
+    assert np.linalg.norm(optimizer.ask() - START) == pytest.approx(first)
+    later = LBFGS(START, FREE)
+    later.restore(optimizer.state())
+    assert np.array_equal(later.ask(), optimizer.ask())
+
+
+def test_lbfgs_that_has_converged_says_so() -> None:
+    optimizer = LBFGS(START, FREE)
+    drive(optimizer, 1000)
+    assert optimizer.converged
+    assert "changes the loss by less than 1e-12" in optimizer.why
+
+
+def test_lbfgs_that_rounding_stops_has_converged() -> None:
+    random = np.random.default_rng(1)
+    optimizer = LBFGS(START, FREE)
+    while not optimizer.done:
+        x = optimizer.ask()
+        optimizer.tell(1.0 + float(rosen(x)) + 1e-9 * random.normal(), rosen_der(x) + 1e-6 * random.normal(size=2))
+    assert optimizer.converged
+    assert np.allclose(optimizer.best(), 1.0, atol=0.05)
+
+
+@pytest.mark.parametrize("wrong", ["sign", "noise", "less noise", "steps"])
+def test_lbfgs_that_finds_no_lower_loss_has_not_converged(wrong: str) -> None:
+    random = np.random.default_rng(2)
+    optimizer = LBFGS(START, FREE)
+    for _ in range(500):
+        if optimizer.done:
+            break
+        x = optimizer.ask()
+        noise = {"noise": 1.0, "less noise": 0.01}.get(wrong, 0.0)
+        loss = np.floor(3 * rosen(x)) / 3 if wrong == "steps" else rosen(x) + noise * random.normal()
+        optimizer.tell(float(loss), -rosen_der(x) if wrong == "sign" else rosen_der(x))
+    assert optimizer.done
+    assert not optimizer.converged
+    assert "the line search finds no loss below" in optimizer.why
+
+
+def test_lbfgs_before_its_first_step_has_a_state() -> None:
+    optimizer = LBFGS(START, FREE)
+    fresh = LBFGS(START, FREE)
+    fresh.restore(optimizer.state())
+    assert np.array_equal(fresh.ask(), START)
+    assert optimizer.state()["points"].shape == (0, 2)

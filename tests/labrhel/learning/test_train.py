@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel.errors import ConfigurationError, TrainingError
+from labrhel.errors import ConfigurationError, DivergedError, TrainingError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
@@ -16,6 +16,7 @@ from labrhel.learning.parameters import Parameter, ParameterSet
 from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import (
+    PATIENCE,
     Problem,
     batch_at,
     checkpoint_state,
@@ -55,6 +56,7 @@ class Parabola:
     needs: Needs = field(default_factory=Needs)
     asked: list[tuple[list[str], NudgeRecord | None]] = field(default_factory=list)
     infinite_at: int | None = None
+    diverges_at: range = range(0)
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         assert list(asked.wanted) == ["stiffness"]
@@ -64,6 +66,8 @@ class Parabola:
         if self.infinite_at == len(self.asked) - 1:
             slope[1] = np.inf
         yield Configure({"stiffness": x})
+        if len(self.asked) - 1 in self.diverges_at:
+            raise DivergedError("too far")
         loss, count = float(x @ x) / 2, len(self.asked)
         moved = {"stiffness": 0.01 * count * np.ones(2)}
         return Gradient(
@@ -190,6 +194,32 @@ def test_a_gradient_that_is_not_finite_names_its_step_and_its_parameter_and_move
         execute(train(problem(Parabola(infinite_at=1)), optimizer, 3), log)
     assert np.allclose(optimizer.ask(), 0.75 * START)
     assert len(log.of(Checkpoint)) == 1
+
+
+def test_a_trial_that_diverges_is_a_step_that_backs_off_half_way_and_is_said() -> None:
+    log = Log()
+    taken, nudge = execute(train(problem(Parabola(diverges_at=range(1, 3))), gradient_descent(), 4), log)
+    assert taken == 4
+    assert nudge is not None and nudge.eps == pytest.approx(0.4)
+    points = [item.parameters["stiffness"] for item in log.of(Configure)]
+    assert np.allclose(points, [START, 0.75 * START, 0.875 * START, 0.9375 * START])
+    published = log.of(Publish)
+    assert [item.scalars.get("diverged", 0.0) for item in published] == [0.0, 1.0, 1.0, 0.0]
+    assert ["loss" in item.scalars for item in published] == [True, False, False, True]
+    assert published[1].words == ("a trial diverged, and the optimizer backed off: too far",)
+    assert [item.step for item in log.of(Checkpoint)] == [1, 2, 3, 4]
+
+
+def test_there_is_no_way_back_from_a_first_point_that_diverges() -> None:
+    with pytest.raises(DivergedError, match="too far"):
+        execute(train(problem(Parabola(diverges_at=range(1))), gradient_descent(), 4), Log())
+
+
+def test_a_rig_that_goes_on_diverging_beside_its_last_good_point_ends_the_training() -> None:
+    rule = Parabola(diverges_at=range(1, 99))
+    with pytest.raises(TrainingError, match=f"{PATIENCE} trials in a row diverged"):
+        execute(train(problem(rule), gradient_descent(), 99), Log())
+    assert len(rule.asked) == PATIENCE + 1
 
 
 # -- what is recorded --------------------------------------------------------------------------------------------------
