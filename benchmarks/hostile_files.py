@@ -1,21 +1,23 @@
 """Mutated files of every kind that is read: one sentence each, never a traceback, a signal, a hang, or code that ran.
 
-    python -m benchmarks.hostile_files                    # 10,000, an hour or two on two cores
+    python -m benchmarks.hostile_files                    # 10,000, half an hour on two cores
     python -m benchmarks.hostile_files --count 150        # as the tests do
     python -m benchmarks.hostile_files --from 5000        # go on from there: number and seed are one
 
 Each number makes one file by its own seed: a good one of a kind, with bits flipped, cut, stretched, words exchanged,
 or numbers blown up; then it is given to what reads that kind, in a child that is forked from a program which has all
-imported and has read one good file of each kind.  Readers apart are forked as well, since starting them costs more than
-reading; every 40th number starts one as users do.  What is looked for: an exception that is none of labrhel's, a
-signal, more than 10 s of computing, and the file that code beside the configuration leaves if it runs.
+imported and has read one good file of each kind.  A child reads one file of each kind; what ends it before it is done
+is the file that it was reading, and another child goes on with the next.  Readers apart are forked as well, since
+starting them costs more than reading; every 40th number starts one as users do, and draws the pictures of a report.
+What is looked for: an exception that is none of labrhel's, a signal, more than 10 s of computing, a minute without
+an end, and the file that code beside the configuration leaves if it runs.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import io
+import json
 import os
 import re
 import resource
@@ -26,14 +28,14 @@ import tarfile
 import tempfile
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.campaign import Outcome, Tally, asked, pursue, say, told
 from benchmarks.figure import Figure
 from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import Direction, TrafficLog
@@ -70,21 +72,7 @@ class Kind:
 
     name: str
     good: Path
-    read: Callable[[Path], object]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What came of the files that were tried."""
-
-    ends: Counter[str] = field(default_factory=Counter)
-    bad: list[str] = field(default_factory=list)
-
-    def take(self, number: int, kind: str, end: str) -> None:
-        """Count one, and keep it if it is bad."""
-        self.ends[end.partition(":")[0]] += 1
-        if not end.startswith(("refused", "read")):
-            self.bad.append(f"{number} ({kind}): {end}")
+    read: Callable[[Path, int], object]
 
 
 def kinds(folder: Path) -> list[Kind]:
@@ -173,73 +161,106 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A child that reads a file."""
+class Batch:
+    """A child that reads files, one number after the other; `begin` is when the last of them was begun [s]."""
 
-    kind: Kind
-    number: int
-    place: Path
-    pid: int
-    begin: float
+    def __init__(self, numbers: Sequence[int], known: Sequence[Kind], folder: Path) -> None:
+        self.numbers, self.begin = list(numbers), time.monotonic()
+        self._known, self._folder, self._left = known, folder, list(numbers)
+        reading, writing = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(reading)
+            _child(numbers, known, folder, writing)
+        os.close(writing)
+        os.set_blocking(reading, False)
+        self._answers, self._held = reading, b""
 
-    @classmethod
-    def of(cls, kind: Kind, number: int, folder: Path) -> Trial:
-        """Begin to try one file."""
-        place = folder / str(number)
-        place.mkdir()
-        pid = os.fork()
-        if pid == 0:
-            _child(kind, number, place)
-        return cls(kind, number, place, pid, time.monotonic())
+    def ended(self) -> Iterator[Outcome]:
+        """Those numbers whose end is known by now."""
+        done, status = os.waitpid(self._pid, os.WNOHANG) if self._left else (0, 0)
+        if not done and self._left and time.monotonic() - self.begin > _STANDSTILL:
+            os.killpg(self._pid, signal.SIGKILL)
+            done, status = os.waitpid(self._pid, 0)[0], signal.SIGXCPU
+        with suppress(BlockingIOError):
+            while piece := os.read(self._answers, 1 << 16):
+                self._held += piece
+        *lines, self._held = self._held.split(b"\n")
+        for words in map(json.loads, lines):
+            self.begin = time.monotonic()
+            yield self._outcome(self._left.pop(0), words)
+        if done and self._left:
+            name = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"status {status}"
+            yield self._outcome(self._left.pop(0), "hang" if name == "SIGXCPU" else f"signal: {name}")
+        if done:
+            os.close(self._answers)
 
-    def end(self) -> str | None:
-        """What came of it: `read`, `refused`, or what is wrong; None as long as it goes on."""
-        done, status = os.waitpid(self.pid, os.WNOHANG)
-        if not done:
-            if time.monotonic() - self.begin < _STANDSTILL:
-                return None
-            os.killpg(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            status = signal.SIGXCPU
-        ran = (self.place / "ran").exists()
-        said = self.place / "said"
-        words = said.read_text(encoding="utf-8") if said.exists() else "silent"
-        shutil.rmtree(self.place, ignore_errors=True)
-        if os.WIFSIGNALED(status):
-            name = signal.Signals(os.WTERMSIG(status)).name
-            return "hang" if name == "SIGXCPU" else f"signal: {name}"
-        return "code ran" if ran else words
+    def left(self) -> list[int]:
+        """Numbers that it did not come to."""
+        return self._left
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the child has nothing more to say."""
+        try:
+            os.fstat(self._answers)
+        except OSError:
+            return True
+        return not self._left and self._reaped()
+
+    def _reaped(self) -> bool:
+        os.waitpid(self._pid, 0)
+        os.close(self._answers)
+        return True
+
+    def _outcome(self, number: int, words: str) -> Outcome:
+        place = self._folder / str(number)
+        words = "code ran" if (place / "ran").exists() else words
+        shutil.rmtree(place, ignore_errors=True)
+        good = words in ("read", "refused")
+        return Outcome(number, _kind(number, self._known).name, words, () if good else (words,))
 
 
-def _child(kind: Kind, number: int, place: Path) -> None:
-    """Make the file, read it, and leave a word on how it went; never returns."""
-    words = "read"
+def _kind(number: int, known: Sequence[Kind]) -> Kind:
+    return known[number % len(known)]
+
+
+def _child(numbers: Sequence[int], known: Sequence[Kind], folder: Path, answers: int) -> None:
+    """Make each file, read it, and say how it went; never returns."""
     os.setpgid(0, 0)
-    resource.setrlimit(resource.RLIMIT_CPU, (DEADLINE, DEADLINE + 2))  # a child's computing begins at 0
+    with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+    finished = apart.finished
+    for number in numbers:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        computed = int(used.ru_utime + used.ru_stime)
+        resource.setrlimit(resource.RLIMIT_CPU, (computed + DEADLINE + 1, resource.RLIM_INFINITY))
+        apart.finished = _forked if number % _STARTED else finished
+        words = _tried(number, _kind(number, known), folder / str(number))
+        os.write(answers, json.dumps(words).encode() + b"\n")
+    os._exit(0)
+
+
+def _tried(number: int, kind: Kind, place: Path) -> str:
     try:
-        with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
-            os.dup2(nothing.fileno(), 1)
-            os.dup2(nothing.fileno(), 2)
+        place.mkdir()
         os.chdir(place)
         for name in ("own", "rhel", "sim", "numpy", "scipy"):
             (place / f"{name}.py").write_text(_CODE)
         random = np.random.default_rng([20, number])
         target = _copied(kind, place)
         files = sorted(file for file in target.rglob("*") if file.is_file()) if target.is_dir() else [target]
-        victim = files[int(random.integers(len(files)))] if target.is_dir() else target
+        victim = files[int(random.integers(len(files)))]
         victim.write_bytes(mutated(victim.read_bytes(), random))
-        if number % _STARTED:
-            apart.finished = _forked
-        kind.read(target)
+        kind.read(target, number)
     except LabrhelError as error:
-        words = "refused" if "\n" not in str(error) else f"more than one sentence: {error}"
+        return "refused" if "\n" not in str(error) else f"more than one sentence: {error}"
     except MemoryError:
-        words = "refused"
+        return "refused"
     except BaseException:
-        words = f"traceback: {traceback.format_exc()[-600:]}"
-    (place / "said").write_text(words, encoding="utf-8", errors="replace")
-    os._exit(0)
+        return f"traceback: {traceback.format_exc()[-600:]}"
+    return "read"
 
 
 def _copied(kind: Kind, place: Path) -> Path:
@@ -263,9 +284,8 @@ def _forked(kind: str, file: Path, seconds: float) -> tuple[int, bytes]:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), words
 
 
-def campaign(count: int, first: int = 0, told: Callable[[str], object] = lambda words: None) -> Tally:
-    """Try `count` files from number `first` on."""
-    tally = Tally()
+def outcomes(seeds: range) -> Iterator[Outcome]:
+    """Files of each number, in batches of one of each kind, as many children at once as there are processors."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_CONFIG_HOME"], os.environ["LABRHEL_STATE"] = f"{name}/own", f"{name}/state"
@@ -273,26 +293,22 @@ def campaign(count: int, first: int = 0, told: Callable[[str], object] = lambda 
         (folder / "own.py").write_text(_CODE)  # trusted: only the rule of who imports holds it back
         trust.TrustList().add(trust.Code.named(folder / "own.py"))
         _warm(known, folder)
-        numbers = iter(range(first, first + count))
-        at_once = [trial for trial in (_next(numbers, known, folder) for _ in range(os.cpu_count() or 1)) if trial]
-        while at_once:
-            time.sleep(0.002)
-            for trial in list(at_once):
-                end = trial.end()
-                if end is None:
-                    continue
-                at_once.remove(trial)
-                tally.take(trial.number, trial.kind.name, end)
-                if tally.ends.total() % 500 == 0:
-                    told(f"from {first}, {tally.ends.total()} tried: {dict(tally.ends)} {tally.bad}")
-                if follower := _next(numbers, known, folder):
-                    at_once.append(follower)
-    return tally
+        waiting = [seeds[at : at + len(known)] for at in range(0, len(seeds), len(known))]
+        at_once: list[Batch] = []
+        while waiting or at_once:
+            while waiting and len(at_once) < (os.cpu_count() or 1):
+                at_once.append(Batch(waiting.pop(0), known, folder))
+            time.sleep(0.005)
+            for batch in list(at_once):
+                yield from batch.ended()
+                if batch.is_over:
+                    at_once.remove(batch)
+                    waiting += [batch.left()] if batch.left() else []
 
 
-def _next(numbers: Iterator[int], known: list[Kind], folder: Path) -> Trial | None:
-    number = next(numbers, None)
-    return None if number is None else Trial.of(known[number % len(known)], number, folder)
+def campaign(seeds: range, keep: Path | None = None, say: Callable[[str], object] = print) -> Tally:
+    """Try a file of each number."""
+    return pursue(outcomes(seeds), keep, say, every=500)
 
 
 def _warm(known: list[Kind], folder: Path) -> None:
@@ -300,35 +316,36 @@ def _warm(known: list[Kind], folder: Path) -> None:
     (folder / "warm").mkdir()
     with redirect_stdout(io.StringIO()):
         for kind in known:
-            kind.read(_copied(kind, folder / "warm"))
+            kind.read(_copied(kind, folder / "warm"), 0)
     for reader in readers.READERS.values():
         reader.prepare()
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
 
 
-def _recording(file: Path) -> None:
+def _recording(file: Path, number: int) -> None:
     from labrhel.data.recording import columns, read_recording
 
     arrays, _ = read_recording(file)
     columns(arrays, ["u"], "input")
 
 
-def _yaml(file: Path) -> None:
+def _yaml(file: Path, number: int) -> None:
     validated(file)
     if file.name == "station.yaml":
         load_station(file)
 
 
-def _run(folder: Path) -> None:
+def _run(folder: Path, number: int) -> None:
     reader = RunReader(folder)
     reader.verify()
     inspecting.show(str(folder), folder.parent)
-    report(reader)
+    if number % _STARTED == 0:  # its pictures take seconds
+        report(reader)
     session.planned_steps(folder, None)
 
 
-def _archive(file: Path) -> None:
+def _archive(file: Path, number: int) -> None:
     try:
         with tarfile.open(file) as archive:
             archive.extractall(file.parent / "out", filter="data")
@@ -336,14 +353,14 @@ def _archive(file: Path) -> None:
         return  # unpacking is not labrhel's
     for folder in (file.parent / "out").iterdir():
         if folder.is_dir():
-            _run(folder)
+            _run(folder, number)
 
 
-def _traffic(file: Path) -> None:
+def _traffic(file: Path, number: int) -> None:
     ReplayedTraffic(file)
 
 
-def _calibration(file: Path) -> None:
+def _calibration(file: Path, number: int) -> None:
     record = CalibrationRecord(file.parent, _URL)
     assert record.file is not None
     record.file.parent.mkdir(parents=True, exist_ok=True)
@@ -351,28 +368,22 @@ def _calibration(file: Path) -> None:
     CalibrationRecord(file.parent, _URL).current()
 
 
-def targets(count: int) -> Iterator[Figure]:
+def targets(count: int = 10_000) -> Iterator[Figure]:
     """For the table of `benchmarks.targets`."""
-    begin = time.monotonic()
-    tally = campaign(count)
+    tally = campaign(range(count), say=lambda words: None)
     words = ", ".join(f"{number} {end}" for end, number in sorted(tally.ends.items()))
-    target = f"{count} mutated files: 0 tracebacks, signals, hangs over {DEADLINE} s, code executed"
-    yield Figure(target, f"{words}, in {time.monotonic() - begin:.0f} s", not tally.bad)
+    yield Figure(
+        f"{count} mutated files: 0 tracebacks, signals, hangs over {DEADLINE} s, code run", words, not tally.bad
+    )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the campaign and print its figures; exit status 1 if a file was bad."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--from", type=int, default=0, dest="first")
-    asked = parser.parse_args()
-    begin = time.monotonic()
-    tally = campaign(asked.count, asked.first, lambda words: print(words, flush=True))
-    for words in tally.bad:
-        print(words)
-    print(f"{asked.count} files in {time.monotonic() - begin:.0f} s: {dict(tally.ends)}")
-    sys.exit(bool(tally.bad))
+    chosen = asked(__doc__, 10_000, arguments)
+    tally = campaign(range(chosen.first, chosen.first + chosen.count), chosen.keep, say)
+    print(dict(tally.ends))
+    return told(tally)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,60 +1,61 @@
 """Signals at random instants of commands: nothing lost, the same bits afterwards, nothing left on, no traceback.
 
-    python -m benchmarks.signals_campaign [--seed N] [--count N]
+    python -m benchmarks.signals_campaign [--from SEED] [--count N] [--keep FILE]
 
-Trial N is made from the seed N alone, so that a campaign goes on with the next seed.  Most commands are forked from a
-process that has imported what they take, so that signals fall into their work; every eighth starts Python as users
-do.  An instant is counted from when the command handles signals, which Linux tells.  A trial is good if
+Most commands are forked from a process that has imported what they take, so that signals fall into their work; every
+eighth starts Python as users do (`benchmarks.commands`).  An instant is counted from when the command handles signals,
+on a bench from when its levels are on.  The board is its gateware under Verilator, where that is installed.  A trial is
+good if
 
 1. no traceback is said, and the status is that of a command which was interrupted, killed, or done before;
 2. every run verifies, holds what it held before the signal, and is resumed to the bits of one that nobody disturbed;
-3. outputs of the bench are safe within 2 s, five times of which fail on a machine that others use;
+3. outputs of the bench are safe within 2 s, and the board gives another program the right bits of a shot within 2 s of
+   the end of its owner; time for which the machine stood still (`benchmarks.standstill`) counts as none;
 4. each output file is whole or not there, and nothing is left beside it (but by KILL).
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
-import multiprocessing
-import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from benchmarks import fault_campaign
+from benchmarks import faulty_lab
+from benchmarks.campaign import Outcome, asked, each, pursue, say, told
+from benchmarks.commands import OWN_START, Command
 from benchmarks.figure import Figure
+from benchmarks.standstill import Standstill
+from drivers.testing.boards import rig_at
 from labrhel.store import RunReader, list_runs
 from labrhel.store.calibrations import CalibrationRecord
 from labrhel.testing.configurations import SMALL
 from labrhel.testing.waiting import wait_for
+from simbackend.testing.boards import Shot
 
 SIGNALS = ("KILL", "TERM", "HUP", "INT", "STOP")
-COMMANDS = ("run", "resume", "calibrate", "twin", "archive", "export", "bench up", "run on bench", "calibrate on bench")
-SAFE, SLACK = 2.0, 5.0
-"""Seconds after a signal by which outputs are safe, and what a loaded machine may make of them."""
-
-_IMPORTED = (
-    "labrhel.cli.app", "labrhel.cli.recorded", "labrhel.cli.running",
-    "labrhel.cli.calibrating", "labrhel.cli.inspecting", "labrhel.records.plots", "labrhel.records.export",
-    "labrhel.conformance", "simbackend.rigs.simulated", "simbackend.virtual_bench", "drivers.bench.rig",
-    "calibration.campaign", "protocols.rhel", "xarray", "h5netcdf", "h5py", "scipy.optimize", "matplotlib.figure",
+COMMANDS = (
+    "run", "resume", "calibrate", "twin", "archive", "export", "bench up", "run on bench", "calibrate on bench",
+    "run on board", "calibrate on board",
 )  # fmt: skip
+SAFE = 2.0
+"""Seconds after a signal by which outputs are safe."""
+
 _GIVE_UP = 120.0  # s after which a command hangs
-_OWN_START = 8  # one seed in so many starts Python
-_STEPS = 4
+_LONGEST = 20.0  # s that outputs are waited for
+_STEPS = {"run": 4, "run on board": 2}
+_OUTPUTS = ("twin.yaml", "run.tar.gz", "run.nc", "station.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,198 +68,149 @@ class Trial:
     instant: float
 
     @classmethod
-    def of(cls, seed: int) -> Trial:
-        """The trial of a seed: every signal meets every command in 45."""
-        turn, at = divmod(seed, len(COMMANDS))
-        return cls(seed, SIGNALS[(turn + at) % len(SIGNALS)], COMMANDS[at], random.Random(seed).uniform(0, 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What came of a trial; `safe` is after how many seconds no output was on, None where there is none."""
-
-    trial: Trial
-    status: int | None
-    safe: float | None
-    faults: tuple[str, ...]
-
-    def __str__(self) -> str:
-        trial = self.trial
-        words = f"{trial.seed}: {trial.signal} at {trial.instant:.2f} of {trial.command}: status {self.status}"
-        safe = [] if self.safe is None else [f"safe after {self.safe:.2f} s"]
-        return "; ".join([words, *safe, *map(str.upper, self.faults)])
-
-
-class Command:
-    """`labrhel WORDS` in a folder, whose words go to a file: forked from what has all imported, or started."""
-
-    def __init__(self, words: Sequence[str], place: Path, *, started: bool = False) -> None:
-        self._said = place.with_suffix(".said")
-        self._process: BaseProcess | subprocess.Popen[bytes]
-        if started:
-            with self._said.open("wb") as out:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "labrhel", *words], cwd=place, stdout=out, stderr=subprocess.STDOUT,
-                    env=os.environ | _own(place),
-                )  # fmt: skip
-        else:
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(list(_IMPORTED))
-            self._process = context.Process(target=_called, args=(list(words), place, self._said))
-            self._process.start()
-        wait_for(lambda: self.status() is not None or self._handles(), "handlers of signals")
-
-    def send(self, name: str) -> None:
-        """Send a signal; none to what has ended."""
-        if self.status() is None and self._process.pid:
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.Signals[f"SIG{name}"])
-
-    def status(self) -> int | None:
-        """Its exit status; None while it runs."""
-        process = self._process
-        return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
-
-    def ended(self) -> int | None:
-        """Its exit status when it has ended; None if it hangs."""
-        until = time.monotonic() + _GIVE_UP
-        while self.status() is None and time.monotonic() < until:
-            time.sleep(0.01)
-        status = self.status()
-        if status is None:
-            self._process.kill()
-        return status
-
-    def said(self) -> str:
-        """All that it said."""
-        return self._said.read_text(errors="replace")
-
-    def _handles(self) -> bool:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        caught = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
-        return bool(caught >> (signal.SIGTERM - 1) & 1)
-
-
-def _own(place: Path) -> dict[str, str]:
-    return {"LABRHEL_STATE": str(place.with_suffix(".state")), "XDG_CONFIG_HOME": str(place.parent / "settings")}
-
-
-def _called(words: list[str], place: Path, said: Path) -> None:
-    """The forked process."""
-    from labrhel.cli import main
-
-    os.environ.update(_own(place))
-    os.chdir(place)
-    out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    sys.argv = ["labrhel", *words]
-    main()
+    def of(cls, seed: int, commands: Sequence[str] = COMMANDS) -> Trial:
+        """The trial of a seed: every signal meets every command in 55."""
+        turn, at = divmod(seed, len(commands))
+        return cls(seed, SIGNALS[(turn + at) % len(SIGNALS)], commands[at], random.Random(seed).uniform(0, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A bench, and what every command leaves that nobody disturbs, and after how long [s]."""
+    """A bench, a board if there is one, and what every command leaves that nobody disturbs, and after how long [s].
+
+    `whole`: runs that nobody disturbed, by command; that of `half` is yet to be resumed.
+    """
 
     folder: Path
-    bench: fault_campaign.Lab
-    whole: Path
-    half: Path
+    bench: faulty_lab.Lab
+    board: Any
+    whole: dict[str, Path]
     lasts: dict[str, float]
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What can be tried here."""
+        return tuple(name for name in COMMANDS if self.board or not name.endswith("on board"))
 
     def words(self, command: str) -> list[str]:
         """What is called."""
-        small, url = str(self.folder / "small.yaml"), f"bench:{self.bench.station}"
-        six, run = str(self.bench.folder / "config.yaml"), self.whole.name
+        small, bench = str(self.folder / "small.yaml"), f"bench:{self.bench.station}"
+        six, board = str(self.bench.folder / "config.yaml"), f"fpga:{self.board.url}" if self.board else ""
+        run = self.whole["run"].name if "run" in self.whole else ""
         return {
-            "run": ["run", small, "--steps", str(_STEPS)],
-            "resume": ["resume", self.half.name, "--steps", str(_STEPS)],
+            "run": ["run", small, "--steps", "4"],
+            "half": ["run", small, "--steps", "2"],
+            "resume": ["resume", self.whole["half"].name if "half" in self.whole else "", "--steps", "4"],
             "calibrate": ["calibrate", "sim:", "noise", "--config", small, "--accept"],
             "twin": ["twin", run, "--to", "twin.yaml"],
             "archive": ["archive", run, "run.tar.gz"],
             "export": ["export", run, "run.nc"],
             "bench up": ["bench", "up", "coupled_oscillators", "--write", "station.yaml"],
-            "run on bench": ["run", six, "--rig", url, "--steps", "1"],
-            "calibrate on bench": ["calibrate", url, "--config", six, "noise"],
+            "run on bench": ["run", six, "--rig", bench, "--steps", "1"],
+            "calibrate on bench": ["calibrate", bench, "--config", six, "noise"],
+            "run on board": ["run", six, "--rig", board, "--steps", "2"],
+            "calibrate on board": ["calibrate", board, "--config", six, "noise"],
         }[command]
 
-    def place(self, name: str, command: str) -> Path:
-        """A folder with what the command needs."""
+    def begun(self, name: str, command: str, *, started: bool = False) -> tuple[Path, Command]:
+        """A folder with what the command needs, and the command in it."""
         place = self.folder / name
         (place / "runs").mkdir(parents=True)
         if command == "calibrate" and (old := self.folder / "undisturbed calibrate" / "calibrations").exists():
             shutil.copytree(old, place / "calibrations")
-        for run in {"resume": [self.half], "run": []}.get(command, [self.whole] if command in COMMANDS[3:6] else []):
-            shutil.copytree(run, place / "runs" / run.name)
+        needs = {"resume": "half", "twin": "run", "archive": "run", "export": "run"}.get(command)
+        if needs:
+            shutil.copytree(self.whole[needs], place / "runs" / self.whole[needs].name)
+        return place, self.call(self.words(command), place, started=started)
+
+    def call(self, words: Sequence[str], place: Path, *, started: bool = False) -> Command:
+        """A command in that folder."""
+        settings = {"LABRHEL_STATE": str(place.with_suffix(".state")), "XDG_CONFIG_HOME": str(self.folder / "settings")}
+        return Command(words, place, place.with_suffix(".said"), settings, started=started)
+
+    def wait_for_work(self, name: str, command: Command) -> None:
+        """On a bench until its levels are on."""
+        if name.endswith("on bench"):
+            wait_for(lambda: command.status() is not None or self.bench.levels_are_on(), "levels that are on")
+
+    def undisturbed(self, name: str) -> Path:
+        """Let a command be done, and remember how long that takes."""
+        place, command = self.begun(f"undisturbed {name}", name)
+        self.wait_for_work(name, command)
+        begin = time.monotonic()
+        if name == "bench up":
+            wait_for(lambda: command.status() is not None or (place / "station.yaml").exists(), "a bench")
+            command.send("INT")
+        if (status := command.ended(_GIVE_UP)) not in (0, 1, 130):
+            raise RuntimeError(f"{name}, undisturbed, has status {status}: {command.said()}")
+        self.lasts[name] = time.monotonic() - begin
         return place
 
 
 @contextmanager
 def lab() -> Iterator[Lab]:
-    """A bench, and runs that nobody disturbs, one of which is half done."""
-    with tempfile.TemporaryDirectory() as name, fault_campaign.lab(disk=False) as bench:
-        folder = Path(name)
+    """A bench, a board where there is Verilator, and runs that nobody disturbs, one of which is half done."""
+    with tempfile.TemporaryDirectory() as name, faulty_lab.lab(disk=False) as bench, ExitStack() as opened:
+        folder, board = Path(name), None
+        if shutil.which("verilator"):
+            with suppress(ImportError):
+                from simbackend.gateware.verilated import VerilatedBoard
+
+                board = opened.enter_context(VerilatedBoard())
         (folder / "small.yaml").write_text(SMALL.replace("record: every 3", "record: all, eps: 0.001"))
-        made = Lab(folder, bench, folder, folder, {})
-        for steps in (_STEPS, _STEPS // 2):
-            place = made.place(f"{steps} steps", "run")
-            begin = time.monotonic()
-            command = Command(["run", str(folder / "small.yaml"), "--steps", str(steps)], place)
-            if command.ended() != 0:
-                raise RuntimeError(command.said())
-            made.lasts["run"] = time.monotonic() - begin
-            (run,) = (place / "runs").iterdir()
-            made = replace(made, **{"whole" if steps == _STEPS else "half": run})
+        made = Lab(folder, bench, board, {}, {})
+        for command in ("run", "half", *(("run on board",) if board else ())):
+            (made.whole[command],) = (made.undisturbed(command) / "runs").iterdir()
         yield made
 
 
-def _lasts(lab: Lab, name: str) -> float:
-    place, begin = lab.place(f"undisturbed {name}", name), time.monotonic()
-    command = Command(lab.words(name), place)
-    if name == "bench up":
-        wait_for(lambda: command.status() is not None or (place / "station.yaml").exists(), "a bench")
-        lasts = time.monotonic() - begin
-        command.send("INT")
-        command.ended()
-        return lasts + 0.3
-    if (status := command.ended()) not in (0, 1):
-        raise RuntimeError(f"{name}, undisturbed, has status {status}: {command.said()}")
-    return time.monotonic() - begin
-
-
-def attempt(lab: Lab, trial: Trial) -> Found:
-    """Begin the command, send the signal, wait for the end, and look."""
-    if trial.command not in lab.lasts:
-        lab.lasts[trial.command] = _lasts(lab, trial.command)
-    place = lab.place(str(trial.seed), trial.command)
-    started = trial.seed % _OWN_START == _OWN_START - 1
-    command = Command(lab.words(trial.command), place, started=started)
-    time.sleep(trial.instant * (lab.lasts[trial.command] + (2.0 if started else 0.0)))
+def attempt(lab: Lab, trial: Trial) -> tuple[int | None, float | None, tuple[str, ...]]:
+    """Begin the command, send the signal, wait for the end, and look: status, seconds until safe, what is wrong."""
+    name = trial.command
+    if name not in lab.lasts:
+        lab.undisturbed(name)
+    place, command = lab.begun(str(trial.seed), name, started=trial.seed % OWN_START == OWN_START - 1)
+    lab.wait_for_work(name, command)
+    time.sleep(trial.instant * lab.lasts[name])
     before, proposals = _steps(place), _entries(place)
-    command.send(trial.signal)
-    begin = time.monotonic()
-    if trial.signal == "STOP":
-        time.sleep(0.3)
-        command.send("CONT")
-        if trial.command == "bench up":
-            command.send("INT")
     safe = None
-    if trial.command.endswith("on bench"):
+    with Standstill() as still:
+        command.send(trial.signal)
+        begin = time.monotonic()
         if trial.signal == "STOP":
-            command.ended()
-            begin = time.monotonic()
-        with suppress(AssertionError):
-            wait_for(lambda: not lab.bench.are_on(), "outputs that are safe", 2 * SAFE * SLACK)
-        safe = time.monotonic() - begin
-    status = command.ended()
+            time.sleep(0.3)
+            command.send("CONT")
+            if name == "bench up":
+                command.send("INT")
+            elif name.endswith("on bench"):
+                command.ended(_GIVE_UP)
+                begin = time.monotonic()
+        if name.endswith("on bench"):
+            with suppress(AssertionError):
+                wait_for(lambda: not lab.bench.on(), "outputs that are safe", _LONGEST)
+            safe = (now := time.monotonic()) - begin - still.between(begin, now)
+        status = command.ended(_GIVE_UP)
     faults = [*_said_wrongly(trial, status, command.said()), *_files(lab, trial, place, before)]
-    if safe is not None and safe > SAFE * SLACK:
-        faults.append("outputs stayed on")
+    if name.endswith("on board"):
+        safe = _right_again(lab.board.url, trial.seed)
+    if safe is not None and safe > SAFE:
+        faults.append(f"safe after {safe:.1f} s")
     if not proposals <= _entries(place):
         faults.append("entries of the calibration record are lost")
-    if trial.command in ("run", "resume"):
-        faults += _bits(lab, trial, place)
-    return Found(trial, status, safe, tuple(faults))
+    if name in ("run", "resume", "run on board"):
+        faults += _bits(lab, name, place)
+    return status, safe, tuple(faults)
+
+
+def _right_again(url: str, seed: int) -> float | None:
+    """Seconds until a board gives a new owner the right bits of a shot; infinite if it gives others."""
+    shot = Shot.random(seed, 20)
+    with Standstill() as still:
+        begin = time.monotonic()
+        with closing(rig_at(url)) as rig:
+            right = shot.is_right(shot.run_on(rig))
+        now = time.monotonic()
+        return now - begin - still.between(begin, now) if right else float("inf")
 
 
 def _said_wrongly(trial: Trial, status: int | None, words: str) -> Iterator[str]:
@@ -287,14 +239,14 @@ def _files(lab: Lab, trial: Trial, place: Path, before: int) -> Iterator[str]:
     """What is wrong with what lies in the folder."""
     for run in list_runs(place / "runs"):
         yield from (f"{run.folder.name}: {words}" for words in run.verify())
-        if trial.signal != "KILL" and (more := _names(run.folder) - _names(lab.whole) - _names(lab.half)):
+        if trial.signal != "KILL" and (more := _names(run.folder).difference(*map(_names, lab.whole.values()))):
             yield f"left in the run: {more}"
     if _steps(place) < before:
         yield f"of {before} operations {_steps(place)} are there"
     for file in place.iterdir():
         if file.name in ("runs", "calibrations"):
             continue
-        if file.name not in ("twin.yaml", "run.tar.gz", "run.nc", "station.yaml"):
+        if file.name not in _OUTPUTS:
             if trial.signal != "KILL":
                 yield f"left: {file.name}"
         elif not _is_whole(file, lab):
@@ -317,51 +269,54 @@ def _is_whole(file: Path, lab: Lab) -> bool:
         return bool(opened.read())
 
 
-def _bits(lab: Lab, trial: Trial, place: Path) -> Iterator[str]:
+def _bits(lab: Lab, name: str, place: Path) -> Iterator[str]:
     """Resume what was begun; its parameters are those of a run that nobody disturbed."""
+    whole = lab.whole["run on board" if name == "run on board" else "run"]
     for run in list_runs(place / "runs"):
-        taken = run.last_checkpoint()
         run.close()
-        if run.status != "done" or taken is None or taken.step < _STEPS:
-            command = Command(["resume", run.folder.name, "--steps", str(_STEPS)], place)
-            if command.ended() != 0 or "Traceback" in command.said():
+        if run.status != "done" or _taken(run.folder) != _taken(whole):
+            steps = lab.words(name)[-1]
+            command = lab.call(["resume", run.folder.name, "--steps", steps], place)
+            if command.ended(_GIVE_UP) != 0 or "Traceback" in command.said():
                 yield f"resume: {command.said()[-600:]}"
                 return
-        one, other = (RunReader(folder).last_checkpoint() for folder in (run.folder, lab.whole))
-        if one is None or other is None or one.state["parameters"].tobytes() != other.state["parameters"].tobytes():
+        if _taken(run.folder) != _taken(whole):
             yield "other bits after it was resumed"
 
 
-def targets(count: int) -> Iterator[Figure]:
+def _taken(folder: Path) -> tuple[int, bytes]:
+    """The last step that was taken, and the parameters after it."""
+    with closing(RunReader(folder)) as run:
+        taken = run.last_checkpoint()
+    return (0, b"") if taken is None else (taken.step, taken.state["parameters"].tobytes())
+
+
+def outcome(lab: Lab, seed: int) -> Outcome:
+    """The trial of a seed."""
+    trial = Trial.of(seed, lab.commands)
+    status, safe, faults = attempt(lab, trial)
+    words = f"{trial.signal} at {trial.instant:.2f}: status {status}"
+    return Outcome(
+        seed, trial.command, words + ("" if safe is None else f", safe after {safe:.2f} s"), faults,
+        {"signal": trial.signal, "instant": trial.instant, "status": status, "safe": safe},
+    )  # fmt: skip
+
+
+def targets(count: int = 100) -> Iterator[Figure]:
     """For the table of `benchmarks.targets`."""
     with lab() as place:
-        found = [attempt(place, Trial.of(seed)) for seed in range(count)]
-    bad = [str(item) for item in found if item.faults]
-    slowest = max((item.safe for item in found if item.safe is not None), default=0.0)
-    words = f"{len(bad)} failed {' '.join(bad)}, outputs safe after {slowest:.1f} s at most"
-    yield Figure(
-        f"{count} signals at random instants of commands: nothing lost, same bits, safe in 2 s", words, not bad
-    )
+        tally = pursue(each(partial(outcome, place), range(count)), say=lambda words: None)
+    words = f"{len(tally.bad)} failed {'; '.join(map(str, tally.bad))}"
+    target = f"{count} signals at random instants of commands: nothing lost, same bits, safe in 2 s"
+    yield Figure(target, words, not tally.bad)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run trials, print each, and a table of tried and failed; 1 if any failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0, help="the first trial's")
-    parser.add_argument("--count", type=int, default=100)
-    chosen = parser.parse_args(arguments)
-    tried: Counter[str] = Counter()
-    failed: Counter[str] = Counter()
+    chosen = asked(__doc__, 100, arguments)
     with lab() as place:
-        for seed in range(chosen.seed, chosen.seed + chosen.count):
-            found = attempt(place, Trial.of(seed))
-            print(found, flush=True)
-            for name in (found.trial.command, found.trial.signal):
-                tried[name] += 1
-                failed[name] += bool(found.faults)
-    for name, count in tried.items():
-        print(f"{name:20} {count:4} tried {failed[name]:4} failed")
-    return int(any(failed.values()))
+        seeds = range(chosen.first, chosen.first + chosen.count)
+        return told(pursue(each(partial(outcome, place), seeds), chosen.keep, say))
 
 
 if __name__ == "__main__":

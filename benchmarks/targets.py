@@ -29,6 +29,7 @@ from benchmarks import (
     dense_speed,
     error_bars,
     executor_overhead,
+    fault_campaign,
     fpga_training,
     gradient_accuracy,
     hostile_files,
@@ -39,6 +40,7 @@ from benchmarks import (
     locked_echoes,
     lossy_training,
     signals_campaign,
+    stop_campaign,
     stop_latency,
     telemetry,
     terminal_limits,
@@ -147,13 +149,17 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from stop_latency.targets()
     yield from kills(count)
     yield from wires(faults, reads=10_000)
-    yield passed("labrhel/store/test_flipped_bits.py", "2000 flipped bits: none is read as good", LABRHEL_FLIPS=2000)
+    yield passed("labrhel/store/test_flipped_bits.py", "5000 flipped bits: none is read as good", LABRHEL_FLIPS=5000)
+    words = "1000 torn or full-disk calibration records: none accepted and lost, none unreadable"
+    yield passed("labrhel/store/test_torn_calibrations.py", words, LABRHEL_TEARS=1000)
     yield passed(
         "protocols/test_audit.py", "audits of 48 rigs: hardly a right gradient called wrong", LABRHEL_AUDITS=48
     )
     words = "echoes and a twin: right on average over 12 draws, and their error bars"
     yield passed("protocols/test_control_variate.py", words, LABRHEL_DRAWS=12)
     yield from hostile_files.targets(10_000)
+    yield from fault_campaign.targets(150)
+    yield from stop_campaign.targets(100)
     yield from signals_campaign.targets(100)
 
 

@@ -23,13 +23,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from drivers.roles import Instrument, LevelSource
+from drivers.roles import Digitizer, Generator, Instrument, LevelSource
 from drivers.transport.permit import making_safe
 from labrhel.config.station import StationDocument
 from labrhel.errors import ConfigurationError
 
 TURN = 2.0
-"""Seconds that one group of instruments may keep the next one waiting."""
+"""Seconds that one group of instruments may keep the next one waiting; in an emergency half of what ramps may take."""
 
 _PACE = 2e-3  # s between steps at least: a wire that answers faster is not flooded
 _THERE = 5e-3  # V from its safe value at which a level is set without a ramp
@@ -98,13 +98,16 @@ class SafeLevels:
         self._ends: list[float] = []  # by when those who ask want it [s]; the first of them counts
 
     def make_safe(self, groups: Iterable[Sequence[Instrument]], longest: float = math.inf) -> dict[str, Exception]:
-        """Switch off group after group, then ramp, for `longest` [s], all of them; what went wrong, by instrument."""
+        """Switch off group after group, then ramp, for `longest` [s], all of them; what went wrong, by instrument.
+
+        Nothing waits for an instrument that drives nothing.
+        """
         off: dict[str, Attempt] = {}
         boxes: dict[str, Instrument] = {}
         for group in groups:
             boxes |= {box.name: box for box in group}
             off |= {box.name: Attempt(box.switch_off) for box in group}
-            wait_for_all(off.values(), TURN)
+            wait_for_all((off[name] for name, box in boxes.items() if _drives(box)), min(TURN, longest / 2))
         swift = [box for name, box in boxes.items() if off[name].ended]
         late = [box for name, box in boxes.items() if not off[name].ended]
         problems = self.ramp(swift, longest)
@@ -161,6 +164,11 @@ class SafeLevels:
                 self._sleep(_PACE)
         except Exception:  # whatever it is, the level comes first
             box.make_safe()
+
+
+def _drives(box: Instrument) -> bool:
+    """Whether it has outputs: what only looks does not."""
+    return not isinstance(box, Digitizer) or isinstance(box, (Generator, LevelSource))
 
 
 class Attempt:

@@ -95,7 +95,8 @@ class CutWire:
                     return
                 self._open |= {near, far}
             for one, other, spoiled in ((near, far, False), (far, near, True)):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with suppress(OSError):  # it may have been cut already
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._pass_on, args=(one, other, spoiled), daemon=True).start()
 
     def _pass_on(self, one: socket.socket, other: socket.socket, spoiled: bool) -> None:  # noqa: FBT001

@@ -13,7 +13,7 @@ def test_no_voltage_is_beyond_what_all_that_names_a_terminal_allows(
     count: int, *, sockets: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABRHEL_STATE", "")  # put back afterwards
-    tally = campaign(count, 0, sockets=sockets)
+    tally = campaign(range(count), sockets=sockets)
     assert tally.bad == []
     assert tally.ends["used"] and tally.ends["refused when read"]
     assert sum(tally.ends.values()) == count

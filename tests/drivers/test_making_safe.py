@@ -1,5 +1,6 @@
 """The order of making safe, on an injected clock: OFF before all else, then levels, by order and in time."""
 
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -7,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from drivers.making_safe import Ramp, SafeLevels
+from drivers.making_safe import TURN, Ramp, SafeLevels
 from labrhel.errors import InstrumentError
+from labrhel.testing.waiting import wait_for
 
 
 class World:
@@ -125,6 +127,49 @@ def test_an_emergency_ramps_no_longer_than_it_may_all_ramps_together() -> None:
     assert world.now - 100.0 == pytest.approx(0.1, abs=0.01)
     assert [boxes[1].now["a"], boxes[1].now["b"], boxes[2].now["c"]] == [1.0, -0.5, 1.0]
     assert len(world.levels("bias", "a")) == 1  # its turn came when the time was over
+
+
+class Slow(Box):
+    """One whose wire is silent until it is told otherwise."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name, {}, {})
+        self.answers = threading.Event()
+
+    def switch_off(self) -> None:
+        assert self.answers.wait(60)
+        super().switch_off()
+
+
+class Scope(Slow):
+    """One that only looks."""
+
+    set_levels = None  # type: ignore[assignment]
+
+    def prepare(self) -> None: ...
+
+    def arm(self) -> None: ...
+
+    def wait(self) -> None: ...
+
+    def read(self) -> None: ...
+
+    inputs = ()
+
+
+def test_levels_wait_for_no_instrument_that_drives_nothing_nor_in_an_emergency_for_a_generator_that_is_silent() -> None:
+    for kind, longest in ((Scope, math.inf), (Slow, 0.1)):
+        world = World()
+        bias, first = Box(world, "bias", {}, {"a": 3.0}), kind(world, "first")
+        done = threading.Thread(target=safe_levels(world, {}).make_safe, args=([[first], [bias]], longest))
+        begin = time.monotonic()
+        done.start()
+        wait_for(lambda log=world.log: log, "OFF of the level")
+        assert time.monotonic() - begin < 0.9 * TURN, kind
+        assert world.log[0][1:] == ("bias", "off")
+        first.answers.set()
+        done.join()
+        assert world.log[-1][1:] == ("first", "off")
 
 
 @pytest.mark.parametrize("steps", [0, 1, 7])
