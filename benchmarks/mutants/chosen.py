@@ -100,7 +100,6 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "labrhel/store/_journal.py",
         "if (written <= size): # a full disk, for one, takes a part; the next attempt then says why",
     ): "after all was written the rest is empty",
-    ("labrhel/store/_journal.py", "file, self._file = self._file, -(2)"): "any negative number says that it is closed",
     (_OPTIMIZERS, "if (self._next is None or not self._converged):"): "replaying once more finds the same point",
     (
         _OPTIMIZERS,

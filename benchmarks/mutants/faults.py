@@ -123,6 +123,8 @@ def _taken_here(test: ast.expr) -> bool | None:
             return os.name == name
         case ast.Call(ast.Name("hasattr"), [ast.Name("os"), ast.Constant(value=str(name))]):
             return hasattr(os, name)
+        case ast.Name("TYPE_CHECKING"):
+            return False
     return None
 
 

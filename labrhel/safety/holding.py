@@ -20,6 +20,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+_CLOSED = -1
+_LONGEST = 1 << 16  # bytes that are read of the text
 _FAR = 1 << 30  # Windows lets nobody read a locked byte, so the lock lies behind the text
 
 
@@ -54,8 +56,8 @@ class Held:
 
     def close(self) -> None:
         """Give the file free; harmless twice."""
-        file, self._file = self._file, -1
-        if file >= 0:
+        file, self._file = self._file, _CLOSED
+        if file != _CLOSED:
             os.close(file)
 
     @staticmethod
@@ -85,7 +87,10 @@ def _take(file: int) -> bool:
     try:
         if sys.platform == "win32":
             os.lseek(file, _FAR, os.SEEK_SET)
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            try:
+                msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            finally:
+                os.lseek(file, 0, os.SEEK_SET)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -96,14 +101,12 @@ def _take(file: int) -> bool:
 def _write_holder(file: int) -> None:
     text = {"pid": os.getpid(), "command": " ".join(" ".join(sys.orig_argv).split()), "since": time.time()}
     os.ftruncate(file, 0)
-    os.lseek(file, 0, os.SEEK_SET)
     os.write(file, json.dumps(text).encode())
 
 
 def _holder(file: int) -> tuple[str, int]:
     with suppress(ValueError, KeyError, TypeError, OSError):
-        os.lseek(file, 0, os.SEEK_SET)
-        text = json.loads(os.read(file, 1 << 16))
+        text = json.loads(os.read(file, _LONGEST))
         since = datetime.fromtimestamp(text["since"]).isoformat(" ", "seconds")
         this = ", this very program," if text["pid"] == os.getpid() else ""
         return f"process {text['pid']}{this} ({text['command'][:200]}) since {since}", int(text["pid"])

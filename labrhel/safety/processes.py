@@ -32,7 +32,8 @@ PATIENCE = 2.0
 """Seconds for a program to answer."""
 
 _BACKLOG = 512
-_ANSWER = 4096  # bytes of an answer
+_REQUEST, _ANSWER = 256, 4096  # bytes
+_PAUSE = 0.01  # s
 _FOLDER = "rigs"
 _listeners: set[str] = set()  # of this process
 _held_back: list[str] = []  # since when this process is, if it is; nothing that is needed to stop it can fail
@@ -58,7 +59,6 @@ class Program:
         """Its answer; ConnectionRefusedError if it is dead, TransportError if there is none within `patience` [s]."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), patience or PATIENCE) as call:
-                call.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 call.sendall(f"{self.word} {request}".encode())
                 return _all(call)
         except ConnectionRefusedError:
@@ -68,9 +68,9 @@ class Program:
 
 
 def _all(call: socket.socket) -> str:
-    """What comes until the other end closes."""
+    """What comes until the other end closes, or has said enough."""
     said = bytearray()
-    while len(said) < _ANSWER and (piece := call.recv(_ANSWER)):
+    while piece := call.recv(_ANSWER - len(said)):
         said += piece
     return said.decode("utf-8", "replace")
 
@@ -146,7 +146,7 @@ def _serve(server: socket.socket, word: str, obey: Callable[[str], str], ended: 
         try:
             caller, _ = server.accept()
         except OSError:
-            ended.wait(0.01)  # too many open files, perhaps: others close theirs
+            ended.wait(_PAUSE)  # too many open files, perhaps: others close theirs
             continue
         attending = threading.Thread(target=_attend, args=(caller, word, obey), name="caller", daemon=True)
         try:
@@ -158,7 +158,7 @@ def _serve(server: socket.socket, word: str, obey: Callable[[str], str], ended: 
 def _attend(caller: socket.socket, word: str, obey: Callable[[str], str]) -> None:
     with caller, suppress(OSError):
         caller.settimeout(PATIENCE)
-        said, _, request = caller.recv(256).decode("ascii", "replace").partition(" ")
+        said, _, request = caller.recv(_REQUEST).decode("ascii", "replace").partition(" ")
         if not secrets.compare_digest(said.encode(), word.encode()):
             return
         try:

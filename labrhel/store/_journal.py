@@ -27,6 +27,7 @@ _LENGTHS = struct.Struct("<QI")
 _CHECKS = struct.Struct("<II")
 _PREFIX = _LENGTHS.size + _CHECKS.size
 
+_CLOSED = -1
 _BLOCK = 1 << 20  # bytes
 _GATHER_FROM = 1 << 15  # bytes
 _GATHER_AT_MOST = 1000  # pieces; Linux takes 1024
@@ -84,8 +85,8 @@ class Journal:
 
     def close(self) -> None:
         """Wait until the disk has everything, and close; doing it twice does no harm."""
-        if self._file >= 0:
-            file, self._file = self._file, -1
+        file, self._file = self._file, _CLOSED
+        if file != _CLOSED:
             try:
                 with writing(self._folder):
                     os.fsync(file)

@@ -33,12 +33,8 @@ def consolidate(folder: Path, to: Path | None = None) -> Path:
     Units come from the manifest's `units` (name -> unit) and from the traces.  Raises RecordError if the record
     cannot be read or the file not written.
     """
-    reader = RunReader(folder)
     path = folder / FILE if to is None else to
-    try:
-        dataset = as_dataset(reader)
-    finally:
-        reader.close()
+    dataset = as_dataset(RunReader(folder))
     # HDF5 crashes at exit after a disk that filled while it wrote: the room is asked for first.
     with written_aside(path, _ROOM + dataset.nbytes) as aside:
         dataset.to_netcdf(aside, engine="h5netcdf", encoding=_compressed(dataset))
@@ -64,7 +60,7 @@ def as_dataset(reader: RunReader) -> xarray.Dataset:
         data[name] = ("step", filled, {"units": units[name]} if name in units else {})
     data["trained"] = (("step", "parameter"), table, {"long_name": "trained coordinates, as each step measured them"})
     coordinates: dict[str, Any] = {"step": ("step", steps, {"long_name": "training step"})}
-    coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=object).astype(str))
+    coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=str))
     coordinates["parameter_unit"] = ("parameter", np.array([_unit_of(name, units) for name in trained], dtype=str))
     dataset = xarray.Dataset(data, coordinates, _attributes(reader))
     return dataset.merge(traces_of(reader))

@@ -77,3 +77,10 @@ def test_an_attempt_that_has_just_failed_is_not_repeated_where_a_later_one_follo
     with pytest.raises(ValueError, match="another"), Ending(rig.make_safe, again=False):
         raise ValueError("another")
     assert rig.calls == 1
+
+
+def test_unless_it_is_said_otherwise_an_attempt_that_has_just_failed_is_repeated() -> None:
+    rig = Rig(left_on())
+    with pytest.raises(NotSafeError), Ending(rig.make_safe):
+        raise left_on()
+    assert rig.calls == 1

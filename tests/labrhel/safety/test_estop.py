@@ -1,16 +1,18 @@
 """The emergency stop: latched, out of band, and over all programs of a machine."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from labrhel.errors import InstrumentError
-from labrhel.safety import estop, processes
+from labrhel.safety import estop, places, processes
 from labrhel.testing.waiting import wait_for
 
 
@@ -62,6 +64,112 @@ def test_a_caller_without_the_word_is_ignored(tmp_path: Path) -> None:
         assert not safe
 
 
+class Rig:
+    """Can be made safe; notes how."""
+
+    def __init__(self) -> None:
+        self.calls: list[float | None] = []
+
+    def make_safe(self) -> None:
+        self.calls.append(None)
+
+
+class RampingRig(Rig):
+    """Ramps its levels when it is made safe."""
+
+    def make_safe_within(self, seconds: float) -> None:
+        self.calls.append(seconds)
+
+
+def test_in_an_emergency_a_rig_that_ramps_is_given_little_time_and_another_is_made_safe() -> None:
+    for rig, calls in ((Rig(), [None]), (RampingRig(), [estop.RAMP])):
+        estop.emergency(rig)()
+        assert rig.calls == calls
+
+
+def test_whoever_asks_before_every_shot_hears_of_the_latch_while_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "temporary_folder", lambda: tmp_path / "temporary")
+    asked = estop.watch(tmp_path / "state")
+    assert asked() == ""
+    for folder in places.folders(tmp_path / "state"):
+        folder.mkdir(parents=True)
+        (folder / "estop.json").write_text('{"since": "noon"}')
+        assert asked() == "the emergency stop is latched since noon; look at the bench, then run `labrhel reset`"
+        (folder / "estop.json").unlink()
+        assert asked() == ""
+    with processes.listening("sim:", lambda: None, tmp_path / "state"):
+        programs = processes.programs(tmp_path / "state")
+        programs[0].ask(processes.SAFE)
+        assert "the emergency stop is latched since 20" in asked()  # in memory alone
+        assert estop.reset(tmp_path / "state") is False
+        assert asked() == ""
+
+
+def test_programs_are_called_before_the_latch_is_written_and_those_that_begin_meanwhile_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe, order = threading.Event(), []
+
+    def kept(name: str, text: str, folder: Path) -> Path:
+        order.append("safe before" if safe.wait(5) else "not called")
+        begun.enter_context(processes.listening("sim:late", lambda: order.append("late"), folder))
+        return places.kept(name, text, folder)
+
+    monkeypatch.setattr(estop, "kept", kept)
+    with processes.listening("sim:early", safe.set, tmp_path), ExitStack() as begun:
+        pressed = estop.press(tmp_path)
+    assert order == ["safe before", "late"]
+    assert [answer.problem for answer in pressed.answers] == ["", ""]
+    assert pressed.latch == tmp_path / "estop.json" and pressed.problem == ""
+
+
+def test_where_nothing_can_be_written_programs_are_called_and_the_place_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = iter([OSError(28, "No space left", "/state"), OSError("nothing known")])
+
+    def kept(*_: object) -> Path:
+        raise next(errors)
+
+    monkeypatch.setattr(estop, "kept", kept)
+    with processes.listening("sim:", lambda: None, tmp_path):
+        for problem in ("/state: No space left", "the state folder: nothing known"):
+            pressed = estop.press(tmp_path)
+            assert (pressed.latch, pressed.problem) == (None, problem)
+            assert [answer.rig for answer in pressed.answers] == ["sim:"]
+
+
+def test_where_no_thread_is_to_be_had_programs_are_called_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe: list[str] = []
+
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with (
+        processes.listening("sim:one", lambda: safe.append("one"), tmp_path),
+        processes.listening("sim:two", lambda: safe.append("two"), tmp_path),
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(estop.threading, "Thread", NoThread)
+        answers = estop.press(tmp_path).answers
+    assert sorted(safe) == ["one", "two"]
+    assert [answer.problem for answer in answers] == ["", ""]
+
+
+def test_what_cannot_be_read_is_a_rig_that_nobody_could_call(tmp_path: Path) -> None:
+    (tmp_path / "rigs").mkdir()
+    (tmp_path / "rigs" / "1.json").write_text("{")
+    (answer,) = estop.press(tmp_path).answers
+    assert answer == estop.Answer(
+        str(tmp_path / "rigs" / "1.json"), 0, None, "cannot be read, so nobody could be called"
+    )
+
+
 def test_what_a_killed_program_left_is_cleared_away(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, time; from labrhel.safety import processes\n"
@@ -108,7 +216,7 @@ def test_a_run_is_stopped_by_another_process_and_none_begins_until_reset(tmp_pat
 def test_a_latch_says_since_when_also_if_its_file_is_damaged(tmp_path: Path) -> None:
     estop.press(tmp_path)
     since = time.strftime("%Y-%m-%dT")
-    assert f"latched since {since}" in estop.latched(tmp_path)
+    assert re.search(rf"latched since {since}\d\d:\d\d:\d\d[+-]\d\d:\d\d; look", estop.latched(tmp_path))
     (tmp_path / "estop.json").write_text("{")
     assert "latched since an unknown time; look at the bench" in estop.latched(tmp_path)
 

@@ -1,6 +1,7 @@
 """The ledger of stations: what it remembers, and until when."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from labrhel.errors import NotSafeError
 from labrhel.safety import ledger
 from labrhel.safety.ending import Ending
+from labrhel.safety.holding import Held
+from labrhel.testing.leaks import no_leaks
 from labrhel.testing.waiting import wait_for
 
 HOLDER = """
@@ -71,7 +74,92 @@ def test_a_damaged_entry_is_a_station_that_nobody_knows_and_not_none(tmp_path: P
     entry.place.write_text("{")
     (left,) = ledger.left(tmp_path)
     assert left.entry.outputs == {"an unknown station": None}
-    assert "damaged" in left.entry.problem
+    assert left.entry.problem == "its entry is damaged"
+    assert (left.entry.pid, left.entry.station) == (0, str(entry.place))
+
+
+def test_an_entry_holds_what_the_station_was_and_who_opened_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = ledger.remember(Path("station.yaml"), "text", {"bias.ch1": 0.5, "out": None}, tmp_path)
+    (left,) = ledger.left(tmp_path)
+    assert left.entry == made.entry
+    assert (left.entry.station, left.entry.text, left.entry.pid) == (
+        str(tmp_path / "station.yaml"),
+        "text",
+        os.getpid(),
+    )
+    assert left.entry.outputs == {"bias.ch1": 0.5, "out": None} and left.entry.problem == ""
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", left.entry.since)
+    assert left.place.name == f"station-{left.entry.token}.json" and len(left.entry.token) == 16
+    long = ledger.remember(tmp_path / ("s" * 60 + ".yaml"), "", {}, tmp_path)
+    assert long.place.name == f"{'s' * 40}-{long.entry.token}.json"
+    made.forget()
+    long.forget()
+
+
+def test_who_drives_a_station_says_so_from_the_first_moment_until_it_lets_go(tmp_path: Path) -> None:
+    with no_leaks():
+        made = ledger.remember(tmp_path / "station.yaml", "text", {"out": None}, tmp_path)
+        assert made.is_driven
+        made.let_go({"out": 0.25}, "a wire is cut")
+        assert not made.is_driven
+        assert (made.entry.outputs, made.entry.problem) == ({"out": 0.25}, "a wire is cut")
+        made.hold()
+        assert made.is_driven
+        made.forget()
+        assert not made.is_driven and not made.stands
+        made.let_go({"out": 0.5}, "it is safe, and stays forgotten")
+    assert list((tmp_path / "stations").iterdir()) == []
+
+
+def test_somebody_who_looks_whether_it_is_driven_keeps_nobody_from_driving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ledger.remember(tmp_path / "station.yaml", "text", {}, tmp_path)
+    made.let_go({}, "")
+    lock = made.place.with_suffix(".lock")
+    looking = [Held(lock)]
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            looking.pop().close()
+
+    monkeypatch.setattr(ledger.time, "sleep", wait)
+    made.hold()
+    assert made.is_driven and len(waits) == 3
+    made.let_go({}, "")
+    looking.append(Held(lock))
+    waits[:] = [0.0] * 3
+    with pytest.raises(OSError, match=r"\.lock is held by another program"):
+        made.hold()
+    assert 0.01 < sum(waits) < 1
+    looking.pop().close()
+    made.forget()
+
+
+def test_a_station_that_cannot_be_entered_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ledger, "rewrite", full)
+    with no_leaks(), pytest.raises(OSError, match="No space"):
+        ledger.remember(tmp_path / "station.yaml", "text", {}, tmp_path)
+    assert [path.suffix for path in (tmp_path / "stations").iterdir()] in ([], [".lock"])
+
+
+def test_an_entry_of_another_opening_is_not_taken_away(tmp_path: Path) -> None:
+    made = ledger.remember(tmp_path / "station.yaml", "text", {"out": None}, tmp_path)
+    other = ledger.at(made.place)
+    assert other is not None
+    made.place.write_text(made.place.read_text().replace(made.entry.token, "0" * 16))
+    assert not made.stands
+    made.let_go({}, "of another")
+    made.forget()
+    (left,) = ledger.left(tmp_path)
+    assert (left.entry.token, left.entry.outputs, left.entry.problem) == ("0" * 16, {"out": None}, "")
+    assert ledger.at(tmp_path / "none.json") is None
 
 
 class Bench:

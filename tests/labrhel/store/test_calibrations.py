@@ -1,6 +1,7 @@
 """Lines of a calibration record: what each holds, when it was written, and what is in force after it."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -126,3 +127,25 @@ def test_a_record_is_named_after_its_rig(tmp_path: Path, url: str, name: str) ->
     assert file is not None and file.parent == tmp_path
     stem, _, digest = file.stem.rpartition("-")
     assert (f"{stem}-", len(digest), file.suffix) == (name, 8, ".jsonl")
+
+
+def test_a_bench_has_one_record_wherever_it_is_started_from_and_each_virtual_device_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def file(url: str) -> str:
+        found = CalibrationRecord(tmp_path, url).file
+        assert found is not None
+        return found.name
+
+    (tmp_path / "lab").mkdir()
+    monkeypatch.chdir(tmp_path)
+    bench = file("bench:lab/station.yaml")
+    assert bench == file(f"bench:{tmp_path}/lab/station.yaml") == file("bench:lab/station.yaml?log=traffic.txt")
+    monkeypatch.chdir(tmp_path / "lab")
+    assert file("bench:station.yaml") == bench != file("bench:lab/station.yaml")
+    assert re.fullmatch(r"bench-station-yaml-[0-9a-f]{8}\.jsonl", bench)
+    devices = {file(f"sim:lab/rig.yaml?seed={seed}") for seed in (1, 2)} | {file("sim:lab/rig.yaml")}
+    assert len(devices) == 3
+    assert all(re.fullmatch(r"sim-rig-yaml-[0-9a-f]{8}\.jsonl", name) for name in devices)
+    assert re.fullmatch(r"sim-a-b-[0-9a-f]{8}\.jsonl", file("sim:--a  b--"))
+    assert len(file("sim:" + "x" * 200)) == 60 + len("-01234567.jsonl")

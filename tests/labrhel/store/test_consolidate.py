@@ -1,6 +1,7 @@
 """The one file of a run, on records written by hand: which shots are in it, on which axes, in which units."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from labrhel.store.consolidate import as_dataset
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.simulated import SimulatedRig
 
+consolidate_module = sys.modules["labrhel.store.consolidate"]
 RIG = SimulatedRig(OscillatorNetwork(1)).capabilities
 FORWARD = ShotProgram(0.1, Rest(), (Pass(4, (), Acquire(("q1",))),))
 ECHO = ShotProgram(0.1, Rest(), (Pass(4, keep=True), Pass(4, (), Acquire(("q1",)), echo=True)))
@@ -220,6 +222,26 @@ def test_traces_are_compressed_in_the_file_and_nothing_else_is(tmp_path: Path) -
         assert data.forward.encoding["zlib"] and data.forward.encoding["complevel"] == 1
         assert not data.loss.encoding.get("zlib") and not data.trained.encoding.get("zlib")
     assert not list(writer.folder.glob(".*.making"))
+
+
+def test_the_disk_is_asked_for_room_for_the_data_and_a_mebibyte_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    aside = consolidate_module.written_aside
+    monkeypatch.setattr(consolidate_module, "written_aside", lambda *what: (asked.append(what[1]), aside(*what))[1])
+    with started(tmp_path) as writer:
+        record(writer, FORWARD, short(1.0))
+    consolidate(writer.folder)
+    assert asked == [as_dataset(RunReader(writer.folder)).nbytes + 2**20]
+
+
+def test_a_record_of_nothing_has_empty_tables_of_the_same_kinds(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        pass
+    data = as_dataset(RunReader(writer.folder))
+    assert data.trained.shape == (0, 0)
+    assert {data[name].dtype.kind for name in ("parameter", "parameter_unit")} == {"U"}
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_and_the_record_as_it_was(tmp_path: Path) -> None:

@@ -49,6 +49,15 @@ def test_a_folder_of_runs_is_made_with_those_above_it_and_a_name_that_is_taken_i
     assert (first / "note.txt").read_text() == "mine"
 
 
+def test_a_place_that_may_not_be_written_is_said_to_be_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    with pytest.raises(RecordError, match="is not writable; nothing has run"):
+        made(tmp_path)
+
+
 def test_runs_of_one_second_are_listed_by_when_they_were_made_and_a_damaged_one_comes_last(tmp_path: Path) -> None:
     early = made(tmp_path, "z", microsecond=1)
     late = made(tmp_path, "a", microsecond=2)
@@ -89,6 +98,7 @@ def test_a_run_folder_that_holds_a_link_or_a_pipe_is_refused_by_the_name_of_it(t
     (folder / "more").mkdir()
     require_plain(folder)
     require_plain(tmp_path / "nowhere")
+    require_plain(folder / "manifest.json")
     os.mkfifo(folder / "pipe")
     with pytest.raises(RecordError, match=r"pipe is a link or no file"):
         require_plain(folder)

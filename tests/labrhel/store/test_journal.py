@@ -11,6 +11,7 @@ import pytest
 from labrhel.errors import RecordError
 from labrhel.store import _journal
 from labrhel.store._journal import FILE, Journal, Place, create_journal, damage, frame, frames, load
+from labrhel.testing.leaks import no_leaks
 
 FIRST, SECOND = ('{"a":1}', b"xyz"), ('{"b":22}', b"")
 
@@ -146,6 +147,56 @@ def test_a_full_disk_leaves_the_journal_as_it_was_and_writing_goes_on_when_there
     writer.append(frame('{"e":5}'))
     writer.close()
     assert [head for head, _ in frames(tmp_path)] == [b'{"a":1}\n', b'{"c":3}\n', b'{"e":5}\n']
+
+
+def test_closing_waits_for_the_disk_and_closing_twice_closes_nobody_elses_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(_journal.os, "fsync", waited.append)
+    journal(tmp_path, FIRST)
+    with no_leaks():
+        writer = Journal(tmp_path, 31)
+        writer.close()
+    assert len(waited) == 1
+    monkeypatch.setattr(_journal.os, "close", waited.append)
+    writer.close()
+    assert len(waited) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "writev"), reason="this system cannot gather")
+@pytest.mark.parametrize(
+    ("size", "pieces", "gathered"),
+    [(1 << 15, 2, True), ((1 << 15) - 1, 2, False), (1 << 16, 1000, True), (1 << 16, 1001, False)],
+)
+def test_what_is_large_is_not_copied_where_the_system_takes_its_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, pieces: int, *, gathered: bool
+) -> None:
+    journal(tmp_path, FIRST)
+    writer = Journal(tmp_path, 31)
+    taken: list[int] = []
+    writev = os.writev
+    monkeypatch.setattr(_journal.os, "writev", lambda file, parts: (taken.append(len(parts)), writev(file, parts))[1])
+    parts = [bytes(size // pieces)] * (pieces - 1)
+    writer.append([*parts, bytes(size - sum(map(len, parts)))])
+    writer.close()
+    assert taken == ([pieces] if gathered else [])
+    assert (tmp_path / FILE).stat().st_size == 31 + size
+
+
+@pytest.mark.parametrize("later", [b"\1", bytes((1 << 20) + 1) + b"\1", bytes((1 << 20) + 1)])
+@pytest.mark.parametrize("seen", [bytes(28), bytes(20) + b"\1" + bytes(7), b"\1" + bytes(27), b"\1" * 28])
+def test_only_zeros_up_to_the_end_are_what_a_power_cut_leaves(tmp_path: Path, seen: bytes, later: bytes) -> None:
+    content = journal(tmp_path, FIRST)
+    (tmp_path / FILE).write_bytes(content + seen + later)
+    cut_off = 0 in seen and not any(seen[seen.index(0) :]) and not any(later)
+    assert (damage(tmp_path, 31) == "") is cut_off
+
+
+def test_a_head_of_a_frame_without_data_may_be_a_new_line_alone(tmp_path: Path) -> None:
+    create_journal(tmp_path, frame(""), frame(""))
+    assert [(head, place.size) for head, place in frames(tmp_path)] == [(b"\n", 0)] * 2
+    assert damage(tmp_path, 21) == ""
 
 
 def test_a_folder_without_a_journal_is_no_run(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from labrhel.errors import RecordError
+from labrhel.store import _lines
 from labrhel.store._lines import append_line, read_lines
+from labrhel.testing.leaks import no_leaks
 
 LINES = [
     {"id": "a1", "kind": "proposed", "values": {"gain é": 1.5}},
@@ -102,3 +104,44 @@ def test_a_line_that_has_nothing_but_a_checksum_is_damaged(tmp_path: Path) -> No
         file.write_text(text)
         with pytest.raises(RecordError, match="damaged"):
             contents(file)
+
+
+def test_a_damaged_line_of_one_letter_is_no_torn_one(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    file.write_bytes(b"x\n" + file.read_bytes())
+    with pytest.raises(RecordError, match=r"jsonl:1 is damaged"):
+        contents(file)
+
+
+@pytest.mark.parametrize("spoiled", [b"\r", b"0", b"}"])
+def test_a_last_line_whose_end_was_spoiled_is_damaged_and_not_torn(tmp_path: Path, spoiled: bytes) -> None:
+    file = written(tmp_path)
+    file.write_bytes(file.read_bytes()[:-1] + spoiled)
+    if spoiled.strip():
+        with pytest.raises(RecordError, match=r"jsonl:2 is damaged"):
+            contents(file)
+    else:
+        assert contents(file) == LINES
+
+
+def test_a_line_of_an_earlier_version_that_lacks_its_new_line_alone_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "record.jsonl"
+    file.write_text('{"id": "a1", "kind": "accepted"}')
+    append_line(file, {"id": "b2"})
+    assert contents(file) == [{"id": "a1", "kind": "accepted"}, {"id": "b2"}]
+    assert '"closes"' not in file.read_text()
+    file.write_text('{"id": "a1", "kind"')
+    append_line(file, {"id": "b2"})
+    assert contents(file) == [{"id": "b2"}]
+    assert '"closes": 19' in file.read_text()
+
+
+def test_a_line_is_on_the_disk_when_it_is_acknowledged_and_the_file_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(_lines.os, "fsync", waited.append)
+    with no_leaks():
+        written(tmp_path)
+    assert len(waited) == len(LINES)
+    assert (tmp_path / "deep" / "record.jsonl").stat().st_mode & 0o133 == 0  # nobody else writes it, nobody runs it
