@@ -1,9 +1,11 @@
-"""SI prefixes: reading `ms` as 1e-3 of a second, and writing 0.000451 V as `0.451 mV`."""
+"""Units: reading `ms` and `millivolts`, and writing 0.000451 V as `0.451 mV`."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from labrhel.errors import ConfigurationError
 
@@ -13,13 +15,82 @@ PREFIXES = {
 }  # fmt: skip
 """Prefix -> factor; `u` may be written for micro."""
 
+QUANTITIES = {
+    "V": "voltage", "A": "current", "s": "time", "Hz": "frequency", "m": "length", "g": "mass", "N": "force",
+    "rad": "angle", "Pa": "pressure", "K": "temperature", "W": "power", "J": "energy", "F": "capacitance",
+    "H": "inductance", "Ω": "resistance", "T": "magnetic field", "C": "charge",
+}  # fmt: skip
+"""What is measured in each unit that may have a prefix."""
+
+_WORDS = {
+    "volt": "V", "ampere": "A", "amp": "A", "second": "s", "sec": "s", "hertz": "Hz", "meter": "m", "metre": "m",
+    "gram": "g", "newton": "N", "radian": "rad", "pascal": "Pa", "kelvin": "K", "watt": "W", "joule": "J",
+    "farad": "F", "henry": "H", "ohm": "Ω", "tesla": "T", "coulomb": "C",
+}  # fmt: skip
+_PREFIX_WORDS = {
+    "femto": 1e-15, "pico": 1e-12, "nano": 1e-9, "micro": 1e-6, "milli": 1e-3, "": 1.0, "kilo": 1e3, "mega": 1e6,
+    "giga": 1e9,
+}  # fmt: skip
+_OTHERS = {
+    "min": (60.0, "s"), "minute": (60.0, "s"), "minutes": (60.0, "s"), "h": (3600.0, "s"), "hour": (3600.0, "s"),
+    "hours": (3600.0, "s"), "deg": (math.pi / 180, "rad"), "degree": (math.pi / 180, "rad"), "v": (1.0, "V"),
+    "degrees": (math.pi / 180, "rad"), "°": (math.pi / 180, "rad"), "mv": (1e-3, "V"), "uv": (1e-6, "V"),
+    "kv": (1e3, "V"), "msec": (1e-3, "s"), "usec": (1e-6, "s"), "nsec": (1e-9, "s"), "secs": (1.0, "s"),
+    "volts": (1.0, "V"),
+}  # fmt: skip
+_SAME = str.maketrans({"\u03bc": "µ", "\u2126": "Ω", "\u03c9": "Ω"})
+_FIRST = re.compile(r"([^\s/*^·²³]+)(.*)", re.DOTALL)
+
 _BY_POWER = {round(math.log10(size)): prefix for prefix, size in PREFIXES.items()}
 _SIGNIFICANT = 3
 _WITHOUT_PREFIX = ("", "1", "model")
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """`size` of a unit without prefix: 1e-3 and "V" for a millivolt."""
+
+    size: float
+    base: str
+
+    @property
+    def quantity(self) -> str:
+        """What is measured in it."""
+        return QUANTITIES[self.base]
+
+
+def read_unit(words: str) -> Unit | None:
+    """The unit that people and instruments write so many ways: mV, millivolts, Volt, SEC, µs with either mu, deg.
+
+    None for what is no unit that is known here, products and powers of units among them.
+    """
+    unit = words.strip().translate(_SAME)
+    if unit in _OTHERS:
+        return Unit(*_OTHERS[unit])
+    for base in QUANTITIES:
+        prefix = unit.removesuffix(base)
+        if unit.endswith(base) and prefix in PREFIXES:
+            return Unit(PREFIXES[prefix], base)
+    lowered = unit.lower()
+    for word, base in _WORDS.items():
+        for end in (word, f"{word}s"):
+            prefix = lowered.removesuffix(end)
+            if lowered.endswith(end) and prefix in _PREFIX_WORDS:
+                return Unit(_PREFIX_WORDS[prefix], base)
+    return None
+
+
+def ratio(unit: str, wanted: str) -> float | None:
+    """How many `wanted` one `unit` is: 1e-3 for mV and V, 1e3 for V and mV; None if they measure different things."""
+    if unit == wanted:
+        return 1.0
+    one, other = read_unit(unit), read_unit(wanted)
+    return one.size / other.size if one and other and one.base == other.base else None
+
+
 def factor(unit: str, base: str) -> float:
     """How many `base` one `unit` is: 1e-3 for "ms" and "s".  Raises ConfigurationError for any other unit."""
+    unit = unit.translate(_SAME)
     prefix = unit.removesuffix(base)
     if not unit.endswith(base) or prefix not in PREFIXES:
         raise ConfigurationError(f"expected {base} with an SI prefix, such as m{base} or µ{base}, not {unit!r}")
@@ -52,9 +123,19 @@ def interval(low: float, high: float, unit: str) -> str:
 
 
 def with_prefix(value: float, unit: str) -> str:
-    """`value` to three significant digits, with the SI prefix that leaves 0.1 to 100 before the unit."""
+    """`value` to three significant digits, with the SI prefix that leaves 0.1 to 100 before the unit.
+
+    A prefix that the unit has already is taken off first: 2940 mV are 2.94 V.  A unit whose first factor has a power,
+    and one that is not known, get no prefix.
+    """
     if unit in _WITHOUT_PREFIX:
         return f"{value:.{_SIGNIFICANT}g}"
+    first = _FIRST.fullmatch(unit)
+    known = read_unit(first[1]) if first else None
+    if first is None or known is None or first[2].lstrip().startswith(("^", "²", "³")):
+        return f"{value:.{_SIGNIFICANT}g} {unit}"
+    if first[1] not in _OTHERS:
+        value, unit = value * known.size, known.base + first[2]
     rounded = float(f"{value:.{_SIGNIFICANT - 1}e}")
     if rounded == 0 or not math.isfinite(rounded):
         return f"{value:g} {unit}"

@@ -58,6 +58,26 @@ class Segments(Section):
             yield start, start + (self.length or 0)
 
 
+class TestSegments(Segments):
+    """Segments to test on: of the file that is trained on, or of another one with the same arrays."""
+
+    file: str | None = Field(
+        default=None, description="Another file with these arrays; without start, stop or starts: all of it."
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> TestSegments:
+        given = self.model_fields_set - {"file"}
+        if self.file is None or given:
+            Segments(**{name: getattr(self, name) for name in given})
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether all samples of the file are meant."""
+        return self.stop is None and self.starts is None
+
+
 class Multisine(Section):
     """Equally spaced tones of equal amplitude with random phases, drawn anew for each sequence and input."""
 
@@ -87,26 +107,39 @@ class Teacher(Section):
     noise: NotNegative = Field(default=0.0, description="rms noise added to the training targets, in target units.")
 
 
-_OF_A_FILE = ("input", "target", "rate", "train", "test", "source", "units")
-_NEEDED = ("input", "target", "rate", "train")
+_OF_A_FILE = ("input", "target", "rate", "time", "train", "test", "source", "units")
+_NEEDED = ("target", "train")
 
 
 class DataSection(Section):
     """Either `file` with its arrays and segments, or `teacher`."""
 
     file: str | None = Field(
-        default=None, description="An .npz, .csv, .mat, .nc or .h5 file, beside this one or in the folder LABRHEL_DATA."
+        default=None,
+        description="A table of text (.csv, .txt, .tsv, .lvm), .npy, .npz, .nc, .h5 or .mat, beside this file or in "
+        "the folder LABRHEL_DATA.",
     )
     source: str = Field(default="", description="Where the file can be had; said when it is not found.")
-    input: Names = Field(default=None, description="Names of the input arrays, one column per model input.")
+    input: Names = Field(
+        default=None, description="Names of the input arrays, one column per model input; left out: nothing drives it."
+    )
     target: Names = Field(default=None, description="Names of the target arrays, one column per output.")
-    rate: NameOrRate = Field(default=None, description="Samples per second: a number, or the name of an array.")
+    rate: NameOrRate = Field(
+        default=None,
+        description="Samples per second: a number, or the name of an array; left out: as the file or `time` says. "
+        "Compared with the file's own axis of time.",
+    )
+    time: str | None = Field(
+        default=None,
+        description="The array that holds the time of each sample; left out: the one that the file calls time; none: "
+        "no axis is looked at.",
+    )
     units: dict[str, str] = Field(
         default={},
         description="Units of arrays, such as {y: mV}, where the file does not say; turned into the model's.",
     )
     train: Segments | None = Field(default=None, description="Segments to learn from; each is started from rest.")
-    test: dict[Name, Segments] = Field(default={}, description="Named segments to test on.")
+    test: dict[Name, TestSegments] = Field(default={}, description="Named segments to test on.")
     teacher: Teacher | None = Field(default=None, description="Makes data instead of reading a file.")
     interpolation: Literal["hold", "linear", "cubic", "band_limited"] = Field(
         default="cubic", description="How the input is read between its samples; hold only for unfiltered converters."

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.data.apart import LARGEST
+from labrhel.data.formats.interface import LARGEST
 from labrhel.data.recording import find_recording, read_arrays
 from labrhel.data.samples import Samples, without_duplicates
 from labrhel.errors import ConfigurationError

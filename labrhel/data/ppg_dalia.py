@@ -81,7 +81,7 @@ def read_subject(file: Path) -> tuple[Array, Array]:
     Raises ConfigurationError for what is no subject.
     """
     try:
-        found, _ = read_apart("ppg_dalia", file)
+        found = read_apart("ppg_dalia", file)
     except (OSError, UnreadableError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error) or "it is damaged"
         raise ConfigurationError(f"{file} is not a subject of PPG-DaLiA ({words}); unpack it again") from None

@@ -1,6 +1,7 @@
-"""The readers of MATLAB, HDF5 and the pickles of PPG-DaLiA, and the program that runs one of them in a process apart.
+"""The program that reads one file in a process apart, and the readers that it knows.
 
-`python -P -m labrhel.data.readers KIND FILE` is what `labrhel.data.apart` starts.
+`python -P -m labrhel.data.readers REQUEST FILE` is what `labrhel.data.apart` starts.  A request is the name of a reader
+that gives all that it finds, or JSON: {"kind": ..., "do": "contents"}, or {"kind": ..., "do": "read", "picks": [...]}.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,109 +18,76 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.data.apart import CPU, CPU_PER_BYTE, LARGEST, UnreadableError, require_small
+from labrhel.data.apart import CPU, CPU_PER_BYTE, index_from, listing_to
+from labrhel.data.formats.interface import LARGEST, Listing, Pick, Reader, UnreadableError, empty_name, require_small
 
 _MEMORY = 3 * LARGEST  # a library holds compressed, plain and converted bytes at once
 _SENT = "iufcbSU"  # kinds of numpy's types that are numbers or text; others keep their name alone
 
-Found = Mapping[str, tuple[Array, str]]
-"""Arrays with their units, "" where the file does not say, by name."""
-
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """How a file is read, and the library that does it, which is imported before memory is bounded."""
+class Known:
+    """A reader, MODULE:CLASS, and the library it needs, which is imported before memory is bounded."""
 
-    read: Callable[[Path], Found]
+    reader: str
     library: str
 
-    def prepare(self) -> None:
+    def prepare(self) -> Reader:
         """Import what will be needed."""
         importlib.import_module(self.library)
+        module, _, name = self.reader.partition(":")
+        return getattr(importlib.import_module(f"labrhel.data.{module}"), name)()
 
 
-def matlab(file: Path) -> Found:
-    """The arrays of a .mat file of any version."""
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(file)
-    except NotImplementedError:  # version 7.3 is HDF5
-        return {name: (np.squeeze(values), "") for name, (values, _) in hdf5(file).items()}
-    # Not by squeeze_me, which makes a Python number of a single one and loses its type.
-    arrays = {name: np.squeeze(np.asarray(values)) for name, values in found.items() if not name.startswith("__")}
-    return {name: (np.atleast_1d(values), "") for name, values in arrays.items()}
-
-
-def hdf5(file: Path) -> Found:
-    """The arrays of numbers of a netCDF-4 or HDF5 file, those in groups by GROUP/NAME.
-
-    What a data set claims is looked at before anything is allocated; one whose numbers lie in another file is refused,
-    since that may be any file of whoever reads this one.
-    """
-    import h5py
-
-    sets: dict[str, h5py.Dataset] = {}
-
-    def keep(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.shape is not None:
-            sets[name] = item
-
-    with h5py.File(file, "r") as opened:
-        opened.visititems(keep)
-        require_small(sum(int(np.prod(item.shape, dtype=object)) * item.dtype.itemsize for item in sets.values()))
-        for name, item in sets.items():
-            if item.external or item.is_virtual:
-                raise UnreadableError(f"the numbers of {name!r} lie in another file; copy them into this one")
-        return {name: (np.asarray(item[()]), _unit(item)) for name, item in sets.items()}
-
-
-def _unit(item: object) -> str:
-    attributes = item.attrs  # type: ignore[attr-defined]
-    unit = attributes.get("units", attributes.get("unit", ""))
-    return unit.decode() if isinstance(unit, bytes) else str(unit)
-
-
-def ppg_dalia(file: Path) -> Found:
-    """Inputs and targets of one subject."""
-    from labrhel.data.ppg_dalia import aligned_of
-
-    inputs, targets = aligned_of(file)
-    return {"inputs": (inputs, ""), "targets": (targets, "")}
-
-
-READERS = {
-    "matlab": Reader(matlab, "scipy.io"),
-    "hdf5": Reader(hdf5, "h5py"),
-    "ppg_dalia": Reader(ppg_dalia, "labrhel.data.ppg_dalia"),
+READERS: Mapping[str, Known] = {
+    "matlab": Known("formats.matlab:Matlab", "scipy.io"),
+    "hdf5": Known("formats.hdf5:HDF5", "h5py"),
+    "netcdf3": Known("formats.netcdf3:NetCDF3", "scipy.io"),
+    "ppg_dalia": Known("readers:Subject", "labrhel.data.ppg_dalia"),
 }
 """By the name that the child is called with."""
 
 
-def answer(kind: str, file: Path) -> None:
+class Subject:
+    """Inputs and targets of one subject of PPG-DaLiA."""
+
+    def contents(self, file: Path) -> Listing:
+        raise UnreadableError("a subject is read as a whole")
+
+    def read(self, file: Path, picks: Sequence[Pick]) -> list[Array]:
+        from labrhel.data.ppg_dalia import aligned_of
+
+        return list(aligned_of(file))
+
+
+def answer(request: str, file: Path) -> None:
     """What the child does: read, and write to standard output what was found."""
-    reader = READERS[kind]
-    reader.prepare()
+    asked = json.loads(request) if request.startswith("{") else {"kind": request, "do": "read"}
+    reader = READERS[asked["kind"]].prepare()
     _limit(file.stat().st_size)
     try:
-        found = reader.read(file)
-        sent = {name: (_sendable(values), unit) for name, (values, unit) in found.items()}
-        require_small(sum(values.nbytes for values, _ in sent.values()))
+        if asked["do"] == "contents":
+            _say({"listing": listing_to(reader.contents(file))})
+            return
+        picks = [Pick(name, index_from(index)) for name, index in asked.get("picks", ())]
+        names = [pick.name for pick in picks] or ["inputs", "targets"]
+        sent = [_sendable(values) for values in reader.read(file, picks)]
+        require_small(sum(values.nbytes for values in sent))
     except UnreadableError as refused:
         _say({"refused": str(refused)})
         return
     except MemoryError:
         _say({"refused": "reading it takes too much memory"})
         return
-    _say({"arrays": [(name, unit, values.dtype.str, values.shape) for name, (values, unit) in sent.items()]})
-    for values, _ in sent.values():
+    _say({"arrays": [(name, v.dtype.str, v.shape) for name, v in zip(names, sent, strict=True)]})
+    for values in sent:
         sys.stdout.buffer.write(values.tobytes())
 
 
 def _sendable(values: Any) -> Array:
     array = np.asarray(values)
     if array.dtype.kind not in _SENT or array.dtype.hasobject:
-        return np.empty(0, "S1")
+        return empty_name()
     return np.ascontiguousarray(array).reshape(array.shape)
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from labrhel.arrays import Array
 from labrhel.config import Document
-from labrhel.config.data import DataSection, Segments
+from labrhel.config.data import DataSection, Segments, TestSegments
 from labrhel.data.dataset import Dataset, sequence_of
-from labrhel.data.recording import columns, find_recording, read_recording
+from labrhel.data.finding import find_recording
 from labrhel.errors import ConfigurationError
+from labrhel.experiment._recorded import Measured, measured
 from labrhel.experiment._sizes import MOST_KEPT, Factor, require_moderate, require_moderate_motion
 from labrhel.experiment.model import readout_of
 from labrhel.experiment.teacher import taught
 from labrhel.learning.task import TrialSequence
 from labrhel.model.interface import Model
 from labrhel.shots.waveform import Interpolation
-from labrhel.units import factor
 
 
 def dataset_of(document: Document, model: Model, folders: Sequence[Path]) -> Dataset:
@@ -41,87 +37,74 @@ def _recorded(document: Document, section: DataSection, model: Model, outputs: i
     at = document.at
     assert section.file is not None
     assert section.train is not None
-    with at("data", "file"):
-        file = find_recording(section.file, folders, section.source)
-        arrays, units = read_recording(file)
-        units = {**units, **section.units}
-    with at("data", "input"):
-        own = document.config.model.units
-        u = columns(_in(arrays, section.input, units, own.input), section.input, "input")
-        _agree("input columns", len(u), "inputs of the model", len(model.inputs))
-    with at("data", "target"):
-        y = columns(_in(arrays, section.target, units, own.position), section.target, "target")
-        _agree("target columns", len(y), "outputs of the read-out", outputs)
-        _agree("target samples", y.shape[1], "input samples", u.shape[1])
-    with at("data", "rate"):
-        spacing = 1.0 / (_rate(section.rate, arrays) * model.time_unit)
 
-    segments = [(section.train, ("data", "train")), *((s, ("data", "test", n)) for n, s in section.test.items())]
-    for part, place in segments:
-        lengths = [stop - start for start, stop in part.ranges()]
-        require_moderate(
-            document,
-            "a set of sequences",
-            MOST_KEPT,
-            [
-                Factor(len(lengths), "segments", place),
-                Factor(max(lengths), "samples", place),
-                Factor(len(u) + len(y), "columns", ("data", "input")),
-            ],
-        )
-        require_moderate_motion(document, section, max(lengths), place)
+    def opened(name: str, *place: str) -> Measured:
+        with at(*place):
+            file = find_recording(name, folders, section.source)
+        return measured(document, section, file, len(model.inputs), outputs, place)
 
-    def cut(name: str, segments: Segments, *place: str) -> tuple[TrialSequence, ...]:
-        found = []
-        for index, (start, stop) in enumerate(segments.ranges()):
-            where = (*place, "starts", index) if segments.starts else (*place, "stop")
-            with at(*where):
-                if stop > u.shape[1]:
+    def cut(name: str, source: Measured, segments: Segments, *place: str) -> tuple[TrialSequence, ...]:
+        whole = isinstance(segments, TestSegments) and segments.whole
+        ranges = [(0, source.samples)] if whole else list(segments.ranges())
+        _require_moderate(document, section, source, ranges, place)
+        for index, (start, stop) in enumerate(ranges):
+            with at(*((*place, "starts", index) if segments.starts else (*place, "stop"))):
+                if stop > source.samples:
                     raise ConfigurationError(
-                        f"the segment [{start}, {stop}) reaches beyond the recording, which has {u.shape[1]} samples"
+                        f"the segment [{start}, {stop}) reaches beyond the recording, which has {source.samples} "
+                        "samples"
                     )
+        found = []
+        for index, (u, y) in enumerate(source.segments(ranges)):
             with at("data", "skip"):
-                label, ports = f"{name}[{index}]", model.inputs
+                label, ports = f"{name}[{index}]", model.inputs if len(u) else ()
                 interpolation = Interpolation(section.interpolation)
-                found.append(
-                    sequence_of(label, ports, u[:, start:stop], y[:, start:stop], spacing, interpolation, section.skip)
-                )
+                found.append(sequence_of(label, ports, u, y, spacing, interpolation, section.skip))
         return tuple(found)
 
-    train = cut("train", section.train, "data", "train")
-    tests = {name: cut(name, segments, "data", "test", name) for name, segments in section.test.items()}
+    main = opened(section.file, "data", "file")
+    used = [(0, 0), *section.train.ranges(), *(r for s in section.test.values() if s.file is None for r in s.ranges())]
+    spacing = main.seconds([r for r in used if r[1] <= main.samples]) / model.time_unit
+    train = cut("train", main, section.train, "data", "train")
+    tests = {}
+    for name, segments in section.test.items():
+        place = ("data", "test", name)
+        source = main if segments.file is None else opened(segments.file, *place, "file")
+        if source is not main:
+            _require_same_spacing(document, source, segments, spacing * model.time_unit, place)
+        tests[name] = cut(name, source, segments, *place)
     return Dataset(train, tests, spacing)
 
 
-def _in(arrays: Mapping[str, Array], names: Sequence[str], units: Mapping[str, str], wanted: str) -> dict[str, Array]:
-    """The arrays, those named in the unit of the model; one that has another kind of unit is refused."""
-    found = dict(arrays)
-    for name in names:
-        unit = units.get(name, wanted)
-        if name in found and unit != wanted and wanted != "1":  # a model without a unit takes numbers as they are
-            found[name] = _ratio(name, unit, wanted) * np.asarray(found[name], float)
-    return found
-
-
-def _ratio(name: str, unit: str, wanted: str) -> float:
-    """How many of the model's units one of the file's is: 1e-3 for mV and V, 1e3 for V and mV."""
-    for base in (wanted, unit):
-        with suppress(ConfigurationError):
-            return factor(unit, base) / factor(wanted, base)
-    raise ConfigurationError(
-        f"the array {name!r} is in {unit}, and the model in {wanted}: convert it, or name its unit"
+def _require_moderate(
+    document: Document,
+    section: DataSection,
+    source: Measured,
+    ranges: Sequence[tuple[int, int]],
+    place: tuple[str, ...],
+) -> None:
+    longest = max(stop - start for start, stop in ranges)
+    require_moderate(
+        document,
+        "a set of sequences",
+        MOST_KEPT,
+        [
+            Factor(len(ranges), "segments", place),
+            Factor(longest, "samples", place),
+            Factor(source.columns, "columns", ("data", "input")),
+        ],
     )
+    require_moderate_motion(document, section, longest, place)
 
 
-def _agree(what: str, found: int, other: str, wanted: int) -> None:
-    if found != wanted:
-        raise ConfigurationError(f"{what}: {found}, {other}: {wanted}; they must agree")
-
-
-def _rate(rate: object, arrays: Mapping[str, Array]) -> float:
-    if isinstance(rate, int | float):
-        return float(rate)
-    value = columns({str(rate): np.ravel(arrays[str(rate)])} if rate in arrays else arrays, [str(rate)], "rate")
-    if value.size != 1 or not value.item() > 0:
-        raise ConfigurationError(f"the array {rate!r} must hold one positive number of samples per second")
-    return float(value.item())
+def _require_same_spacing(
+    document: Document, source: Measured, segments: TestSegments, seconds: float, place: tuple[str, ...]
+) -> None:
+    found = source.seconds([(0, source.samples)] if segments.whole else list(segments.ranges()))
+    if abs(found / seconds - 1) > 1e-3:
+        raise document.source.error(
+            f"{source.recording.file.name} has {1 / found:.6g} samples per second, and the file that is trained on "
+            f"{1 / seconds:.6g}; they must agree",
+            *place,
+            "file",
+        )

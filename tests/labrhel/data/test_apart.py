@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from labrhel.data import apart
+from labrhel.data.formats import interface
 from labrhel.data.ppg_dalia import read_subject
 from labrhel.data.recording import read_arrays, read_recording
 from labrhel.errors import ConfigurationError
@@ -103,7 +104,7 @@ def test_an_npz_file_that_claims_more_than_it_holds_is_refused_before_it_is_allo
 
 def test_a_small_archive_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "lab.npz", u=np.zeros(1 << 20))
-    monkeypatch.setattr(apart, "LARGEST", 1 << 20)
+    monkeypatch.setattr(interface, "LARGEST", 1 << 20)
     assert "its arrays would take 0.00839 GB" in refused(tmp_path / "lab.npz")
 
 

@@ -136,10 +136,18 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
         dataset(tmp_path, RECORDED)
 
 
-@pytest.mark.parametrize("content", ["", "u,y\n", "\n\n", "u,y\n1,2,3\n"])
-def test_a_table_without_rows_or_columns_is_one_sentence(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "it is empty"),
+        ("u,y\n", "it holds no rows of numbers"),
+        ("\n\n", "it is empty"),
+        ("u,y\n1,2,3\n", "line 1 names 2 columns, and line 2 has 3 values"),
+    ],
+)
+def test_a_table_without_rows_or_columns_is_one_sentence(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "lab.csv").write_text(content)
-    with pytest.raises(ConfigurationError, match=r"cannot be read: it is damaged, or not \.csv data"):
+    with pytest.raises(ConfigurationError, match=f"cannot be read: {words}"):
         dataset(tmp_path, RECORDED.replace("lab.npz", "lab.csv"))
 
 

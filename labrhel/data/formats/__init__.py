@@ -1,0 +1,1 @@
+"""Files of recordings: a reader for each format, behind one interface."""

@@ -1,0 +1,117 @@
+"""How the cells of a table are told apart and its numbers written, found from its last rows."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labrhel.data.formats.interface import UnreadableError
+from labrhel.data.formats.text.numbers import Notation, is_mark
+
+_TAIL = 200  # rows that are looked at
+_LAST = 12  # of them, which are of the table however long its preamble is
+_NOTATIONS = (
+    Notation("."),
+    Notation(","),
+    Notation(",", "."),
+    Notation(".", ","),
+    Notation(",", " "),
+    Notation(".", " "),
+)
+_SEPARATORS = (",", ";", "\t", "|", ":", "")
+_NAMED = re.compile(r"\s*sep\s*=\s*(.)\s*", re.IGNORECASE)  # the first line that spreadsheets write
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The `separator` of cells, "" for blanks, and the notation of numbers."""
+
+    separator: str
+    notation: Notation
+
+    def rows(self, lines: Sequence[str]) -> list[list[str]]:
+        """The cells of each line.  Raises ValueError for quotes that do not close, or close early."""
+        if not self.separator:
+            return [line.split() for line in lines]
+        try:
+            found = list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True))
+        except csv.Error as error:
+            raise ValueError(f"quotes do not match ({error})") from None
+        if len(found) != len(lines):
+            raise ValueError("a quote is opened and not closed")
+        return found
+
+    def row(self, line: str) -> list[str]:
+        """The cells of one line, without the blanks around them."""
+        try:
+            return [cell.strip() for cell in self.rows([line])[0]]
+        except (ValueError, IndexError):
+            return [line.strip()]
+
+
+def dialect_of(lines: Sequence[str]) -> Dialect:
+    """The dialect in which the last of these lines are most nearly numbers.
+
+    Raises UnreadableError if no dialect makes numbers of them.
+    """
+    lines = [line for line in lines if line.strip()]
+    named = _NAMED.fullmatch(lines[0]) if lines else None
+    tail = lines[-_TAIL:]
+    best, most = None, (0.0,)
+    for separator in (named[1],) if named else _SEPARATORS:
+        for order, notation in enumerate(_NOTATIONS):
+            score = _score(Dialect(separator, notation), tail, lines, order)
+            if score > most:
+                best, most = Dialect(separator, notation), score
+    if best is None:
+        raise UnreadableError("it holds no rows of numbers")
+    return best
+
+
+def _score(dialect: Dialect, tail: Sequence[str], lines: Sequence[str], order: int) -> tuple[float, ...]:
+    if dialect.notation.decimal == dialect.separator and not any('"' in line for line in tail):
+        return (0.0,)
+    rows = [trimmed(dialect.row(line)) for line in tail]
+    numeric = [any(dialect.notation.is_number(cell) for cell in row) for row in rows]
+    if not any(numeric):
+        return (0.0,)
+    rows, numeric = rows[numeric.index(True) :], numeric[numeric.index(True) :]
+    last = [row for row, good in zip(rows, numeric, strict=True) if good][-_LAST:]
+    width, _ = Counter(len(row) for row in last).most_common(1)[0]
+    fitting = [row for row in rows if len(row) == width]
+    cells = [cell for row in fitting for cell in row if not is_mark(cell)]
+    numbers = sum(dialect.notation.is_number(cell) for cell in cells)
+    if not numbers or not _columns_agree(dialect, fitting):
+        return (0.0,)
+    share = round(numbers / len(cells) * len(fitting) / len(rows), 3)
+    above = next(
+        (row for line in reversed(lines[: len(lines) - len(tail)] or lines) if (row := _words(dialect, line))), []
+    )
+    agrees = float(len(above) == width)
+    blanks = 0.0 if dialect.separator else -1.0
+    return (share if share < 0.98 else 1.0, agrees, width, -order, blanks)
+
+
+def _columns_agree(dialect: Dialect, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether one column at least is numbers and marks from top to bottom, but for a footer and some damage."""
+    bad = [
+        sum(not (is_mark(cell) or dialect.notation.is_number(cell)) for cell in column)
+        for column in zip(*rows, strict=True)
+    ]
+    return min(bad) <= max(1, len(rows) // 3)
+
+
+def _words(dialect: Dialect, line: str) -> list[str]:
+    row = trimmed(dialect.row(line.lstrip("#% ")))
+    return row if row and not any(dialect.notation.is_number(cell) for cell in row) else []
+
+
+def trimmed(row: Sequence[str]) -> list[str]:
+    """A row without the empty cells at its end."""
+    end = len(row)
+    while end and not row[end - 1].strip():
+        end -= 1
+    return list(row[:end])

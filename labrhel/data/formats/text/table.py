@@ -1,0 +1,176 @@
+"""Text tables as a format: .csv, .txt, .tsv, .lvm, .dat and whatever else people call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.data.formats.interface import Entry, Listing, Pick, UnreadableError, require_small
+from labrhel.data.formats.text.layout import COMMENTS, Column, Layout, layout_of, why
+from labrhel.data.formats.text.lines import Block, blocks
+
+_BELOW = 1000  # lines below the table, at most
+_DECIMALS = 20  # last lines whose decimals are compared
+
+
+class TextTable:
+    """The reader of text tables.  Rows are counted from 0 below the names; lines, in its errors, from 1."""
+
+    def contents(self, file: Path) -> Listing:
+        layout = layout_of(file)
+        count = sum(len(lines) for _, lines in _data(file, layout))
+        entries = [
+            Entry(column.name, (count,), "f" if column.numeric else "S", column.unit, column.aliases)
+            for column in layout.columns
+        ]
+        times = tuple(column.name for column in layout.columns if column.time)
+        return Listing(tuple(entries), layout.interval, times)
+
+    def read(self, file: Path, picks: Sequence[Pick]) -> list[Array]:
+        layout = layout_of(file)
+        known = {column.name: column for column in layout.columns}
+        wanted = [known[pick.name] for pick in picks]
+        low, high = _range(picks)
+        parts: list[list[Array]] = [[] for _ in wanted]
+        size, row = 0, 0
+        for numbers, lines in _data(file, layout):
+            first, last = max(low - row, 0), len(lines) if high is None else min(high - row, len(lines))
+            row += len(lines)
+            if first >= last:
+                if high is not None and row >= high:
+                    break
+                continue
+            cells = _cells(layout, numbers[first:last], lines[first:last])
+            size += (last - first) * len(wanted) * 8
+            require_small(size)
+            for part, column in zip(parts, wanted, strict=True):
+                part.append(_values(layout, column, cells, numbers[first:last]))
+        whole = [np.concatenate(part) if part else np.empty(0) for part in parts]
+        return [_picked(values, pick, low) if pick.index else values for values, pick in zip(whole, picks, strict=True)]
+
+
+def _range(picks: Sequence[Pick]) -> tuple[int, int | None]:
+    """The rows that all picks together need."""
+    low, high = None, 0
+    for pick in picks:
+        if len(pick.index) > 1:
+            raise UnreadableError(f"{pick.name!r} is a column: it has one axis")
+        at = pick.index[0] if pick.index else slice(None)
+        start, stop = (at.start or 0, at.stop) if isinstance(at, slice) else (at, at + 1)
+        low = start if low is None else min(low, start)
+        high = None if stop is None or high is None else max(high, stop)
+    return low or 0, high
+
+
+def _picked(values: Array, pick: Pick, low: int) -> Array:
+    at = pick.index[0]
+    if isinstance(at, slice):
+        return values[(at.start or 0) - low : None if at.stop is None else at.stop - low]
+    if not 0 <= at - low < len(values):
+        raise UnreadableError(f"there is no row {at} of {pick.name!r}")
+    return values[at - low]
+
+
+def _data(file: Path, layout: Layout) -> Iterator[tuple[Sequence[int], list[str]]]:
+    """Numbers and text of the lines that are rows, a block at a time, without what stands below the table."""
+    held: list[tuple[int, str]] = []  # lines that may be below the table, or a gap in it
+    recent: list[str] = []
+    blank = {*layout.dialect.separator, " ", "\t", '"'}
+    for block in blocks(file, layout.encoding):
+        numbers, lines = _rows(block, layout)
+        if not lines:
+            continue
+        end = len(lines)
+        while end and len(lines) - end < _BELOW and (set(lines[end - 1]) <= blank or _is_below(layout, lines[end - 1])):
+            end -= 1
+        if end and held:
+            numbers, lines = [*(n for n, _ in held), *numbers], [*(text for _, text in held), *lines]
+            end += len(held)
+            held = []
+        held += zip(numbers[end:], lines[end:], strict=True)
+        if end:
+            recent = [*recent, *lines[max(0, end - _DECIMALS) : end]][-_DECIMALS:]
+            if block.last and not held and block.lines[-1].strip():
+                _require_whole(layout, numbers[end - 1], recent)
+            yield numbers[:end], lines[:end]
+
+
+def _rows(block: Block, layout: Layout) -> tuple[Sequence[int], list[str]]:
+    lines, first = block.lines, block.first
+    if first < layout.first:
+        lines, first = lines[layout.first - first :], layout.first
+    if all(lines) and not any(line[0] in "#% \t\r" for line in lines):
+        return range(first, first + len(lines)), lines
+    kept = [(n, line) for n, line in enumerate(lines, first) if line.strip(" \t\r") and not line.startswith(COMMENTS)]
+    return [n for n, _ in kept], [line for _, line in kept]
+
+
+def _is_below(layout: Layout, line: str) -> bool:
+    """Whether a line below the table is words: it begins with a letter, and holds no number of the table."""
+    row = layout.dialect.row(line)
+    return (
+        bool(row and row[0][:1].isalpha())
+        and not any(layout.dialect.notation.is_number(cell) for cell in row)
+        and not any(not column.numeric for column in layout.columns)
+    )
+
+
+def _require_whole(layout: Layout, number: int, lines: Sequence[str]) -> None:
+    """Raise UnreadableError if the last line, which has no end, has fewer decimals than all before it."""
+    ends = [len(line.rstrip().rpartition(layout.dialect.notation.decimal)[2]) for line in lines]
+    if len(ends) > 3 and len(set(ends[:-1])) == 1 and ends[-1] < ends[0]:
+        raise UnreadableError(f"line {number}, the last, is cut short: the file is not whole")
+
+
+def _cells(layout: Layout, numbers: Sequence[int], lines: list[str]) -> list[tuple[str, ...]]:
+    """The columns of cells of these lines; raises UnreadableError for the line that does not fit."""
+    try:
+        rows = layout.dialect.rows(lines)
+        counts = set(map(len, rows))
+        if len(counts) == 1 and layout.width <= min(counts) and not any(any(row[layout.width :]) for row in rows):
+            return list(zip(*rows, strict=True))
+    except ValueError:
+        pass
+    found = []
+    for number, line in zip(numbers, lines, strict=True):
+        try:
+            row = layout.dialect.rows([line])[0]
+        except ValueError as error:
+            raise UnreadableError(f"line {number} does not fit: {error}") from None
+        if len(row) < layout.width or any(cell.strip() for cell in row[layout.width :]):
+            kinds = ["number" if column.numeric else "text" for column in layout.columns]
+            kinds = ["empty"] * layout.left + kinds
+            raise UnreadableError(f"line {number} does not fit: {why(layout.dialect, row, kinds, layout.width)}")
+        found.append(row[: layout.width])
+    return list(zip(*found, strict=True))
+
+
+def _values(layout: Layout, column: Column, cells: list[tuple[str, ...]], numbers: Sequence[int]) -> Array:
+    if not column.numeric:
+        return _clock(column, cells[column.place], numbers) if column.time else np.array(cells[column.place], "U64")
+    try:
+        return layout.dialect.notation.column(cells[column.place])
+    except ValueError:
+        for number, cell in zip(numbers, cells[column.place], strict=True):
+            try:
+                layout.dialect.notation.number(cell)
+            except ValueError as error:
+                raise UnreadableError(f"line {number}: {error}, under {column.name!r}") from None
+        raise
+
+
+def _clock(column: Column, cells: Sequence[str], numbers: Sequence[int]) -> Array:
+    """Seconds, of dates and times as ISO 8601 writes them, or of the time of day."""
+    found = np.empty(len(cells))
+    for index, (number, cell) in enumerate(zip(numbers, cells, strict=True)):
+        word = cell.strip().replace(",", ".")
+        try:
+            at = datetime.fromisoformat(word if "-" in word else f"1970-01-01T{word.zfill(8)}")
+        except ValueError:
+            raise UnreadableError(f"line {number}: {cell[:40]!r} is no time, under {column.name!r}") from None
+        found[index] = at.timestamp() if at.tzinfo else (at - datetime(1970, 1, 1)).total_seconds()
+    return found
