@@ -16,6 +16,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -112,20 +114,31 @@ def parameter_unknowns(
 def moved(model: Model, theta: Arrays, values: Mapping[str, float]) -> dict[str, Array]:
     """`theta` with the parameters among `values` as they are: factors first, then what is added."""
     found = {name: np.array(theta.get(name, spec.nominal), float) for name, spec in model.parameters.items()}
-    for quantity in ("factor", "added"):
-        for name, value in values.items():
-            subject, _, what = name.rpartition(".")
-            if what != quantity or not subject.endswith("]"):
-                continue
-            parameter, _, place = subject[:-1].partition("[")
-            index = tuple(int(part) for part in place.split(",") if part)
-            if quantity == "factor":
-                found[parameter][index] *= value
-            else:
-                found[parameter][index] += value
-                if model.parameters[parameter].kind == "friction" and index[0] != index[1]:
-                    found[parameter][index[::-1]] += value
+    entries = [(entry, value) for name, value in values.items() if (entry := _entry(name)) is not None]
+    for (parameter, index, adds), value in sorted(entries, key=lambda item: item[0].adds):
+        if not adds:
+            found[parameter][index] *= value
+            continue
+        found[parameter][index] += value
+        if model.parameters[parameter].kind == "friction" and index[0] != index[1]:
+            found[parameter][index[::-1]] += value
     return found
+
+
+class _Entry(NamedTuple):
+    parameter: str
+    place: tuple[int, ...]
+    adds: bool
+
+
+@lru_cache(maxsize=4096)
+def _entry(name: str) -> _Entry | None:
+    """What `parameter[index].factor` or `.added` names; None for ports and channels.  A fit asks thousands of times."""
+    subject, _, quantity = name.rpartition(".")
+    if quantity not in ("factor", "added") or not subject.endswith("]"):
+        return None
+    parameter, _, place = subject[:-1].partition("[")
+    return _Entry(parameter, tuple(int(part) for part in place.split(",") if part), quantity == "added")
 
 
 def force_columns(model: Model, theta: Arrays, capabilities: Capabilities) -> dict[str, Array]:
