@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from drivers.fpga.board import FpgaBoard
@@ -32,15 +33,21 @@ _HOLDER = re.compile(r"in use by (?:process (\d+)(.*)|(.*)): stop that")
 
 def find(asked: Sequence[Asked], timeout: float) -> Iterator[Device]:
     """A `labrhel.rig.devices.Finder`."""
-    known, asked = set(), [replace(item, kind=_registered(item.kind)) for item in asked]
-    for item in asked:
+    groups: dict[str, list[int]] = {}  # one after the other at one address: each would find the other's lease
+    asked = [replace(item, kind=_registered(item.kind)) for item in asked]
+    for number, item in enumerate(asked):
         with item.at():
-            known.add(canonical_address(item.address))
+            groups.setdefault(canonical_address(item.address), []).append(number)
+    known = set(groups)
     drivers = (
         plugins.instrument_drivers() if asked else {}
     )  # first: an answer that comes while QCoDeS is imported is late
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(lambda item: _asked(item, timeout, drivers), asked)
+        found = pool.map(lambda numbers: [_asked(asked[n], timeout, drivers) for n in numbers], groups.values())
+        answers = dict(
+            zip((n for numbers in groups.values() for n in numbers), chain.from_iterable(found), strict=True)
+        )
+    yield from (answers[number] for number in range(len(asked)))
     for device in (*_resources(), *_ports()):
         place = device.address
         with suppress(ConfigurationError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 from drivers.bench.rig import BenchRig
 from drivers.guardian import Guardian
@@ -20,6 +19,7 @@ from drivers.transport.replayed import ReplayedTraffic
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
 from labrhel.model.interface import Model
+from labrhel.rig.settings import settings_of
 
 
 def open_rig(url: str, model: Model, folder: Path, step: float | None = None) -> BenchRig:
@@ -59,7 +59,7 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
 
 
 def _log(query: str) -> TrafficLog | None:
-    settings = dict(parse_qsl(query, keep_blank_values=True))
+    settings = settings_of(query)
     if not settings:
         return None
     if len(settings) != 1 or not settings.keys() <= {"traffic", "wires"} or not all(settings.values()):

@@ -133,6 +133,19 @@ def validate(
 
 
 @app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A recording, here or in LABRHEL_DATA.")],
+) -> None:
+    """What does a recording hold? Names, shapes, units, samples per second, and a `data:` section to begin with.
+
+    Looks into tables of text, .npy, .npz, netCDF, HDF5 and .mat; runs nothing, and follows no link out of their folder.
+    """
+    from labrhel.cli import looking
+
+    looking.show(file)
+
+
+@app.command()
 def audit(
     config: Config,
     rig: RigUrl = None,

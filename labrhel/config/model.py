@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from labrhel.config.fields import Name, Quantity, Section, Size
 from labrhel.errors import ConfigurationError
-from labrhel.units import factor
+from labrhel.units import factor, read_unit
 
 
 def _pairs(value: Any) -> Any:
@@ -34,6 +35,27 @@ def _time(value: str) -> str:
     return value
 
 
+_NO_DRIVE = ("length", "time", "frequency")
+
+
+def _unit(value: str) -> str:
+    """A unit, or a product of units and their powers; 1 for numbers without one."""
+    for word in re.split(r"[\s/*·()]+", value):
+        bare = re.sub(r"\^-?\d+$", "", word)
+        if bare not in ("", "1") and read_unit(bare) is None:
+            raise ValueError(f"{bare!r} is no unit that is known here; write V, mV, m, rad, N ..., or 1 for none")
+    return value
+
+
+def _drive(value: str) -> str:
+    known = read_unit(_unit(value))
+    if known is not None and known.quantity in _NO_DRIVE:
+        raise ValueError(
+            f"an input is a voltage, a force or a current, and no {known.quantity}: {value!r} cannot drive"
+        )
+    return value
+
+
 _COUPLING_SCHEMA = {
     "anyOf": [
         {"enum": ["none", "chain", "ring", "all"]},
@@ -48,8 +70,10 @@ class Units(Section):
     time: Annotated[str, AfterValidator(_time)] = Field(
         default="s", description="Unit of model time: s, ms, us, ns. Stiffness over mass is then in 1/time^2."
     )
-    position: str = Field(default="1", description="Unit of positions, and of the read-out and its targets.")
-    input: str = Field(default="1", description="Unit of the inputs.")
+    position: Annotated[str, AfterValidator(_unit)] = Field(
+        default="1", description="Unit of positions, and of the read-out and its targets."
+    )
+    input: Annotated[str, AfterValidator(_drive)] = Field(default="1", description="Unit of the inputs.")
 
     @property
     def seconds(self) -> float:

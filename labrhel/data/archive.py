@@ -73,10 +73,10 @@ def read_ts(file: Path) -> tuple[Samples, tuple[str, ...]]:
     class that the header does not name, channels that differ in number or length.
     """
     try:
-        lines = read_plain(file, LARGEST).decode("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        words = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigurationError(f"the data file cannot be read: {words}", file=file) from None
+        # Comments come in any encoding; a class with a letter that is none of UTF-8 is the same in both files.
+        lines = read_plain(file, LARGEST).decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise ConfigurationError(f"the data file cannot be read: {error.strerror}", file=file) from None
     header: dict[str, list[str]] = {}
     inputs: list[Array] = []
     targets: list[Array] = []
@@ -87,7 +87,7 @@ def read_ts(file: Path) -> tuple[Samples, tuple[str, ...]]:
             continue
         try:
             if in_data:
-                values, target = _sample(line, labels)
+                values, target = _sample(line, labels, fill=header.get("@missing", [""])[0].lower() == "true")
                 if inputs and values.shape[1] != inputs[0].shape[1]:
                     raise ValueError(f"{values.shape[1]} channels where the first sample has {inputs[0].shape[1]}")
                 inputs.append(values)
@@ -113,19 +113,40 @@ def _classes(header: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _sample(line: str, labels: tuple[str, ...]) -> tuple[Array, int]:
+def _sample(line: str, labels: tuple[str, ...], *, fill: bool) -> tuple[Array, int]:
     *channels, label = line.split(":")
-    if label.strip() not in labels:
-        raise ValueError(f"the class {label.strip()!r} is not one of the header: {', '.join(labels)}")
-    if "?" in line:
-        raise ValueError("a value is missing (?); fill it in")
-    rows = [np.array(channel.split(","), dtype=np.float32) for channel in channels]
+    label = _class(label.strip(), labels)
+    if "?" in line and not fill:
+        raise ValueError("a value is missing (?) though the header does not say @missing true; fill it in")
+    rows = [_channel(channel, fill=fill) for channel in channels]
     if len({len(row) for row in rows}) != 1:
         raise ValueError("the channels of a sample differ in length, or there are none")
     values = np.stack(rows, axis=1)
     if not np.isfinite(values).all():
         raise ValueError("a value is not a finite number; clean the data")
-    return values, labels.index(label.strip())
+    return values, labels.index(label)
+
+
+def _class(label: str, labels: tuple[str, ...]) -> str:
+    """The class as the header spells it, which may write 1.0 for 1."""
+    if label in labels:
+        return label
+    try:
+        return next(known for known in labels if float(known) == float(label))
+    except (ValueError, StopIteration):
+        raise ValueError(f"the class {label!r} is not one of the header: {', '.join(labels)}") from None
+
+
+def _channel(text: str, *, fill: bool) -> Array:
+    """The values of a channel (samples,); missing ones on the straight line between those beside them."""
+    cells = text.rstrip().removesuffix(",").split(",")
+    if not fill:
+        return np.array(cells, dtype=np.float32)
+    values = np.array(["nan" if cell.strip() == "?" else cell for cell in cells], dtype=np.float32)
+    there = np.isfinite(values)
+    if not there.any():
+        raise ValueError("all values of a channel are missing")
+    return np.interp(np.arange(len(values)), np.flatnonzero(there), values[there]).astype(np.float32)
 
 
 def _from_npz(arrays: Mapping[str, Array], file: Path) -> tuple[Samples, tuple[str, ...]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 from labrhel.errors import ConfigurationError
+from labrhel.rig.settings import settings_of
 from labrhel.store.manifest import is_made_here, require_replayable
 
 _MOVES_NOTHING = ("sim", "replay")  # kinds of rig with nothing behind them
@@ -53,4 +53,4 @@ def _what_it_does(url: str, manifest: Mapping[str, Any]) -> str:
 
 
 def _traffic(url: str) -> list[str]:
-    return parse_qs(url.partition("?")[2]).get("traffic", [])
+    return [value for key, value in settings_of(url.partition("?")[2]).items() if key == "traffic"]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labrhel.errors import ConfigurationError
-from labrhel.units import PREFIXES, factor, prefixed, product, with_prefix
+from labrhel.units import PREFIXES, Unit, factor, prefixed, product, ratio, read_unit, with_prefix
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,30 @@ def test_a_size_is_named_by_its_prefix_where_there_is_one() -> None:
     assert prefixed(1e-3, "s") == "ms"
     assert prefixed(1.0, "s") == "s"
     assert prefixed(2e-4, "s") == "0.0002 s"
+
+
+def test_a_prefix_that_a_unit_has_already_is_taken_off_first() -> None:
+    assert with_prefix(2940.0, "mV") == "2.94 V"
+    assert with_prefix(6.84e-3, "mm") == "6.84 µm"
+    assert with_prefix(3e-3, "mV/ms") == "3.00 µV/ms"
+    assert with_prefix(0.5, "mm^2") == "0.5 mm^2"  # m before a square would mean another factor
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "base"),
+    [
+        ("μV", 1e-6, "V"),
+        ("µV", 1e-6, "V"),
+        ("Volts", 1.0, "V"),
+        ("SEC", 1.0, "s"),
+        ("millivolt", 1e-3, "V"),
+        ("kHz", 1e3, "Hz"),
+    ],
+)
+def test_units_are_read_however_people_write_them(words: str, size: float, base: str) -> None:
+    assert read_unit(words) == Unit(size, base)
+
+
+def test_what_is_no_unit_is_none_and_different_things_have_no_ratio() -> None:
+    assert [read_unit(word) for word in ("furlong", "mm m", "", "kmV")] == [None] * 4
+    assert (ratio("mV", "V"), ratio("V", "mV"), ratio("mA", "V")) == (1e-3, 1e3, None)

@@ -87,3 +87,18 @@ def test_basic_motions_has_eighty_recordings_of_four_activities() -> None:
     archive = read_archive("BasicMotions.npz", folders)
     assert (len(archive.samples), archive.channels, len(archive.labels)) == (80, 6, 4)
     assert archive.samples.inputs[0].shape == (100, 6)
+
+
+def test_comments_in_another_encoding_and_classes_spelt_as_numbers_are_read(tmp_path: Path) -> None:
+    train = TRAIN.replace("slow fast", "1.0 2.0").replace(":slow", ":1").replace(":fast", ":2")
+    file = written(tmp_path)
+    file.write_bytes(b"# M\xfcller \x96 2012\n" + train.encode())
+    samples, labels = read_ts(file)
+    assert labels == ("1.0", "2.0")
+    assert [int(target) for target in samples.targets] == [0, 1]
+
+
+def test_missing_values_that_the_header_announces_lie_on_the_line_between_their_neighbours(tmp_path: Path) -> None:
+    train = TRAIN.replace("@data", "@missing true\n@data").replace("1,2,3:4,5,6", "1,?,3:?,5,6,")
+    samples, _ = read_ts(written(tmp_path, train=train))
+    np.testing.assert_array_equal(samples.inputs[0], np.array([[1, 5], [2, 5], [3, 6]], np.float32))
