@@ -131,14 +131,14 @@ def _opened(root: Path) -> sqlite3.Connection:
     """The index; one that cannot be read is thrown away, and one that cannot be written is made in memory."""
     for where in (str(root / INDEX), ":memory:"):
         try:
-            database = sqlite3.connect(where, timeout=5)
+            database = sqlite3.connect(where)
             database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
             database.execute(f"SELECT {_COLUMNS} FROM runs LIMIT 1")
             return database
         except sqlite3.DatabaseError:
             try:
                 (root / INDEX).unlink(missing_ok=True)
-                database = sqlite3.connect(where, timeout=5)
+                database = sqlite3.connect(where)
                 database.execute(f"CREATE TABLE {_TABLE}")
                 return database
             except (OSError, sqlite3.Error):
@@ -147,14 +147,15 @@ def _opened(root: Path) -> sqlite3.Connection:
 
 
 def _stamp(folder: Path) -> str:
-    found = []
-    for name in (MANIFEST, JOURNAL, LABELS):
-        try:
-            state = (folder / name).stat()
-            found.append(f"{state.st_size}.{state.st_mtime_ns}")
-        except OSError:
-            found.append("-")
-    return ".".join(found)
+    return ".".join(_state(folder / name) for name in (MANIFEST, JOURNAL, LABELS))
+
+
+def _state(file: Path) -> str:
+    try:
+        state = file.stat()
+    except OSError:
+        return "-"
+    return f"{state.st_size}.{state.st_mtime_ns}"
 
 
 def _read(folder: Path, stamp: str) -> tuple[object, ...]:
@@ -163,7 +164,6 @@ def _read(folder: Path, stamp: str) -> tuple[object, ...]:
     try:
         reader = RunReader(folder)
         manifest, scalars, status = reader.manifest, reader.scalars(), reader.status
-        reader.close()
     except RecordError as error:
         return (folder.name, stamp, folder.name, "", "", "damaged", "", "", 0, None, None, str(error), size, labels)
     losses = scalars.get("loss", np.array([]))

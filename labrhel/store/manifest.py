@@ -27,7 +27,7 @@ _DIGEST, _SEAL = "digest", "seal"
 class ManifestSchema(BaseModel):
     """The keys that labrhel reads, and their kinds; what a third party's runner adds is kept as it is."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(strict=True)
 
     format: int = Field(ge=1)
     id: str = Field(min_length=1)

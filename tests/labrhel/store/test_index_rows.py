@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -106,6 +108,8 @@ def test_a_run_that_is_gone_leaves_the_index_and_the_others_stay(tmp_path: Path,
     rows(tmp_path)
     shutil.rmtree(folders[1])
     assert [row.name for row in rows(tmp_path)] == ["c", "a"]
+    with closing(sqlite3.connect(tmp_path / INDEX)) as database:
+        assert database.execute("SELECT count(*) FROM runs").fetchone() == (2,)
     shutil.copytree(folders[0], folders[1])
     opened.clear()
     assert len(rows(tmp_path)) == 3
@@ -125,8 +129,6 @@ def test_a_damaged_run_has_a_row_that_says_why(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be one" * 100, None])
 def test_a_broken_index_or_one_of_other_columns_is_made_anew(tmp_path: Path, content: bytes | None) -> None:
-    import sqlite3
-
     made(tmp_path, "one", [1.0], tests=[0.5])
     before = rows(tmp_path)
     if content is None:
@@ -193,6 +195,24 @@ def test_runs_match_if_everything_that_is_asked_does(asked: dict[str, Any], name
 def labels(folder: Path) -> tuple[list[str], str]:
     data = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     return data["tags"], data["note"]
+
+
+def test_labels_that_somebody_has_changed_or_spoiled_are_said_to_be_unreadable(tmp_path: Path) -> None:
+    folder = made(tmp_path, "one", [1.0])
+    label(folder, add=["good"], note="mine")
+    whole = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    older = {name: whole[name] for name in ("tags", "note")}  # of a version that wrote no digest
+    for data, found in (
+        (older, (("good",), "mine")),
+        (whole | {"note": "theirs"}, ((), "(its labels cannot be read)")),
+        (whole | {"more": 1}, ((), "(its labels cannot be read)")),
+        (older | {"digest": "0" * 32}, ((), "(its labels cannot be read)")),
+        ({"tags": ["good"]}, ((), "(its labels cannot be read)")),
+        ([], ((), "(its labels cannot be read)")),
+    ):
+        (folder / "labels.json").write_text(json.dumps(data) + " " * len(found[1]))
+        (row,) = rows(tmp_path)
+        assert (row.tags, row.note) == found
 
 
 def test_tags_are_kept_once_in_their_order_and_a_note_until_it_is_replaced(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from labrhel.store.manifest import (
 )
 
 FACTS: dict[str, Any] = {
-    "id": "r1",
+    "id": "r",
     "name": "one",
     "created": "2030",
     "policy": "every 3",
@@ -69,7 +69,7 @@ def test_a_manifest_of_format_1_has_no_digest_and_may_not_have_one(tmp_path: Pat
         ('{"format": "2"}', "says no record format"),
         ('{"format": 0}', "says no record format"),
         ('{"format": 3}', r"has record format 3; this version of labrhel reads up to 2: update labrhel"),
-        (manifest_text(FACTS).replace("r1", "r2"), "is not what was written"),
+        (manifest_text(FACTS).replace('"one"', '"two"'), "is not what was written"),
         (signed({**FACTS, "format": 2, "id": ""}), r"\(id: String should have at least 1 character\)"),
         (signed({**FACTS, "format": 2, "units": {"a": 1}}), r"\(units\.a: Input should be a valid string\)"),
         (signed({**FACTS, "format": 2, "policy": "some"}), r"\(policy: traces are kept of all, every N"),
