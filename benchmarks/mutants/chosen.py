@@ -113,19 +113,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ): "xarray takes h5netcdf by itself where no other library for netCDF 4 is installed",
     ("labrhel/safety/holding.py", "os.ftruncate(file, (1))"): "what is left of it is written over",
     ("labrhel/safety/processes.py", "pass # too many open files, perhaps: others close theirs"): "it costs time alone",
-    (_OPTIMIZERS, "if (self._next is None or not self._converged):"): "replaying once more finds the same point",
+    ("labrhel/learning/estimator.py", "if (level >= 0)"): "an echo less itself is nothing",
+    (
+        "labrhel/learning/gradient.py",
+        "share = np.divide(spread, total, out=(np.zeros_like(total)), where=total > 0)",
+    ): "an interval of no width has none whatever its degrees of freedom",
     (
         _OPTIMIZERS,
-        'options = {"maxcor": self._memory, "ftol": self._tolerance, "gtol": 0.0, "maxiter": (11)**6, "maxfun": 10**6}',
-    ): "no search takes a million steps",
-    (
-        _OPTIMIZERS,
-        "(minimize(objective, self._start, jac=True, bounds=list(zip(*self._bounds, strict=True)), options=options))",
+        "(minimize(objective, self._start / self._first, jac=True, bounds=[(low / self._first, high / self._first) for "
+        "low, high in zip(*self._bounds, strict=True)], options=options))",
     ): "with bounds SciPy takes L-BFGS-B by itself",
-    (
-        _OPTIMIZERS,
-        '"gradients": np.array(self._gradients).reshape(len(self._gradients), -(2)),',
-    ): "numpy takes any negative length for the one that fits",
 }
 """Faults that change nothing: (file, its line with the fault) -> why."""
 

@@ -12,6 +12,8 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.notebook import line, listed, table
 
+_SMALLEST_SHARE = 1e-3  # of the repeats in an error bar; Student's law is then the normal one to the last digit
+
 
 @dataclass(frozen=True, slots=True)
 class NudgeRecord:
@@ -84,7 +86,7 @@ class Gradient:
         for name, value in self.values.items():
             spread, total = self.standard_error[name], self.uncertainty[name]
             share = np.divide(spread, total, out=np.ones_like(total), where=total > 0)
-            freedom = (self.repeats - 1) / np.maximum(share, 1e-3) ** 4
+            freedom = (self.repeats - 1) / np.maximum(share, _SMALLEST_SHARE) ** 4
             width = t.ppf((1 + level) / 2, freedom) * total
             width = width if self.bias_bound is None else width + self.bias_bound[name]
             found[name] = (value - width, value + width)
@@ -95,7 +97,7 @@ class Gradient:
         """Standard error by parameter, of repeats and floor together; empty where neither is known."""
         spread = self.standard_error or {}
         return {
-            name: np.hypot(spread.get(name, 0.0), self.floor.get(name, 0.0)) * np.ones_like(value)
+            name: np.broadcast_to(np.hypot(spread.get(name, 0.0), self.floor.get(name, 0.0)), np.shape(value))
             for name, value in self.values.items()
             if name in spread or name in self.floor
         }

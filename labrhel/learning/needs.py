@@ -24,6 +24,8 @@ PLAIN_BELOW = 0.05
 SETTLED_FROM = 10.0
 """e-folds of energy in a pass from which it is worth asking whether the rig has settled."""
 
+_STILL = 1e-6  # of its size, that an input may move by and stand still
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -101,7 +103,7 @@ def _unsettled(task: Task, sequences: Sequence[TrialSequence], folds: float) -> 
     for sequence in sequences:
         steps = task.steps(sequence)
         late = [waveform.on_grid(task.step, steps)[steps // 2 :] for waveform in sequence.inputs.values()]
-        if any(np.ptp(values) > 1e-6 * max(np.abs(values).max(), 1e-300) for values in late):
+        if any(np.ptp(values) > _STILL * np.abs(values).max() for values in late):
             found.append(f"an input of {sequence.name} still changes in the second half of the pass")
             break
     if any(sequence.weight[: -max(1, sequence.samples // 10)].any() for sequence in sequences):
@@ -125,4 +127,4 @@ def _reaches(rig: Capabilities, force: Array) -> bool:
     if not drives.size:
         return False
     values, *_ = np.linalg.lstsq(drives, force, rcond=None)
-    return bool(np.allclose(drives @ values, force, atol=1e-9))
+    return bool(np.allclose(drives @ values, force))

@@ -19,6 +19,9 @@ from labrhel.errors import ConfigurationError
 RUNAWAY = 1e4
 """Times the lowest loss, or that of a read-out stuck at its mean (1): a loss beyond it is that of a diverging trial."""
 
+_MOST = 10**6
+"""Steps and evaluations of L-BFGS: more than any run takes, since the run says when it is over."""
+
 RESOLVED = 1e-6
 """Of the loss: a promise below it is within what rounding and the bias of a nudge leave of a gradient."""
 
@@ -248,7 +251,7 @@ class LBFGS:
             loss, gradient = self._told(calls - 1)
             return loss, gradient * self._first
 
-        options = {"maxcor": self._memory, "ftol": self._tolerance, "gtol": 0.0, "maxiter": 10**6, "maxfun": 10**6}
+        options = {"maxcor": self._memory, "ftol": self._tolerance, "gtol": 0.0, "maxiter": _MOST, "maxfun": _MOST}
         try:
             minimize(
                 objective,
@@ -300,8 +303,8 @@ class LBFGS:
         return {
             "first": self._first,
             "losses": np.array(self._losses),
-            "points": np.array(self._points).reshape(-1, self._start.size),
-            "gradients": np.array(self._gradients).reshape(-1, self._start.size),
+            "points": np.array(self._points).reshape(len(self._points), self._start.size),
+            "gradients": np.array(self._gradients).reshape(len(self._points), self._start.size),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labrhel.executor import Compiling, RigBackend
+from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.learning.checking import Comparison, check_gradient, compare
 from labrhel.learning.parameters import Parameter, ParameterSet
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.learning.train import Problem
+from labrhel.learning.train import Problem, batch_at
 from labrhel.shots.waveform import Waveform
 from protocols.rhel import RHEL
 from simbackend.dynamics.adjoint import exact_gradient
@@ -80,3 +80,14 @@ def test_a_reference_that_differs_in_one_parameter_shows_in_its_row_alone() -> N
     assert coupling.passes(1e-5)
     assert stiffness.exact_error == pytest.approx(0.5, rel=1e-4)
     assert stiffness.difference_error < 1e-5
+
+
+def test_the_gradient_that_is_checked_is_that_of_the_first_step_of_training() -> None:
+    asked = problem()
+    handler = Compiling(RigBackend(SimulatedRig(asked.task.model)), asked.task.capabilities)
+    first, second = ([asked.train[index] for index in batch_at(3, 2, asked.seed, step)] for step in (0, 1))
+    x = asked.parameters.flat()
+    assert check_gradient(asked, handler, exact_gradient).gradient.loss == pytest.approx(
+        execute(asked.gradient(x, first), handler).loss, rel=1e-12
+    )
+    assert {item.name for item in first} != {item.name for item in second}

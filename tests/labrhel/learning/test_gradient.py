@@ -64,3 +64,43 @@ def test_a_gradient_says_nothing_that_it_was_not_told() -> None:
     assert (bare.eps, bare.response_ratio, bare.retrace_error, bare.nudge, bare.health) == (None, None, None, None, "")
     assert (bare.calibration, bare.standard_error, bare.bias_bound, bare.warnings) == ("", None, None, ())
     assert bare.repeats == 1 and not bare.measured and not bare.deviations and not bare.corrections
+    assert not bare.floor and bare.aim is None and (bare.doubt, bare.pairs) == (0.0, 1)
+    assert bare.uncertainty == {} and bare.interval.__defaults__ == (0.95,)
+    assert NudgeRecord(1.0, 2.0) == NudgeRecord(1.0, 2.0, {}, {}, None, 0.0, 1)
+
+
+def test_an_interval_with_a_floor_has_the_freedom_of_welch_and_satterthwaite() -> None:
+    from scipy.stats import t
+
+    found = gradient(4, standard_error={"mass": np.array(0.3), "stiffness": np.zeros(2)},
+                     floor={"mass": np.array(0.4), "stiffness": np.array([0.0, 0.2])})  # fmt: skip
+    with np.errstate(all="raise"):
+        low, high = found.interval(0.9)["mass"]
+        still = found.interval(0.9)["stiffness"]
+    assert (high - low) / 2 == pytest.approx(0.5 * t.ppf(0.95, 3 / 0.6**4))
+    assert (still[1] - still[0]) / 2 == pytest.approx([0.0, 0.2 * t.ppf(0.95, 3e12)])
+
+
+def test_the_uncertainty_is_of_what_is_known_of_repeats_and_floor_in_the_shape_of_the_value() -> None:
+    found = gradient(
+        2, standard_error={"stiffness": np.array([0.3, 0.0])}, floor={"stiffness": np.array(0.4)}
+    ).uncertainty
+    assert list(found) == ["stiffness"] and found["stiffness"].tolist() == [0.5, 0.4]
+    found = gradient(1, standard_error=None, floor={"mass": np.array(0.25)}).uncertainty
+    assert list(found) == ["mass"] and found["mass"] == 0.25 and found["mass"].shape == ()
+
+
+def test_a_gradient_is_shown_by_its_sizes_its_cost_and_its_warnings() -> None:
+    plain, warned = gradient(2), gradient(2, warnings=("a < b", "c"))
+    assert repr(plain) == "<Gradient by rhel: loss 0.7, 6 shots; |dL/dstiffness| = 3.606, |dL/dmass| = 0.5>"
+    assert repr(warned).endswith("; 2 warnings>")
+    html = warned._repr_html_()
+    for words in (
+        "gradient by rhel: loss 0.7, 6 shots, 9 passes",
+        "3.606",
+        "0.4123",
+        "warning: a &lt; b",
+        "warning: c",
+    ):
+        assert words in html
+    assert "0.02" not in gradient(1, standard_error=None)._repr_html_() and "0.02" in html

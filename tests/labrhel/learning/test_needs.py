@@ -1,6 +1,6 @@
 """What a rule needs, on a rig of three oscillators that lacks one thing after the other, and where it is just there."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -220,3 +220,15 @@ def test_what_is_neither_knob_nor_state_nor_readout_cannot_be_set() -> None:
     assert said(Needs(knobs=True), resting, wanted=settable) == [
         "initial_position, initial_momentum cannot be set on the rig"
     ]
+
+
+def test_a_rule_needs_nothing_that_it_does_not_name() -> None:
+    assert not any(astuple(Needs()))
+
+
+def test_one_input_that_still_changes_is_enough_and_one_that_is_zero_stands_still() -> None:
+    steps = (SAMPLES - 1) * EVERY + 1
+    still, moving = Waveform.of(np.zeros(steps), STEP), Waveform.of(np.linspace(0.0, 1.0, steps), STEP)
+    for inputs, changes in (({"u1": still}, 0), ({"u1": still, "u2": moving}, 1), ({"u2": moving, "u1": still}, 1)):
+        asked = replace(sequence(slice(-1, None)), inputs=inputs)
+        assert sum("still changes" in words for words in said(Needs(settles=True), task(), asked)) == changes

@@ -169,3 +169,18 @@ def test_a_scale_is_a_positive_number(scale: float) -> None:
 def test_a_matrix_that_is_trained_as_symmetric_must_be() -> None:
     with pytest.raises(ConfigurationError, match="its value is not symmetric"):
         Parameter("friction", np.array([[1.0, 0.2], [0.1, 1.0]]), symmetric=True)
+
+
+def test_a_parameter_of_which_nothing_is_said_is_free_its_own_coordinate_and_no_symmetric_matrix() -> None:
+    value = np.array([[3.0, -4.0], [5.0, 6.0]])
+    found = ParameterSet([Parameter("a", value)])
+    assert found.flat().tolist() == [3.0, -4.0, 5.0, 6.0]
+    low, high = found.bounds()
+    assert (low == -np.inf).all() and (high == np.inf).all()
+    assert found.pull_back(found.flat(), {"a": value}).tolist() == [3.0, -4.0, 5.0, 6.0]
+
+
+def test_a_positive_parameter_without_a_lower_bound_has_a_coordinate_without_one() -> None:
+    with np.errstate(all="raise"):
+        low, high = ParameterSet([Parameter("a", np.array([2.0]), transform=Transform.LOG, high=4.0)]).bounds()
+    assert (low.tolist(), high.tolist()) == ([-np.inf], [np.log(4.0)])

@@ -249,6 +249,11 @@ def test_a_checkpoint_taken_up_goes_on_with_the_same_optimizer_and_nudge() -> No
     assert np.array_equal(other.ask(), optimizer.ask())
     without = checkpoint_state(parameters, optimizer, None, START)
     assert take_up(other, without, parameters.names) is None
+    late = NudgeRecord(0.3, 0.04, {}, {}, 0.02, 0.5, 3)
+    state = checkpoint_state(parameters, optimizer, late, START)
+    assert take_up(other, state, parameters.names) == late
+    earlier = {name: value for name, value in state.items() if name not in ("aim", "doubt", "pairs")}
+    assert take_up(other, earlier, parameters.names) == NudgeRecord(0.3, 0.04)
 
 
 def test_a_checkpoint_of_other_parameters_is_refused() -> None:
