@@ -110,8 +110,8 @@ class Talking:
     def _do_block(self, text: str, data: bytes) -> None:
         """Send a command that ends in a block; InstrumentError if it is refused."""
         with self.link.exclusive():
-            self.link.write_block(text, data)
-            self._refuse([text])
+            if found := self.link.query_as(ERROR, error, first=[(text, data)]):
+                self._refuse([text], [found])
 
     def _together(self, parse: Callable[[list[str]], Any], commands: Sequence[str], *, repeat: bool) -> _Said:
         told = list(takewhile(lambda command: "?" not in command, commands))
@@ -129,27 +129,31 @@ class Talking:
                 return _Said(errors, [] if errors else [parse(parts[1:-1])], parts)
             return _Said(errors + [part for part in parts[1:] if looks_like_error(part)], [], parts)
 
-        return self.link.query_as(text, read, first=";".join(map(_rooted, told)), repeat=repeat)
+        first = [";".join(map(_rooted, told))] if told else []
+        return self.link.query_as(text, read, first=first, repeat=repeat)
 
     def _one_by_one(self, parse: Callable[[list[str]], T], commands: Sequence[str]) -> T:
         """Again if the link was mended in between: some may not have arrived.  Only for what may be repeated."""
         problem: Exception = TransportError(f"{self.name}: the link failed {TRIES} times during {_spelled(commands)}")
         with self.link.exclusive():
             for _ in range(TRIES):
-                before, answers = self._mendings, []
+                before, answers, told = self._mendings, list[str](), list[str]()
                 for command in commands:
                     if "?" in command:
-                        answers.append(self.link.query(command))
+                        again = is_repeatable(command)
+                        answers.append(self.link.query_as(command, str, first=told, repeat=again))
+                        told = []
                     else:
-                        self.link.write(command)
-                self._refuse(commands)
+                        told.append(command)
+                if found := self.link.query_as(ERROR, error, first=told):
+                    self._refuse(commands, [found])
                 if self._mendings != before:
                     continue
                 try:
                     return parse(answers)
-                except ValueError as error:
+                except ValueError as wrong:
                     problem = InstrumentError(
-                        f"{self.name} answers what it should not to {_spelled(commands)}: {error}",
+                        f"{self.name} answers what it should not to {_spelled(commands)}: {wrong}",
                         answer=";".join(answers),
                     )
         raise problem

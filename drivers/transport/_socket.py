@@ -15,6 +15,8 @@ from drivers.transport.traffic import TrafficLog
 class SocketPort(Port):
     """A connected socket; `on_close` closes what owns it.  Nagle's delay is off."""
 
+    joins = True
+
     def __init__(
         self, connected: socket.socket, name: str, log: TrafficLog | None, on_close: Callable[[], object]
     ) -> None:
@@ -38,10 +40,7 @@ class SocketPort(Port):
         return read_into(self._socket, view, deadline)
 
     def _poll(self) -> bool:
-        try:
-            return bool(select.select([self._socket], [], [], 0)[0])
-        except ValueError as error:  # it has no number any more
-            raise ConnectionError("the socket has been closed") from error
+        return is_readable(self._socket, 0)
 
 
 def connect(host: str, port: int, seconds: float) -> socket.socket:
@@ -75,13 +74,23 @@ def write_all(wire: socket.socket, data: bytes, deadline: Deadline) -> None:
                 select.select([], [wire], [], deadline.require())
 
 
+def is_readable(wire: socket.socket, seconds: float) -> bool:
+    """Whether something has come, or the end, within so many seconds."""
+    try:
+        return bool(select.select([wire], [], [], seconds)[0])
+    except ValueError as error:  # it has no number any more
+        raise ConnectionError("the socket has been closed") from error
+
+
 def read_into(wire: socket.socket, view: memoryview, deadline: Deadline) -> int:
     """Receive at least one byte from a socket that does not block."""
     while True:
+        if not is_readable(wire, deadline.remaining):  # asked first, since an answer is hardly ever there at once
+            deadline.require()
+            continue
         try:
             got = wire.recv_into(view)
         except BlockingIOError:
-            select.select([wire], [], [], deadline.require())
             continue
         if not got:
             raise ConnectionError("the device has closed the connection")

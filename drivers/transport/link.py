@@ -25,9 +25,12 @@ from drivers.transport.traffic import TrafficLog
 from labrhel.errors import ProgramError
 
 _T = TypeVar("_T")
+Told = str | tuple[str, bytes]
+"""A message without an answer: its text, or its text up to a block (with its comma) and what that holds."""
 PAUSE = 0.02
 """Between attempts to reopen a wire whose device does not prove itself [s]."""
 
+_SHOWN = 300  # characters of messages in a sentence
 _AGAIN = 0.5  # s for a device that was given up less than its patience ago
 
 
@@ -94,7 +97,7 @@ class Link(Owner):
 
     def write_block(self, text: str, data: bytes, *, timeout: float | None = None) -> None:
         """Send a message that ends in a block of bytes, `text` up to the block (with its comma)."""
-        message = self._message(text).removesuffix(self._terminator) + encode_block(data) + self._terminator
+        message = self._message(text, encode_block(data))
         self._exchange(text, [message], lambda port, deadline: None, repeat=False, timeout=timeout)
 
     def query(self, text: str, *, repeat: bool | None = None, timeout: float | None = None) -> str:
@@ -106,14 +109,14 @@ class Link(Owner):
         text: str,
         parse: Callable[[str], _T],
         *,
-        first: str = "",
+        first: Sequence[Told] = (),
         repeat: bool | None = None,
         timeout: float | None = None,
     ) -> _T:
         """Ask, and convert the answer; a ValueError of `parse` (float, say) is a damaged answer, and asked again.
 
-        `first` is a message of its own, without an answer, that goes out just before; nothing mends the link in
-        between, so the device that answers has got it.  It is repeated only if `repeat` says so.
+        `first` are messages of their own, without answers, that go out just before; nothing mends the link in between,
+        so the device that answers has got them.  They are repeated only if `repeat` says so.
         """
 
         def receive(port: Port, deadline: Deadline) -> _T:
@@ -128,10 +131,14 @@ class Link(Owner):
             except ValueError as error:
                 raise DamageError(f"the answer {answer[:60]!r} is not what it should be ({error})", line) from error
 
-        if first:
-            both, messages = f"{first}; {text}", [self._message(first), self._message(text)]
-            return self._exchange(both, messages, receive, repeat=bool(repeat), timeout=timeout)
-        return self._exchange(text, [self._message(text)], receive, repeat=repeat, timeout=timeout)
+        if not first:
+            return self._exchange(text, [self._message(text)], receive, repeat=repeat, timeout=timeout)
+        told = [(item, b"") if isinstance(item, str) else (item[0], encode_block(item[1])) for item in first]
+        spoken = "; ".join([*(words for words, _ in told), text])
+        if len(spoken) > _SHOWN:
+            spoken = f"{spoken[:_SHOWN]}..."
+        messages = [*(self._message(*item) for item in told), self._message(text)]
+        return self._exchange(spoken, messages, receive, repeat=bool(repeat), timeout=timeout)
 
     def query_block(
         self, text: str, *, length: int | None = None, repeat: bool | None = None, timeout: float | None = None
@@ -152,10 +159,10 @@ class Link(Owner):
         if self._proof.terminates and not port.terminated:
             raise DamageError("the answer ended without its terminator", answer)
 
-    def _message(self, text: str) -> bytes:
+    def _message(self, text: str, block: bytes = b"") -> bytes:
         if not text.isascii() or not text.isprintable():
             raise ProgramError(f"{text!r} is no message: use printable ASCII on one line, and write_block for bytes")
-        return text.encode() + self._terminator
+        return text.encode() + block + self._terminator
 
     def _exchange(
         self,
@@ -180,9 +187,9 @@ class Link(Owner):
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
                     self._proof.due += is_marker
-                    for message in messages:
-                        port.send(message, deadline)
-                    answer = receive(port, deadline)
+                    port.send(*messages, deadline=deadline)
+                    # Each has the whole time, since what is sent first may be long, or take long.
+                    answer = receive(port, deadline if len(messages) == 1 else Deadline(deadline.seconds))
                     self._proof.due -= is_marker
                     return answer
                 except StoppedError:

@@ -28,24 +28,28 @@ class Port(ABC):
     """What every wire has in common; a kind of wire implements the abstract methods.
 
     `forgets` is true if answers that are due never arrive after closing and opening again: of a socket, not of a serial
-    line.  `ended` is true after the last byte of an answer, on wires that mark it; `terminated` says whether the line
-    that was received last had its terminator.
+    line.  `joins` is true of a stream of bytes that is sent best in one piece.  `ended` is true after the last byte of
+    an answer, on wires that mark it; `terminated` says whether the line that was received last had its terminator.
     """
 
     forgets = True
+    joins = False
     ended = False
     terminated = True
 
     def __init__(self, name: str, log: TrafficLog | None) -> None:
         self._name, self._log = name, log
         self._held = bytearray()
+        self._chunk = bytearray(CHUNK)
 
-    def send(self, data: bytes, deadline: Deadline) -> None:
-        """Send all of `data`."""
+    def send(self, *messages: bytes, deadline: Deadline) -> None:
+        """Send all of these, in one piece where the wire knows no messages."""
         if self._log:
-            self._log.record(self._name, Direction.SENT, data)
+            for message in messages:
+                self._log.record(self._name, Direction.SENT, message)
         self.ended = False
-        self._write(data, deadline)
+        for piece in (b"".join(messages),) if self.joins and len(messages) > 1 else messages:
+            self._write(piece, deadline)
 
     def receive_some(self, deadline: Deadline) -> bytes:
         """At least one byte: what has arrived."""
@@ -150,9 +154,9 @@ class Port(ABC):
         return got
 
     def _read_ahead(self, deadline: Deadline) -> None:
-        chunk = bytearray(CHUNK)
-        got = self._receive(memoryview(chunk), deadline)
-        self._held += chunk[:got]
+        with memoryview(self._chunk) as view:
+            got = self._receive(view, deadline)
+            self._held += view[:got]
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._held[:count])

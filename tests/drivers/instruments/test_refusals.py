@@ -5,7 +5,7 @@ import pytest
 
 from drivers.instruments import open_instrument
 from drivers.roles import Burst
-from drivers.transport import LinkError, TrafficLog
+from drivers.transport import Direction, LinkError, TrafficLog
 from labrhel.errors import ConfigurationError, InstrumentError
 from labrhel.testing.waiting import PATIENCE
 
@@ -44,6 +44,20 @@ def test_an_instrument_that_answers_no_unknown_question_is_asked_for_errors_befo
     with pytest.raises(InstrumentError, match=r"-113.* after :FOO\?"):
         box.ask(":FOO?")
     box.write("*CLS")
+
+
+def test_where_commands_are_messages_of_their_own_they_take_one_exchange_and_a_refused_one_is_named(start, opened):
+    log = TrafficLog()
+    box = opened(start(BENCH), "rigol", log=log, **LONG)
+    before = len(log.newest())
+    assert box._do(":CHAN1:DISP ON", ":CHAN2:DISP ON", ":CHAN1:DISP?", ":CHAN1:DISP OFF") == ["1"]
+    sent = [piece.data for piece in log.newest()[before:] if piece.direction is Direction.SENT]
+    assert sent == [
+        b":CHAN1:DISP ON\n", b":CHAN2:DISP ON\n", b":CHAN1:DISP?\n", b":CHAN1:DISP OFF\n", b":SYST:ERR?\n"
+    ]  # fmt: skip
+    with pytest.raises(InstrumentError, match=r"-113.* after :CHAN1:DISP ON; :FOO 1; :CHAN2:DISP ON"):
+        box._do(":CHAN1:DISP ON", ":FOO 1", ":CHAN2:DISP ON")
+    assert box.link.in_step and box._mendings == 0
 
 
 def test_an_error_that_was_there_before_is_not_put_down_to_the_next_question(start, opened):

@@ -11,6 +11,8 @@ import serial
 
 from drivers.testing.wires import IDENTITY, LATE, SERVERS, Device, PtyServer, TcpServer, block, read_token, token
 from drivers.transport import Direction, LinkError, TrafficLog, is_repeatable, open_link
+from drivers.transport._socket import write_all
+from drivers.transport.deadline import Deadline
 from labrhel.errors import ConfigurationError, ProgramError, TransportError
 from labrhel.testing.waiting import PATIENCE, wait_for
 
@@ -43,6 +45,40 @@ def test_a_block_that_holds_terminators_is_sent_whole(wire: str) -> None:
         assert link.query("ECHO? next") == "next"
     server.close()
     assert b"DATA:ARB:DAC wave,#14\n#\r\x00\n" in [piece.data for piece in log.newest()]
+
+
+@wires
+def test_what_is_told_before_a_question_goes_out_as_messages_of_their_own_and_is_not_repeated(wire: str) -> None:
+    device, log = Device(), TrafficLog()
+    server = SERVERS[wire](device)
+    told = ["SET 1", ("DATA wave,", b"abc"), "SET 2"]
+    with open_link(server.address, log=log, timeout=0.3) as link:
+        assert link.query_as("ECHO? abc", str, first=told) == "abc"
+        words = ["SET 1", "DATA wave,#13abc", "SET 2", "ECHO? abc"]
+        assert device.received[-4:] == words
+        sent = [piece.data for piece in log.newest() if piece.direction is Direction.SENT]
+        assert sent[-4:] == [f"{text}\n".encode() for text in words]
+        with pytest.raises(LinkError, match=r"'SET 1; DATA wave,; SET 2; ECHO\? abc': .*may have acted"):
+            link.query_as("ECHO? abc", int, first=told)
+        assert link.query("ECHO? next") == "next"
+    server.close()
+    assert device.received.count("SET 1") == 2
+
+
+def test_on_a_socket_all_of_that_is_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+
+    def seen(wire: socket.socket, data: bytes, deadline: Deadline) -> None:
+        pieces.append(data)
+        write_all(wire, data, deadline)
+
+    monkeypatch.setattr("drivers.transport._socket.write_all", seen)
+    server = SERVERS["socket"](Device())
+    with open_link(server.address) as link:
+        pieces.clear()
+        assert link.query_as("ECHO? abc", str, first=["SET 1", "SET 2"]) == "abc"
+    server.close()
+    assert pieces == [b"SET 1\nSET 2\nECHO? abc\n"]
 
 
 @wires
