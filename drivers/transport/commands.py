@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _ACTS = re.compile(r"\*(TST|CAL|OPC|ESR|TRG)\b|(SYST\w*:)?ERR|:EVEN|^:?(READ|MEAS|INIT|FETC\w*:NEXT)", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)
 def is_repeatable(text: str) -> bool:
     """True if every part of a message is a query that only reads.
 

@@ -182,8 +182,10 @@ class Link(Owner):
             for left in range(self.retries if repeat and not self._mending else 0, -1, -1):
                 sent = False
                 try:
-                    port = self._ready()
-                    require_permit()  # a stop may have come while the link was mended
+                    port = self._port_in_step()
+                    if port is None:
+                        port = self._mended()
+                        require_permit()  # a stop may have come while the link was mended
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
                     self._proof.due += is_marker
@@ -237,9 +239,15 @@ class Link(Owner):
 
     def _ready(self) -> Port:
         """The port, in step, mended first if need be; raises OSError."""
+        return self._port_in_step() or self._mended()
+
+    def _port_in_step(self) -> Port | None:
         port = self._port
         if port and (self._mending or (self._in_step and not self._lost and not port.has_arrived())):
             return port
+        return None
+
+    def _mended(self) -> Port:
         if self._mending:
             raise ConnectionError("the link was lost while it was mended")
         self._in_step = False

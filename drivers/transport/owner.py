@@ -109,7 +109,7 @@ class Owner:
             raise LinkError(f"{self.name} belongs to the process that opened it: open a link of your own")
         if self._closed:
             raise LinkError(f"{self.name} has been closed: open a new link")
-        if not self._mending:
+        if not self._mending and self._interrupted.is_set():
             self._interrupted.clear()
 
     def _check_interrupt(self) -> None:
