@@ -74,7 +74,7 @@ def identify(
         if echo is not None and record.echo is not None:
             read = np.stack([record.echo[channel][:steps] for channel in channels])
             parts.append(((read - echo) / sigma)[:, record.skip :])
-        return np.concatenate(parts, axis=1)
+        return np.sqrt(record.repeats) * np.concatenate(parts, axis=1)
 
     z, covariance = np.zeros(len(names)), np.eye(len(names))
     for share in _WINDOWS:

@@ -26,7 +26,8 @@ class Record:
 
     `flipped`: the shot reverses the momenta at its end and runs on without any drive; `echo` is what it shows then.
     `over_range` counts the samples of each channel that clipped.  What is shown is at every `every`-th kick, and the
-    first `skip` samples do not count: a reading before the first kick knows nothing but the noise.
+    first `skip` samples do not count: a reading before the first kick knows nothing but the noise.  What is the mean of
+    `repeats` equal shots has noise that is smaller by the root of their number.
     """
 
     played: Mapping[str, Array]
@@ -36,6 +37,7 @@ class Record:
     over_range: Mapping[str, int] = field(default_factory=dict)
     every: int = 1
     skip: int = 1
+    repeats: int = 1
 
 
 class BenchModel:

@@ -25,7 +25,7 @@ from labrhel.errors import RecordError
 from labrhel.experiment import Experiment
 from labrhel.records.comparison import RecordedShot
 from labrhel.rig.capabilities import Kind
-from labrhel.shots.program import Rest
+from labrhel.shots.program import Rest, ShotProgram
 from labrhel.store.outputs import written_aside
 
 LEFT_OUT = 3
@@ -98,13 +98,12 @@ def twin(experiment: Experiment, shots: Sequence[RecordedShot], asked: dict[str,
     theta = {**problem.theta(problem.parameters.flat()), **asked}
     bench = Bench.of(problem.task, theta, problem.train, problem.rule, problem.wanted)
     channels = tuple(name for name in bench.rig.channels_of(Kind.POSITION) if name in shots[0].capture.last.traces)
-    records = [
-        _record(shot, channels, bench)
-        for shot in shots
-        if not shot.is_echo
-        and isinstance(shot.program.prepare, Rest)
-        and set(channels) <= set(shot.capture.last.traces)
-    ]
+    equal: dict[ShotProgram, list[RecordedShot]] = {}
+    for shot in shots:
+        from_rest = not shot.is_echo and isinstance(shot.program.prepare, Rest)
+        if from_rest and set(channels) <= set(shot.capture.last.traces):
+            equal.setdefault(shot.program, []).append(shot)
+    records = [_record(group, channels, bench) for group in equal.values()]
     if not records:
         raise RecordError("no forward pass from rest was kept with all its positions; record with record: all")
     return _fitted(bench, records, channels, bench.typical, wide=1.0)
@@ -163,7 +162,11 @@ def _fitted(bench: Bench, records: Sequence[Record], channels: Sequence[str], si
     values, errors = _told(found)
     missed, motion = _left(behind, outside, channels, found)
     sigma = np.array([noise[name] for name in channels])[:, None]
-    over = float(np.sqrt(np.mean([np.mean((item / sigma) ** 2) for item in missed])))
+    over = float(
+        np.sqrt(
+            np.mean([shot.repeats * np.mean((item / sigma) ** 2) for shot, item in zip(outside, missed, strict=True)])
+        )
+    )
     moved = float(np.sqrt(np.mean([np.mean(item**2) for item in motion]))) or 1.0
     relative = float(np.sqrt(np.mean([np.mean(item**2) for item in missed]))) / moved
     if len(records) > 2:  # what is kept knows all of them; what it is good for was found without some
@@ -185,14 +188,17 @@ def _told(found: Identified) -> tuple[dict[str, float], dict[str, float]]:
     return found.by_name, {name: float(error) for name, error in zip(names, found.errors, strict=True)}
 
 
-def _record(shot: RecordedShot, channels: Sequence[str], bench: Bench) -> Record:
-    first, steps = shot.program.passes[0], shot.program.passes[0].steps
+def _record(equal: Sequence[RecordedShot], channels: Sequence[str], bench: Bench) -> Record:
+    """The mean of shots of one program: each for itself would say no more, and a run may repeat one a dozen times."""
+    first = equal[0].program.passes[0]
+    steps = first.steps
     played: dict[str, Array] = {}
     for drive in first.drives:
         wave = drive.waveform.on_grid(bench.step, steps)
         played[drive.port] = played[drive.port] + wave if drive.port in played else np.asarray(wave)
-    traces = shot.capture.passes[0].traces
-    return Record(played, {name: np.asarray(traces[name].values[0]) for name in channels})
+    traces = [shot.capture.passes[0].traces for shot in equal]
+    shown = {name: np.mean([each[name].values[0] for each in traces], axis=0) for name in channels}
+    return Record(played, shown, repeats=len(equal))
 
 
 def _left(

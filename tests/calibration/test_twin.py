@@ -93,3 +93,15 @@ def test_parts_of_a_rig_can_be_given_exactly(tmp_path: Path) -> None:
     real = rig.true_parameters()  # type: ignore[attr-defined]
     np.testing.assert_allclose(real["stiffness"], np.array([1.0, 1.3, 0.8]) * [1.1, 1.0, 0.9])
     assert dataclasses.is_dataclass(Twin)
+
+
+def test_equal_shots_are_fitted_as_their_mean_and_copies_of_one_say_no_more_than_it(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, "noise=2mV&seed=3&friction=20/s")
+    home = Path(RunReader(folder).manifest["home"])
+    experiment = load_experiment(folder / "config.yaml", rig_url=f"replay:{folder}?mode=results", home=home)
+    _, shots, asked = recorded_shots(folder, experiment)
+    once, often = twin(experiment, shots, asked), twin(experiment, 4 * shots, asked)
+    assert often.values == pytest.approx(once.values, abs=3e-3)
+    assert often.outside == pytest.approx(2 * once.outside, rel=0.05)  # the mean of four would have half the noise
+    ratios = [often.errors[name] / once.errors[name] for name in once.errors if name.startswith("friction")]
+    assert ratios == pytest.approx([1.0] * len(ratios), rel=0.05)
