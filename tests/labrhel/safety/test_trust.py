@@ -1,5 +1,6 @@
 """Whose code may run: what is read, the user's own list, and what is granted for a while."""
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labrhel.errors import ConfigurationError
-from labrhel.safety.trust import LARGEST, Code, TrustList, granting, require
+from labrhel.safety.trust import LARGEST, Code, TrustList, forbidding, granting, require
 
 
 @pytest.fixture(autouse=True)
@@ -182,3 +183,73 @@ def test_what_stands_in_the_list_cannot_break_its_lines(tmp_path: Path) -> None:
     code = Code.beside(strange, "my_rule.py")
     TrustList().add(code)
     assert set(TrustList().entries()) == {code.digest}
+
+
+def test_a_file_of_the_largest_length_is_read_and_one_named_by_hand_may_be_a_link(folder: Path) -> None:
+    (folder / "long.py").write_bytes(b"#" * LARGEST)
+    assert len(Code.beside(folder, "long.py").content) == LARGEST
+    (folder / "linked.py").symlink_to(folder / "my_rule.py")
+    code = Code.named(folder / "linked.py")
+    assert code.content == (folder / "my_rule.py").read_bytes()
+    assert code.digest == hashlib.sha256(code.content).hexdigest()
+
+
+def test_code_that_was_read_can_be_granted_and_a_block_within_adds_to_what_is_granted(folder: Path) -> None:
+    code, other = Code.beside(folder, "my_rule.py"), Code.beside(folder.parent, "other.py")
+    asked: list[Code] = []
+
+    def no(code: Code) -> bool:
+        asked.append(code)
+        return False
+
+    with granting([code], ask=no):
+        with granting([str(other.file)]):  # who is to be asked stays
+            require(code)
+            require(other)
+            with pytest.raises(ConfigurationError):
+                require(Code(folder / "third.py", b"3"))
+        assert len(asked) == 1
+        with granting(ask=lambda code: True):
+            require(other)
+        assert len(asked) == 1
+        require(other)  # it was said yes to, and is in the list
+        assert len(asked) == 1
+
+
+def test_where_code_is_forbidden_none_runs_and_nobody_is_asked(folder: Path) -> None:
+    code = Code.beside(folder, "my_rule.py")
+    TrustList().add(code)
+    with granting([code], ask=lambda code: True):
+        with forbidding(), pytest.raises(ConfigurationError, match=r"my_rule\.py is code, which is not run here"):
+            require(code)
+        require(code)
+    require(code)
+
+
+def test_a_list_is_the_users_own_file_or_none(folder: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = Code.beside(folder, "my_rule.py")
+    TrustList().add(code)
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    for attempt in (TrustList().entries, lambda: TrustList().add(code)):
+        with pytest.raises(ConfigurationError, match="is not yours alone"):
+            attempt()
+    (own / "trusted").unlink()
+    os.mkfifo(own / "trusted", 0o600)
+    with pytest.raises(ConfigurationError, match="is not a file; move it away"):
+        TrustList().entries()
+
+
+def test_what_is_trusted_is_on_the_disk_when_it_is_acknowledged_with_where_it_lay(
+    folder: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    codes = [Code.beside(folder, "my_rule.py"), Code.beside(folder.parent, "other.py")]
+    for code in codes:
+        TrustList().add(code)
+    assert len(waited) == 2
+    assert TrustList().entries() == {code.digest: str(code.file) for code in codes}
+    (own / "trusted").write_text("nonsense")
+    with pytest.raises(ConfigurationError, match="is damaged in line 1"):
+        TrustList().entries()
