@@ -65,7 +65,7 @@ class FramedLink(Owner):
                     request = encode(Frame(kind, self._sequence, payload))
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
-                    port.send(request, deadline=deadline)
+                    port.send(request, deadline)
                     answer = self._answer(port, deadline)
                     self._failures = 0
                     return answer

@@ -189,7 +189,7 @@ class Link(Owner):
                     deadline = Deadline(self.timeout if timeout is None else timeout)
                     sent = True
                     self._proof.due += is_marker
-                    port.send(*messages, deadline=deadline)
+                    port.send_all(messages, deadline)
                     # Each has the whole time, since what is sent first may be long, or take long.
                     answer = receive(port, deadline if len(messages) == 1 else Deadline(deadline.seconds))
                     self._proof.due -= is_marker

@@ -6,6 +6,7 @@ Only OSErrors come out of a port: TimeoutError when the deadline has passed, oth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from drivers.transport.deadline import Deadline
 from drivers.transport.traffic import Direction, TrafficLog
@@ -42,7 +43,11 @@ class Port(ABC):
         self._held = bytearray()
         self._chunk = bytearray(CHUNK)
 
-    def send(self, *messages: bytes, deadline: Deadline) -> None:
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        """Send all of `data`."""
+        self.send_all([data], deadline)
+
+    def send_all(self, messages: Sequence[bytes], deadline: Deadline) -> None:
         """Send all of these, in one piece where the wire knows no messages."""
         if self._log:
             for message in messages:

@@ -53,7 +53,7 @@ class Proof:
 
     def _ask(self, port: Port, deadline: Deadline) -> None:
         self.due += 1
-        port.send(self._message, deadline=deadline)
+        port.send(self._message, deadline)
         self._await_identity(port, deadline)
         late = Deadline(SILENCE * self._timeout)
         while self.due:
@@ -85,7 +85,7 @@ class Proof:
             if before or not identity:
                 deadline.require()
             before = identity
-            port.send(self._message, deadline=deadline)
+            port.send(self._message, deadline)
             identity = port.receive_line(self._terminator, deadline)
             self._refuse_echo(identity)
         time.sleep(QUIET)  # a device that never stops would be taken for one that says the same twice
