@@ -88,6 +88,13 @@ class Lab:
             names = [name for name in _OUTPUTS if name.partition(".")[0] not in but]
             return [name for name in names if self.bench.world.volts(name)]
 
+    def restore(self) -> None:
+        """Every instrument as after switching it on, so that no trial inherits anything."""
+        with self.bench.clock.lock:
+            for host in self.bench.hosts.values():
+                host.device.errors.clear()
+                host.device.restore()
+
     def levels_are_on(self) -> bool:
         """Whether a command has turned levels on."""
         return any(name.startswith("bias") for name in self.on())
@@ -151,8 +158,7 @@ class Attempt:
         if kind in ("owner killed", "both killed"):
             self.command.send("KILL")
         if kind == "second client":
-            for name in self.trial.wires:
-                _meddle(lab.wires[name].port)
+            _meddle([lab.wires[name].port for name in sorted(self.trial.wires, reverse=True)])  # levels early
         if kind.endswith("full") and lab.disk:
             _fill(lab.disk)
         if kind == "state read-only":  # as for a file system that was found damaged: what is open stays open
@@ -169,12 +175,13 @@ class Attempt:
             (self.lab.disk / "filling").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """End the command if it goes on, see outputs safe, and take everything away."""
+        """End the command if it goes on, and take everything away."""
         self.command.send("KILL")
         self.command.ended(GIVE_UP)
         self.mend()
         for item in ledger.left():
             item.forget()
+        self.lab.restore()
         for folder in (self.place, self._small, *places.folders(self.state)):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -204,10 +211,12 @@ def _guardians(owner: int) -> list[int]:
     return [int(pid) for pid in asked.stdout.split()]
 
 
-def _meddle(port: int) -> None:
-    """Another program, without a lease, changes settings of an instrument."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 2) as wire:
-        wire.sendall(b":SOUR1:FUNC SIN\n:SOUR1:VOLT 0.5\n:TIM:SCAL 1e-3\n:CHAN1:SCAL 0.01\nsour1:volt 0.1\n")
+def _meddle(ports: Sequence[int]) -> None:
+    """Another program, without a lease, changes settings of instruments, all at once: what it does later is its own."""
+    with ExitStack() as opened:
+        wires = [opened.enter_context(socket.create_connection(("127.0.0.1", port), 2)) for port in ports]
+        for wire in wires:
+            wire.sendall(b"sour1:volt 0.1\n:SOUR1:FUNC SIN\n:SOUR1:VOLT 0.5\n:TIM:SCAL 1e-3\n:CHAN1:SCAL 0.01\n")
         time.sleep(0.05)
 
 

@@ -56,7 +56,7 @@ from labrhel.testing.configurations import SMALL
 DEADLINE = 10
 """Seconds of computing that a file may hold its reader."""
 
-_STANDSTILL = 60.0  # s without an end, which on a loaded machine computing for 10 s does not take
+_STANDSTILL = 300.0  # s without an end, which on a loaded machine computing for 10 s does not take
 
 _STARTED = 40  # one number in so many starts its reader apart as users do
 
@@ -313,12 +313,14 @@ def campaign(seeds: range, keep: Path | None = None, say: Callable[[str], object
 
 def _warm(known: list[Kind], folder: Path) -> None:
     """Import and compile here what reading takes, and once for all children."""
+    for reader in readers.READERS.values():
+        reader.prepare()
+    apart.finished, finished = _forked, apart.finished
     (folder / "warm").mkdir()
     with redirect_stdout(io.StringIO()):
         for kind in known:
             kind.read(_copied(kind, folder / "warm"), 0)
-    for reader in readers.READERS.values():
-        reader.prepare()
+    apart.finished = finished
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
 

@@ -115,6 +115,7 @@ class Lab:
     def begun(self, name: str, command: str, *, started: bool = False) -> tuple[Path, Command]:
         """A folder with what the command needs, and the command in it."""
         place = self.folder / name
+        shutil.rmtree(place, ignore_errors=True)  # of an attempt that failed
         (place / "runs").mkdir(parents=True)
         if command == "calibrate" and (old := self.folder / "undisturbed calibrate" / "calibrations").exists():
             shutil.copytree(old, place / "calibrations")

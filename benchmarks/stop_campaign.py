@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -150,22 +151,18 @@ class _Finger:
 
 def _press(told_by: Connection) -> None:
     import drivers.rescue  # noqa: F401  # what taking up a bench imports
-    from labrhel.cli import main
+    from labrhel.cli import stopping
 
-    def called(word: str) -> tuple[float, int, str]:
-        sys.argv = ["labrhel", word]
-        out, begin = io.StringIO(), time.monotonic()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            try:
-                main(alone=False)
-            except SystemExit as end:
-                return begin, int(end.code or 0), out.getvalue()
-        raise AssertionError("main returns by SystemExit")
-
-    called("--help")  # imports the rest
     while True:
         os.environ["LABRHEL_STATE"] = told_by.recv()
-        told_by.send(called("estop"))
+        out, status = io.StringIO(), 3
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            begin = time.monotonic()
+            try:
+                status = 0 if stopping.press() else 3
+            except Exception:
+                traceback.print_exc()
+        told_by.send((begin, status, out.getvalue()))
 
 
 @contextmanager
@@ -192,7 +189,8 @@ def stop(lab: Lab, trial: Trial, control: Control, finger: _Finger) -> Stopped:
         with Standstill(lambda: lab.on(but=tried.spoiled)) as watch:
             pressed, status, words = finger.press(tried.state)
             on = tuple(lab.on())
-        called = f"(process {tried.command.pid})" in words
+        killed = trial.kind in ("owner killed", "both killed")
+        called = not killed and f"(process {tried.command.pid})" in words
         lives = tried.command.status() is None and any(not one.is_gone for one in listening)
         took = [float(ms) for ms in re.findall(rf"process {control.pid}\): safe after (\d+) ms", words)]
         effect = max(watch.last - pressed, 0.0) if called else None

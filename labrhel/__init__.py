@@ -14,10 +14,11 @@ This is the front door: what a user needs every day.  Names are loaded when they
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # that of `typing`, whose import takes longer than all the rest of this
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from labrhel.errors import (
         ConfigurationError,
         DeadlineError,
@@ -74,6 +75,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'labrhel' has no attribute {name!r}")
+    from importlib import import_module
+
     found = globals()[name] = getattr(import_module(_HOMES.get(name, "labrhel.errors")), name)
     return found
 

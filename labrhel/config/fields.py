@@ -14,7 +14,7 @@ from labrhel.config.problems import describe, nearest
 class Section(BaseModel):
     """A mapping of known keys, strictly typed; an unknown key is an error that names the nearest known one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -71,13 +71,13 @@ Name = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]+$")]
 """A name that can stand in files: not empty, no slash, one line."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
+NotNegative = Annotated[Finite, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 Repeats = Annotated[int, Field(ge=1, le=LARGEST_REPEATS)]
 Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
 Index = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[Finite, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -90,7 +90,7 @@ def _auto(value: Any) -> Any:
 
 
 AutoOrPositive = Annotated[
-    Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
+    Positive | None,
     BeforeValidator(_auto),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "exclusiveMinimum": 0}], "default": "auto"}),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,10 +21,14 @@ _EXACT = re.compile(r"\w+\.(gain|offset|delay)")
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number with the unit it was written with, "" for none."""
+    """A finite number with the unit it was written with, "" for none; ValueError for another one."""
 
     value: float
     unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError("every value must be a finite number")
 
     def of(self, base: str) -> float:
         """The number in `base`; raises ConfigurationError for any unit but `base` with an SI prefix."""
@@ -31,7 +36,9 @@ class Measure:
             return self.value
         if base in ("", "1"):
             raise ConfigurationError(f"expected a number without unit, not {self.value:g} {self.unit}")
-        return self.value * factor(self.unit, base)
+        if not math.isfinite(value := self.value * factor(self.unit, base)):
+            raise ConfigurationError("every value must be a finite number")
+        return value
 
 
 def _measure(value: Any) -> Measure:

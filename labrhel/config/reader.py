@@ -1,10 +1,12 @@
 """YAML text -> plain data, and the line of every key.
 
 YAML 1.2, so that `1e-3` is a number and `on` is a word.  Duplicate keys are errors: the second would silently win.
+Every number is finite: an infinite limit is none, and whatever is computed from it is wrong somewhere else.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +20,7 @@ _MOST_VALUES = 300_000
 KeyPath = tuple[str | int, ...]
 """Where a value stands: keys and list positions from the top of the file."""
 
+_FLOAT = "tag:yaml.org,2002:float"
 _WORDS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")  # `<<` merges another mapping
 
 
@@ -115,3 +118,12 @@ def _lines(node: Any, path: KeyPath, above: tuple[Any, ...], file: Path) -> Iter
         for index, item in enumerate(node.value):
             yield (*path, index), item.start_mark.line + 1
             yield from _lines(item, (*path, index), inside, file)
+    elif node.tag == _FLOAT and not _is_finite(node.value):
+        key = next(path[:end] for end in range(len(path), -1, -1) if not end or isinstance(path[end - 1], str))
+        raise ConfigurationError("every value must be a finite number", file=file, line=line, key=spell(key))
+
+
+def _is_finite(written: str) -> bool:
+    """Of a number as YAML writes it: `.inf`, `-.NaN` and 1e999 are not."""
+    number = written.lower().replace("_", "")
+    return not number.endswith((".inf", ".nan")) and math.isfinite(float(number))

@@ -1,9 +1,10 @@
 """The programs of this machine that drive a rig, and how others speak to them while a shot is running.
 
-Each listens on a socket of its own, under a word that only a file tells which nobody but its user may read.  Every
-caller has a thread of its own, so that none can keep another one waiting.  `safe` makes the rig safe by whatever way
-its transports have to interrupt a shot, and holds this program back until `go`, in memory, wherever else the emergency
-stop could be latched or not; what else a program takes, such as `pause`, is its own business.
+Each listens on a socket of its own, under a word that only a file tells which nobody but its user may read.  A caller
+who says nothing costs nothing, and every request has a thread of its own, so that none can keep another one waiting.
+`safe` makes the rig safe by whatever way its transports have to interrupt a shot, and holds this program back until
+`go`, in memory, wherever else the emergency stop could be latched or not; what else a program takes, such as `pause`,
+is its own business.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import selectors
 import socket
 import threading
 import time
@@ -34,6 +36,7 @@ PATIENCE = 2.0
 _BACKLOG = 512
 _REQUEST, _ANSWER = 256, 4096  # bytes
 _PAUSE = 0.01  # s
+_TURN = 0.25  # s after which it is looked whether somebody has been silent for too long
 _FOLDER = "rigs"
 _listeners: set[str] = set()  # of this process
 _held_back: list[str] = []  # since when this process is, if it is; nothing that is needed to stop it can fail
@@ -123,7 +126,10 @@ def listening(
         about = {"port": server.getsockname()[1], "word": word, "rig": rig, "pid": os.getpid(), "run": run}
         place = kept(f"{_FOLDER}/{os.getpid()}-{word[:8]}.json", json.dumps(about), folder)
         ended = threading.Event()
-        thread = threading.Thread(target=_serve, args=(server, word, obey, ended), name="listening", daemon=True)
+        calls = selectors.DefaultSelector()
+        server.setblocking(False)
+        calls.register(server, selectors.EVENT_READ)  # here, since the block may have ended before the thread begins
+        thread = threading.Thread(target=_serve, args=(server, calls, word, obey, ended), name="listening", daemon=True)
         thread.start()
         _listeners.add(word)
         try:
@@ -141,18 +147,56 @@ def listening(
             thread.join(PATIENCE)
 
 
-def _serve(server: socket.socket, word: str, obey: Callable[[str], str], ended: threading.Event) -> None:
-    while not ended.is_set():
-        try:
-            caller, _ = server.accept()
-        except OSError:
-            ended.wait(_PAUSE)  # too many open files, perhaps: others close theirs
-            continue
-        attending = threading.Thread(target=_attend, args=(caller, word, obey), name="caller", daemon=True)
-        try:
-            attending.start()
-        except RuntimeError:  # no thread is to be had
-            _attend(caller, word, obey)
+def _serve(
+    server: socket.socket,
+    calls: selectors.BaseSelector,
+    word: str,
+    obey: Callable[[str], str],
+    ended: threading.Event,
+) -> None:
+    """Take whoever calls, and attend to those who speak; a hundred threads that wait would take a hundred turns."""
+    silent: dict[socket.socket, float] = {}  # until when they are waited for [s]
+    with calls:
+        while not ended.is_set():
+            for key, _ in calls.select(_TURN):
+                caller = key.fileobj
+                assert isinstance(caller, socket.socket)
+                if caller is not server:
+                    calls.unregister(caller)
+                    silent.pop(caller)
+                    _attend_apart(caller, word, obey)
+                elif (new := _accepted(server)) is not None:
+                    silent[new] = time.monotonic() + PATIENCE
+                    calls.register(new, selectors.EVENT_READ)
+                elif silent:  # too many open files, perhaps
+                    _drop(calls, silent, next(iter(silent)))
+                else:
+                    ended.wait(_PAUSE)
+            for caller in [caller for caller, until in silent.items() if time.monotonic() > until]:
+                _drop(calls, silent, caller)
+        for caller in list(silent):
+            _drop(calls, silent, caller)
+
+
+def _accepted(server: socket.socket) -> socket.socket | None:
+    try:
+        return server.accept()[0]
+    except OSError:
+        return None
+
+
+def _drop(calls: selectors.BaseSelector, silent: dict[socket.socket, float], caller: socket.socket) -> None:
+    calls.unregister(caller)
+    silent.pop(caller)
+    caller.close()
+
+
+def _attend_apart(caller: socket.socket, word: str, obey: Callable[[str], str]) -> None:
+    attending = threading.Thread(target=_attend, args=(caller, word, obey), name="caller", daemon=True)
+    try:
+        attending.start()
+    except RuntimeError:  # no thread is to be had
+        _attend(caller, word, obey)
 
 
 def _attend(caller: socket.socket, word: str, obey: Callable[[str], str]) -> None:

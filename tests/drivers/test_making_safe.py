@@ -172,6 +172,14 @@ def test_levels_wait_for_no_instrument_that_drives_nothing_nor_in_an_emergency_f
         assert world.log[-1][1:] == ("first", "off")
 
 
+def test_a_level_without_a_ramp_is_set_before_anything_is_asked() -> None:
+    world = World()
+    bias = Box(world, "bias", {"a": 1.0}, {"a": 3.0})
+    bias.get_levels = lambda terminals: pytest.fail("it was asked")  # type: ignore[method-assign]
+    safe_levels(world, {}).make_safe([[bias]])
+    assert [item[1:] for item in world.log] == [("bias", "off"), ("bias", {"a": 1.0})]
+
+
 @pytest.mark.parametrize("steps", [0, 1, 7])
 def test_a_ramp_that_fails_ends_at_its_level_at_once_and_the_next_order_is_ramped(steps: int) -> None:
     world = World()

@@ -8,6 +8,7 @@ import pytest
 from labrhel.config import examples, find, json_schema, load
 from labrhel.config.reader import read
 from labrhel.config.stack import kind_of, load_stack
+from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
 
 SCHEMA = Path(__file__).resolve().parents[3] / "docs" / "config.schema.json"
@@ -144,6 +145,28 @@ def test_segments_have_one_of_two_forms(tmp_path: Path, segments: str, words: st
 def test_a_sampling_rate_is_positive_or_a_name(tmp_path: Path, rate: str) -> None:
     text = f"{SMALLEST}data: {{file: a.npz, input: u, target: y, rate: {rate}, train: {{start: 0, stop: 9}}}}\n"
     assert problem(tmp_path, text).key == "data.rate"
+
+
+@pytest.mark.parametrize("number", [".inf", "-.INF", ".NaN", "1e999", "-1E+999"])
+@pytest.mark.parametrize("place", ["optimizer: {rate: X}", "rig: {imperfections: {noise: X}}", "telemetry: [1, X]"])
+def test_every_number_of_a_file_is_finite_wherever_it_stands(tmp_path: Path, number: str, place: str) -> None:
+    error = problem(tmp_path, f"{SMALLEST}{place.replace('X', number)}\n")
+    assert error.problem == "every value must be a finite number"
+    assert error.line == 3
+
+
+@pytest.mark.parametrize("written", ["1e999", "1e999 mV", "1e300 GV", "-1e308 kV"])
+def test_a_number_with_its_unit_is_finite_too(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "station.yaml"
+    file.write_text(
+        "instruments:\n  awg1: {type: keysight_33600, address: 'TCPIP::10.0.0.5::5025::SOCKET'}\n"
+        "  scope1: {type: rigol_ds1000z, address: 'TCPIP::10.0.0.6::5555::SOCKET'}\nrig:\n"
+        "  trigger: {fired_by: awg1, seen_by: {scope1: {terminal: ch4, level: 1 V}}}\n  ring_down: 60ms\n"
+        f"  ports: {{u1: {{terminal: awg1.ch1, limits: [-5 V, '{written}']}}}}\n"
+        "  channels: {q1: {terminal: scope1.ch1, range: [-2 V, 2 V]}}\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"rig\.ports\.u1.*every value must be a finite number"):
+        load_station(file)
 
 
 def test_of_several_mistakes_the_first_is_named_and_the_others_are_counted(tmp_path: Path) -> None:

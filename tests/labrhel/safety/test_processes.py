@@ -116,7 +116,9 @@ def test_a_block_ends_when_its_thread_has_and_every_caller_has_one_of_its_own(
         assert programs(tmp_path)[0].ask("who") == "caller"
     order: list[str] = []
 
-    def serve(server: socket.socket, word: str, obey: object, ended: threading.Event) -> None:
+    def serve(*given: object) -> None:
+        ended = given[-1]
+        assert isinstance(ended, threading.Event)
         ended.wait(60)
         time.sleep(0.05)
         order.append("thread")
