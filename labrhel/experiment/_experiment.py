@@ -71,6 +71,16 @@ class Experiment:
         return self.document.config.model.units.position
 
     @property
+    def output_names(self) -> list[str]:
+        """What the outputs of the read-out are called: as the arrays of the recording, or the channels they show."""
+        data, count = self.document.config.data, len(self.problem.train[0].target)
+        named = [] if data is None or data.target is None else list(data.target)
+        for names in (named, list(self.task.channels)):
+            if len(names) == count:
+                return names
+        return [f"y{index + 1}" for index in range(count)]
+
+    @property
     def recording(self) -> str | None:
         """Digest of the data of a recording; None for a teacher's, whose last bits depend on the processor."""
         data = self.document.config.data

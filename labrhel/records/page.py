@@ -40,11 +40,12 @@ def heads(*names: str) -> str:
     return f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in names)}</tr>"
 
 
-def picture(title: str, figure: Figure) -> str:
-    """A figure under its title, inside the page."""
+def picture(title: str, figure: Figure, *, drawn: bool = False) -> str:
+    """A figure under its title, inside the page; `drawn` in lines (SVG), which can be enlarged to see what is small."""
     held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=_DPI)
-    source = "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
+    kind, mime = ("svg", "image/svg+xml") if drawn else ("png", "image/png")
+    figure.savefig(held, format=kind, dpi=_DPI)
+    source = f"data:{mime};base64," + base64.b64encode(held.getvalue()).decode("ascii")
     name = escape(title)
     return f'<figure><figcaption>{name}</figcaption><img alt="{name}" src="{source}"></figure>'
 

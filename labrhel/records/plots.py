@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
+from labrhel.records.tested import Picture, above, pictures
 from labrhel.store import RunReader, ShotRecord
 from labrhel.store.outputs import written_aside
-from labrhel.units import with_prefix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _SHOWN = 400  # samples of a trace; more than that is a solid block at this size
-_NAMED = 8  # parameters; a longer legend hides the curves
+_NAMED = 8  # parameters; a longer legend leaves no room for the curves
+_MOST_TESTED = 13  # panels of tests
 _FORWARD, _ECHO, _TARGET = "tab:blue", "tab:orange", "0.35"
 
 
@@ -51,17 +53,21 @@ class RecordedEcho:
 
 
 def draw(reader: RunReader) -> Figure:
-    """Draw the figure of a run in six panels."""
+    """Draw the figure of a run: five panels on the training, and those of its tests."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    panels: list[Callable[[Axes, RunReader], None]] = [
-        _loss, _tests, _parameters, _health, _echo, _response
-    ]  # fmt: skip
+    panels: list[Callable[[Axes, RunReader], None]] = [_loss, _parameters, _health, _echo, _response]
+    tests = [partial(_tested, picture=item) for item in pictures(reader)][:_MOST_TESTED]
+    panels += tests or [lambda axes, _: _absent(axes, "no test result in the record yet")]
+    rows = -(-len(panels) // 3)
     with rc_context({"text.parse_math": False}):  # a $ in a name or unit is a $
-        figure = Figure(figsize=(13, 7), layout="constrained")
-        for axes, panel in zip(figure.subplots(2, 3).flat, panels, strict=True):
-            panel(axes, reader)
+        figure = Figure(figsize=(13, 3.5 * rows), layout="constrained")
+        for number, axes in enumerate(figure.subplots(rows, 3).flat):
+            if number < len(panels):
+                panels[number](axes, reader)
+            else:
+                axes.set_axis_off()
         figure.suptitle(f"{reader.manifest['name']}   {reader.id}   ({reader.status})", fontsize=11)
     return figure
 
@@ -121,26 +127,9 @@ def _loss(axes: Axes, reader: RunReader) -> None:
     axes.set_yscale("log")
 
 
-def _tests(axes: Axes, reader: RunReader) -> None:
-    checkpoint = reader.last_checkpoint()
-    results: dict[str, Any] = {} if checkpoint is None else checkpoint.state.get("results", {})
-    if not results:
-        _absent(axes, "no test result in the record yet")
-        return
-    name, result = next(iter(results.items()))
-    target, output, weight = result["target"][0], result["output"][0], result["weight"]
-    loudest = int(np.argmax(np.abs(target) * (weight > 0)))  # where a wrong nonlinearity would show first
-    begin = max(0, min(loudest - _SHOWN // 2, target.size - _SHOWN))
-    window = slice(begin, begin + _SHOWN)
-    sample = np.arange(target.size)[window]
-    axes.plot(sample, target[window], color=_TARGET, lw=2.5, alpha=0.5, label="target")
-    axes.plot(sample, output[window], color=_FORWARD, lw=1, label="read-out, free running")
-    axes.plot(sample, (output - target)[window], color=_ECHO, lw=0.8, label="difference")
-    error = float(np.sqrt(np.sum(weight * (output - target) ** 2) / np.sum(weight)))
-    unit = reader.manifest["target_unit"]
-    title = f"test: {name.replace('_', ' ')}, error {with_prefix(error, unit)} rms"
-    axes.set(title=title, xlabel="sample", ylabel=unit)
-    axes.legend(fontsize=8, loc="upper right")
+def _tested(axes: Axes, reader: RunReader, *, picture: Picture) -> None:
+    picture.draw(axes)
+    above(axes, picture.title)
 
 
 def _parameters(axes: Axes, reader: RunReader) -> None:
@@ -152,9 +141,9 @@ def _parameters(axes: Axes, reader: RunReader) -> None:
         axes.plot(
             step, values / largest, lw=1, label=f"{name} -> {values[-1]:.3g} {units.get(name.partition('[')[0], '')}"
         )
-    if 0 < len(parameters) <= _NAMED:
-        axes.legend(fontsize=7)
-    axes.set(title="parameters, each over its largest value", xlabel="gradient")
+    axes.set_xlabel("gradient")
+    if parameters:
+        above(axes, "parameters, each over its largest value", most=_NAMED)
 
 
 def _health(axes: Axes, reader: RunReader) -> None:
@@ -164,9 +153,9 @@ def _health(axes: Axes, reader: RunReader) -> None:
     if not axes.lines:
         _absent(axes, "the rule measures neither response nor retrace")
         return
-    axes.set(title="health of the echo", xlabel="gradient")
+    axes.set_xlabel("gradient")
     axes.set_yscale("log")
-    axes.legend(fontsize=8)
+    above(axes, "health of the echo")
 
 
 def _echo(axes: Axes, reader: RunReader) -> None:
@@ -177,8 +166,8 @@ def _echo(axes: Axes, reader: RunReader) -> None:
     time = np.arange(echo.forward.size) * echo.dt
     axes.plot(time[:_SHOWN], echo.forward[:_SHOWN], color=_FORWARD, lw=2.5, alpha=0.5, label="forward")
     axes.plot(time[:_SHOWN], echo.retraced[:_SHOWN], color=_ECHO, lw=1, ls="--", label="echo, mirrored")
-    axes.set(title=f"retrace on {echo.channel}, gradient {echo.step}", xlabel=_time(reader), ylabel=echo.unit)
-    axes.legend(fontsize=8, loc="upper right")
+    axes.set(xlabel=_time(reader), ylabel=echo.unit)
+    above(axes, f"retrace on {echo.channel}, gradient {echo.step}")
 
 
 def _response(axes: Axes, reader: RunReader) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.learning.scoring import GOOD
+from labrhel.records import tested
 from labrhel.records.page import items, page, picture, row, table
 from labrhel.records.plots import RecordedEcho, last_echo
 from labrhel.session.outcome import outcome_of
@@ -48,7 +50,10 @@ def verdict_of(reader: RunReader) -> Verdict:
     scalars, status = reader.scalars(), reader.status
     losses = _finite(scalars.get("loss"))
     words, marks = [], [_WELL]
-    if status in ("failed", "killed", "unsafe"):
+    if status == "stalled":
+        marks.append(_DOUBT)
+        words.append(f"the training {reader.events()[-1][2]}")
+    elif status in ("failed", "killed", "unsafe"):
         marks.append(_BAD)
         how = {"failed": "it failed", "killed": "it was killed", "unsafe": "it could not be made safe"}[status]
         words.append(f"{how}: {reader.events()[-1][2] or 'no word why'}")
@@ -66,10 +71,22 @@ def verdict_of(reader: RunReader) -> Verdict:
         words.append(f"the loss hardly fell: {losses[0]:.4g} -> {losses[-1]:.4g}")
     else:
         words.append(f"the loss fell to {100 * factor:.3g} %: {losses[0]:.4g} -> {losses[-1]:.4g}")
-    for metric in outcome_of(reader.folder, reader.manifest["target_unit"]).metrics:
+    metrics = outcome_of(reader.folder, reader.manifest["target_unit"]).metrics
+    for metric in metrics:
         words.append(str(metric))
-        if not metric.after < metric.before:
+        if metric.is_worse_than_zero:
+            marks.append(_BAD)
+        elif not metric.after < metric.before:
             marks.append(_DOUBT)
+        elif metric.is_good is False:
+            marks.append(_DOUBT)
+            words.append(
+                f"most of {metric.name} is left: went well means an NRMSE below {GOOD:g} by more than its uncertainty"
+            )
+    # A loss of 1 is that of the mean of the training targets.
+    if not metrics and losses[-1] > GOOD**2:
+        marks.append(_DOUBT)
+        words.append(f"most of the training targets is left: NRMSE {np.sqrt(losses[-1]):.2g}, and there was no test")
     retrace, response = _finite(scalars.get("retrace_error")), _finite(scalars.get("response_ratio"))
     if retrace.size and np.median(retrace) > _RETRACES:
         marks.append(_DOUBT)
@@ -77,8 +94,10 @@ def verdict_of(reader: RunReader) -> Verdict:
     if response.size and np.median(response) > _LARGE:
         marks.append(_DOUBT)
         words.append(f"the nudge moved the rig by {np.median(response):.2g} of its motion: lower eps")
-    if reader.words():
-        marks.append(_DOUBT if len(reader.words()) > len(losses) / 10 else _WELL)
+    warned = len({step for step, _ in reader.words()})
+    if warned > len(losses) / 10:
+        marks.append(_DOUBT)
+        words.append(f"{warned} of {len(losses)} gradients came with a warning")
     worst = _BAD if _BAD in marks else _DOUBT if _DOUBT in marks else _WELL
     return Verdict(worst, tuple(words))
 
@@ -102,6 +121,7 @@ def report(reader: RunReader) -> str:
             (f"Phase portrait of {echo.channel}", lambda axes: _portrait(axes, echo, time, unit)),
         ]
     pictures = "".join(_picture(title, draw) for title, draw in panels)
+    pictures += "".join(_picture(item.title, item.draw, drawn=True) for item in tested.pictures(reader))
     outcome = outcome_of(reader.folder, unit)
     return page(
         f"{manifest['name']} {reader.id}",
@@ -144,11 +164,9 @@ def _parameters(axes: Axes, reader: RunReader) -> None:
     step = columns.pop("step")
     for name, values in list(columns.items())[:_MOST]:
         axes.plot(step, values, lw=1, label=name)
-    if len(columns) > _MOST:
-        axes.set_title(f"{_MOST} of {len(columns)}", fontsize=9)
-    axes.set_xlabel("gradient")
+    axes.set_xlabel("gradient" if len(columns) <= _MOST else f"gradient; {_MOST} of {len(columns)} are drawn")
     if columns:
-        axes.legend(fontsize=6, ncols=2)
+        tested.above(axes, most=_MOST)
 
 
 def _trajectory(axes: Axes, echo: RecordedEcho, time: str, unit: str) -> None:
@@ -166,14 +184,14 @@ def _portrait(axes: Axes, echo: RecordedEcho, time: str, unit: str) -> None:
     axes.legend(fontsize=8)
 
 
-def _picture(title: str, draw: Callable[[Axes], None]) -> str:
+def _picture(title: str, draw: Callable[[Axes], None], *, drawn: bool = False) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 3.1), layout="constrained")
     with rc_context({"text.parse_math": False}):  # a $ in a name is a $; labels of ticks are made later, and are math
         draw(figure.subplots())
-    return picture(title, figure)
+    return picture(title, figure, drawn=drawn)
 
 
 def _facts(reader: RunReader, scalars: dict[str, Array]) -> dict[str, str]:
@@ -183,6 +201,7 @@ def _facts(reader: RunReader, scalars: dict[str, Array]) -> dict[str, str]:
     return {
         "rig": manifest["rig"],
         "status": reader.status,
+        "ended": events[-1][2],
         "begun": manifest["created"],
         "took": f"{events[-1][1] - events[0][1]:.1f} s",
         "gradients": str(len(_finite(scalars.get("loss")))),

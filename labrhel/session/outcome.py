@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.session.training import TEST
+from labrhel.learning.scoring import GOOD
+from labrhel.session.training import NRMSE, TEST, UNCERTAINTY, ZERO
 from labrhel.store import RunReader
 from labrhel.units import with_prefix
 
@@ -19,16 +20,39 @@ _NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """rms error on a test set [unit], before and after training."""
+    """rms error on a test set [unit], before and after training.
+
+    `zero`: what predicting zero gives, the rms of the target; `nrmse` of what is trained, and its `uncertainty`; NaN in
+    records that have none.
+    """
 
     name: str
     before: float
     after: float
     unit: str
+    zero: float = np.nan
+    nrmse: float = np.nan
+    uncertainty: float = np.nan
+
+    @property
+    def is_good(self) -> bool | None:
+        """Whether NRMSE is below 0.9 by more than its uncertainty; None where it is not known."""
+        return self.nrmse + self.uncertainty < GOOD if np.isfinite(self.nrmse) else None
+
+    @property
+    def is_worse_than_zero(self) -> bool:
+        """Whether predicting zero would have been better."""
+        return self.after > self.zero
 
     def __str__(self) -> str:
         before, after = with_prefix(self.before, self.unit), with_prefix(self.after, self.unit)
-        return f"{self.name} error {after} rms (before {before})"
+        said = f"{self.name} error {after} rms (before {before})"
+        if np.isfinite(self.nrmse):
+            said += f", NRMSE {self.nrmse:.3g} \N{PLUS-MINUS SIGN} {self.uncertainty:.1g}"
+        if np.isfinite(self.zero):
+            worse = ": worse than predicting zero" if self.is_worse_than_zero else ""
+            said += f"; the target has {with_prefix(self.zero, self.unit)} rms{worse}"
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +78,18 @@ def outcome_of(folder: Path, unit: str) -> Outcome:
     metrics = []
     for name, values in scalars.items():
         if name.startswith(TEST):
-            known = values[np.isfinite(values)]
-            metrics.append(Metric(name.removeprefix(TEST), float(known[0]), float(known[-1]), unit))
+            known, called = values[np.isfinite(values)], name.removeprefix(TEST)
+            others = (_last(scalars.get(kind + called)) for kind in (ZERO, NRMSE, UNCERTAINTY))
+            metrics.append(Metric(called, float(known[0]), float(known[-1]), unit, *others))
     warnings = said_once(reader.words())
     status, ended = reader.status, reader.events()[-1][2]
     reader.close()
     return Outcome(folder, losses[np.isfinite(losses)], tuple(metrics), warnings, status, ended)
+
+
+def _last(values: Array | None) -> float:
+    known = np.array([]) if values is None else values[np.isfinite(values)]
+    return float(known[-1]) if known.size else np.nan
 
 
 def said_once(words: Sequence[tuple[int, str]]) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ from labrhel.arrays import Array
 from labrhel.experiment import Experiment
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.optimizers import Optimizer
-from labrhel.learning.train import checkpoint_state, free_run, rms_error, take_up, train
+from labrhel.learning.scoring import score
+from labrhel.learning.train import checkpoint_state, free_run, take_up, train
 from labrhel.shots import operations
 from labrhel.shots.operations import Checkpoint, Publish
 
-TEST = "test_"  # scalars whose names begin so are errors on a test set
+TEST, ZERO, NRMSE, UNCERTAINTY = "test_", "zero_", "nrmse_", "nrmse_uncertainty_"
+"""What the names of scalars begin with that are the scores on a test set (`labrhel.learning.scoring`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ def training(
         alone = [
             f"{name} is trained in the host's model alone: nothing sets it on the rig" for name in experiment.host_side
         ]
-        yield Publish(0, (yield from _tests(experiment, problem.parameters.flat()))[0], tuple(alone))
+        errors, results = yield from _tests(experiment, problem.parameters.flat())
+        before = {name: result["output"] for name, result in results.items()}
+        yield Publish(0, errors, tuple(alone), before)
     also = {"calibration": {name: asdict(value) for name, value in experiment.calibration.values.items()}}
     taken, nudge = yield from train(
         problem, optimizer, experiment.steps, start=begin, nudge=nudge, ends=doubts, also=also
@@ -67,18 +71,21 @@ def _concluded(optimizer: Optimizer, taken: int, planned: int) -> Concluded:
 
 
 def _tests(experiment: Experiment, x: Array) -> operations.Protocol[tuple[dict[str, float], dict[str, dict[str, Any]]]]:
-    """The rms error by metric, and input, target and read-out of the first sequence of each test set."""
+    """The scores by metric, and input, target and read-out of the first sequence of each test set."""
     errors: dict[str, float] = {}
     results: dict[str, dict[str, Any]] = {}
     for name, sequences in experiment.tests.items():
         outputs = yield from free_run(experiment.task, sequences, experiment.theta(x))
-        errors[TEST + name] = rms_error(sequences, outputs)
+        found = score(sequences, outputs)
+        known = {TEST: found.rms, ZERO: found.zero, NRMSE: found.nrmse, UNCERTAINTY: found.uncertainty}
+        errors |= {kind + name: value for kind, value in known.items() if np.isfinite(value)}
         first, spacing = sequences[0], experiment.task.step * experiment.task.every
         results[name] = {
             "output": outputs[0],
             "target": first.target,
             "weight": first.weight,
             "ports": list(first.inputs),
+            "outputs": experiment.output_names,
             "input": np.array([wave.on_grid(spacing, first.samples) for wave in first.inputs.values()]),
             "spacing": spacing,
         }

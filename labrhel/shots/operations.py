@@ -54,11 +54,15 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Scalars of a step, for the record, the progress bar and telemetry; may be dropped by all but the record."""
+    """Scalars of a step, for the record, the progress bar and telemetry; may be dropped by all but the record.
+
+    `arrays` by name are for the record alone.
+    """
 
     step: int
     scalars: Mapping[str, float]
     words: tuple[str, ...] = ()
+    arrays: Arrays = field(default_factory=dict)
 
 
 Operation = Configure | RunShots | Read | Checkpoint | Publish

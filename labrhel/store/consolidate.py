@@ -2,6 +2,9 @@
 
     step                       scalars NAME(step); `trained`(step, parameter)
     forward, echo              (shot, repeat, channel, time) of the last step whose traces were kept
+    NAME_input, NAME_target    (port or output, NAME_time) of the first sequence of the test set NAME,
+    NAME_readout_before,       before and after training
+    NAME_readout
 
 Shots that are shorter than the longest are filled with NaN.  The same record gives the same data; only attributes
 that hold wall-clock times and machine names differ from run to run.
@@ -63,7 +66,39 @@ def as_dataset(reader: RunReader) -> xarray.Dataset:
     coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=str))
     coordinates["parameter_unit"] = ("parameter", np.array([_unit_of(name, units) for name in trained], dtype=str))
     dataset = xarray.Dataset(data, coordinates, _attributes(reader))
-    return dataset.merge(traces_of(reader))
+    return dataset.merge(traces_of(reader)).merge(_tested(reader))
+
+
+def results_of(reader: RunReader) -> dict[str, dict[str, Any]]:
+    """By test set, of its first sequence: `input`, `target`, `output` and what the read-out was `before` training."""
+    checkpoint = reader.last_checkpoint()
+    found: dict[str, dict[str, Any]] = {} if checkpoint is None else checkpoint.state.get("results", {})
+    before = reader.arrays(0) if found else {}
+    return {name: ({"before": before[name]} if name in before else {}) | result for name, result in found.items()}
+
+
+_TESTED = {"input": ("input", "port"), "target": ("target", "output"),
+           "before": ("readout_before", "output"), "output": ("readout", "output")}  # fmt: skip
+
+
+def _tested(reader: RunReader) -> xarray.Dataset:
+    import xarray
+
+    data: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {}
+    drive = reader.manifest.get("configuration", {}).get("model", {}).get("units", {}).get("input", "")
+    for name, result in results_of(reader).items():
+        if "outputs" not in result:  # of an older record
+            continue
+        time = f"{name}_time"
+        for what, (called, rows) in _TESTED.items():
+            if what in result:
+                unit = drive if what == "input" else reader.manifest["target_unit"]
+                data[f"{name}_{called}"] = ((rows, time), np.asarray(result[what]), {"units": unit})
+                coordinates[rows] = (rows, np.array(result[f"{rows}s"], dtype=str))
+        times = result["spacing"] * np.arange(np.shape(result["target"])[1])
+        coordinates[time] = (time, times, {"units": reader.manifest["time_unit"]})
+    return xarray.Dataset(data, coordinates)
 
 
 def traces_of(reader: RunReader, step: int | None = None) -> xarray.Dataset:

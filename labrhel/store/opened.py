@@ -9,7 +9,7 @@ import numpy as np
 
 from labrhel.errors import RecordError
 from labrhel.notebook import line, table
-from labrhel.store.consolidate import traces_of
+from labrhel.store.consolidate import results_of, traces_of
 from labrhel.store.folder import find_run
 from labrhel.store.reader import RunReader
 
@@ -65,7 +65,7 @@ class Run:
         steps = columns.pop("step")
         unit = self.reader.manifest.get("target_unit", "")
         data = {
-            name: ("step", values, {"units": unit if name.startswith("test_") else "1"} | _named(name))
+            name: ("step", values, {"units": unit if name.startswith(("test_", "zero_")) else "1"} | _named(name))
             for name, values in columns.items()
         }
         return xarray.Dataset(data, {"step": ("step", steps, {"long_name": "training step"})}, {"run": self.id})
@@ -122,6 +122,11 @@ class Run:
         """What the trained rig gave on the first sequence of each test set, (output, time)."""
         return self._tested("output", "output", self.reader.manifest["target_unit"])
 
+    @property
+    def readout_before(self) -> xarray.Dataset:
+        """What the rig gave before it was trained, on the same sequences."""
+        return self._tested("before", "output", self.reader.manifest["target_unit"])
+
     def _tested(self, what: str, rows: str, unit: str) -> xarray.Dataset:
         """By test set, each with a time of its own, `NAME_time`: test sets may differ in length."""
         import xarray
@@ -142,11 +147,12 @@ class Run:
                 coordinates[time] = (time, times, {"units": self.reader.manifest["time_unit"]})
             if rows == "port":
                 coordinates[rows] = (rows, list(result["ports"]))
+            elif "outputs" in result:
+                coordinates[rows] = (rows, list(result["outputs"]))
         return xarray.Dataset(data, coordinates, {"run": self.id})
 
     def _results(self) -> dict[str, dict[str, Any]]:
-        checkpoint = self.reader.last_checkpoint()
-        found = {} if checkpoint is None else checkpoint.state.get("results", {})
+        found = results_of(self.reader)
         if found:
             return found
         if not self.reader.manifest["configuration"].get("data"):

@@ -165,6 +165,14 @@ class RunReader:
         published = sorted(self._published(), key=lambda head: head["step"])
         return [(head["step"], text) for head in published for text in head["words"]]
 
+    def arrays(self, step: int) -> dict[str, Array]:
+        """Arrays that a step published, by name; of a step that was done again, what it published last."""
+        index, found = self._index, {}
+        for head, place in index.of_kind("publish"):
+            if head["step"] == step and "data" in head:
+                found = unpack(index.load(place, head["data"], f"what step {step} published"))[0]
+        return found
+
     def _published(self) -> Iterator[Head]:
         """What was published, but for steps that were done again after a resume: of these, what was published last."""
         heads = [head for head, _ in self._index.of_kind("publish")]

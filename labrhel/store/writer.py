@@ -197,7 +197,11 @@ class RunWriter:
     def published(self, operation: Publish) -> None:
         """Scalars and words of a step; a step that is done again after a resume replaces what it left before."""
         scalars = {name: float(value) for name, value in operation.scalars.items()}
-        self._append("publish", operation.step, _json({"scalars": scalars, "words": operation.words})[1:-1])
+        fields: dict[str, Any] = {"scalars": scalars, "words": operation.words}
+        data = [pack({name: np.asarray(value) for name, value in operation.arrays.items()})] if operation.arrays else []
+        if data:
+            fields["data"] = content_digest(*data)
+        self._append("publish", operation.step, _json(fields)[1:-1], data)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

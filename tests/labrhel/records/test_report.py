@@ -5,7 +5,9 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray
 
 from labrhel import session
 from labrhel.experiment import load_experiment
@@ -30,6 +32,40 @@ def run_of(folder: Path, text: str, **more: object) -> RunReader:
 def test_a_run_that_learns_went_well(tmp_path: Path) -> None:
     verdict = verdict_of(run_of(tmp_path, SMALL, steps=40))
     assert verdict.mark == "well" and "the loss fell to" in verdict.words[0]
+
+
+def test_an_error_is_said_beside_its_target_and_most_of_it_left_is_no_success(tmp_path: Path) -> None:
+    reader = run_of(tmp_path, SMALL, steps=3)
+    verdict = verdict_of(reader)
+    assert verdict.mark != "well"
+    (said,) = [words for words in verdict.words if words.startswith("test error")]
+    assert re.search(r"NRMSE [0-9.]+ . [0-9.]+; the target has [0-9.]+ m?V rms", said)
+
+
+def test_worse_than_predicting_zero_is_bad(tmp_path: Path) -> None:
+    loud = SMALL.replace("gain: 1.0", "gain: 6.0").replace("rate: 0.05", "rate: 0.001")
+    loud = loud.replace("parameters: {coupling: 0.35}", "parameters: {coupling: 0.35, stiffness: [1.0, 2.0]}")
+    verdict = verdict_of(run_of(tmp_path, loud, steps=6))
+    assert any("worse than predicting zero" in words for words in verdict.words) == (verdict.mark == "bad")
+
+
+def test_input_target_and_read_out_before_and_after_are_kept_and_drawn(tmp_path: Path) -> None:
+    reader = run_of(tmp_path, SMALL, steps=4)
+    with xarray.open_dataset(reader.folder / "run.nc") as data:
+        assert {"test_input", "test_target", "test_readout_before", "test_readout"} <= set(data.data_vars)
+        assert list(data["port"].values) == ["u1"] and list(data["output"].values) == ["q2"]
+        assert data["test_readout"].attrs["units"] == "V" and data["test_time"].attrs["units"] == "ms"
+        errors = [float(np.sqrt(((data[name] - data["test_target"])[:, 5:] ** 2).mean()))
+                  for name in ("test_readout_before", "test_readout")]  # fmt: skip
+    scalars = reader.scalars()
+    measured = scalars["test_test"][np.isfinite(scalars["test_test"])]
+    assert errors == pytest.approx([measured[0], measured[-1]])
+    assert reader.verify() == []
+    drawn = {axes.get_title(): [line.get_label() for line in axes.get_lines()] for axes in draw(reader).axes}
+    assert drawn["test: input"] == ["u1"]
+    (labels,) = [labels for title, labels in drawn.items() if title.startswith("test: q2, error")]
+    assert labels == ["target", "read-out before", "read-out, trained"]
+    assert "test: q2, error" in report(reader)
 
 
 def test_a_loss_that_rises_is_bad(tmp_path: Path) -> None:
