@@ -97,7 +97,8 @@ def _concluded(run: Measurement) -> Gradient:
         warnings=(
             *doubts.of_aim(run.aim, run.search_shots),
             *doubts.of_growth(run.amplified, ratio),
-            *doubts.of_echoes(plan, blocks[0].batch, ratio, retrace, jitter),
+            *(doubts.of_record(run.record, options) if run.begins else ()),
+            *doubts.of_echoes(plan, options, blocks, ratio, retrace, jitter),
             *of_clipping(blocks[0].batch.clipped, sum((Counter(block.clipped) for block in blocks), Counter())),
             *doubts.of_distortion(blocks),
             *doubts.of_effort(options, locked, blocks, floor),

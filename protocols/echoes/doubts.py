@@ -10,10 +10,11 @@ from labrhel.arrays import Arrays
 from labrhel.learning.needs import PLAIN_BELOW
 from protocols.echoes.aim import GOOD, POOR, Aim
 from protocols.echoes.blocks import Block, relative_error
+from protocols.echoes.causes import cause_of_miss
 from protocols.echoes.lock import Locked
 from protocols.echoes.options import EchoOptions
 from protocols.echoes.plan import EchoPlan
-from protocols.forward.forward import ForwardBatch
+from protocols.inference.record import Record
 
 LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
@@ -70,9 +71,22 @@ def _remedies(aim: Aim) -> str:
     return "give the drive ports a smaller range, or more bits"
 
 
-def of_echoes(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float, jitter: float) -> Iterator[str]:
+def of_record(record: Record | None, options: EchoOptions) -> Iterator[str]:
+    """About what the forward record says of the rig, and a lock that would hide what it cannot say."""
+    if record is not None:
+        yield from record.words
+    if options.lock and (record is None or record.is_vague):
+        yield (
+            "this record is too short or too noisy to show delays, or friction that is not linear in the velocity, and "
+            "a locked echo hides them: labrhel audit tells what they do to the gradient"
+        )
+
+
+def of_echoes(
+    plan: EchoPlan, options: EchoOptions, blocks: Sequence[Block], ratio: float, retrace: float, jitter: float
+) -> Iterator[str]:
     """About the echoes themselves: compensation, retrace, strength of the nudge."""
-    task = plan.task
+    task, batch = plan.task, blocks[0].batch
     longest = max(item.steps for item in batch.passes) * task.step
     lost = float(np.mean(np.diag(task.model.friction(plan.theta)) / task.model.mass(plan.theta))) * longest
     if not batch.has_error:
@@ -84,12 +98,12 @@ def of_echoes(plan: EchoPlan, batch: ForwardBatch, ratio: float, retrace: float,
         )
     if retrace > LARGEST_MISS:
         yield (
-            f"the echo misses the forward path by {retrace:.2g} of its size: "
-            "friction, flip or timing are not what the model says"
-            + (f", or gains are not from shot to shot (they differ by {jitter:.1g}, taken off)" if jitter else "")
+            f"the echo misses the forward path by {retrace:.2g} of its size; {cause_of_miss(plan, blocks)}"
+            + (f" (gains differ by {jitter:.1g} from shot to shot, which is taken off)" if jitter else "")
         )
     if ratio > LARGEST_RESPONSE and not task.model.is_linear(plan.theta):
-        yield f"response ratio {ratio:.2g} is large for a nonlinear rig: lower eps"
+        remedy = "give response: 0.03, or shorten the pass" if options.is_automatic else "lower eps"
+        yield f"response ratio {ratio:.2g} is large for a nonlinear rig: {remedy}"
     if batch.has_error and ratio < SMALLEST_RESPONSE:
         yield f"response ratio {ratio:.2g} is close to rounding: raise eps"
 

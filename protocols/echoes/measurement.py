@@ -31,6 +31,7 @@ from protocols.echoes.port_gains import at_common_gains
 from protocols.forward.clipping import over_range
 from protocols.forward.forward import ForwardBatch, read_forward
 from protocols.inference.fit import fit
+from protocols.inference.record import Record, of_record
 
 LOCKED = 1e-3
 """Retrace error at which an echo counts as locked."""
@@ -60,10 +61,16 @@ class Measurement:
         self.aim: Aim | None = None
         self.search_shots = 0
         self.amplified = 0.0
+        self.record: Record | None = None
         self._lowered = False
         rig = asked.task.capabilities
         self._rounds = any(item.converter for item in (*rig.ports, *rig.channels))
         self._is_exact = is_exact(rig)
+
+    @property
+    def begins(self) -> bool:
+        """True of the first gradient of a run, which looks at the rig more closely."""
+        return self._asked.previous is None
 
     @property
     def is_precise(self) -> bool:
@@ -79,10 +86,11 @@ class Measurement:
         """Forward pass, lock, and echoes at a nudge that gives the response that is aimed at."""
         options, plan = self.options, self.plan
         batch = yield from self._forward()
-        begins = self._asked.previous is None
         # A dry run answers with silence, in which there is nothing to look at.
-        if begins and batch.has_error and batch.has_motion:
+        if self.begins and batch.has_error and batch.has_motion:
             self._forecast(batch)
+            if not batch.clipped:
+                self.record = of_record(plan.task.model, plan.theta, batch.passes, plan.task.step)
         drives = self._drives(batch)
         if options.lock and any(item.name not in self.learned for item in batch.passes):
             drives = yield from self._lock(batch)
@@ -97,7 +105,7 @@ class Measurement:
         self.blocks.append(block)
         if not batch.has_error or not batch.has_motion:
             return
-        if not begins and self._is_exact and self._sample(block).doubt > UNDOUBTED:
+        if not self.begins and self._is_exact and self._sample(block).doubt > UNDOUBTED:
             self._forecast(batch)
         if options.is_automatic and self._is_in_doubt(block):
             yield from self._search(block)
@@ -110,7 +118,7 @@ class Measurement:
         plan, options = self.plan, self.options
         self.amplified = ROUNDING * growth_of_rounding(plan.task.model, plan.theta, batch.passes, plan.task.step)
         asked_once = options.is_automatic and options.repeats == 1 and options.precision is None
-        if self._asked.previous is None and asked_once and self.amplified > FIRST_RESPONSE:
+        if self.begins and asked_once and self.amplified > FIRST_RESPONSE:
             raise ProgramError(refusal_of_growth(self.amplified))
 
     def _at_response(self, batch: ForwardBatch, drives: Sequence[EchoDrive], target: float) -> Protocol[Block]:
@@ -194,8 +202,7 @@ class Measurement:
         self.aim = aim = yield from searched(fire, first, start)
         self._eps, self.search_shots = aim.asked, self.shots - before
         # Later on a run has a history to judge it by: interlocks stop it, health calibrates again, and it is warned of.
-        begins = self._asked.previous is None
-        if begins and aim.error > USELESS and options.repeats == 1 and options.precision is None:
+        if self.begins and aim.error > USELESS and options.repeats == 1 and options.precision is None:
             raise ProgramError(refusal(aim, self.search_shots))
         self.blocks = [fired[id(sample)] for sample in aim.samples]
 

@@ -1,0 +1,262 @@
+"""Why an echo misses its path: hypotheses, each with a test of its own on the readings at hand, and its share.
+
+Let m (n, kicks) be what the mean echo misses of the forward path.  Of its square
+
+    clipped      all, where readings hit the ends of a converter
+    quantised    3/2 LSB^2/12 a reading: one of the record, half of one of the mean of two echoes
+    noisy        what is white: the sixth difference of a smooth path is nothing, of white noise sqrt(924) of it
+
+and a force phi = L m would explain what is left (`protocols.inference.inverse_dynamics`).  By least squares each of the
+following is asked how much of phi it explains on its own:
+
+    friction     G v, G symmetric                  drag     |v| v and sign(v) of each oscillator
+    delayed      L v_i of each channel, and the slope of what each port plays; jittered, if the repeats differ
+    jittered     what each port plays: its gain was another one in this shot than in the forward pass
+    nudge        the even part of the force that the answer x meets, along the mean echo
+    flip         phi is all in the first three kicks
+
+What none of them explains, and is different in each repeat, is noisy, too: forces that shake the rig.
+
+Source: linear regression; 0.5^6 bounds what a motion of six kicks a radian leaves in a sixth difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from labrhel.arrays import Array
+from protocols.echoes.blocks import Block
+from protocols.echoes.plan import EchoPlan
+from protocols.forward.forward import ForwardPass
+from protocols.inference.inverse_dynamics import InverseDynamics
+from protocols.inference.record import low_pass
+
+SENTENCES = {
+    "clipped": "readings that clip: raise the range of their channels",
+    "quantised": "the rounding of the converters: give the channels a smaller range, or more bits",
+    "noisy": "noise: repeats: R averages it",
+    "jittered": "jitter of gains or triggers from shot to shot: repeats: R averages it",
+    "friction": "friction that the model does not have: lock: 6 learns it, or calibrate it",
+    "drag": "friction that is not linear in the velocity, which no echo gets right: labrhel audit tells by how much",
+    "delayed": "a delay that is not calibrated: calibrate the delays of ports and channels",
+    "nudge": "a nudge that is too strong for a nonlinear rig: lower the response",
+    "flip": "a flip that leaves other momenta than it should: calibrate it",
+}
+"""What each of them is called, and what to do about it."""
+
+_KNOWN = 0.5  # of the miss: the least share of a cause that is named
+_WHITE = 924.0  # variance of the sixth difference of white noise: the binomial coefficient (12, 6)
+_SHORTEST = 16  # kicks of a pass: below it every hypothesis explains all
+_MOST = 60  # columns of a hypothesis
+_FIRST = 3  # kicks in which a wrong flip shows
+_CHANGES = 0.25  # of what is neither white nor rounding: so much of it is different in each repeat where it jitters
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why, as a key of `SENTENCES`, and the share of the squared miss that it explains."""
+
+    name: str
+    share: float
+
+    @property
+    def is_known(self) -> bool:
+        """True if it is most of it."""
+        return self.share >= _KNOWN
+
+    def __str__(self) -> str:
+        if self.is_known:
+            return f"{100 * self.share:.0f} % of that is {SENTENCES[self.name]}"
+        return "what causes it is not known: labrhel audit tells what it does to the gradient"
+
+
+def cause_of_miss(plan: EchoPlan, blocks: Sequence[Block]) -> Cause:
+    """The largest cause of what the echoes of `blocks` miss, however small its share is; takes no shot."""
+    if any(block.clipped or block.batch.clipped for block in blocks):
+        return Cause("clipped", 1.0)
+    total = float(np.mean([block.reading.missed for block in blocks])) or 1e-300
+    steps = _steps(plan, blocks[0].batch.passes)
+    kicks = sum(item.steps for item in blocks[0].batch.passes)
+    rounded = min(1.0, 1.5 * kicks * float(np.sum(steps**2)) / 12 / total)
+    white = min(1.0, sum(_white(item) for item in blocks[0].reading.miss) / max(blocks[0].reading.missed, 1e-300))
+    shares = {"quantised": rounded, "noisy": max(0.0, white - rounded)}
+    left = max(0.0, 1 - max(white, rounded))
+    random = _random(blocks) / total - max(white, rounded)
+    found = _forced(plan, blocks[0]) if kicks >= _SHORTEST * len(blocks[0].drives) else {"jittered": 0.0}
+    if random > _CHANGES * left:
+        # A delay that is another one in each shot is that of a trigger, and so is a start that the flip leaves; forces
+        # that are, and nothing else, are noise.
+        found["jittered"] = max(found["jittered"], found.pop("delayed", 0.0), found.pop("flip", 0.0))
+        found["noisy"] = 1 - max(found.values())
+    for name, share in found.items():
+        shares[name] = shares.get(name, 0.0) + left * share
+    name = max(shares, key=lambda item: shares[item])
+    return Cause(name, shares[name])
+
+
+def _steps(plan: EchoPlan, passes: Sequence[ForwardPass]) -> Array:
+    """Step of each position (n,), as the record shows it or a converter declares it; 0 where there is none."""
+    rig = plan.task.capabilities
+    declared = [channel.converter.lsb if channel.converter else 0.0 for channel in rig.channels]
+    found = np.zeros(plan.task.model.size)
+    for i in range(len(found)):
+        values = np.unique(np.concatenate([item.q[i] for item in passes]))
+        gaps = np.diff(values)
+        gaps = gaps[gaps > 1e-9 * max(float(np.ptp(values)), 1e-300)]
+        least = float(gaps.min()) if gaps.size else 0.0
+        # On a grid every gap is a multiple of the least one, and values come more than once.
+        if least and len(values) < 0.8 * sum(item.steps for item in passes):
+            found[i] = least if np.abs(gaps / least - np.round(gaps / least)).max() < 1e-3 else 0.0
+    return found if found.any() else np.full(len(found), max(declared, default=0.0))
+
+
+def _white(miss: Array) -> float:
+    """Sum of squares of the white part of a miss (n, kicks)."""
+    if miss.shape[1] <= 12:
+        return 0.0
+    return float(np.sum(np.mean(np.diff(miss, 6, axis=1) ** 2, axis=1))) / _WHITE * miss.shape[1]
+
+
+def _random(blocks: Sequence[Block]) -> float:
+    """Sum of squares of what is different in each block; 0 of one alone."""
+    if len(blocks) < 2:
+        return 0.0
+    rows = zip(*(block.reading.miss for block in blocks), strict=True)
+    return sum(float(np.sum(np.var(row, axis=0, ddof=1))) for row in rows)
+
+
+class _Forces:
+    """What the miss of one pass is as a force, and what may make it, in the order of the echo and low-passed."""
+
+    def __init__(self, plan: EchoPlan, block: Block, place: int) -> None:
+        item, drive = block.batch.passes[place], block.drives[place]
+        self._plan, self._still = plan, np.zeros(plan.task.model.size)
+        self._inverse = InverseDynamics(plan.task.model, plan.theta, plan.task.step)
+        self.path, self.v = item.q[:, ::-1], -item.v[:, ::-1]
+        self._resting = self._inverse.force(self.path, self._still)
+        model, u = plan.task.model, item.u[:, ::-1]
+        silent = model.input_force(np.zeros_like(u), plan.theta)
+        self.inputs = []
+        for j in range(len(u)):
+            one = np.zeros_like(u)
+            one[j] = u[j]
+            self.inputs.append(model.input_force(one, plan.theta) - silent)
+        self.driven = drive.echo_force
+
+    def of(self, miss: Array) -> Array:
+        """The force (n, kicks) that would explain a miss."""
+        return self._inverse.force(self.path + miss, self._still) - self._resting
+
+    def alone(self, i: int, values: Array) -> Array:
+        """One oscillator's row of `values` (n, kicks), and zeros."""
+        found = np.zeros_like(values)
+        found[i] = values[i]
+        return found
+
+    def slope(self, force: Array) -> Array:
+        """d/ds of a force (n, kicks)."""
+        return np.gradient(force, self._plan.task.step, axis=1)
+
+    def small(self, values: Array) -> Array:
+        """`values` so small that F is linear in them."""
+        return 1e-5 * values
+
+    @property
+    def friction(self) -> list[Array]:
+        """Columns of symmetric friction matrices."""
+        n = len(self.v)
+        pairs = (
+            list(combinations_with_replacement(range(n), 2)) if n * (n + 1) / 2 <= _MOST else [(i, i) for i in range(n)]
+        )
+        found = []
+        for i, j in pairs:
+            column = self.alone(i, np.broadcast_to(self.v[j], self.v.shape))
+            found.append(column if i == j else column + self.alone(j, np.broadcast_to(self.v[i], self.v.shape)))
+        return found
+
+    @property
+    def drag(self) -> list[Array]:
+        """Columns of friction that is not linear."""
+        speed = np.abs(self.v).max(axis=1, keepdims=True) + 1e-300
+        laws = (np.abs(self.v) * self.v, np.tanh(self.v / (0.02 * speed)))
+        return [self.alone(i, law) for law in laws for i in range(len(self.v))]
+
+    @property
+    def delayed(self) -> list[Array]:
+        """Columns of late channels and late ports."""
+        n = len(self.v)
+        late = [self.of(self.small(self.alone(i, self.v))) for i in range(n)]
+        return (
+            late
+            + [self.slope(force) for force in self.inputs]
+            + [self.slope(self.alone(i, self.driven)) for i in range(n)]
+        )
+
+    @property
+    def jittered(self) -> list[Array]:
+        """Columns of gains that were other ones in this shot than in the forward pass."""
+        return self.inputs + [self.alone(i, self.driven) for i in range(len(self.v))]
+
+    def nudge(self, miss: Array, answer: Array) -> list[Array]:
+        """The column of an answer (n, kicks) to the nudge that is not small: exact along the mean of the echoes."""
+        force, theta = self._plan.task.model.force, self._plan.theta
+        mean = self.path + miss
+        return [(force(mean + answer, theta) + force(mean - answer, theta)) / 2 - force(mean, theta)]
+
+
+def _forced(plan: EchoPlan, block: Block) -> dict[str, float]:
+    """Shares of the force that explains the miss of a block, each hypothesis on its own."""
+    every = [_Forces(plan, block, place) for place in range(len(block.drives))]
+    misses, answers = block.reading.miss, _answers(plan, block)
+    phi = [forces.of(miss) for forces, miss in zip(every, misses, strict=True)]
+    columns = {
+        "friction": [forces.friction for forces in every],
+        "drag": [forces.drag for forces in every],
+        "delayed": [forces.delayed for forces in every],
+        "jittered": [forces.jittered for forces in every],
+        "nudge": [forces.nudge(*pair) for forces, *pair in zip(every, misses, answers, strict=True)],
+    }
+    found = {name: _explained(plan, phi, parts) for name, parts in columns.items()}
+    whole = sum(float(np.sum(item**2)) for item in phi) or 1e-300
+    flip = sum(float(np.sum(item[:, :_FIRST] ** 2)) for item in phi) / whole
+    return {"flip": flip, **{name: (1 - flip) * share for name, share in found.items()}}
+
+
+def _answers(plan: EchoPlan, block: Block) -> list[Array]:
+    """Half of what the strongest two nudges moved the echoes apart, by pass, in the order of the echo."""
+    found = []
+    for turns in plan.turns(block.captures):
+        strongest = max(turns[0])
+        ends = [plan.geometry.state(turns[0][level].last, plan.task.step)[0] for level in (strongest, min(turns[0]))]
+        found.append((ends[0] - ends[1]) / 2)
+    return found
+
+
+def _explained(plan: EchoPlan, phi: Sequence[Array], columns: Sequence[Sequence[Array]]) -> float:
+    """Share of phi that these columns explain by least squares, less what as many random ones would.
+
+    A single column is what phi should be, and no multiple of it.
+    """
+    width, edge = low_pass(plan.task.model, plan.theta, plan.task.step)
+
+    def passed(values: Array) -> Array:
+        kept = values[:, edge : values.shape[1] - edge] if values.shape[1] > 3 * edge else values
+        return np.ravel(kept[:, :: max(1, int(width))])  # the rest says the same again
+
+    right = np.concatenate([passed(gaussian_filter1d(item, width, axis=1)) for item in phi])
+    parts = [np.stack([passed(gaussian_filter1d(one, width, axis=1)) for one in part]) for part in columns]
+    matrix = np.concatenate(parts, axis=1)
+    size = np.linalg.norm(matrix, axis=1)
+    matrix = matrix[size > 0] / size[size > 0, None]
+    whole = float(right @ right)
+    if whole == 0 or not len(matrix):
+        return 0.0
+    value = size if len(size) == 1 else np.linalg.lstsq(matrix.T, right, rcond=1e-9)[0]
+    left = float(np.sum((right - matrix.T @ value) ** 2)) / whole
+    freedom = max(right.size - len(matrix), 1)
+    return max(0.0, 1 - left * (1 + len(matrix) / freedom))
