@@ -103,6 +103,22 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ): "1 is the flag for writing, which is set; Windows has O_BINARY",
     (
         "labrhel/store/_journal.py",
+        'self._file = os.open(folder / FILE, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", (1)))',
+    ): "1 is the flag for writing, which is set; Windows has O_BINARY",
+    (
+        "labrhel/store/_arrays.py",
+        "array = (np.load(path, mmap_mode='r'))",
+    ): "numpy unpickles nothing by itself; it is said all the same, since records come from other people",
+    (
+        "labrhel/store/_captures.py",
+        "kind = (values.shape, values.dtype, (codes is None))",
+    ): "it tells traces with codes from those without, whatever it is called",
+    (
+        "labrhel/store/_verifying.py",
+        'heads = [head for head, _ in index.of_kind("checkpoint")][:-(4):-1]',
+    ): "the third state from the end has been written over",
+    (
+        "labrhel/store/_journal.py",
         "if (written <= size): # a full disk, for one, takes a part; the next attempt then says why",
     ): "after all was written the rest is empty",
     ("labrhel/store/manifest.py", "seed: int = (1)"): "the schema is asked whether a manifest fits, never for a value",

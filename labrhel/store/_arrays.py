@@ -127,7 +127,7 @@ class ArrayStore:
 
 def bytes_of(array: Array) -> memoryview:
     """The bytes of a contiguous array, uncopied; complex numbers have no memoryview of their own that can be sliced."""
-    return array.reshape(-1).view(np.uint8).data
+    return array.ravel().view(np.uint8).data
 
 
 @lru_cache(maxsize=256)

@@ -142,7 +142,7 @@ def _not_a_run(folder: Path) -> str:
 
 
 def _begins(name: str, text: str) -> bool:
-    return name.startswith(text) or name.rsplit("-", 1)[-1].startswith(text)
+    return name.startswith(text) or name.rpartition("-")[2].startswith(text)
 
 
 def _some(folders: list[Path]) -> str:
