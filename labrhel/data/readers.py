@@ -43,6 +43,7 @@ READERS: Mapping[str, Known] = {
     "matlab": Known("formats.matlab:Matlab", "scipy.io"),
     "hdf5": Known("formats.hdf5:HDF5", "h5py"),
     "netcdf3": Known("formats.netcdf3:NetCDF3", "scipy.io"),
+    "qcodes": Known("formats.qcodes_database:QCoDeSDatabase", "sqlite3"),
     "ppg_dalia": Known("readers:Subject", "labrhel.data.ppg_dalia"),
 }
 """By the name that the child is called with."""

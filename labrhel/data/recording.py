@@ -57,7 +57,7 @@ class Recording:
 def open_recording(file: Path) -> Recording:
     """Look into a file, without loading it.
 
-    Text tables, .npy, .npz, netCDF 3 and 4, HDF5 and MATLAB's .mat, by what the file begins with.  Raises
+    Text tables, .npy, .npz, netCDF 3 and 4, HDF5, .mat and databases of QCoDeS, by what the file begins with.  Raises
     ConfigurationError for another kind of file and for one that cannot be read.
     """
     with _one_sentence(file):

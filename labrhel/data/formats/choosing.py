@@ -12,18 +12,20 @@ from labrhel.safety.plain_files import require_plain_file
 
 SUFFIXES = {
     ".npz": "npz", ".npy": "npy", ".mat": "matlab", ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".he5": "hdf5",
-    ".nc": "hdf5", ".nc4": "hdf5", ".cdf": "netcdf3", ".nc3": "netcdf3", ".csv": "text", ".txt": "text", ".tsv": "text",
+    ".nc": "hdf5", ".nc4": "hdf5", ".cdf": "netcdf3", ".nc3": "netcdf3",
+    ".db": "qcodes", ".csv": "text", ".txt": "text", ".tsv": "text",
     ".lvm": "text", ".dat": "text", ".asc": "text", ".prn": "text", ".tab": "text",
 }  # fmt: skip
 """In small letters: the reader of a file with this suffix, unless its first bytes say otherwise."""
 
-OFFERED = ".csv, .txt, .tsv, .lvm, .npy, .npz, .nc, .h5 or .mat"
+OFFERED = ".csv, .txt, .tsv, .lvm, .npy, .npz, .nc, .h5, .mat or .db"
 
 _BEGINNINGS = (
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
     (b"CDF\x01", "netcdf3"),
     (b"CDF\x02", "netcdf3"),
     (b"CDF\x05", "netcdf3"),
+    (b"SQLite format 3\0", "qcodes"),
     (b"MATLAB 5.0 MAT-file", "matlab"),
     (b"MATLAB 7.3 MAT-file", "matlab"),
 )
@@ -37,7 +39,7 @@ _OTHERS = {
     b"WAVEDESC": "a waveform of LeCroy; save it as text",
     b":WFM#": "a waveform of Tektronix (.wfm); save it as .csv",
 }  # fmt: skip
-_BINARY = ("hdf5", "netcdf3", "matlab")
+_BINARY = ("hdf5", "netcdf3", "matlab", "qcodes")
 
 
 def kind_of(file: Path) -> str:

@@ -186,7 +186,9 @@ def _read(opened: _Opened, pick: Pick) -> Array:
         item, field = opened.find(pick.name), ""
     except UnreadableError:
         owner, _, field = pick.name.rpartition("/")
-        item = opened.find(owner)
+        item = opened.find(owner) if owner else None
+        if not isinstance(item, h5py.Dataset) or field not in (item.dtype.names or ()):
+            raise
     if isinstance(item, h5py.Dataset) and item.dtype.names and _kind(item) == "table" and not field:
         raise UnreadableError(f"{pick.name!r} is a table")
     if not field and getattr(item, "dtype", None) is not None and _kind(item) in "SO":

@@ -94,6 +94,8 @@ def _array(opened: Callable[[], IO[bytes]], size: int, name: str, pick: Pick) ->
         if values is None:  # the last axis varies slowest
             turned = (*([slice(None)] * (len(shape) - len(index))), *reversed(index))
             values = _rows(stream, shape[::-1], dtype, turned).T
+        if isinstance(stream, zipfile.ZipExtFile):  # which knows whether it is whole when it has been read
+            _pass_over(stream, size)
     if dtype.names is None:
         return values
     found = values[pick.name.rpartition("/")[2]]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from labrhel.data.formats.interface import UnreadableError
 from labrhel.data.formats.text.numbers import Notation, is_mark
 
-_TAIL = 200  # rows that are looked at
+_TAIL = 80  # rows that are looked at
 _LAST = 12  # of them, which are of the table however long its preamble is
 _NOTATIONS = (
     Notation("."),
@@ -22,6 +22,11 @@ _NOTATIONS = (
     Notation(".", " "),
 )
 _SEPARATORS = (",", ";", "\t", "|", ":", "")
+_GROUPS = {
+    ".": re.compile(r"\d\.\d{3}"),
+    ",": re.compile(r"\d,\d{3}"),
+    " ": re.compile(r"\d[ \u00a0\u202f\u2009'’]\d{3}"),
+}
 _NAMED = re.compile(r"\s*sep\s*=\s*(.)\s*", re.IGNORECASE)  # the first line that spreadsheets write
 
 
@@ -61,8 +66,12 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
     named = _NAMED.fullmatch(lines[0]) if lines else None
     tail = lines[-_TAIL:]
     best, most = None, (0.0,)
-    for separator in (named[1],) if named else _SEPARATORS:
-        for order, notation in enumerate(_NOTATIONS):
+    text = "\n".join(tail)
+    absent = next((separator for separator in _SEPARATORS if separator not in text), "\t")  # one column has none
+    separators = [separator for separator in _SEPARATORS if separator in text or separator == absent]
+    notations = [(order, one) for order, one in enumerate(_NOTATIONS) if order < 2 or _GROUPS[one.groups].search(text)]
+    for separator in (named[1],) if named else separators:
+        for order, notation in notations:
             score = _score(Dialect(separator, notation), tail, lines, order)
             if score > most:
                 best, most = Dialect(separator, notation), score
