@@ -138,7 +138,8 @@ def inspect(
 ) -> None:
     """What does a recording hold? Names, shapes, units, samples per second, and a `data:` section to begin with.
 
-    Looks into tables of text, .npy, .npz, netCDF, HDF5, .mat and .db; runs nothing, and follows no link out of their folder.
+    Looks into tables of text, .npy, .npz, netCDF, HDF5, .mat and .db; runs nothing, and follows no link out of their
+    folder.
     """
     from labrhel.cli import looking
 

@@ -18,6 +18,7 @@ from labrhel.cli.inspecting import told
 from labrhel.errors import ConfigurationError
 from labrhel.executor import ORDER
 from labrhel.experiment import Experiment, load_experiment
+from labrhel.experiment.doubts import doubts
 from labrhel.experiment.runners import Runnable, own_runner, own_runner_of_run
 from labrhel.records.plots import save
 from labrhel.shots.operations import Publish
@@ -34,6 +35,8 @@ def load(
     if own is not None:
         return own
     experiment = load_experiment(config, rig_url=rig, steps=steps, seed=seed, calibration=calibrations)
+    for words in doubts(experiment):
+        print(f"warning: {words}")
     known = experiment.calibration
     if known.values:
         print(f"calibration {known.digest[:8]} of {experiment.rig_url}: {len(known.values)} values in force")
