@@ -5,9 +5,14 @@
 Three shots (forward, and two echoes by drive), six channels, 2000 kicks a pass, on a virtual bench that is a process of
 its own.  The bytes of one step are recorded and sent again over plain sockets, one exchange after the other, each with
 its answer; the bare program sets, fires and reads, and computes nothing.  Ratios are medians over interleaved rounds.
+BLAS has one thread, as under `labrhel run`.  `benchmarks.against` runs it in turn with that of another checkout.
 """
 
 from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported
 
 import socket
 import subprocess
