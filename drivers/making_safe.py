@@ -107,7 +107,7 @@ class SafeLevels:
         for group in groups:
             boxes |= {box.name: box for box in group}
             off |= {box.name: Attempt(box.switch_off) for box in group}
-            wait_for_all((off[name] for name, box in boxes.items() if _drives(box)), min(TURN, longest / 4))
+            wait_for_all((off[name] for name, box in boxes.items() if drives(box)), min(TURN, longest / 4))
         swift = [box for name, box in boxes.items() if off[name].ended]
         late = [box for name, box in boxes.items() if not off[name].ended]
         problems = self.ramp(swift, longest)
@@ -172,7 +172,7 @@ class SafeLevels:
             box.make_safe()
 
 
-def _drives(box: Instrument) -> bool:
+def drives(box: Instrument) -> bool:
     """Whether it has outputs: what only looks does not."""
     return not isinstance(box, Digitizer) or isinstance(box, (Generator, LevelSource))
 

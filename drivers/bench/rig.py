@@ -24,7 +24,7 @@ from drivers.bench.driven import Driven, outputs_of
 from drivers.bench.views import Eyes, View, check_views, views_of
 from drivers.bench.wiring import wiring_of
 from drivers.guardian import Guardian
-from drivers.making_safe import SafeLevels, check_ramps, ramps_of, try_all
+from drivers.making_safe import SafeLevels, check_ramps, drives, ramps_of, try_all
 from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
 from drivers.transport import TrafficLog
 from drivers.transport.permit import StoppedError, as_long_as
@@ -40,6 +40,7 @@ from labrhel.shots.program import Rest
 
 _PATIENCE = 5.0  # s beyond its length that a shot may take
 _FRESH = 2.0  # s after which another attempt to make a bench safe is worth its time
+_GIVEN_UP = 15.0  # s for which what drives nothing, and did not answer, is left alone: each attempt takes a second
 
 
 class BenchRig:
@@ -79,6 +80,7 @@ class BenchRig:
         self._driven = Driven(outputs_of(document))
         self._closed = False
         self._failed: tuple[float, Exception] | None = None  # when making it safe failed last [s], and how
+        self._silent: dict[str, float] = {}  # what drives nothing and did not answer when it was made safe last [s]
         self._made_safe = 0  # how often; what began before the last time must not go on
         self._connected: dict[str, float] = {}  # levels of the switches
         self._restored = 0  # the last time after which the levels were turned back
@@ -167,7 +169,9 @@ class BenchRig:
         self._made_safe += 1
         self._connected, self._cold = {}, self._idles_on
         moves = self._driven.moves()
-        problems = self._safe.make_safe(self._in_safe_order(), seconds)
+        groups = [[box for box in group if self._may_answer(box)] for group in self._in_safe_order()]
+        problems = self._safe.make_safe(groups, seconds)
+        self._silent |= {name: self._clock() for name in problems if not drives(self._instruments[name])}
         self._driven.seen_safe(self._instruments.keys() - problems.keys(), moves)
         self._failed = None
         for error in problems.values():
@@ -183,6 +187,10 @@ class BenchRig:
         if left := self._driven.left():
             guarded = "" if self._guardian is None else f"; its guardian (process {self._guardian.pid}) keeps trying"
             raise NotSafeError(left, f"{why}{guarded}; switch them off by hand") from cause
+
+    def _may_answer(self, box: Instrument) -> bool:
+        """False for what drives nothing and did not answer just now: a run whose scope is dead has to end."""
+        return self._clock() - self._silent.get(box.name, -math.inf) > _GIVEN_UP
 
     def _in_safe_order(self) -> list[list[Instrument]]:
         """Groups one after the other, each at once: as the station says, then the other generators, then levels."""

@@ -5,13 +5,14 @@ import threading
 import time
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks import stop_latency
 from drivers.transport import Direction, read_traffic
-from labrhel.errors import LabrhelError
+from labrhel.errors import LabrhelError, TransportError
 from labrhel.shots.compile import compile
 from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.testing.benches import drive, opened, volts
@@ -74,3 +75,26 @@ def test_an_emergency_stop_ends_a_running_shot_in_real_time() -> None:
     seconds = stop_latency.stops(4)
     print("emergency stops [s]:", seconds)
     assert max(seconds) < 1.0  # 50 ms on quiet cores: `make targets` judges that; the shots would play on for 2 s
+
+
+def test_a_digitizer_that_is_dead_is_not_tried_again_at_once_and_outputs_are(tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    def dead() -> None:
+        tried.append("scope1")
+        raise TransportError("no answer")
+
+    with opened(tmp_path) as (bench, experiment):
+        rig: Any = experiment.rig
+        scope, source = rig._instruments["scope1"], rig._instruments["bias"]
+        switch_off = source.switch_off
+        scope.switch_off = dead
+        source.switch_off = lambda: (tried.append("bias"), switch_off())
+        with pytest.raises(TransportError, match="no answer"):
+            rig.make_safe()
+        for _ in range(2):
+            rig.configure({"coupling": np.full(15, 0.2)})
+            rig.make_safe()
+        assert tried.count("scope1") == 1 and tried.count("bias") == 3
+        with bench.clock.lock:
+            assert bench.world.volts("bias.ch1") == 0.0
