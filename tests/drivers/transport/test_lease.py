@@ -66,8 +66,11 @@ def test_a_lease_waits_for_its_turn() -> None:
 
 
 def test_other_resources_are_free() -> None:
-    with Lease(ADDRESS), Lease("TCPIP::127.0.0.1::5026::SOCKET"):
-        pass
+    other = "TCPIP::127.0.0.1::5026::SOCKET"
+    with Lease(ADDRESS), Lease(other):
+        for taken in (ADDRESS, other):
+            with pytest.raises(TransportError, match="this very program"):
+                Lease(taken)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_the_range_of_several_terminals_is_what_all_of_them_allow() -> None:
 
 @pytest.mark.parametrize("volts", [0.5, 4.5, 1.0])
 def test_a_level_within_the_limits_is_taken(volts: float) -> None:
-    table(ranged("a", 0.5, 4.5), level(volts))
+    assert table(ranged("a", 0.5, 4.5), level(volts)).limits == {"bias.ch1": (0.5, 4.5)}
 
 
 @pytest.mark.parametrize("volts", [0.0, 9.0, float("nan")])

@@ -180,6 +180,8 @@ def test_a_run_that_is_paused_can_be_stopped(
     subscriber.command("stop")
     run.join()
     wait_for(lambda: subscriber.state() == "stopped", "the last status")
+    assert isinstance(run.error, KeyboardInterrupt)
+    assert run.reader.status == "interrupted"
 
 
 def test_a_stop_that_the_broker_retained_does_not_stop_the_next_run(
