@@ -41,6 +41,18 @@ class Done:
     entry: Entry | None
     shots: int
     seconds: float
+    doubt: str = ""  # why its values are proposed, and may not be accepted by a rule
+
+
+def held_back(done: Sequence[Done]) -> dict[str, str]:
+    """By routine, why its values wait for a person: its own doubt, or that of one that judges what it stands on."""
+    held = {item.routine.name: item.doubt for item in done if item.doubt}
+    if "reciprocity" in held:  # the paths were fitted by a model that is reciprocal
+        words = "it was fitted by a reciprocal model, and the rig is not"
+        for item in done:
+            if item.routine.name == "paths" or "paths" in item.routine.needs:
+                held.setdefault(item.routine.name, words)
+    return held
 
 
 class _Meter:
@@ -109,6 +121,7 @@ class Campaign:
         Raises TransportError and InterlockError: what was proposed until then stands.
         """
         failed: set[str] = set()
+        doubted: dict[str, str] = {}
         for plan in plans:
             routine = plan.routine
             missing = [name for name in routine.needs if name in failed]
@@ -141,7 +154,19 @@ class Campaign:
                 {name: _internal(name, item.error, self.bench) for name, item in finding.values.items()},
             )
             entry = self._proposed(routine, finding)
-            yield Done(routine, finding, entry, meter.shots, meter.seconds)
+            shaky = [name for name in routine.needs if name in doubted]
+            doubt = finding.doubt or (f"it stands on {shaky[0]}, which is in doubt" if shaky else "")
+            if doubt:
+                doubted[routine.name] = doubt
+            yield Done(routine, finding, entry, meter.shots, meter.seconds, doubt)
+
+    def accept(self, done: Sequence[Done]) -> tuple[list[str], dict[str, str]]:
+        """Put into force what no routine doubts: the names of those, and by name why the others are held back."""
+        held = held_back(done)
+        entries = [item.entry for item in done if item.entry is not None and item.routine.name not in held]
+        if entries:
+            self.record.accept(entries)
+        return [entry.node for entry in entries], held
 
     def check(self) -> tuple[float, bool]:
         """One shot against the calibration in force: residual over noise, and whether that is in order.
@@ -204,7 +229,10 @@ class Campaign:
             )
             for name, item in finding.values.items()
         }
-        words = [*finding.words, *(f"{name} {why}" for name, why in finding.bad.items())]
+        words = [
+            *finding.words,
+            *(f"{name} {why}" for name, why in finding.bad.items()),
+        ]
         entry = self.record.propose(routine.name, values, words, self.bench.rig.firmware)
         self._mine.add(entry.id)
         return entry

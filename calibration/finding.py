@@ -38,7 +38,7 @@ class Finding:
     """The outcome of one routine.
 
     `values` by name are proposals; `bad`: ports and channels that drop out, with why; `words`: what a person should
-    know; `failed`: why the routine has no answer at all.
+    know; `doubt`: why no rule may accept the values, but a person may; `failed`: why the routine has no answer at all.
     """
 
     values: Mapping[str, Measured] = field(default_factory=dict)
@@ -46,4 +46,5 @@ class Finding:
     bad: Mapping[str, str] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
+    doubt: str = ""
     failed: str = ""

@@ -23,6 +23,9 @@ from labrhel.arrays import Array
 _WINDOWS = (0.06, 0.12, 0.25, 0.5, 1.0)  # of the pass
 _ROUNDS = 25  # predictions of all shots in each window, those for slopes apart
 _NEAR, _DONE = 1e-3, 1e-8  # of the cost, by which a round lowers it: the next window goes on, or the fit is done
+FITS = 1.2
+"""Residual over noise up to which what is left counts as noise; beyond it neighbours are alike, and count as fewer."""
+
 _NEVER = 1e-15  # steps and slopes end nothing
 
 
@@ -31,7 +34,8 @@ class Identified:
     """The unknowns with their covariance; `misfit`: rms of residual over noise, 1 where the model tells all, infinite
     where the fitted model has no motion over the whole pass.
 
-    `residual`: by record (channels, steps), in units of the noise.
+    `residual`: by record (channels, steps), in units of the noise; `slopes` (residuals, unknowns) of them by the
+    unknowns, in standard deviations of what was plausible, None where the last fit did not see all records.
     """
 
     unknowns: tuple[Unknown, ...]
@@ -39,6 +43,7 @@ class Identified:
     covariance: Array
     misfit: float
     residual: tuple[Array, ...]
+    slopes: Array | None = None
 
     @property
     def errors(self) -> Array:
@@ -76,7 +81,7 @@ def identify(
             parts.append(((read - echo) / sigma)[:, record.skip :])
         return np.sqrt(record.repeats) * np.concatenate(parts, axis=1)
 
-    z, covariance = np.zeros(len(names)), np.eye(len(names))
+    z, covariance, slopes = np.zeros(len(names)), np.eye(len(names)), None
     for share in _WINDOWS:
         # A flip comes at the end of the pass: only the last window sees it.
         used = [record for record in records if not record.flipped or share == _WINDOWS[-1]]
@@ -91,13 +96,33 @@ def identify(
                 continue  # over so long a window the model diverges; the shorter ones have told what they can
             found = least_squares(left, z, x_scale="jac", ftol=enough, xtol=_NEVER, gtol=_NEVER, max_nfev=_ROUNDS)
         z, covariance = found.x, np.linalg.inv(found.jac.T @ found.jac)
+        slopes = found.jac[: -len(names)] if share == _WINDOWS[-1] else None
     longest = max(map(_kicks, records))
     unexplained = tuple(residual(z, record, longest) for record in records)
     with np.errstate(over="ignore", invalid="ignore"):
         misfit = float(np.sqrt(np.mean([np.mean(item**2) for item in unexplained])))
     misfit = misfit if np.isfinite(misfit) else np.inf
     covariance = np.outer(spread, spread) * covariance * max(1.0, misfit) ** 2
-    return Identified(tuple(unknowns), start + spread * z, covariance, misfit, unexplained)
+    if FITS < misfit < np.inf:
+        covariance = covariance * samples_alike(unexplained)
+    return Identified(tuple(unknowns), start + spread * z, covariance, misfit, unexplained, slopes)
+
+
+def samples_alike(residual: Sequence[Array]) -> float:
+    """Neighbouring residuals that say the same, 1 of white ones: 1 + 2 sum of the autocorrelation, to where it ends.
+
+    Source: Geyer, Stat. Sci. 7, 473 (1992), the initial positive sequence.
+    """
+    power = sum(np.mean(np.abs(np.fft.rfft(rows, 2 * rows.shape[1])) ** 2, axis=0) for rows in _of_one_length(residual))
+    together = np.fft.irfft(power)
+    together = together[: len(together) // 2] / together[0]
+    ends = np.flatnonzero(together <= 0.05)
+    return float(max(1.0, 1 + 2 * np.sum(together[1 : ends[0] if len(ends) else len(together)])))
+
+
+def _of_one_length(residual: Sequence[Array]) -> list[Array]:
+    shortest = min(rows.shape[1] for rows in residual)
+    return [rows[:, :shortest] for rows in residual]
 
 
 def _kicks(record: Record) -> int:

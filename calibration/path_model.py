@@ -65,6 +65,20 @@ class BenchModel:
         back = run(self.model, theta, still, self.step, ran.end_position, -gain * ran.end_momentum + offset)
         return forward, self._read(back.q[0], values, channels)
 
+    def answer_to_asymmetry(
+        self, record: Record, values: Mapping[str, float], channels: Sequence[str], pair: tuple[int, int]
+    ) -> Array:
+        """How much more the channels (channels, steps) show per unit of -q_j on i and q_i on j, for the pair (i, j)."""
+        theta, steps = moved(self.model, self.theta, values), len(next(iter(record.shown.values())))
+        forces, rest = self._forces(record.played, values, steps), np.zeros((1, self.model.size))
+        before = run(self.model, theta, forces, self.step, rest, rest).q[0]
+        twist, (i, j) = np.zeros_like(before), pair
+        twist[i], twist[j] = -before[j], before[i]
+        small = 1e-4 * max(float(np.abs(forces).max()), 1e-300) / max(float(np.abs(twist).max()), 1e-300)
+        after = run(self.model, theta, forces + small * twist, self.step, rest, rest).q[0]
+        silent = {name: 0.0 for name in values if name.endswith(".offset")}
+        return self._read((after - before) / small, {**values, **silent}, channels)
+
     def _forces(self, played: Mapping[str, Array], values: Mapping[str, float], steps: int) -> Array:
         time = self.step * np.arange(steps)
         total = np.zeros((self.model.size, steps))

@@ -33,8 +33,13 @@ class Noise:
             rms = float(np.sqrt(np.mean(half**2)))
             declared = bench.noise[name]
             noise[name] = max(rms, declared, _QUIETEST * bench.typical)
-            error = rms / np.sqrt(2 * half.size)
-            values[f"{name}.noise"] = Measured(rms, max(error, 1e-12), bench.rig.channel(name).unit or "1")
+            error, converter = rms / np.sqrt(2 * half.size), bench.rig.channel(name).converter
+            unit = bench.rig.channel(name).unit or "1"
+            if converter is not None and rms < converter.lsb / np.sqrt(12):
+                # Repeats of a quiet signal give the same codes, and say nothing of what is below them.
+                rms = error = converter.lsb / np.sqrt(12)
+                words.append(f"channel {name}: its noise is below LSB/sqrt(12), {rms:.2g} {unit}")
+            values[f"{name}.noise"] = Measured(rms, error, unit)
             if declared and rms > 10 * declared:
                 words.append(f"channel {name} is {rms / declared:.0f} times noisier than it declares")
             window = np.hanning(half.size)

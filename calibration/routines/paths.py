@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from calibration.finding import Curve, Finding, Measured
-from calibration.identify import Identified, identify
+from calibration.identify import FITS, Identified, identify
+from calibration.missing import missing_part
 from calibration.path_model import Record
 from calibration.subject import Bench
 from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_unknowns
@@ -67,7 +68,7 @@ class Paths:
 
 def _finding(bench: Bench, found: Identified, records: list[Record]) -> Finding:
     values = {}
-    words = []
+    doubt = ""
     for item, value, error in zip(found.unknowns, found.values, found.errors, strict=True):
         if error > item.spread / 2:
             continue  # the data say no more than was plausible before
@@ -76,11 +77,12 @@ def _finding(bench: Bench, found: Identified, records: list[Record]) -> Finding:
     if not bench.can_flip:
         values |= _relative_delays(bench, found)  # a flip comes at a time of its own, and tells the rest
     values["model.misfit"] = Measured(found.misfit, found.misfit / np.sqrt(2 * sum(r.size for r in found.residual)))
-    if found.misfit > TELLS_ALL:
-        words.append(f"the model leaves {found.misfit:.2g} times the noise unexplained: it lacks a term for something")
+    if found.misfit > FITS:
+        doubt = f"the model leaves {found.misfit:.2g} times the noise unexplained: it lacks a term for something: "
+        doubt += missing_part(bench, found, records)
     values |= _modes(bench, found)
     curves = [_overlay(bench, found, records[0])]
-    return Finding(values, words=tuple(words), curves=tuple(curves))
+    return Finding(values, words=(doubt,) if doubt else (), curves=tuple(curves), doubt=doubt)
 
 
 def _relative_delays(bench: Bench, found: Identified) -> dict[str, Measured]:

@@ -16,6 +16,7 @@ SHARE = 0.5
 """Of the typical motion, that a push causes."""
 
 _HEARD, _SILENT, _CLIPPED = 40.0, 0.1, 0.02  # a likeness is then known to 1/40
+_LOUD, _ALIKE = 5.0, 0.6  # noise and chance stay below: of the noise, and as a correlation
 _EARLY = 0.25  # of the pass: later a model that is a few per cent off has slipped out of phase
 
 
@@ -35,7 +36,7 @@ class Signs:
         early = max(12, int(_EARLY * bench.steps))
         model = bench.model
         likeness = np.full((len(bench.ports), len(bench.channels)), np.nan)
-        size = np.zeros_like(likeness)
+        late = np.zeros_like(likeness)
         clipped = {name: sum(record.over_range.get(name, 0) for record in records) for name in bench.channels}
         for row, record in enumerate(records):
             predicted, _ = model.shows(record, {}, bench.channels, bench.steps)
@@ -43,15 +44,16 @@ class Signs:
                 shown = record.shown[name] - record.shown[name][0]
                 sigma = bench.noise[name]
                 expected = predicted[column] - predicted[column][0]
-                size[row, column] = float(np.std(shown))
                 if np.std(expected[:early]) > _HEARD * max(sigma, 1e-12) / np.sqrt(early):
                     likeness[row, column] = _slope(shown[:early], expected[:early])
+                    if abs(likeness[row, column]) < _SILENT and np.std(shown) > _LOUD * sigma:
+                        late[row, column] = _delay(shown, expected)
         bad = {}
         for column, name in enumerate(bench.channels):
             asked = ~np.isnan(likeness[:, column])
             if clipped[name] > _CLIPPED * bench.steps * len(records):
                 bad[name] = f"clips in {clipped[name]} of {bench.steps * len(records)} samples: widen its range"
-            elif asked.any() and np.nanmax(np.abs(likeness[:, column])) < _SILENT:
+            elif asked.any() and np.nanmax(np.abs(likeness[:, column])) < _SILENT and not late[:, column].any():
                 bad[name] = "does not answer to any push: is it dead, or its cable out?"
         alive = [column for column, name in enumerate(bench.channels) if name not in bad]
         flipped_channels = _upside_down(likeness, alive)
@@ -59,7 +61,7 @@ class Signs:
             bad[bench.channels[column]] = "answers upside down to every push: reverse its polarity in the map"
         for row, port in enumerate(bench.ports):
             heard = [likeness[row, column] for column in alive if not np.isnan(likeness[row, column])]
-            if heard and np.max(np.abs(heard)) < _SILENT:
+            if heard and np.max(np.abs(heard)) < _SILENT and not late[row].any():
                 bad[port] = "moves nothing: is it switched off, or its cable out?"
             elif heard:
                 signs = [
@@ -71,7 +73,24 @@ class Signs:
                     bad[port] = "pushes the wrong way: reverse its polarity in the map"
         if len(bad) == len(bench.channels) + len(bench.ports) or not alive:
             return Finding(bad=bad, failed="no channel answers to any port: is the rig switched on?")
-        return Finding(bad=bad)
+        behind = sorted({(bench.channels[column], int(late[row, column])) for row, column in np.argwhere(late > 0)})
+        words = [
+            f"channel {name} answers {samples} samples late: tell the rig of its delay" for name, samples in behind
+        ]
+        return Finding(bad=bad, words=tuple(words))
+
+
+def _delay(shown: Array, expected: Array) -> float:
+    """By how many samples what is shown comes after what is expected, up to three quarters of the pass; 0: never."""
+    count = len(shown)
+    lags = np.arange(count - count // 4)
+    size = 2 * count
+    crossed = np.fft.irfft(np.fft.rfft(shown, size) * np.conj(np.fft.rfft(expected, size)), size)[lags]
+    mine = np.cumsum(shown[::-1] ** 2)[::-1][lags]  # of what is shown from the lag on
+    model = np.cumsum(expected**2)[count - 1 - lags]  # of what is expected up to the end of the overlap
+    alike = np.abs(crossed) / np.sqrt(np.maximum(mine * model, 1e-300))
+    best = int(np.argmax(alike))
+    return float(best) if alike[best] > _ALIKE else 0.0
 
 
 def _slope(shown: Array, expected: Array) -> float:

@@ -74,17 +74,19 @@ def _measured(campaign: Any, nodes: list[str], *, accept: bool) -> bool:
     taken = sum(item.seconds for item in done)
     print(f"{sum(item.shots for item in done)} shots, {with_prefix(taken, 's')} of rig time")
     entries = [item.entry for item in done if item.entry is not None]
+    held: dict[str, str] = {}
     if entries and accept:
-        campaign.record.accept(entries)
-        print(
-            f"accepted: {', '.join(entry.node for entry in entries)}; runs on {campaign.record.url} use it from now on"
-        )
+        accepted, held = campaign.accept(done)
+        if accepted:
+            print(f"accepted: {', '.join(accepted)}; runs on {campaign.record.url} use it from now on")
+        for name, why in held.items():
+            print(f"NOT ACCEPTED: {name}: {why}; after a look `labrhel calibration accept` takes it all the same")
         curves = [curve for item in done for curve in item.finding.curves]
         page = plugins.make_card(campaign.experiment, campaign.record, curves).html()
         _write(page, campaign.record.file.with_suffix(".html"))
     elif entries:
         print("nothing is in force yet: look at it, then `labrhel calibration accept`, or calibrate with --accept")
-    return all(not item.finding.failed and not item.finding.bad for item in done)
+    return not held and all(not item.finding.failed and not item.finding.bad for item in done)
 
 
 def _told(item: Any) -> str:
@@ -102,7 +104,8 @@ def _told(item: Any) -> str:
     if len(finding.values) > len(shown):
         lines.append(f"    ... and {len(finding.values) - len(shown)} more: `labrhel calibration show`")
     lines += [f"    DROPPED OUT: {subject} {why}" for subject, why in finding.bad.items()]
-    lines += [f"    note: {words}" for words in finding.words]
+    lines += [f"    note: {words}" for words in finding.words if words != item.doubt]
+    lines += [f"    IN DOUBT: {item.doubt}"] if item.doubt else []
     return "\n".join(lines)
 
 

@@ -60,6 +60,9 @@ class Health:
         failed = [item for item in done if item.finding.failed or item.finding.bad]
         if failed:
             raise InterlockError(f"health: {words}, and {failed[0].routine.name} failed: look at the rig")
-        record.accept([item.entry for item in done if item.entry])
+        _, held = campaign.accept(done)
+        if held:
+            name, why = next(iter(held.items()))
+            raise InterlockError(f"health: {words}, and {name} is in doubt: {why}")
         self.recalibrations += 1
         return calibrated(bare, record.current()), f"{words}: calibrated again"
