@@ -20,12 +20,18 @@ import numpy as np
 
 from benchmarks.figure import Figure, print_table
 from labrhel.errors import LabrhelError
+from labrhel.executor import execute
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.rig.capabilities import Reversal
 from labrhel.shots.waveform import Waveform
+from protocols.echoes.causes import cause_of_miss
+from protocols.echoes.doubts import LARGEST_MISS
+from protocols.echoes.measurement import Measurement
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.converters import ConverterErrors
+from simbackend.imperfections.flip import FlipErrors
+from simbackend.imperfections.friction import HiddenFriction
 from simbackend.imperfections.noise import ForceNoise
 from simbackend.imperfections.paths import PathErrors
 from simbackend.imperfections.timing import ClockErrors
@@ -186,7 +192,70 @@ def chaos_figure(rigs: int) -> Figure:
     return Figure(f"{rigs} bistable networks: errors above 5 % flagged in 95 %", words, sum(wrong) >= 0.95 * len(wrong))
 
 
-ROWS = (*UNDECLARED, *COVERAGE, "chaos")
+TAME = {
+    "Duffing": (4, Sizes()),
+    "linear": (4, Sizes(cubic=(0.0, 0.0))),
+    "long": (3, Sizes(steps=2000, folds=(0.5, 4.0))),
+    "strong": (4, Sizes(cubic=(0.2, 0.6), drive=1.0)),
+    "six": (6, Sizes(steps=300)),
+}
+
+
+def alarmed(seed: int, kind: str) -> bool:
+    """Whether a rig that is what it declares was warned of, or refused."""
+    n, sizes = TAME[kind]
+    try:
+        return bool(undeclared_rig(seed, {}, sizes, n).gradient(RHEL(), NAMES).warnings)
+    except LabrhelError:
+        return True
+
+
+def tame_figure(rigs: int) -> Figure:
+    """False alarms."""
+    with ProcessPoolExecutor(2) as pool:
+        found = [is_one for kind in TAME for is_one in pool.map(partial(alarmed, kind=kind), range(rigs))]
+    words = f"{sum(found)} of {len(found)}"
+    return Figure("tame rigs: at most 2 % warned of or refused", words, sum(found) <= 0.02 * len(found))
+
+
+SEEDED: Mapping[str, tuple[Mapping[str, Any], float]] = {
+    "clipped": ({"adc": ConverterErrors(12, 0.6)}, 0.05),
+    "quantised": ({"adc": ConverterErrors(7, 8.0)}, 0.05),
+    "noisy": ({"noise": 1e-2}, 0.05),
+    "delayed": ({"ports": PathErrors(delay=0.5 * STEP)}, 0.01),
+    "friction": ({"friction": HiddenFriction(uniform=0.02)}, 0.01),
+    "nudge": ({}, 0.3),
+    "flip": ({"flip": FlipErrors(error=0.05)}, 0.01),
+}
+"""What is wrong, and the response ratio at which it is looked for; a miss below a hundredth is not asked about."""
+
+
+def named(seed: int, kind: str) -> str:
+    """The cause that is named; empty where the echo retraces to a hundredth, a question mark where none is."""
+    wrong, response = SEEDED[kind]
+    rig = undeclared_rig(seed, wrong)
+    run = Measurement(RHEL(response=response), rig.request(NAMES))
+    execute(run.first_block(), rig.handler())
+    if run.blocks[0].retrace_error < LARGEST_MISS:
+        return ""
+    found = cause_of_miss(run.plan, run.blocks)
+    return found.name if found.is_known else "?"
+
+
+def causes_figure(rigs: int) -> Figure:
+    """Of those that are asked about."""
+    with ProcessPoolExecutor(2) as pool:
+        rows = {kind: [*filter(None, pool.map(partial(named, kind=kind), range(rigs)))] for kind in SEEDED}
+    asked = sum(len(row) for row in rows.values())
+    right = sum(row.count(kind) for kind, row in rows.items())
+    wrong = asked - right - sum(row.count("?") for row in rows.values())
+    missed = ", ".join(f"{kind} {len(row) - row.count(kind)}" for kind, row in rows.items() if set(row) - {kind})
+    words = f"{right} right and {wrong} wrong of {asked}" + (f"; missed: {missed}" if missed else "")
+    is_met = right >= 0.9 * asked and wrong <= 0.05 * asked
+    return Figure("seeded causes: named in 90 %, a wrong one in at most 5 %", words, is_met)
+
+
+ROWS = (*UNDECLARED, *COVERAGE, "chaos", "tame", "causes")
 
 
 def targets(rigs: int = 40, rows: Sequence[str] = ROWS) -> Iterator[Figure]:
@@ -196,6 +265,10 @@ def targets(rigs: int = 40, rows: Sequence[str] = ROWS) -> Iterator[Figure]:
             yield row_figure(row, range(rigs))
         elif row in COVERAGE:
             yield coverage_figure(row, range(rigs))
+        elif row == "tame":
+            yield tame_figure(5 * rigs // 2)
+        elif row == "causes":
+            yield causes_figure(rigs // 2)
         else:
             yield chaos_figure(rigs)
 

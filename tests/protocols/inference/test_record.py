@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.honesty import NAMES, STEP, undeclared_rig
+from benchmarks.honesty import NAMES, STEP, Sizes, undeclared_rig
 from benchmarks.odd_rigs import odd
 from labrhel.executor import execute
 from protocols.forward.forward import run_forward
@@ -43,10 +43,12 @@ def test_a_delay_is_told_with_its_size(where: str, seed: int) -> None:
     assert 0.2 < found.delay.value < 0.6
 
 
-@pytest.mark.parametrize(("law", "name"), [({"drag": 0.1}, "(drag)"), ({"dry": 0.02}, "(dry friction)")])
+@pytest.mark.parametrize(("drag", "dry", "name"), [(0.1, 0.0, "(drag)"), (0.0, 0.02, "(dry friction)")])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_friction_that_is_not_linear_is_told_from_friction_that_is(law: dict[str, float], name: str, seed: int) -> None:
-    found = record(odd(undeclared_rig(seed, {}), **law))
+def test_friction_that_is_not_linear_is_told_from_friction_that_is(
+    drag: float, dry: float, name: str, seed: int
+) -> None:
+    found = record(odd(undeclared_rig(seed, {}), drag, dry))
     (words,) = found.words
     assert name in words and "labrhel audit" in words
 
@@ -59,8 +61,6 @@ def test_a_locked_gradient_says_what_the_lock_hides() -> None:
 
 
 def test_a_record_too_short_for_its_columns_says_nothing() -> None:
-    from benchmarks.honesty import Sizes
-
     rig = undeclared_rig(1, {}, Sizes(steps=60))
     batch = execute(run_forward(rig.request(NAMES)), rig.handler()).batch
     assert of_record(rig.model, rig.theta, batch.passes, rig.task.step) is None
