@@ -146,6 +146,7 @@ class Keysight33600(Generator[Plan]):
         except LinkError as error:
             if not isinstance(error.__cause__, TimeoutError):
                 raise
+            self.link.query("*IDN?")  # a wire that has gone silent says so itself
             raise DeadlineError(f"{self.name}: the burst has not ended within {seconds:g} s; make it safe") from error
 
     def _upload(self, own: str, plan: Plan) -> Array:

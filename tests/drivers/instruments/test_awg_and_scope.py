@@ -8,6 +8,7 @@ import pytest
 
 from drivers.instruments import open_instrument
 from drivers.roles import Burst, Digitizer, Generator, Window
+from drivers.testing.cut_wires import CutWire
 from drivers.transport import TrafficLog
 from labrhel.errors import (
     ConfigurationError,
@@ -16,6 +17,7 @@ from labrhel.errors import (
     LabrhelError,
     LimitError,
     ProgramError,
+    TransportError,
 )
 from labrhel.model.leapfrog import leapfrog
 from labrhel.testing.waiting import PATIENCE, wait_for
@@ -212,13 +214,31 @@ def test_a_trigger_that_does_not_come_and_a_burst_that_does_not_end_are_deadline
     scope.arm()
     with pytest.raises(DeadlineError, match="has not seen a trigger"):
         scope.wait(0.1)
-    awg.load({"ch1": Burst(np.concatenate([[0.0], np.ones(2000)]), 1e3)})  # 2 s
+    awg.load({"ch1": Burst(np.concatenate([[0.0], np.ones(2000)]), 50.0)})  # 40 s
     awg.arm(source="software")
     awg.fire()
     with pytest.raises(DeadlineError, match="has not ended"):
         awg.wait(0.1)
     awg.make_safe()
     assert level(bench) == 0.0
+
+
+def test_a_wire_that_goes_silent_while_a_burst_is_waited_for_is_named_not_the_burst(start):
+    bench = start(BENCH, speed=1.0)
+    host, port = bench.addresses["awg"]["socket"].split("::")[1:3]
+    wire = CutWire((host, int(port)))
+    awg = open_instrument("keysight_33600", "awg", f"TCPIP::127.0.0.1::{wire.port}::SOCKET", timeout=0.5, patience=0.5)
+    try:
+        awg.load({"ch1": Burst(np.array([0.0, 1.0, 1.0, 0.0] * 4), 1e3)})
+        awg.arm(source="software")
+        awg.fire()
+        wire.spoil("half-open")
+        with pytest.raises(TransportError, match="no answer"):
+            awg.wait(0.3)
+    finally:
+        wire.mend()
+        awg.close()
+        wire.close()
 
 
 def test_an_output_is_off_at_once_when_it_is_made_safe_while_somebody_waits_for_its_burst(start, opened):
