@@ -128,7 +128,15 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "(dataset.to_netcdf(aside, encoding=_compressed(dataset)))",
     ): "xarray takes h5netcdf by itself where no other library for netCDF 4 is installed",
     ("labrhel/safety/holding.py", "os.ftruncate(file, (1))"): "what is left of it is written over",
-    ("labrhel/safety/processes.py", "pass # too many open files, perhaps: others close theirs"): "it costs time alone",
+    ("labrhel/executor/retry.py", "for attempt in range(1, self._attempts + (2)):"): "the last attempt raises",
+    (
+        "labrhel/store/reader.py",
+        "table = np.stack(vectors) if vectors else np.empty(((1), len(names)))",
+    ): "without a point there are no names, and so no columns",
+    (
+        "labrhel/store/reader.py",
+        "for head in heads[:-(4):-1]:",
+    ): "the third state from the end has been written over",
     ("labrhel/learning/estimator.py", "if (level >= 0)"): "an echo less itself is nothing",
     (
         "labrhel/learning/gradient.py",

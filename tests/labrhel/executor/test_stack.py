@@ -10,6 +10,8 @@ import pytest
 from labrhel.errors import DeadlineError, InterlockError, LimitError, TransportError
 from labrhel.executor import ORDER, Condition, DryBackend, RigBackend, Safety, execute, stack
 from labrhel.experiment import load_experiment
+from labrhel.frozen import FrozenArray
+from labrhel.rig.wiring import Approach, LinearKnob, Wiring
 from labrhel.shots.operations import Checkpoint, Configure, Operation, Publish, RunShots
 from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
 from labrhel.store import Policy, create_run
@@ -73,6 +75,16 @@ def test_what_is_not_asked_for_is_left_out_and_compile_and_limits_always_stand(r
     assert str(stack(RigBackend(rig), rig.capabilities, safety=Safety(rig.make_safe), attempts=2)) == (
         "compile -> interlock -> limits -> retry -> backend"
     )
+
+
+@pytest.mark.parametrize(("overshoot", "layers"), [(0.0, ""), (0.5, "approach -> "), (-0.5, "approach -> ")])
+def test_a_knob_that_is_turned_beyond_its_value_first_brings_the_approach(
+    rig: SimulatedRig, overshoot: float, layers: str
+) -> None:
+    knob = LinearKnob(FrozenArray(np.eye(1)), FrozenArray([0.0]), Approach(overshoot))
+    found = str(stack(RigBackend(rig), rig.capabilities, Wiring(knobs={"stiffness": knob})))
+    assert found.replace(layers, "", 1) == "compile -> limits -> backend"
+    assert layers in found
 
 
 def test_a_run_of_an_experiment_has_the_whole_stack(tmp_path: Path) -> None:

@@ -249,6 +249,7 @@ def test_a_checkpoint_taken_up_goes_on_with_the_same_optimizer_and_nudge() -> No
     assert np.array_equal(other.ask(), optimizer.ask())
     without = checkpoint_state(parameters, optimizer, None, START)
     assert take_up(other, without, parameters.names) is None
+    assert (without["doubt"], without["pairs"], without["aim"]) == (0.0, 1, None)
     late = NudgeRecord(0.3, 0.04, {}, {}, 0.02, 0.5, 3)
     state = checkpoint_state(parameters, optimizer, late, START)
     assert take_up(other, state, parameters.names) == late

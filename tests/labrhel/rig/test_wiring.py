@@ -78,3 +78,9 @@ def test_a_knob_map_that_has_no_inverse_is_refused(matrix: list) -> None:
 def test_two_maps_with_the_same_content_are_equal() -> None:
     assert Wiring({"u1": Wire("a", 2.0)}) == Wiring({"u1": Wire("a", 2.0)})
     assert Wiring({"u1": Wire("a", 2.0)}) != Wiring({"u1": Wire("a", 2.1)})
+
+
+def test_a_knob_is_the_same_wherever_it_was_declared_and_a_wiring_of_nothing_changes_nothing() -> None:
+    knob = LinearKnob(FrozenArray(np.eye(1)), FrozenArray([1.0]))
+    assert knob == LinearKnob(knob.matrix, knob.offset, place="station.yaml:7")
+    assert not Wiring().knobs and not Wiring().wires

@@ -159,3 +159,12 @@ def test_a_run_is_shown_with_the_course_of_its_loss(tmp_path: Path) -> None:
     )
     for words in (f"run {run.id}", "4 -&gt; 1.5 in 3 gradients", "sim:one", "every 2", run.folder.name):
         assert words in run._repr_html_()
+
+
+@pytest.mark.parametrize(("step", "which"), [(None, "no step"), (3, "step 3 not")])
+def test_traces_of_a_run_that_kept_none_are_refused_with_what_to_record(
+    tmp_path: Path, step: int | None, which: str
+) -> None:
+    run = opened(started(tmp_path, "none"))
+    with pytest.raises(RecordError, match=rf"kept traces of {which} \(record: none\); record with `record: all`"):
+        run.traces(step)

@@ -1,5 +1,6 @@
 """What a reader makes of a record: tables, the state to go on from, and what it says of what is not as it was."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,24 @@ def test_values_and_arrays_that_are_not_what_was_written_are_named(tmp_path: Pat
     assert [fault.partition(" in ")[0] for fault in reader.verify()] == ["the values of operation 1 (configure)"]
     with pytest.raises(RecordError, match="what operation 1 set or read"):
         reader.operations()
+
+
+def test_what_was_damaged_after_a_look_is_found(tmp_path: Path) -> None:
+    writer = started(tmp_path)
+    reader = RunReader(writer.folder)
+    assert reader.verify() == []
+    writer.published(Publish(0, {"loss": 1.0}))
+    writer.close()
+    journal = writer.folder / "journal.log"
+    journal.write_bytes(journal.read_bytes().replace(b'"loss":1', b'"lose":1'))
+    assert len(reader.verify()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="who may make a link is another matter elsewhere")
+def test_a_folder_that_holds_a_link_is_neither_read_nor_written(tmp_path: Path) -> None:
+    writer = started(tmp_path)
+    writer.close()
+    (writer.folder / "more").symlink_to(tmp_path)
+    for attempt in (RunReader, RunWriter.open_for_resume):
+        with pytest.raises(RecordError, match="more is a link or no file"):
+            attempt(writer.folder)

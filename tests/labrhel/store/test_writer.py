@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,11 @@ def test_a_writer_leaves_no_file_open_whether_it_began_or_not(tmp_path: Path) ->
         for _ in range(2):  # the second is told the same: the first holds the folder no more
             with pytest.raises(RecordError, match="is damaged at byte"):
                 RunWriter(folder)
+
+
+def test_a_run_is_called_by_the_time_and_the_token_that_it_is_given(tmp_path: Path) -> None:
+    def now() -> datetime:
+        return datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    with create_run(tmp_path, "run", {}, "", Policy(), now=now, token=lambda: "abc") as writer:
+        assert writer.folder == tmp_path / "20300102T030405Z-run-abc"
