@@ -49,6 +49,7 @@ class FiniteDifferences:
     repeats: int = 1
 
     needs: ClassVar[Needs] = _NEEDS
+    errs_by_step_squared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check(self.step, self.repeats)

@@ -12,6 +12,7 @@ from labrhel.learning.parameters import Parameter, ParameterSet
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem, batch_at
 from labrhel.shots.waveform import Waveform
+from protocols.differences import FiniteDifferences
 from protocols.rhel import RHEL
 from simbackend.dynamics.adjoint import exact_gradient
 from simbackend.models.oscillator_network import OscillatorNetwork
@@ -91,3 +92,11 @@ def test_the_gradient_that_is_checked_is_that_of_the_first_step_of_training() ->
         execute(asked.gradient(x, first), handler).loss, rel=1e-12
     )
     assert {item.name for item in first} != {item.name for item in second}
+
+
+@pytest.mark.parametrize("step", [0.01, 0.05])
+def test_differences_are_judged_by_their_own_order_and_not_by_their_step(step: float) -> None:
+    asked = replace(problem(), rule=FiniteDifferences(step=step))
+    handler = Compiling(RigBackend(SimulatedRig(asked.task.model)), asked.task.capabilities)
+    report = check_gradient(asked, handler, exact_gradient)
+    assert all(row.passes(1e-4) for row in report.rows)
