@@ -137,13 +137,16 @@ def _read(file: Path) -> list[Entry]:
             raise RecordError(
                 f"{file}:{number} is no line of a calibration record ({error}); restore the file from a copy"
             ) from None
-    known: set[str] = set()
+    known: dict[str, str] = {}
     for entry in found:
         if missing := [one for one in entry.refers if one not in known]:
             raise RecordError(
                 f"{file}: {entry.kind} {entry.id} refers to {missing[0]}, which is not there; restore it from a copy"
             )
-        known.add(entry.id)
+        wrong = entry.kind == "accepted" and any(known[one] != "proposed" for one in entry.refers)
+        if wrong or (entry.kind == "rolled back" and len(entry.refers) != 1):
+            raise RecordError(f"{file}: {entry.kind} {entry.id} refers to no proposal; restore it from a copy")
+        known[entry.id] = entry.kind
     return found
 
 

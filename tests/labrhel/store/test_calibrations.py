@@ -149,3 +149,16 @@ def test_a_bench_has_one_record_wherever_it_is_started_from_and_each_virtual_dev
     assert all(re.fullmatch(r"sim-rig-yaml-[0-9a-f]{8}\.jsonl", name) for name in devices)
     assert re.fullmatch(r"sim-a-b-[0-9a-f]{8}\.jsonl", file("sim:--a  b--"))
     assert len(file("sim:" + "x" * 200)) == 60 + len("-01234567.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"kind": "proposed"', '"kind": "proposes"'), ('"accepted"', '"rolled back"')]
+)
+def test_a_line_without_a_checksum_that_refers_to_no_proposal_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    record = CalibrationRecord(tmp_path, "sim:x")
+    record.accept([record.propose(node, {"f1.gain": value(1.0, node)}) for node in ("paths", "noise")])
+    assert record.file is not None
+    text = re.sub(r', "check": [0-9]+}', "}", record.file.read_text())
+    record.file.write_text(text.replace(old, new))
+    with pytest.raises(RecordError, match="refers to no proposal"):
+        CalibrationRecord(tmp_path, "sim:x")
