@@ -110,16 +110,25 @@ def test_a_run_calibrates_again_when_its_echo_no_longer_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABRHEL_STATE", str(tmp_path))
-    file = written(tmp_path, "health: {retrace: 0.05, steps: 2}\n")
+    file = written(tmp_path, "health: {retrace: 0.02, steps: 2}\n")
     # A rule that looks for its nudge would refuse a rig that leaves its calibration so fast.
     file.write_text(file.read_text().replace("record: none", "record: none, response: 0.1"))
-    url = f"sim:{file}?seed=3&noise=1mV&reversal=by_drive&drift=5e-4"
+    url = f"sim:{file}?seed=3&noise=1mV&reversal=by_drive&drift=2e-4"
     done = session.start(load_experiment(file, rig_url=url, steps=30), tmp_path / "runs", ignore)
     reader = RunReader(done.folder)
     assert np.nanmax(reader.scalars()["recalibrations"]) >= 1
     assert any("calibrated again" in words for _, words in reader.words())
     checkpoint = reader.last_checkpoint()
     assert checkpoint is not None and "stiffness[0].factor" in checkpoint.state["calibration"]
+
+
+def test_a_run_whose_rig_moves_while_it_is_calibrated_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABRHEL_STATE", str(tmp_path))
+    file = written(tmp_path, "health: {retrace: 0.02, steps: 2}\n")
+    file.write_text(file.read_text().replace("record: none", "record: none, response: 0.1"))
+    url = f"sim:{file}?seed=3&noise=1mV&reversal=by_drive&drift=1e-3"
+    with pytest.raises(InterlockError, match=r"paths is in doubt: the model leaves \d\S* times the noise unexplained"):
+        session.start(load_experiment(file, rig_url=url, steps=30), tmp_path / "runs", ignore)
 
 
 def test_a_run_whose_health_says_stop_stops(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class Campaign:
     good: bool = True
     failed: bool = False
     bad: bool = False
+    held: dict[str, str] = field(default_factory=dict)
     planned: list[tuple[str, ...]] = field(default_factory=list)
 
     def check(self) -> tuple[float, bool]:
@@ -79,6 +80,11 @@ class Campaign:
             entry = self.record.propose("paths", NEW) if last else None
             done.append(SimpleNamespace(finding=finding, routine=SimpleNamespace(name=name), entry=entry))
         return done
+
+    def accept(self, done: list[Any]) -> tuple[list[str], dict[str, str]]:
+        entries = [item.entry for item in done if item.entry is not None and item.routine.name not in self.held]
+        self.record.accept(entries)
+        return [entry.node for entry in entries], self.held
 
 
 @pytest.fixture
@@ -162,6 +168,15 @@ def test_a_calibration_that_fails_is_not_taken_and_its_routine_is_named(campaign
     setattr(campaign, how, True)
     health = Health(section())
     with pytest.raises(InterlockError, match="and paths failed: look at the rig"):
+        attended(health)
+    assert health.recalibrations == 0
+    assert campaign.record.current() == OLD
+
+
+def test_a_calibration_in_doubt_is_not_taken_and_the_doubt_is_told(campaign: Campaign) -> None:
+    campaign.held = {"paths": "the model leaves 3 times the noise unexplained"}
+    health = Health(section())
+    with pytest.raises(InterlockError, match="and paths is in doubt: the model leaves 3 times"):
         attended(health)
     assert health.recalibrations == 0
     assert campaign.record.current() == OLD
