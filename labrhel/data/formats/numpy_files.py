@@ -21,6 +21,7 @@ from labrhel.data.formats.interface import (
     require_small,
     size_of,
 )
+from labrhel.data.formats.times import times_among
 
 _STEP = 1 << 20  # bytes that are passed over at once
 
@@ -30,7 +31,8 @@ class NumpyFile:
 
     def contents(self, file: Path) -> Listing:
         with file.open("rb") as stream:
-            return Listing(_entries(file.stem, *_header(stream, file.name, file.stat().st_size)))
+            entries = _entries(file.stem, *_header(stream, file.name, file.stat().st_size))
+        return Listing(entries, None, times_among(entries))
 
     def read(self, file: Path, picks: Sequence[Pick]) -> list[Array]:
         return [_array(lambda: file.open("rb"), file.stat().st_size, file.stem, pick) for pick in picks]
@@ -50,7 +52,7 @@ class NumpyArchive:
                     entries += _entries(name, *_header(stream, name, member.file_size))
             if not entries:
                 raise UnreadableError("it is an archive without arrays: damaged, or not .npz data")
-        return Listing(tuple(entries))
+        return Listing(tuple(entries), None, times_among(entries))
 
     def read(self, file: Path, picks: Sequence[Pick]) -> list[Array]:
         with zipfile.ZipFile(file) as archive:

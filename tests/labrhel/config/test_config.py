@@ -80,7 +80,7 @@ def test_automatic_values_are_none(tmp_path: Path) -> None:
         ("optimizer: {rate: '0.1'}", "optimizer.rate", "expected a number, not the word '0.1'"),
         ("optimizer:", "optimizer", "expected a mapping of keys to values, not nothing"),
         ("rig: 3", "rig", "expected a word, not 3"),
-        ("data: {file: x.npz}", "data", "a file needs 'input' as well"),
+        ("data: {file: x.npz}", "data", "a file needs 'target' as well"),
         ("data: {skip: 3}", "data", "either from a file or from a teacher"),
         ("map: {ports: {u1: {}}}", "map.ports.u1", "the key 'terminal' is missing"),
         ('protocol: {record: "every 3\\n"}', "protocol.record", "expected all, every N"),
