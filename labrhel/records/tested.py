@@ -36,7 +36,6 @@ class Picture:
 def pictures(reader: RunReader) -> Iterator[Picture]:
     """Of the first sequence of each test set: its inputs, and each output with its name."""
     unit, time = reader.manifest["target_unit"], reader.manifest["time_unit"]
-    drive = reader.manifest["configuration"]["model"]["units"]["input"]
     for name, result in results_of(reader).items():
         target, weight = np.asarray(result["target"]), np.asarray(result["weight"])
         spacing, axis = (result["spacing"], f"time [{time}]") if "spacing" in result else (1.0, "sample")
@@ -44,6 +43,7 @@ def pictures(reader: RunReader) -> Iterator[Picture]:
         at = spacing * np.arange(target.shape[1])
         if "input" in result:
             inputs = dict(zip(result["ports"], np.asarray(result["input"]), strict=True))
+            drive = reader.manifest["configuration"]["model"]["units"]["input"]  # a stack of units has none
             yield Picture(f"{name}: input", _lines(at[window], inputs, window, axis, drive))
         outputs = result.get("outputs", [f"y{index + 1}" for index in range(len(target))])
         for row, output in enumerate(outputs[:_MOST]):

@@ -17,7 +17,11 @@ model:
   oscillators: 1
   inputs: [drive]
   units: {time: ms, position: V, input: V}
-  parameters: {stiffness: {value: 0.2, train: true}, friction: 0.1, input: [[1.0]], initial_position: {value: 0.5, train: true}}
+  parameters:
+    stiffness: {value: 0.2, train: true}
+    friction: 0.1
+    input: [[1.0]]
+    initial_position: {value: 0.5, train: true}
   readout: {channels: [q1]}
 protocol: {rule: rhel, echo: driven}
 data:
@@ -102,7 +106,7 @@ def test_a_shot_or_a_column_can_be_picked(lab: Path) -> None:
 def test_units_scale_and_those_that_name_nothing_are_refused(lab: Path) -> None:
     with loaded(lab) as plain, loaded(lab, "units: {y: mV}") as scaled:
         np.testing.assert_allclose(scaled.problem.train[0].target, 1e-3 * plain.problem.train[0].target, rtol=1e-15)
-    assert "c.yaml:14: data.units.Y" in refusal(lab, "units: {Y: mV}")
+    assert "c.yaml:18: data.units.Y" in refusal(lab, "units: {Y: mV}")
     assert "in s, and the model in V" in refusal(lab, "units: {y: s}")
 
 
@@ -130,5 +134,5 @@ def test_a_recording_without_an_input_is_learned_from_its_initial_state(lab: Pat
 def test_a_unit_that_is_none_or_of_another_kind_is_refused(lab: Path, unit: str) -> None:
     text = CONFIG.replace("input: V}", f"input: {unit}}}")
     (lab / "c.yaml").write_text(text)
-    with pytest.raises(ConfigurationError, match="c.yaml:5: model.units.input"):
+    with pytest.raises(ConfigurationError, match=r"c\.yaml:5: model\.units\.input"):
         load_experiment(lab / "c.yaml")
