@@ -56,7 +56,7 @@ def test_a_run_trains_every_seed_and_ends_with_the_mean_test_accuracy(
     assert (scalars["loss"] > 0).all()
     assert ((scalars["response_ratio"] > 1e-7) & (scalars["response_ratio"] < 1e-3)).all()
     assert (scalars["retrace_error"] < 1e-6).all()
-    for words in (("show",), ("plot",)):
+    for words in (("show",), ("plot",), ("report",)):
         assert call(*words, reader.id, "--runs", tmp_path / "runs") == 0
 
 
