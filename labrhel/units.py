@@ -36,8 +36,14 @@ _OTHERS = {
     "hours": (3600.0, "s"), "deg": (math.pi / 180, "rad"), "degree": (math.pi / 180, "rad"), "v": (1.0, "V"),
     "degrees": (math.pi / 180, "rad"), "°": (math.pi / 180, "rad"), "mv": (1e-3, "V"), "uv": (1e-6, "V"),
     "kv": (1e3, "V"), "msec": (1e-3, "s"), "usec": (1e-6, "s"), "nsec": (1e-9, "s"), "secs": (1.0, "s"),
-    "volts": (1.0, "V"),
+    "volts": (1.0, "V"), "cm": (1e-2, "m"), "bar": (1e5, "Pa"), "mbar": (1e2, "Pa"), "turn": (2 * math.pi, "rad"),
+    "turns": (2 * math.pi, "rad"),
 }  # fmt: skip
+COUNTED = frozenset(
+    ["count", "counts", "digit", "digits", "LSB", "ADU", "px", "pixel", "pixels", "div", "%", "a.u.", "arb"]
+)
+"""What people write for numbers that are compared with their like alone."""
+
 _SAME = str.maketrans({"\u03bc": "µ", "\u2126": "Ω", "\u03c9": "Ω"})
 _FIRST = re.compile(r"([^\s/*^·²³]+)(.*)", re.DOTALL)
 

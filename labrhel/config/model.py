@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from labrhel.config.fields import Name, Quantity, Section, Size
 from labrhel.errors import ConfigurationError
-from labrhel.units import factor, read_unit
+from labrhel.units import COUNTED, factor, read_unit
 
 
 def _pairs(value: Any) -> Any:
@@ -42,8 +42,10 @@ def _unit(value: str) -> str:
     """A unit, or a product of units and their powers; 1 for numbers without one."""
     for word in re.split(r"[\s/*·()]+", value):
         bare = re.sub(r"\^-?\d+$", "", word)
-        if bare not in ("", "1") and read_unit(bare) is None:
-            raise ValueError(f"{bare!r} is no unit that is known here; write V, mV, m, rad, N ..., or 1 for none")
+        if bare not in ("", "1") and bare not in COUNTED and read_unit(bare) is None:
+            raise ValueError(
+                f"{bare!r} is no unit that is known here; write V, mV, m, rad, N, counts ..., or 1 for none"
+            )
     return value
 
 

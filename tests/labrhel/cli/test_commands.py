@@ -225,9 +225,11 @@ def test_a_table_is_never_cut_to_the_width_of_the_terminal(shell: Shell, monkeyp
     assert "readout_offset" in shell("check", "a_rather_long_name_of_a_configuration.yaml")[1]
 
 
-def test_names_and_units_with_a_dollar_are_drawn_as_they_are(shell: Shell) -> None:
+def test_a_name_with_a_dollar_is_drawn_as_it_is_and_a_unit_with_one_is_none(shell: Shell) -> None:
+    assert shell("run", shell.write(SMALL, "a$b^$.yaml"), "--steps", "1")[0] == 0
     text = SMALL.replace("position: V", 'position: "$x^$"')
-    assert shell("run", shell.write(text, "a$b^$.yaml"), "--steps", "1")[0] == 0
+    status, _, err = shell("run", shell.write(text), "--steps", "1")
+    assert status == 2 and "model.units.position" in err and "$x^$" in err
 
 
 def test_a_terminal_that_shows_ascii_only_gets_question_marks(tmp_path: Path) -> None:

@@ -136,3 +136,10 @@ def test_a_unit_that_is_none_or_of_another_kind_is_refused(lab: Path, unit: str)
     (lab / "c.yaml").write_text(text)
     with pytest.raises(ConfigurationError, match=r"c\.yaml:5: model\.units\.input"):
         load_experiment(lab / "c.yaml")
+
+
+@pytest.mark.parametrize("unit", ["counts", "cm", "N m", "px", "a.u.", "m/s^2", "1"])
+def test_positions_are_in_whatever_a_rig_is_read_in(lab: Path, unit: str) -> None:
+    (lab / "c.yaml").write_text(CONFIG.replace("position: V", f'position: "{unit}"'))
+    with labrhel.load_experiment(lab / "c.yaml") as experiment:
+        assert np.isfinite(experiment.gradient().loss)
