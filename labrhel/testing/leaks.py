@@ -22,6 +22,7 @@ def no_leaks() -> Iterator[None]:
     """
     resource_tracker.ensure_running()  # of multiprocessing: it stays, whoever starts it
     gc.collect()
+    gc.freeze()  # what is alive now is not searched again: half a second each time, in a process that has imported much
     threads, files = threading.active_count(), _open_files()
 
     def none_left() -> bool:
