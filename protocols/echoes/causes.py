@@ -86,6 +86,9 @@ def cause_of_miss(plan: EchoPlan, blocks: Sequence[Block]) -> Cause:
     rounded = min(1.0, 1.5 * kicks * float(np.sum(steps**2)) / 12 / total)
     white = min(1.0, sum(_white(item) for item in blocks[0].reading.miss) / max(blocks[0].reading.missed, 1e-300))
     shares = {"quantised": rounded, "noisy": max(0.0, white - rounded)}
+    most = max(shares, key=lambda item: shares[item])
+    if shares[most] >= _KNOWN:  # no other can be larger, and the others take time
+        return Cause(most, shares[most])
     left = max(0.0, 1 - max(white, rounded))
     random = _random(blocks) / total - max(white, rounded)
     found = _forced(plan, blocks[0]) if kicks >= _SHORTEST * len(blocks[0].drives) else {"jittered": 0.0}

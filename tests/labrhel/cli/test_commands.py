@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,14 @@ def from_file(folder: Path, fault: str) -> str:
     )
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small configuration and a run of it."""
+    shell = Shell(tmp_path_factory.mktemp("recorded"))
+    assert shell("run", shell.write(SMALL), "--steps", "2")[0] == 0
+    return shell.folder
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -192,9 +201,9 @@ def from_file(folder: Path, fault: str) -> str:
     ],
 )
 def test_what_cannot_be_done_with_a_run_is_one_sentence(
-    shell: Shell, words: tuple[str, ...], status: int, said: str
+    shell: Shell, recorded: Path, words: tuple[str, ...], status: int, said: str
 ) -> None:
-    shell("run", shell.write(SMALL), "--steps", "2")
+    shutil.copytree(recorded, shell.folder, dirs_exist_ok=True)
     Path("folder.nc").mkdir()
     run = next(Path("runs").iterdir()).name
     found, out, err = shell(*(run if word == "RUN" else word for word in words))
