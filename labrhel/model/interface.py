@@ -88,6 +88,15 @@ class RunsPasses(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsHessians(Protocol):
+    """A model that knows its second derivatives, where others have them taken by complex steps of their force."""
+
+    def hessian_along(self, theta: Arrays, path: Array) -> Array | None:
+        """What `labrhel.model.motion.hessian_along` finds, up to rounding.  None where a term is lacking."""
+        ...
+
+
 class Response(NamedTuple):
     """A linearised pass from rest: positions (n, steps) at the kicks, and the end (n,) half a step after the last."""
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.model.derivatives import jacobian
-from labrhel.model.interface import Model, Response, Run, RunsPasses, RunsResponses
+from labrhel.model.interface import KnowsHessians, Model, Response, Run, RunsPasses, RunsResponses
 from labrhel.model.leapfrog import leapfrog
 
 
@@ -49,3 +49,12 @@ def respond(model: Model, theta: Arrays, path: Array, forces: Array, step: float
 def hessian_along(model: Model, theta: Arrays, path: Array) -> Array:
     """V'' (steps, n, n) along positions (n, steps)."""
     return np.moveaxis(jacobian(lambda q: -model.force(q, theta), path), 2, 0)
+
+
+def quick_hessian_along(model: Model, theta: Arrays, path: Array) -> Array:
+    """`hessian_along` up to rounding, by a model that `KnowsHessians`: for what goes into no shot.
+
+    Of shots a replay compares every bit.
+    """
+    found = model.hessian_along(theta, path) if isinstance(model, KnowsHessians) else None
+    return hessian_along(model, theta, path) if found is None else found

@@ -22,8 +22,8 @@ from scipy.linalg import get_lapack_funcs
 
 from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
+from labrhel.model.motion import quick_hessian_along
 from protocols.forward.forward import ForwardPass
-from protocols.inference.correlation import hessian_along
 
 ROUNDING = float(np.finfo(float).eps)
 """Relative, of one operation."""
@@ -67,7 +67,7 @@ def displaced(model: Model, theta: Arrays, path: Array, step: float, mistakes: A
         stop = min(start + _KICKS, steps)
         # Those of the kicks start-1 .. stop-2, which lead to the deviations at start .. stop-1.
         before = path[:, max(start - 1, 0) : stop - 1]
-        here = -np.eye(n) - earlier + step**2 * push @ hessian_along(model, theta, before)
+        here = -np.eye(n) - earlier + step**2 * push @ quick_hessian_along(model, theta, before)
         if start == 0:
             here = np.concatenate([np.zeros((1, n, n)), here])
         right = found[:, :, start:stop]

@@ -24,8 +24,9 @@ from scipy.ndimage import gaussian_filter1d
 
 from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
+from labrhel.model.motion import quick_hessian_along
 from protocols.forward.forward import ForwardPass
-from protocols.inference.correlation import hessian_along, unexplained
+from protocols.inference.correlation import unexplained
 
 _PASSED = 0.1  # of the fastest period: standard deviation of the low-pass
 _WIDEST = 50.0  # kicks; a model without springs has no fastest period
@@ -169,7 +170,7 @@ def _both(rows: Sequence[_Row]) -> tuple[list[Array], list[Array]]:
 
 
 def _mean_stiffness(model: Model, theta: Arrays, passes: Sequence[ForwardPass]) -> Array:
-    return np.mean(hessian_along(model, theta, passes[0].q), axis=0)
+    return np.mean(quick_hessian_along(model, theta, passes[0].q), axis=0)
 
 
 def _onesided(a: Array, error: Array, stiffness: Array) -> Found:

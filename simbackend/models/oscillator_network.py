@@ -225,6 +225,18 @@ class OscillatorNetwork:
             matrix[j, i] -= spring
         return matrix
 
+    def hessian_along(self, theta: Arrays, path: Array) -> Array | None:
+        """A `labrhel.model.interface.KnowsHessians`; None where the force is no polynomial."""
+        if not self.is_polynomial:
+            return None
+        values = ((power, self.value(name, theta)[:, None]) for name, power in POWERS.items())
+        diagonal = sum(power * value * path ** (power - 1) for power, value in values)
+        resting = self.hessian(np.zeros(self.size), theta)
+        matrices = np.repeat(resting[None], path.shape[1], axis=0)
+        every = np.arange(self.size)
+        matrices[:, every, every] += (diagonal - self.value("stiffness", theta)[:, None]).T
+        return matrices
+
     def observables(
         self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays
     ) -> dict[str, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labrhel.model.leapfrog import leapfrog
-from labrhel.model.motion import respond, run
+from labrhel.model.motion import hessian_along, quick_hessian_along, respond, run
 from simbackend.models.saturating_network import SaturatingNetwork
 from simbackend.rigs.reference import STEP, lossy_rig
 
@@ -90,3 +90,18 @@ def test_a_model_answers_as_its_forces_do_up_to_rounding() -> None:
     assert lacking.run_response({}, still, still, 0.1) is None
     ran = respond(lacking, {}, still, np.array([[10.0, 0.0]]), 0.1)
     assert ran.end_momentum[0] == pytest.approx(1.0 - 0.1 * 2.7 * 0.1, rel=1e-12)
+
+
+def test_a_model_knows_the_derivatives_of_its_forces() -> None:
+    reference = lossy_rig(np.random.default_rng(9))
+    model, theta = reference.model, reference.theta
+    path = np.random.default_rng(1).normal(size=(model.size, 40))
+    plain: Any = Plain(model)
+    known, taken = quick_hessian_along(model, theta, path), hessian_along(model, theta, path)
+    np.testing.assert_array_equal(quick_hessian_along(plain, theta, path), taken)
+    assert np.abs(taken).max() > 1.5 * np.abs(taken).min()
+    assert known == pytest.approx(taken, rel=1e-12, abs=1e-12)
+    lacking = SaturatingNetwork(1, nominal={"stiffness": 2.0, "saturation": 0.7})
+    assert quick_hessian_along(lacking, {}, np.array([[0.0, 1.0]]))[:, 0, 0] == pytest.approx(
+        [2.7, 2 + 0.7 / np.cosh(1) ** 2], rel=1e-12
+    )
