@@ -51,3 +51,17 @@ def test_a_target_that_stands_still_has_no_spread_to_compare_with() -> None:
     still = score(sequences(np.ones((1, 1, 50))), [np.zeros((1, 50))])
     assert still.rms == still.zero == 1.0
     assert np.isnan(still.nrmse)
+
+
+def test_samples_count_by_their_weights() -> None:
+    weight = np.repeat([0.0, 1.0, 3.0], [5, 150, 250])
+    errors = np.linspace(0.0, 0.4, 405)
+    asked = [TrialSequence(f"s{index}", {}, target, weight) for index, target in enumerate(TARGETS)]
+    found = score(asked, [item + errors for item in TARGETS])
+    entries = 2 * 3 * weight.sum()
+    mean = (TARGETS * weight).sum(axis=(0, 2)) / (2 * weight.sum())
+    missed = np.sqrt(2 * 3 * (weight * errors**2).sum() / entries)
+    spread = np.sqrt((weight * (TARGETS - mean[:, None]) ** 2).sum() / entries)
+    assert found.rms == pytest.approx(missed)
+    assert found.zero == pytest.approx(np.sqrt((weight * TARGETS**2).sum() / entries))
+    assert found.nrmse == pytest.approx(missed / spread)
