@@ -37,6 +37,7 @@ import numpy as np
 
 from benchmarks.campaign import Outcome, Tally, asked, pursue, say, told
 from benchmarks.figure import Figure
+from benchmarks.forked_reader import read_in_fork
 from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import Direction, TrafficLog
 from labrhel import session
@@ -236,7 +237,7 @@ def _child(numbers: Sequence[int], known: Sequence[Kind], folder: Path, answers:
         used = resource.getrusage(resource.RUSAGE_SELF)
         computed = int(used.ru_utime + used.ru_stime)
         resource.setrlimit(resource.RLIMIT_CPU, (computed + DEADLINE + 1, resource.RLIM_INFINITY))
-        apart.finished = _forked if number % _STARTED else finished
+        apart.finished = read_in_fork if number % _STARTED else finished
         words = _tried(number, _kind(number, known), folder / str(number))
         os.write(answers, json.dumps(words).encode() + b"\n")
     os._exit(0)
@@ -266,22 +267,6 @@ def _tried(number: int, kind: Kind, place: Path) -> str:
 def _copied(kind: Kind, place: Path) -> Path:
     copy = shutil.copytree if kind.good.is_dir() else shutil.copy
     return Path(copy(kind.good, place / kind.good.name))
-
-
-def _forked(kind: str, file: Path, seconds: float) -> tuple[int, bytes]:
-    """In place of `labrhel.data.apart.finished`: the same child, without starting Python and importing SciPy."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        with suppress(Exception), os.fdopen(writing, "w") as sys.stdout:
-            readers.answer(kind, file)
-            status = 0
-        os._exit(status)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        words = pipe.read()
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), words
 
 
 def outcomes(seeds: range) -> Iterator[Outcome]:
@@ -315,7 +300,7 @@ def _warm(known: list[Kind], folder: Path) -> None:
     """Import and compile here what reading takes, and once for all children."""
     for reader in readers.READERS.values():
         reader.prepare()
-    apart.finished, finished = _forked, apart.finished
+    apart.finished, finished = read_in_fork, apart.finished
     (folder / "warm").mkdir()
     with redirect_stdout(io.StringIO()):
         for kind in known:

@@ -21,15 +21,15 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.figure import Figure
+from benchmarks.forked_reader import read_in_fork
 from labrhel.arrays import Array
-from labrhel.data import apart, readers
+from labrhel.data import apart
 from labrhel.data.recording import open_recording
 from labrhel.data.timing import interval_of
 from labrhel.errors import LabrhelError
@@ -251,7 +251,7 @@ def campaign(
     started = apart.finished
     for number in range(first, first + count):
         # Starting a reader apart costs more than reading; every so many are started as users do.
-        apart.finished = started if number % _STARTED == 8 or not hasattr(os, "fork") else _forked
+        apart.finished = started if number % _STARTED == 8 or not hasattr(os, "fork") else read_in_fork
         try:
             with tempfile.TemporaryDirectory() as name:
                 file = made(number, Path(name))
@@ -265,22 +265,6 @@ def campaign(
         if (number - first + 1) % 250 == 0:
             told(f"{number + 1}: {dict(ends)} {bad}")
     return ends, bad
-
-
-def _forked(request: str, file: Path, seconds: float) -> tuple[int, bytes]:
-    """In place of `labrhel.data.apart.finished`: the same child, without starting Python and importing its library."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        with suppress(Exception), os.fdopen(writing, "w") as sys.stdout:
-            readers.answer(request, file)
-            status = 0
-        os._exit(status)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        words = pipe.read()
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), words
 
 
 _READ = """
