@@ -14,11 +14,11 @@ from labrhel.cli.root import (
     DEFAULT_RUNS,
     Calibrations,
     Config,
+    Newest,
     RigUrl,
-    Root,
-    Run,
     Running,
     Runs,
+    RunsOrOut,
     Seed,
     Steps,
     Telemetry,
@@ -35,7 +35,7 @@ app.add_typer(calibration.app, name="calibration")
 def run(
     config: Config,
     rig: RigUrl = None,
-    out: Root = DEFAULT_RUNS,
+    runs: RunsOrOut = DEFAULT_RUNS,
     steps: Steps = None,
     seed: Seed = None,
     telemetry: Telemetry = None,
@@ -55,13 +55,13 @@ def run(
     experiment = running.load(config, rig=rig, steps=steps, seed=seed, calibrations=known)
     if dry_run:
         running.rehearse(experiment, telemetry)
-    elif not running.run(experiment, out, telemetry):
+    elif not running.run(experiment, runs, telemetry):
         raise typer.Exit(3)
 
 
 @app.command()
 def resume(
-    run: Run,
+    run: Newest = "",
     runs: Runs = DEFAULT_RUNS,
     steps: Steps = None,
     telemetry: Telemetry = None,
@@ -72,11 +72,16 @@ def resume(
 ) -> None:
     """Go on with a run that is paused, or that was stopped or killed, from its last checkpoint.
 
-    One that was not recorded by you on this computer says which rig it would drive, and asks first.
+    RUN left out: the one that is paused, else the newest. One that was not recorded by you on this computer says which
+    rig it would drive, and asks first.
     """
     from labrhel.cli import running, stopping
+    from labrhel.cli.newest import named
 
-    if not stopping.woken(run, runs) and not running.resume(run, runs, steps, telemetry, rig):
+    if not run and stopping.woke_the_paused_one():
+        return
+    folder = named(run, runs)
+    if not stopping.woken(folder.name) and not running.resume(folder, steps, telemetry, rig):
         raise typer.Exit(3)
 
 

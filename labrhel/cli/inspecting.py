@@ -11,11 +11,12 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from labrhel.cli.newest import named
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.session.outcome import outcome_of
 from labrhel.store import RunReader, consolidate, find_run
-from labrhel.store.index import archive, label, matching, prune, rows
+from labrhel.store.index import ALIVE, archive, label, matching, prune, rows
 from labrhel.store.outputs import written_aside
 from labrhel.units import with_prefix
 
@@ -82,7 +83,7 @@ def pack(run: str, root: Path, file: Path) -> bool:
 
 def clean(root: Path, *, text: str, status: str, tag: str, sure: bool) -> None:
     """Delete runs, or say which would be."""
-    found = [row for row in matching(rows(root), text=text, status=status, tag=tag) if row.status != "running"]
+    found = [row for row in matching(rows(root), text=text, status=status, tag=tag) if row.status not in ALIVE]
     size = with_prefix(sum(row.bytes for row in found), "B")
     if not sure:
         for row in found:
@@ -95,7 +96,7 @@ def clean(root: Path, *, text: str, status: str, tag: str, sure: bool) -> None:
 
 def show(run: str, root: Path) -> bool:
     """The story of one run; True if its record is what was written."""
-    reader = RunReader.find(run, root)
+    reader = RunReader(named(run, root))
     sound = told(reader)
     manifest, scalars, losses = reader.manifest, reader.scalars(), _losses(reader)
     print(f"{reader.id}   {reader.status}")
@@ -119,7 +120,7 @@ def plot(run: str, root: Path, to: Path | None) -> None:
     """Draw a run and say where the picture is."""
     from labrhel.records.plots import save
 
-    reader = RunReader.find(run, root)
+    reader = RunReader(named(run, root))
     print(save(reader, to or reader.folder / "plot.png"))
 
 
@@ -128,7 +129,7 @@ def report(run: str, root: Path, to: Path | None) -> None:
     from labrhel.records.report import report as page_of
     from labrhel.records.report import verdict_of
 
-    reader = RunReader.find(run, root)
+    reader = RunReader(named(run, root))
     verdict = verdict_of(reader)
     file = reader.folder / "report.html" if to is None else to
     with written_aside(file, making_folders=True) as aside:
@@ -143,7 +144,7 @@ def export(run: str, root: Path, file: Path) -> bool:
     """Write the consolidated file of a run to `file`; True if its record is what was written."""
     from labrhel.records.export import to_csv, to_qcodes
 
-    reader = RunReader.find(run, root)
+    reader = RunReader(named(run, root))
     writers = {".nc": lambda: consolidate(reader.folder, file), ".csv": lambda: to_csv(reader, file),
                ".db": lambda: to_qcodes(reader, file)}  # fmt: skip
     if file.suffix not in writers:

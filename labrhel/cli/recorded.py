@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labrhel.cli.root import DEFAULT_RUNS, AtStep, Run, Runs, Status, Steps, Tag, Text, app
+from labrhel.cli.root import DEFAULT_RUNS, AtStep, Newest, Run, Runs, Status, Steps, Tag, Text, app
 from labrhel.cli.trusting import Trust
 
 _PANEL = "Records"
@@ -84,7 +84,7 @@ def prune(
 
 
 @app.command(rich_help_panel=_PANEL)
-def show(run: Run, root: Runs = DEFAULT_RUNS) -> None:
+def show(run: Newest = "", root: Runs = DEFAULT_RUNS) -> None:
     """Say what a run was, how it went, and what it learned."""
     from labrhel.cli import inspecting
 
@@ -94,7 +94,7 @@ def show(run: Run, root: Runs = DEFAULT_RUNS) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def plot(
-    run: Run,
+    run: Newest = "",
     root: Runs = DEFAULT_RUNS,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the picture.")] = None,
 ) -> None:
@@ -106,7 +106,7 @@ def plot(
 
 @app.command(rich_help_panel=_PANEL)
 def report(
-    run: Run,
+    run: Newest = "",
     root: Runs = DEFAULT_RUNS,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page.")] = None,
 ) -> None:
@@ -118,20 +118,24 @@ def report(
 
 @app.command(rich_help_panel=_PANEL)
 def export(
-    run: Run,
-    file: Annotated[Path, typer.Argument(metavar="FILE.nc|csv|db", help="File to write.", show_default=False)],
+    run: Newest,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.nc|csv|db", help="File to write.", show_default=False)
+    ] = None,
     root: Runs = DEFAULT_RUNS,
 ) -> None:
     """Write a run as one netCDF file for xarray; or its scalars as CSV, or into a QCoDeS database (.db)."""
     from labrhel.cli import inspecting
 
+    if file is None:  # one word: it is the file, since the run may be left out
+        run, file = "", Path(run)
     if not inspecting.export(run, root, file):
         raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=_PANEL)
 def replay(
-    run: Run,
+    run: Newest = "",
     runs: Runs = DEFAULT_RUNS,
     mode: Annotated[str, typer.Option(help="strict, results or hybrid.")] = "strict",
     config: Annotated[
@@ -156,7 +160,7 @@ def replay(
 
 @app.command(rich_help_panel=_PANEL)
 def compare(
-    run: Run,
+    run: Newest = "",
     rig: Annotated[str, typer.Option("--rig", metavar="URL", help="What to run the recorded programs on.")] = "sim:",
     runs: Runs = DEFAULT_RUNS,
     step: AtStep = None,
@@ -192,7 +196,7 @@ def twin(
 
 @app.command(rich_help_panel=_PANEL)
 def whatif(
-    run: Run,
+    run: Newest = "",
     rule: Annotated[
         list[str] | None, typer.Option("--rule", metavar="RULE", help="A rule; may be given again.")
     ] = None,

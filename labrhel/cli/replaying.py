@@ -10,6 +10,7 @@ from rich.table import Table
 
 from labrhel import plugins
 from labrhel.cli.inspecting import told
+from labrhel.cli.newest import named
 from labrhel.cli.tables import print_table
 from labrhel.config import examples
 from labrhel.errors import ConfigurationError
@@ -17,12 +18,12 @@ from labrhel.experiment import load_experiment
 from labrhel.records.comparison import compare, recorded_shots, save
 from labrhel.records.replay import replay
 from labrhel.records.whatif import what_if
-from labrhel.store import RunReader, find_run
+from labrhel.store import RunReader
 
 
 def again(run: str, root: Path, mode: str, config: Path | None, steps: int | None, rig: str | None) -> bool:
     """Replay a run; True if a strict one came out the same to the bit."""
-    folder = find_run(run, root)
+    folder = named(run, root)
     told(RunReader(folder))
     done = replay(folder, mode, config=config, steps=steps, rig=rig)
     count, from_record = len(done.losses), done.answered - done.missing
@@ -42,7 +43,7 @@ def again(run: str, root: Path, mode: str, config: Path | None, steps: int | Non
 
 def against(run: str, root: Path, rig: str, step: int | None, to: Path | None) -> None:
     """Differences between a record and a rig, and a picture."""
-    folder = find_run(run, root)
+    folder = named(run, root)
     found = compare(folder, rig, step=step)
     table = Table("channel", "forward", "echo", "answer to the nudge")
     for row in found.rows:
@@ -62,7 +63,7 @@ def make_twin(run: str, root: Path, step: int | None, to: Path | None) -> None:
         made = plugins.make_twin(experiment)
         _tell(made, "the recording", made.write(experiment, Path(f"{experiment.name}_twin.yaml") if to is None else to))
         return
-    folder = find_run(run, root)
+    folder = named(run, root)
     manifest = RunReader(folder).manifest
     experiment = load_experiment(
         folder / "config.yaml",
@@ -89,7 +90,7 @@ def _tell(made: Any, what: str, file: Path) -> None:
 
 def what_would(run: str, root: Path, rig: str | None, rules: list[str], eps: list[float]) -> None:
     """Other rules and nudges, on the twin of the run or another rig."""
-    folder = find_run(run, root)
+    folder = named(run, root)
     twin = folder / "twin.yaml"
     if rig is None and not twin.exists():
         raise ConfigurationError(

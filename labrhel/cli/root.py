@@ -22,17 +22,27 @@ Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, a run id, or the start of one.", show_default=False)
 ]
 Text = Annotated[str, typer.Option(help="Only runs whose name, id, rig, rule or note holds this.")]
-Status = Annotated[str, typer.Option(help="Only done, failed, unsafe, interrupted, killed, running or damaged ones.")]
+Status = Annotated[
+    str, typer.Option(help="Only done, failed, unsafe, interrupted, killed, running, paused or damaged ones.")
+]
 Tag = Annotated[str, typer.Option(help="Only runs with this tag.")]
 AtStep = Annotated[int | None, typer.Option("--step", metavar="N", help="The step; left out: the last that was kept.")]
+Newest = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]", help="A run folder, a run id, or the start of one; left out: the newest.", show_default=False
+    ),
+]
 Running = Annotated[
     str, typer.Argument(metavar="[RUN]", help="A run that is going on; left out: the only one.", show_default=False)
 ]
 RigUrl = Annotated[
     str | None, typer.Option("--rig", metavar="URL", help="Another rig than the file names; see `labrhel rigs`.")
 ]
-Root = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that holds the run folders.")]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that holds the run folders.")]
+RunsOrOut = Annotated[  # `--out` is what this folder was called when a run was begun, and scripts say it still
+    Path, typer.Option("--runs", "--out", metavar="DIR", help="Folder that holds the run folders.")
+]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="How many gradients to take.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the training: order of the sequences.")]
 Telemetry = Annotated[

@@ -22,7 +22,7 @@ from labrhel.experiment.doubts import doubts
 from labrhel.experiment.runners import Runnable, own_runner, own_runner_of_run
 from labrhel.records.plots import save
 from labrhel.shots.operations import Publish
-from labrhel.store import RunReader, find_run
+from labrhel.store import RunReader
 from labrhel.timeline import cost as planning
 from labrhel.units import with_prefix
 
@@ -86,9 +86,8 @@ def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) ->
     return _told(outcome)
 
 
-def resume(run_name: str, root: Path, steps: int | None, telemetry: str | None, rig: str | None = None) -> bool:
+def resume(folder: Path, steps: int | None, telemetry: str | None, rig: str | None = None) -> bool:
     """Go on with a run; the same report as `run`, and the same answer."""
-    folder = find_run(run_name, root)
     told(RunReader(folder))
     own = own_runner_of_run(folder, steps)
     if own is None:

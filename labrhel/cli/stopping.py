@@ -10,7 +10,9 @@ from pathlib import Path
 
 from labrhel.errors import ConfigurationError, LabrhelError
 from labrhel.safety import estop, ledger
+from labrhel.safety.control import STATE
 from labrhel.safety.ledger import Remembered
+from labrhel.safety.lifecycle import State
 from labrhel.safety.processes import PATIENCE, Program, programs
 
 _LOOK = 0.05  # s between two looks whether a program has ended
@@ -86,11 +88,23 @@ def ask(run: str, root: Path, command: str) -> None:
     print(_alive(run, root).ask(command))
 
 
-def woken(run: str, root: Path) -> bool:
-    """True if the run was paused in a program that is alive, and goes on."""
-    from labrhel.store import find_run
+def woke_the_paused_one() -> bool:
+    """True if a run of this machine is paused, and goes on; ConfigurationError if several are."""
+    paused = [program for program in programs() if program.run and _state(program) == State.PAUSED]
+    if len(paused) > 1:
+        raise ConfigurationError(f"several runs are paused: {', '.join(item.run for item in paused)}; name one")
+    return bool(paused) and woken(paused[0].run)
 
-    identity = find_run(run, root).name
+
+def _state(program: Program) -> str:
+    try:
+        return program.ask(STATE)
+    except (ConnectionRefusedError, LabrhelError):
+        return ""  # killed, or busy: not one that waits
+
+
+def woken(identity: str) -> bool:
+    """True if the run of this id was paused in a program that is alive, and goes on."""
     for program in programs():
         if program.run == identity:
             try:

@@ -21,6 +21,7 @@ from labrhel.records.page import items, page, picture, row, table
 from labrhel.records.plots import RecordedEcho, last_echo
 from labrhel.session.outcome import outcome_of
 from labrhel.store import RunReader
+from labrhel.store.index import ALIVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def verdict_of(reader: RunReader) -> Verdict:
         marks.append(_DOUBT)
         words.append(f"it is {status}: `labrhel resume {reader.id}` goes on")
     if not losses.size:
-        return Verdict(_BAD if status != "running" else _DOUBT, (*words, "no gradient was measured"))
+        return Verdict(_BAD if status not in ALIVE else _DOUBT, (*words, "no gradient was measured"))
     factor = losses[-1] / losses[0] if losses[0] else 1.0
     if factor >= _ROSE:
         marks.append(_BAD)

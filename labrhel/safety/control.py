@@ -6,10 +6,18 @@ the states of `labrhel.safety.lifecycle`.  A stop is what Ctrl-C is, at a better
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from labrhel.safety.lifecycle import Event, Lifecycle, State
+
+Held = Literal["paused", "continued"]
 
 COMMANDS = ("pause", "resume", "stop")
 """What a run can be asked to do."""
+
+STATE = "state"
+"""Asked: nothing changes.  Answered: the state the run is in."""
 
 _PATIENCE = 0.2  # s; Windows hears Ctrl-C only between two waits
 _LONGEST = 60  # characters of an unknown command that are repeated
@@ -24,6 +32,8 @@ class Control:
 
     def ask(self, command: str) -> tuple[bool, str]:
         """Take a command; whether it is one that can be obeyed, and a sentence about it."""
+        if command == STATE:
+            return True, str(self.life.state)
         if command not in COMMANDS:
             known = ", ".join(COMMANDS)
             return False, f"unknown command {command[:_LONGEST]!r}; known are: {known}"
@@ -48,11 +58,17 @@ class Control:
             self.life.on(Event.RESUME)  # wakes it up, to find that it is to stop
         return True, "stops when the step that is running is done; `labrhel resume` goes on"
 
-    def hold(self) -> None:
-        """Between two steps: wait while paused; KeyboardInterrupt if the run is to stop."""
+    def hold(self, told: Callable[[Held], None] = lambda held: None) -> None:
+        """Between two steps: wait while paused; KeyboardInterrupt if the run is to stop.
+
+        `told` hears that it waits, and that it goes on.
+        """
         if self.life.state is State.PAUSING and not self._stopping:
             self.life.on(Event.HOLD)
+            told("paused")
             while not self.life.wait_while(State.PAUSED, _PATIENCE):
                 pass
+            if self.life.state is State.RUNNING and not self._stopping:
+                told("continued")
         if self._stopping:
             raise KeyboardInterrupt("stopped by a command")

@@ -158,7 +158,11 @@ def _train(
     while True:
         checkpoint = RunReader(writer.folder).last_checkpoint()
         with experiment.executor(writer) as executor:
-            handler = Tap(executor, before=(between_steps(control.hold),), after=(published(watch), *observers))
+            handler = Tap(
+                executor,
+                before=(between_steps(lambda: control.hold(writer.held)),),
+                after=(published(watch), *observers),
+            )
             x = execute(training(experiment, checkpoint, health.doubts), handler)
         if isinstance(x, Concluded):
             writer.conclude("stalled" if x.stalled else "done", x.words)

@@ -26,6 +26,9 @@ from labrhel.store import RunReader
 from labrhel.store.folder import MANIFEST
 from labrhel.store.outputs import written_aside
 
+ALIVE = ("running", "paused")
+"""Of these runs a process is the writer: their status ends without a change of their files if it is killed."""
+
 INDEX, LABELS, JOURNAL = ".index.sqlite", "labels.json", "journal.log"
 
 _COLUMNS = "folder, stamp, id, name, created, status, rig, rule, gradients, first_loss, last_loss, error, bytes, labels"
@@ -69,7 +72,7 @@ def rows(root: Path) -> list[RunRow]:
             folder = Path(entry.path)
             stamp = _stamp(folder)
             row = known.get(name)
-            if row is None or row[1] != stamp or row[5] == "running":
+            if row is None or row[1] != stamp or row[5] in ALIVE:
                 row = _read(folder, stamp)
                 database.execute(f"REPLACE INTO runs ({_COLUMNS}) VALUES ({','.join('?' * len(row))})", row)
             found.append(_row(root, row))
@@ -119,9 +122,9 @@ def archive(folder: Path, to: Path) -> Path:
 
 
 def prune(found: Sequence[RunRow]) -> Iterator[RunRow]:
-    """Delete these runs from the disk, but none that is running; yields each that is gone."""
+    """Delete these runs from the disk, but none that is alive; yields each that is gone."""
     for row in found:
-        if row.status == "running":
+        if row.status in ALIVE:
             continue
         shutil.rmtree(row.folder)
         yield row

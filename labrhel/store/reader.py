@@ -119,7 +119,7 @@ class RunReader:
 
     @property
     def status(self) -> str:
-        """done, stalled, failed, interrupted, unsafe, running, or killed: begun, not ended, and nobody is writing it.
+        """done, stalled, failed, interrupted, unsafe, running, paused, or killed: not ended, and nobody is writing it.
 
         stalled: it ended before its planned steps, and had not converged.  unsafe: when it ended outputs could not be
         made safe.
@@ -127,7 +127,8 @@ class RunReader:
         last = self.events()[-1][0]
         if last in ("done", "stalled", "failed", "interrupted", "unsafe"):
             return last
-        return "running" if is_held(self.folder / LOCK) else "killed"
+        alive = "paused" if last == "paused" else "running"
+        return alive if is_held(self.folder / LOCK) else "killed"
 
     def events(self) -> list[tuple[str, float, str]]:
         """Changes of state: (kind, time [s since 1970], words)."""

@@ -117,6 +117,10 @@ class RunWriter:
                 error.add_note(str(trouble))
         return None
 
+    def held(self, how: Literal["paused", "continued"]) -> None:
+        """Write that the run waits between two steps, or goes on."""
+        self._event(how, "")
+
     def conclude(self, how: Ending, words: str) -> None:
         """How the run will have ended, and why, if nothing goes wrong until the folder is closed."""
         self._conclusion = how, words

@@ -43,6 +43,24 @@ def test_what_was_recorded_can_be_listed_shown_plotted_and_exported(shell: Shell
         assert dataset["loss"].dropna("step").size == 4
 
 
+def test_a_command_on_records_takes_the_newest_run_and_says_which(shell: Shell) -> None:
+    small = shell.write(SMALL.replace("every 3", "all"))
+    shell("run", small, "--steps", "1", "--runs", "here")
+    (older,) = (path.name for path in Path("here").iterdir())
+    time.sleep(max(0.0, 1.01 - time.time() % 1))  # names of runs have seconds
+    assert shell("run", small, "--steps", "2", "--runs", "here")[0] == 0
+    (newest,) = (path.name for path in Path("here").iterdir() if path.is_dir() and path.name != older)
+    for words in (("show",), ("plot",), ("report",), ("replay",), ("resume",), ("export", "it.nc")):
+        status, out, errors = shell(*words, "--runs", "here")
+        assert status == 0, out + errors
+        assert f"the newest run in here: {newest}" in errors
+    assert Path("it.nc").exists()
+    assert older in shell("show", older, "--runs", "here")[1]
+    status, _, errors = shell("show", "--runs", "nowhere")
+    assert status == 2
+    assert "nowhere holds no runs; name the folder that does with --runs" in errors
+
+
 def test_a_finished_run_can_be_continued_with_more_steps(shell: Shell) -> None:
     shell("run", shell.write(SMALL), "--steps", "3")
     run = next(Path("runs").iterdir()).name

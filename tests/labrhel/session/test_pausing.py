@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from labrhel.store import RunReader, list_runs
+from labrhel.store.index import prune, rows
 from labrhel.testing.configurations import SMALL
 from labrhel.testing.waiting import PATIENCE, wait_for
 
@@ -63,8 +64,14 @@ def test_a_run_is_paused_woken_and_stopped_from_the_command_line(going: subproce
     assert steps(tmp_path) == taken
     assert "already paused" in command(tmp_path, "pause").stdout
     (reader,) = list_runs(tmp_path / "runs")
-    assert "goes on" in command(tmp_path, "resume", reader.folder.name).stdout
+    assert [row.status for row in rows(tmp_path / "runs")] == ["paused"]
+    assert list(prune(rows(tmp_path / "runs"))) == []
+    shown = command(tmp_path, "show").stdout
+    assert f"{reader.id}   paused" in shown
+    assert f"{reader.id}: goes on" in command(tmp_path, "resume").stdout
     wait_for_steps(tmp_path, taken + 1)
+    assert RunReader(reader.folder).status == "running"
+    assert [kind for kind, *_ in RunReader(reader.folder).events()][-2:] == ["paused", "continued"]
     assert "stops when the step" in command(tmp_path, "stop").stdout
     _, errors = going.communicate(timeout=PATIENCE)
     assert going.returncode == 130
@@ -83,6 +90,17 @@ def test_a_paused_run_can_be_stopped_by_the_emergency_stop(going: subprocess.Pop
     _, errors = going.communicate(timeout=PATIENCE)
     assert going.returncode == 3
     assert "labrhel reset" in errors
+
+
+def test_a_run_that_is_killed_while_it_is_paused_is_listed_as_killed(
+    going: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    wait_for_steps(tmp_path, 1)
+    command(tmp_path, "pause")
+    wait_for(lambda: [row.status for row in rows(tmp_path / "runs")] == ["paused"], "the pause")
+    going.kill()
+    going.wait(timeout=PATIENCE)
+    assert [row.status for row in rows(tmp_path / "runs")] == ["killed"]
 
 
 def test_without_a_run_there_is_nothing_to_pause(tmp_path: Path) -> None:
