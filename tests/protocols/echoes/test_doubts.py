@@ -1,0 +1,211 @@
+"""What is said against a gradient, and what is not: each sentence beside the figure from which on it is said."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labrhel.executor import execute
+from protocols.echoes import doubts
+from protocols.echoes.aim import Aim, Sample
+from protocols.echoes.blocks import Block
+from protocols.echoes.lock import Locked
+from protocols.echoes.measurement import Measurement
+from protocols.echoes.plan import EchoReading
+from protocols.inference.record import Found, Record
+from protocols.rhel import RHEL
+from simbackend.rigs.reference import ReferenceTask
+from simbackend.testing.small_rig import small_rig
+
+
+def aim(noise: float = 0.0, bias: float = 0.0, distortion: float = 0.0) -> Aim:
+    return Aim(1.0, 0.02, noise, bias, distortion, 0.1, ())
+
+
+def said(words: Any) -> str:
+    return " | ".join(words)
+
+
+# -- the aim -----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_said_of_an_aim_that_was_not_needed_or_is_good() -> None:
+    assert not said(doubts.of_aim(None, 0))
+    assert not said(doubts.of_aim(aim(bias=0.01), 5))
+    assert not said(doubts.of_aim(aim(bias=0.024), 5))
+
+
+@pytest.mark.parametrize(
+    ("made", "cause", "remedy"),
+    [
+        ({"noise": 2.0}, "most of it by noise from echo to echo", "repeats: R averages it by the root of R"),
+        ({"bias": 0.026}, "most of it by the strength of the nudge", "the rig amplifies it: shorten the pass, or low"),
+        ({"distortion": 0.026}, "most of it by the converters of the drive ports", "a smaller range, or more bits"),
+    ],
+)
+def test_an_aim_that_is_off_names_its_worst_part_and_what_to_do(made: Any, cause: str, remedy: str) -> None:
+    found = said(doubts.of_aim(aim(**made), 7))
+    assert found.startswith("at the best nudge found in 7 shots (response ratio 0.02) a gradient is off by about ")
+    assert cause in found and remedy in found
+    refused = doubts.refusal(aim(**made), 7)
+    assert cause in refused and remedy in refused and refused.endswith("response: R takes it as it is")
+
+
+def test_an_error_without_bound_is_more_than_the_gradient() -> None:
+    assert "is off by more than its size, most of it by noise" in doubts.refusal(aim(noise=float("inf")), 3)
+    assert "is off by about 0.3 of its size" in doubts.refusal(aim(bias=0.3), 3)
+
+
+def test_a_rig_that_needs_several_sets_of_echoes_is_called_noisy_where_their_mean_is_good() -> None:
+    some = aim(noise=0.03)
+    assert some.pairs == 4
+    assert said(doubts.of_aim(some, 9)) == (
+        "this rig is noisier than it declares: each gradient is the mean of 4 sets of echoes at response ratio 0.02 "
+        "(found in 9 shots), and good to 0.015 of its size"
+    )
+
+
+# -- growth ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amplified", "ratio", "is_said"),
+    [(0.9e-4, 0.01, False), (1.1e-4, 0.01, True), (0.0, 0.01, False), (1.0, 0.0, False)],
+)
+def test_rounding_is_said_from_a_hundredth_of_the_response_on(amplified: float, ratio: float, *, is_said: bool) -> None:
+    found = said(doubts.of_growth(amplified, ratio))
+    assert bool(found) is is_said
+    if is_said:
+        assert "rounding grows to 0.0001 of the motion in an echo, where the nudge moves it by 0.01" in found
+
+
+def test_growth_that_leaves_all_numbers_is_refused_with_a_number() -> None:
+    assert "rounding grows to 1e+99 of the motion" in doubts.refusal_of_growth(float("inf"))
+    assert "rounding grows to 0.3 of the motion" in doubts.refusal_of_growth(0.3)
+
+
+# -- the record --------------------------------------------------------------------------------------------------------
+
+
+SURE = Found(0.0, 0.01)
+HIDDEN = "a locked echo hides them: labrhel audit"
+
+
+@pytest.mark.parametrize(
+    ("record", "lock", "is_said"),
+    [
+        (None, 2, True),
+        (None, 0, False),
+        (Record(SURE, SURE, SURE, SURE), 2, False),
+        (Record(SURE, Found(0.0, 0.3), SURE, SURE), 2, True),
+        (Record(SURE, SURE, Found(0.0, 0.3), SURE), 2, True),
+        (Record(SURE, Found(0.0, 0.3), SURE, SURE), 0, False),
+    ],
+)
+def test_a_lock_is_doubted_where_the_record_cannot_tell(record: Record | None, lock: int, *, is_said: bool) -> None:
+    assert (HIDDEN in said(doubts.of_record(record, RHEL(lock=lock)))) is is_said
+
+
+def test_what_the_record_says_is_said_whether_the_echo_is_locked_or_not() -> None:
+    record = Record(Found(0.1, 0.001), SURE, SURE, SURE)
+    for lock in (0, 2):
+        assert "couplings pull 10 % harder one way" in said(doubts.of_record(record, RHEL(lock=lock)))
+
+
+# -- the echoes --------------------------------------------------------------------------------------------------------
+
+
+def measured(rig: ReferenceTask, rule: RHEL) -> Measurement:
+    run = Measurement(rule, rig.request(("stiffness",)))
+    execute(run.first_block(), rig.handler())
+    return run
+
+
+def of_echoes(run: Measurement, ratio: float = 0.01, retrace: float = 0.0, jitter: float = 0.0) -> str:
+    return said(doubts.of_echoes(run.plan, run.options, run.blocks, ratio, retrace, jitter))
+
+
+def test_a_good_echo_has_nothing_said_of_it() -> None:
+    assert not of_echoes(measured(small_rig(), RHEL(eps=1e-3)))
+
+
+def test_friction_that_is_not_given_back_is_said_in_e_folds_of_energy() -> None:
+    run = measured(small_rig(), RHEL(eps=1e-3, echo="plain"))  # type: ignore[arg-type]
+    # 39 kicks of 0.1, at the mean of friction over mass.
+    lost = np.mean([0.2 / 1.0, 0.1 / 0.7, 0.15 / 1.3]) * 3.9
+    assert f"plain echo on a rig that loses {lost:.2g} e-folds of energy a pass" in of_echoes(run)
+    slight = small_rig(friction=np.diag([0.01, 0.007, 0.013]))  # 0.01 of the mass: 0.039 a pass
+    assert not of_echoes(measured(slight, RHEL(eps=1e-3, echo="plain")))  # type: ignore[arg-type]
+
+
+def test_a_miss_is_said_beyond_a_hundredth_of_the_path_and_jitter_with_it() -> None:
+    run = measured(small_rig(), RHEL(eps=1e-3))
+    assert not of_echoes(run, retrace=0.01)
+    found = of_echoes(run, retrace=0.0101)
+    assert found.startswith("the echo misses the forward path by 0.01 of its size; ") and "gains differ" not in found
+    assert "(gains differ by 0.004 from shot to shot, which is taken off)" in of_echoes(run, retrace=0.5, jitter=0.004)
+
+
+def test_a_large_response_is_said_of_nonlinear_rigs_with_what_was_asked_for() -> None:
+    nonlinear, fixed = (measured(small_rig(), rule) for rule in (RHEL(), RHEL(eps=1e-3)))
+    assert "response ratio 0.11 is large for a nonlinear rig: give response: 0.03" in of_echoes(nonlinear, ratio=0.11)
+    assert "is large for a nonlinear rig: lower eps" in of_echoes(fixed, ratio=0.11)
+    assert not of_echoes(fixed, ratio=0.1)
+    linear = measured(small_rig(cubic=0.0), RHEL(eps=1e-3))
+    assert not of_echoes(linear, ratio=0.5)
+
+
+def test_a_small_response_is_said_unless_there_is_nothing_to_answer_to() -> None:
+    run = measured(small_rig(), RHEL(eps=1e-3))
+    assert "response ratio 5e-10 is close to rounding: raise eps" in of_echoes(run, ratio=5e-10)
+    assert not of_echoes(run, ratio=1e-9)
+    batch = run.blocks[0].batch
+    still = replace(batch, passes=tuple(replace(item, error=0 * item.error) for item in batch.passes))
+    silent = [replace(run.blocks[0], batch=still)]
+    assert said(doubts.of_echoes(run.plan, run.options, silent, 0.0, 0.0, 0.0)) == (
+        "the error is zero everywhere, and so is this gradient"
+    )
+
+
+# -- converters, effort, bias ------------------------------------------------------------------------------------------
+
+
+def block(value: float = 1.0, distortion: float = 0.0) -> Block:
+    reading = EchoReading({"mass": np.array([value])}, 1.0, ())
+    return Block(None, (), reading, 1e-3, distortion=distortion)  # type: ignore[arg-type]
+
+
+def test_the_worst_distortion_of_a_nudge_is_said_beyond_a_twentieth() -> None:
+    assert not said(doubts.of_distortion([block(distortion=0.01), block(distortion=0.05)]))
+    found = said(doubts.of_distortion([block(distortion=0.01), block(distortion=0.06)]))
+    assert "the gradient is off by about 0.06 of its size: raise the response" in found
+
+
+@pytest.mark.parametrize(("refused", "is_said"), [("more than the port gives", True), ("", False)])
+def test_a_lock_that_was_refused_is_said_with_its_best_round(refused: str, *, is_said: bool) -> None:
+    locked = Locked((), (0.5, 0.2, 0.3), 6, 6, refused=refused)
+    found = said(doubts.of_effort(RHEL(lock=2), locked, [block()], {}))
+    assert found == ("the echo lock took what drive there is, and stopped at a miss of 0.2" if is_said else "")
+
+
+def test_a_precision_that_was_not_reached_is_said_beside_what_was() -> None:
+    pair = [block(9.0), block(11.0)]  # 10, give or take 1
+    with_precision = RHEL(precision=0.01, most_repeats=2)
+    assert said(doubts.of_effort(with_precision, None, pair, {})) == (
+        "2 repeats reached a precision of 0.1, not 0.01; raise eps or most_repeats"
+    )
+    floor = {"mass": np.array([1.0])}
+    assert "a precision of 0.14, not 0.01" in said(doubts.of_effort(with_precision, None, pair, floor))
+    assert not said(doubts.of_effort(replace(with_precision, most_repeats=3), None, pair, {}))
+    assert not said(doubts.of_effort(RHEL(repeats=2), None, pair, {}))
+
+
+def test_a_bias_that_the_model_predicts_is_said_beyond_a_hundredth() -> None:
+    assert not said(doubts.of_bias({})) and not said(doubts.of_bias({"predicted_bias": 0.01}))
+    assert "bias this gradient by 0.011 of its size" in said(doubts.of_bias({"predicted_bias": 0.011}))
+
+
+def test_a_noise_that_is_hardly_worth_a_second_set_of_echoes_takes_none() -> None:
+    one = Aim(1.0, 0.02, 0.015, 0.0, 0.0, 0.1, (Sample(1.0, 1.0, 1.0, 1.0, np.ones(1)),))
+    assert one.pairs == 1 and not said(doubts.of_aim(one, 3))
