@@ -13,7 +13,7 @@ Groups and what their entries are:
     labrhel.rescuers         `default`   makes a station safe that a program has left (labrhel.safety.ledger.Remembered)
     labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url();
                                          `virtual` also reads files, and checks them: check_file()
-    labrhel.runners          model kind  runner(file, *, home, steps, seed): see labrhel.experiment.runners
+    labrhel.runners          model kind  runner(file, *, home, steps, seed, changes): see labrhel.experiment.runners
     labrhel.instruments      kind        driver, a drivers.instruments.linked.LinkedInstrument; `kind.virtual`: its
                                          counterpart, a VirtualInstrument of simbackend.virtual_bench.instruments
     labrhel.imperfections    name        simbackend.imperfections.Imperfection; its fields are settings of sim:

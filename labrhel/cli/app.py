@@ -20,6 +20,7 @@ from labrhel.cli.root import (
     Runs,
     RunsOrOut,
     Seed,
+    Set,
     Steps,
     Telemetry,
     Uncalibrated,
@@ -38,6 +39,7 @@ def run(
     runs: RunsOrOut = DEFAULT_RUNS,
     steps: Steps = None,
     seed: Seed = None,
+    changes: Set = None,
     telemetry: Telemetry = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compile and check all; move and write nothing.")] = False,
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
@@ -52,7 +54,7 @@ def run(
     from labrhel.cli import running
 
     known = None if uncalibrated else calibrations
-    experiment = running.load(config, rig=rig, steps=steps, seed=seed, calibrations=known)
+    experiment = running.load(config, rig=rig, steps=steps, seed=seed, calibrations=known, changes=changes or ())
     if dry_run:
         running.rehearse(experiment, telemetry)
     elif not running.run(experiment, runs, telemetry):
@@ -109,6 +111,7 @@ def check(
     config: Config,
     rig: RigUrl = None,
     tolerance: Annotated[float, typer.Option(help="Largest relative error that passes.")] = 1e-4,
+    changes: Set = None,
     trust: Trust = None,
 ) -> None:
     """Compare the rule's gradient with the model's exact one and with finite differences.
@@ -117,7 +120,7 @@ def check(
     """
     from labrhel.cli import judging
 
-    if not judging.check(config, rig, tolerance):
+    if not judging.check(config, rig, tolerance, changes or ()):
         raise typer.Exit(1)
 
 
@@ -159,6 +162,7 @@ def audit(
     alpha: Annotated[float, typer.Option(help="Rate at which a right gradient may be called wrong.")] = 0.01,
     shots: Annotated[int, typer.Option(metavar="N", help="Most shots to spend on the differences.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the random directions.")] = 0,
+    changes: Set = None,
     trust: Trust = None,
 ) -> None:
     """Is the rule's gradient right, by measurement? Moves the parameters of the rig and watches its loss.
@@ -168,7 +172,7 @@ def audit(
     """
     from labrhel.cli import judging
 
-    if not judging.audit(config, rig, tolerance, alpha, shots, seed):
+    if not judging.audit(config, rig, tolerance, alpha, shots, seed, changes or ()):
         raise typer.Exit(1)
 
 
@@ -226,6 +230,7 @@ def timeline(
     config: Config,
     rig: RigUrl = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the picture.")] = None,
+    changes: Set = None,
     trust: Trust = None,
 ) -> None:
     """What one gradient will play and read, on every port, as far as the nominal model knows. Nothing moves.
@@ -234,7 +239,7 @@ def timeline(
     """
     from labrhel.cli import planning
 
-    planning.show(config, rig, to)
+    planning.show(config, rig, to, changes or ())
 
 
 @app.command()

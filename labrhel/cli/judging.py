@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -17,11 +18,11 @@ from labrhel.safety import estop, processes
 from labrhel.safety.ending import Ending
 
 
-def check(config: Path, rig: str | None, tolerance: float) -> bool:
+def check(config: Path, rig: str | None, tolerance: float, changes: Sequence[str] = ()) -> bool:
     """Print the comparison of gradients; True if all are within the tolerance."""
     if not tolerance > 0:
         raise ConfigurationError(f"the tolerance must be positive, not {tolerance:g}")
-    experiment = load_experiment(config, rig_url=rig)
+    experiment = load_experiment(config, rig_url=rig, changes=changes)
     exact = plugins.exact_gradient(experiment.model_kind)
     with Ending(experiment.rig.close), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):
         report = check_gradient(experiment.problem, experiment.executor(), exact)
@@ -50,10 +51,12 @@ def check(config: Path, rig: str | None, tolerance: float) -> bool:
     return good
 
 
-def audit(config: Path, rig: str | None, tolerance: float, alpha: float, shots: int, seed: int) -> bool | None:
+def audit(
+    config: Path, rig: str | None, tolerance: float, alpha: float, shots: int, seed: int, changes: Sequence[str] = ()
+) -> bool | None:
     """Measure one gradient on the rig, and ask the rig whether it is right; None if it could not tell."""
     asked = plugins.make_audit(tolerance=tolerance, alpha=alpha, most=shots, seed=seed)
-    experiment = load_experiment(config, rig_url=rig)
+    experiment = load_experiment(config, rig_url=rig, changes=changes)
     problem = experiment.problem
     x, sequences = problem.parameters.flat(), problem.train[:1]
     with Ending(experiment.rig.close), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from labrhel.timeline.plot import save
 from labrhel.units import with_prefix
 
 
-def show(config: Path, rig: str | None, to: Path | None) -> None:
+def show(config: Path, rig: str | None, to: Path | None, changes: Sequence[str] = ()) -> None:
     """Print the passes, and draw them."""
-    experiment = load_experiment(config, rig_url=rig)
+    experiment = load_experiment(config, rig_url=rig, changes=changes)
     with closing(experiment.rig):
         capabilities = experiment.rig.capabilities
         found = timeline_of(experiment)

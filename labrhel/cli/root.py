@@ -43,6 +43,10 @@ Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that h
 RunsOrOut = Annotated[  # `--out` is what this folder was called when a run was begun, and scripts say it still
     Path, typer.Option("--runs", "--out", metavar="DIR", help="Folder that holds the run folders.")
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of CONFIG, such as optimizer.rate=0.1; may recur."),
+]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="How many gradients to take.")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the training: order of the sequences.")]
 Telemetry = Annotated[

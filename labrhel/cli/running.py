@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -28,13 +28,19 @@ from labrhel.units import with_prefix
 
 
 def load(
-    config: Path, *, rig: str | None, steps: int | None, seed: int | None, calibrations: Path | None = None
+    config: Path,
+    *,
+    rig: str | None,
+    steps: int | None,
+    seed: int | None,
+    calibrations: Path | None = None,
+    changes: Sequence[str] = (),
 ) -> Experiment | Runnable:
     """Read and check a configuration; nothing moves.  What is in force in `calibrations` for the rig is used."""
-    own = own_runner(config, rig=rig, steps=steps, seed=seed)
+    own = own_runner(config, rig=rig, steps=steps, seed=seed, changes=changes)
     if own is not None:
         return own
-    experiment = load_experiment(config, rig_url=rig, steps=steps, seed=seed, calibration=calibrations)
+    experiment = load_experiment(config, rig_url=rig, steps=steps, seed=seed, calibration=calibrations, changes=changes)
     for words in doubts(experiment):
         print(f"warning: {words}")
     known = experiment.calibration

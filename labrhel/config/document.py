@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from labrhel.config.changes import read_changed
 from labrhel.config.code import CodeBeside
 from labrhel.config.data import DataSection
 from labrhel.config.fields import Section
@@ -18,7 +19,7 @@ from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.interlocks import InterlocksSection
 from labrhel.config.model import ModelSection
 from labrhel.config.problems import sentence
-from labrhel.config.reader import Source, read
+from labrhel.config.reader import Source
 from labrhel.config.stack import KIND, StackConfig, kind_of
 from labrhel.config.telemetry import TelemetrySection
 from labrhel.config.training import OptimizerSection, ProtocolSection
@@ -68,13 +69,15 @@ class Document:
             raise self.source.error(error.problem, *path) from None
 
 
-def load(file: Path, home: Path | None = None, recorded: Mapping[str, str] | None = None) -> Document:
+def load(
+    file: Path, home: Path | None = None, recorded: Mapping[str, str] | None = None, changes: Sequence[str] = ()
+) -> Document:
     """Read and check a file that describes a rig; raises ConfigurationError with file, line and key.
 
     Code that it names lies in `home`, its own folder if left out; `recorded`: the digests it must have, by the record
-    of the run that the file comes from.
+    of the run that the file comes from.  `changes`: KEY=VALUE, in place of what the file says.
     """
-    source = read(file)
+    source = read_changed(file, changes)
     if kind_of(source) == KIND:
         raise source.error(f"a model of kind {KIND} is not a rig's: only `labrhel run` takes it", "model", "kind")
     try:

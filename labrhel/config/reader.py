@@ -26,16 +26,22 @@ _WORDS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")  # `<<` merges ano
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configuration file as read: its text, its data, and the line (from 1) of each key path."""
+    """A configuration file as read: its text, its data, and the line (from 1) of each key path.
+
+    `given`: where the command line has put values that do not stand in the file (`labrhel.config.changes`).
+    """
 
     file: Path
     text: str
     data: dict[str, Any]
     lines: dict[KeyPath, int]
+    given: frozenset[KeyPath] = frozenset()
 
     def error(self, problem: str, *path: str | int) -> ConfigurationError:
         """A ConfigurationError at `path`, or at the nearest part of it that stands in the file."""
         known = self._standing(path)
+        if any(known[: len(place)] == place for place in self.given):
+            return ConfigurationError(problem, file=Path("--set"), key=spell(known))
         return ConfigurationError(problem, file=self.file, line=self.lines.get(known, 1), key=spell(known))
 
     def place(self, *path: str | int) -> str:

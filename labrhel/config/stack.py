@@ -6,7 +6,7 @@ tells the two apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from labrhel.config.changes import read_changed
 from labrhel.config.fields import AutoOrPositive, Count, Positive, Section, Size
 from labrhel.config.problems import sentence
-from labrhel.config.reader import Source, read
+from labrhel.config.reader import Source
 from labrhel.errors import ConfigurationError
 
 KIND = "hssm"
@@ -130,9 +131,12 @@ def kind_of(source: Source) -> Any:
     return model.get("kind") if isinstance(model, dict) else None
 
 
-def load_stack(file: Path) -> StackDocument:
-    """Read and check a file; raises ConfigurationError with file, line and key."""
-    source = read(file)
+def load_stack(file: Path, changes: Sequence[str] = ()) -> StackDocument:
+    """Read and check a file, with `changes` (KEY=VALUE) in place of what it says.
+
+    Raises ConfigurationError with file, line and key.
+    """
+    source = read_changed(file, changes)
     try:
         return StackDocument(StackConfig.model_validate(source.data), source)
     except ValidationError as error:

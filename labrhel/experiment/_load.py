@@ -38,6 +38,7 @@ def load_experiment(
     calibration: CalibrationSet | Path | None = None,
     code: Mapping[str, str] | None = None,
     trust: Sequence[Path | str] = (),
+    changes: Sequence[str] = (),
 ) -> Experiment:
     """The experiment of a configuration file, or of an example by name.
 
@@ -45,6 +46,7 @@ def load_experiment(
     that of the file if left out.  `calibration`: a set, or the folder of records in which that of the rig is
     looked for; none without it.  `trust`: files of code beside the configuration that may run in this call, besides
     those that the user has trusted for good; `code`: the digests it must have, by the record of a run.
+    `changes`: KEY=VALUE in place of what the file says, such as `optimizer.rate=0.1`.
 
     Raises ConfigurationError for everything that can be known to be wrong before a shot is fired: an unknown rig, a
     step that is unstable, a read-out that does not exist, data that do not fit.
@@ -54,7 +56,7 @@ def load_experiment(
             raise ConfigurationError(f"{name} must be 0 or more, not {value}")
     file = find(configuration)
     with granting(trust):
-        return _assembled(load(file, home, code), home or file.parent, rig_url, seed, steps, calibration)
+        return _assembled(load(file, home, code, changes), home or file.parent, rig_url, seed, steps, calibration)
 
 
 def _assembled(

@@ -1,18 +1,18 @@
 """What else `labrhel run` takes besides rigs: kinds of model that have a runner of their own, such as stacks.
 
 A runner is found under the kind that the model section names (`labrhel.plugins.runner`), and called as
-`runner(file, *, home, steps, seed)`.
+`runner(file, *, home, steps, seed, changes)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from labrhel import plugins
 from labrhel.config import find
-from labrhel.config.reader import read
+from labrhel.config.changes import read_changed
 from labrhel.config.stack import kind_of
 from labrhel.errors import ConfigurationError
 from labrhel.shots.operations import Publish
@@ -43,20 +43,27 @@ class Runnable(Protocol):
 
 
 def own_runner(
-    configuration: str | Path, *, rig: str | None, steps: int | None, seed: int | None, home: Path | None = None
+    configuration: str | Path,
+    *,
+    rig: str | None,
+    steps: int | None,
+    seed: int | None,
+    home: Path | None = None,
+    changes: Sequence[str] = (),
 ) -> Runnable | None:
     """What the runner makes of a configuration; None if its kind has no runner, so that it describes a rig.
 
-    `home` is the folder that relative paths start from, that of the file if left out.  Raises ConfigurationError.
+    `home` is the folder that relative paths start from, that of the file if left out.  `changes`: KEY=VALUE in
+    place of what the file says.  Raises ConfigurationError.
     """
     file = find(configuration)
-    kind = kind_of(read(file))
+    kind = kind_of(read_changed(file, changes))
     runner = plugins.runner(kind) if isinstance(kind, str) else None
     if runner is None:
         return None
     if rig is not None:
         raise ConfigurationError(f"a model of kind {kind} runs on its own engine, not on a rig; leave out --rig")
-    return runner(file, home=file.parent if home is None else home, steps=steps, seed=seed)
+    return runner(file, home=file.parent if home is None else home, steps=steps, seed=seed, changes=changes)
 
 
 def own_runner_of_run(folder: Path, steps: int | None) -> Runnable | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,9 +94,11 @@ class StackExperiment:
         ]
 
 
-def load(file: Path, *, home: Path, steps: int | None, seed: int | None) -> StackExperiment:
+def load(
+    file: Path, *, home: Path, steps: int | None, seed: int | None, changes: Sequence[str] = ()
+) -> StackExperiment:
     """The experiment of a file.  Raises ConfigurationError."""
-    document = load_stack(file)
+    document = load_stack(file, changes)
     if steps is not None and steps < 1:
         raise ConfigurationError(f"steps are epochs for each seed, 1 or more, not {steps}")
     if seed is not None and seed < 0:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,6 @@ class StackRun:
         return recording.resume(self.experiment, folder, watch)
 
 
-def load(file: Path, *, home: Path, steps: int | None, seed: int | None) -> StackRun:
+def load(file: Path, *, home: Path, steps: int | None, seed: int | None, changes: Sequence[str] = ()) -> StackRun:
     """The run of a file; the runner that `labrhel.experiment.runners` calls.  Raises ConfigurationError."""
-    return StackRun(experiment.load(file, home=home, steps=steps, seed=seed))
+    return StackRun(experiment.load(file, home=home, steps=steps, seed=seed, changes=changes))
