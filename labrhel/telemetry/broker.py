@@ -31,6 +31,16 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
+class _Client(aiomqtt.Client):
+    """A client whose connection that ends before the broker has answered has failed at once."""
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        # aiomqtt (2.5) would wait for the answer with all its patience, longer than a run waits at its end.
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("it closed the connection without an answer"))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+
 class Connection:
     """An open connection to a broker."""
 
@@ -63,7 +73,7 @@ async def connected(
     `fresh` forgets what an earlier session of the same identity left behind; otherwise commands that came in the
     meantime are delivered now.
     """
-    client = aiomqtt.Client(
+    client = _Client(
         settings.host,
         settings.port,
         username=settings.user,

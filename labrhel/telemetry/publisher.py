@@ -67,6 +67,7 @@ class Publisher:
         run, prefix = self._run, self._settings.prefix
         lost = self._message("status", payloads.status(run, "lost", words="the connection broke off"), retain=True)
         while True:
+            began = time.monotonic()
             try:
                 async with connected(
                     self._settings, f"labrhel-{run.identity}", lost, f"{prefix}/command", fresh=self._fresh
@@ -75,11 +76,13 @@ class Publisher:
                         _log.warning("telemetry: %s is back", self._settings)
                     wait, warned, self._fresh, self._said = _BACK_OFF[0], False, False, None
                     await self._talk(link)
+                    return
             except TransportError as error:
                 if not warned:
                     _log.warning("telemetry: no connection to %s (%s); the run goes on", self._settings, error)
                     warned = True
-            if self._finished_at:
+            # An attempt that began before the end of the run may have met a link that is whole again now.
+            if self._finished_at and (began > self._finished_at or self._late()):
                 return
             until = time.monotonic() + wait
             while time.monotonic() < until and not self._finished_at:
