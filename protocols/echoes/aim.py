@@ -119,7 +119,7 @@ def searched(fire: Fire, first: Sample, start: float) -> Protocol[Aim]:
     again = yield from fire(_OTHER * first.asked, anew=True)
     point = Point.of([first, again])
     # Of a bias b a nudge of 1.1 shows 0.21 b, and a doubt d stands for a bias of d^2: one of the two must exclude it.
-    hidden = min(point.noise / (_OTHER**2 - 1) * np.sqrt(2), point.aim(0.0).doubt ** 2)
+    hidden = min(point.noise / (_OTHER**2 - 1) * np.sqrt(2), point.doubt**2)
     if point.error <= GOOD and hidden <= GOOD:
         return point.aim(0.0)
     x = point.error / _AIMED_NOISE if point.error < USELESS and first.response > 0 else np.inf
@@ -172,6 +172,11 @@ class Point:
         return float(np.mean([item.response for item in self.samples])) or 1e-300
 
     @property
+    def doubt(self) -> float:
+        """The largest of the samples."""
+        return max(item.doubt for item in self.samples)
+
+    @property
     def distortion(self) -> float:
         """Of the nudge, in the mean of the samples."""
         return float(np.mean([item.distortion for item in self.samples]))
@@ -203,5 +208,4 @@ class Point:
 
     def aim(self, bias: float) -> Aim:
         """Where a search ends that ends at this nudge."""
-        doubt = max(item.doubt for item in self.samples)
-        return Aim(self.samples[0].asked, self.response, self.noise, bias, self.distortion, doubt, self.samples)
+        return Aim(self.samples[0].asked, self.response, self.noise, bias, self.distortion, self.doubt, self.samples)

@@ -116,14 +116,14 @@ def _steps(plan: EchoPlan, passes: Sequence[ForwardPass]) -> Array:
         # On a grid every gap is a multiple of the least one, and values come more than once.
         if least and len(values) < 0.8 * sum(item.steps for item in passes):
             found[i] = least if np.abs(gaps / least - np.round(gaps / least)).max() < 1e-3 else 0.0
-    return found if found.any() else np.full(len(found), max(declared, default=0.0))
+    return found if found.any() else np.full(len(found), max(declared))
 
 
 def _white(miss: Array) -> float:
     """Sum of squares of the white part of a miss (n, kicks)."""
     if miss.shape[1] <= 12:
         return 0.0
-    return float(np.sum(np.mean(np.diff(miss, 6, axis=1) ** 2, axis=1))) / _WHITE * miss.shape[1]
+    return float(np.sum(np.mean(np.diff(miss, 6) ** 2, axis=1))) / _WHITE * miss.shape[1]
 
 
 def _random(blocks: Sequence[Block]) -> float:
@@ -250,7 +250,7 @@ def _explained(plan: EchoPlan, phi: Sequence[Array], columns: Sequence[Sequence[
 
     def passed(values: Array) -> Array:
         """Rows (..., n, kicks) low-passed, and those samples that each say something new, as one row (..., samples)."""
-        smooth = gaussian_filter1d(values, width, axis=-1)
+        smooth = gaussian_filter1d(values, width)
         kept = smooth[..., edge : smooth.shape[-1] - edge] if smooth.shape[-1] > 3 * edge else smooth
         every = kept[..., :: max(1, int(width))]
         return every.reshape(*every.shape[:-2], -1)

@@ -175,6 +175,7 @@ def samples_of(*slopes: float, asked: float = 1.0, distortion: tuple[float, ...]
 def test_a_doubt_is_the_miss_over_the_response_and_without_bound_where_nothing_answered() -> None:
     assert Sample(1.0, 1.0, 0.4, 0.1, np.ones(1)).doubt == 0.25
     assert Sample(1.0, 1.0, 0.0, 0.1, np.ones(1)).doubt == np.inf
+    assert Sample(1.0, 1.0, 0.4, 0.1, np.ones(1)).distortion == 0.0
 
 
 def test_a_point_has_the_mean_of_its_samples_and_their_spread_over_its_size() -> None:
@@ -189,6 +190,8 @@ def test_a_point_has_the_mean_of_its_samples_and_their_spread_over_its_size() ->
     assert (aim.asked, aim.bias, aim.samples) == (1.0, 0.02, point.samples)
     assert (aim.response, aim.noise, aim.distortion) == (point.response, point.noise, point.distortion)
     assert aim.doubt == pytest.approx(0.3)  # the larger of the two
+    small = Point.of([replace(item, slope=1e-6 * item.slope) for item in samples_of(9.0, 11.0)])
+    assert small.noise == pytest.approx(point.noise)
 
 
 def test_samples_that_are_all_noise_have_no_size() -> None:
@@ -241,11 +244,11 @@ def test_a_bias_beyond_a_tenth_is_not_believed_to_follow_its_law(change: float, 
 
 
 def test_a_large_bias_within_the_noise_counts_as_lawful() -> None:
-    # Variance of one 4, spread of the change sqrt(4 (1/2 + 1/4)) = 1.7: 3.3 is below twice of it, and a bias of 0.12.
+    # Variance of one 4, spread of the change sqrt(4 (1/2 + 1/4)) = 1.73: of a change of twice that the bias is 0.1.
     low = 10.0 - np.sqrt(2)
     point = Point.of([replace(item, slope=np.array([value])) for item, value in
                       zip(samples_of(1, 1), (low, low + 2 * np.sqrt(2)), strict=True)])  # fmt: skip
-    for change, is_lawful in ((3.4, True), (4.2, False)):
+    for change, is_lawful in ((3.4, True), (3.6, False)):
         found, lawful = point.bias(Sample(2.0, 2.0, 0.1, 0.0, np.array([10.0 + change])))
         assert lawful is is_lawful and found > 0.097
 
@@ -292,8 +295,9 @@ class Scripted:
     down so that two samples of a pair have just that spread.
     """
 
-    def __init__(self, noise: Any, bias: Any, response: Any, doubt: float) -> None:
+    def __init__(self, noise: Any, bias: Any, response: Any, doubt: float, distortion: Any) -> None:
         self._noise, self._bias, self._response, self._doubt = noise, bias, response, doubt
+        self._distortion = distortion
         self.fired: list[tuple[float, bool]] = []
 
     def sample(self, asked: float) -> Sample:
@@ -303,7 +307,7 @@ class Scripted:
         off = sign * np.sqrt(2 * noise**2 / (2 + noise**2)) if noise < np.inf else sign * np.inf
         slope = np.array([1 + off, 1.0]) * (1 + self._bias(asked)) if noise < np.inf else sign * np.ones(2)
         response = self._response(asked)
-        return Sample(asked, asked, response, self._doubt * response, slope)
+        return Sample(asked, asked, response, self._doubt * response, slope, self._distortion(asked))
 
     def __call__(self, asked: float, *, anew: bool) -> Any:
         self.fired.append((asked, anew))
@@ -316,10 +320,15 @@ def nothing(_: float) -> float:
 
 
 def found_by(
-    noise: Any = nothing, bias: Any = nothing, response: Any = float, doubt: float = 0.05, start: float = 0.03
+    noise: Any = nothing,
+    bias: Any = nothing,
+    response: Any = float,
+    doubt: float = 0.05,
+    start: float = 0.03,
+    distortion: Any = nothing,
 ) -> tuple[Aim, list[tuple[float, bool]]]:
     """Where a search ends that begins with a sample at 0.001, and what it fired."""
-    fire = Scripted(noise, bias, response, doubt)
+    fire = Scripted(noise, bias, response, doubt, distortion)
     return execute(searched(fire, fire.sample(1e-3), start), None), fire.fired  # type: ignore[arg-type]
 
 
@@ -342,9 +351,10 @@ def test_samples_that_agree_end_a_search_at_its_first_nudge() -> None:
 
 
 def test_a_search_goes_on_where_neither_the_doubt_nor_two_nudges_exclude_a_bias() -> None:
-    # Of a bias b they show 0.21 b: a noise of 0.003 hides one of 0.02, a noise of 0.001 none that matters.
-    assert len(found_by(lambda asked: 0.003, doubt=0.15)[1]) > 1
-    assert len(found_by(lambda asked: 0.001, doubt=0.15)[1]) == 1
+    # Of a bias b they show 0.21 b: a noise n hides one of sqrt(2) n/0.21.
+    # (As 0.01 0.21/sqrt(2) = 0.0015 hides a bias of 0.01.)
+    assert len(found_by(lambda asked: 0.0016, doubt=0.15)[1]) > 1
+    assert len(found_by(lambda asked: 0.0014, doubt=0.15)[1]) == 1
     assert len(found_by(lambda asked: 0.003, doubt=0.09)[1]) == 1  # a doubt of 0.09 stands for a bias of 0.008
     assert len(found_by(lambda asked: 0.012, doubt=0.01)[1]) > 1
 
@@ -419,8 +429,10 @@ def test_the_round_with_the_least_error_is_where_a_search_ends() -> None:
 
 
 def test_a_spread_is_believed_of_three_samples_where_it_matters() -> None:
-    aim, fired = found_by(lambda asked: 0.06 if asked < 2e-3 else 0.012)
-    assert aim.pairs == 1 and len(aim.samples) == 3 and fired[-1] == (pytest.approx(aim.asked), True)
+    aim, fired = found_by(lambda asked: 0.06 if asked < 2e-3 else 0.014)
+    assert (
+        aim.pairs == 1 and aim.noise > GOOD and len(aim.samples) == 3 and fired[-1] == (pytest.approx(aim.asked), True)
+    )
     assert aim.samples[0].asked == aim.asked and aim.samples[1].asked == pytest.approx(1.1 * aim.asked)
 
 
@@ -429,3 +441,9 @@ def test_samples_are_added_until_there_are_as_many_as_their_own_spread_asks_for(
     assert len(aim.samples) >= aim.pairs > 3
     assert Point.of(aim.samples[:-1]).aim(aim.bias).pairs > len(aim.samples) - 1
     assert aim.noise == pytest.approx(Point.of(aim.samples).noise)
+
+
+def test_an_error_of_just_a_hundredth_is_good_and_of_just_a_twentieth_useless() -> None:
+    assert len(found_by(distortion=lambda asked: GOOD)[1]) == 1
+    useless = lambda asked: USELESS if asked < 2e-3 else GOOD  # noqa: E731
+    assert rounds(found_by(distortion=useless)[1]) == pytest.approx([0.03])

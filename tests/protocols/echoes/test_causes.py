@@ -1,11 +1,25 @@
 """A warning names what causes a miss, from tests on the readings at hand, and says how much of it that is."""
 
-import pytest
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
-from benchmarks.honesty import NAMES, SEEDED, named, undeclared_rig
-from protocols.echoes.causes import Cause
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from benchmarks.honesty import NAMES, SEEDED, Sizes, named, undeclared_rig
+from labrhel.executor import execute
+from labrhel.rig.capabilities import Converter
+from protocols.echoes.blocks import Block
+from protocols.echoes.causes import Cause, _explained, _Forces, _random, _steps, _white, cause_of_miss
+from protocols.echoes.measurement import Measurement
+from protocols.echoes.plan import EchoPlan
+from protocols.inference.record import low_pass
 from protocols.rhel import RHEL
 from simbackend.imperfections import HiddenFriction
+from simbackend.rigs.reference import ReferenceTask
+from simbackend.testing.small_rig import small_rig
 
 
 @pytest.mark.parametrize("name", SEEDED)
@@ -22,3 +36,340 @@ def test_what_no_hypothesis_explains_is_said_not_to_be_known() -> None:
 def test_a_gradient_names_the_cause_in_its_warning() -> None:
     found = undeclared_rig(0, {"friction": HiddenFriction(uniform=0.02)}).gradient(RHEL(response=0.01), NAMES)
     assert any("of that is friction that the model does not have" in words for words in found.warnings)
+
+
+# -- what is white, what is different in each repeat, what is a grid ---------------------------------------------------
+
+
+@cache
+def measured(cubic: float = 0.3) -> Measurement:
+    """The small rig, whose second oscillator no input pushes alone."""
+    rig = small_rig(cubic=cubic)
+    run = Measurement(RHEL(eps=1e-2), rig.request(("stiffness",)))
+    execute(run.first_block(), rig.handler())
+    return run
+
+
+def with_miss(*miss: np.ndarray) -> Block:
+    (block,) = measured().blocks
+    return replace(block, reading=replace(block.reading, miss=miss))
+
+
+def test_white_noise_is_all_white_and_a_smooth_miss_is_not() -> None:
+    random, time = np.random.default_rng(0), np.arange(2000)
+    noise = random.normal(size=(3, 2000))
+    assert _white(noise) == pytest.approx(np.sum(noise**2), rel=0.05)
+    assert _white(np.sin(time / 6)[None]) < 0.5**12 * 1000  # six kicks a radian
+    assert _white(time[None, :50] ** 5) == pytest.approx(0.0, abs=1e-6)  # a sixth difference of a fifth power
+    # Of +1, -1, +1, ... the sixth difference is 64 everywhere.
+    assert _white(np.array([[1.0, -1.0] * 20])) == pytest.approx(64**2 / 924 * 40)
+
+
+def test_a_miss_of_twelve_kicks_is_too_short_to_be_called_white() -> None:
+    assert _white(np.array([[1.0, -1.0] * 6])) == 0.0
+    assert _white(np.array([[1.0, -1.0] * 6 + [1.0]])) == pytest.approx(64**2 / 924 * 13)
+
+
+def test_what_is_different_in_each_block_is_its_variance_summed() -> None:
+    one, other = with_miss(np.full((3, 4), 1.0), np.zeros((3, 5))), with_miss(np.full((3, 4), 3.0), np.zeros((3, 5)))
+    assert _random([one]) == 0.0
+    assert _random([one, one]) == 0.0
+    assert _random([one, other]) == pytest.approx(12 * 2.0)  # of 1 and 3 the variance is 2
+    assert _random([one, one, other]) == pytest.approx(12 * 4 / 3)
+
+
+def steps(*rows: Any, declared: float = 0.0) -> np.ndarray:
+    """Of a pass with these positions, on a rig of so many oscillators."""
+    run = measured()
+    q = np.stack([np.asarray(row, float) for row in rows])
+    item = replace(run.blocks[0].batch.passes[0], q=q)
+    plan = run.plan
+    if declared:
+        first, second, *others = plan.task.capabilities.channels
+        ranges = [Converter(8, -span / 2, span / 2) for span in (255 * declared, 127 * declared)]
+        channels = (replace(first, converter=ranges[0]), replace(second, converter=ranges[1]), *others)
+        plan = replace(plan, task=replace(plan.task, capabilities=replace(plan.task.capabilities, channels=channels)))
+    return _steps(plan, [item])
+
+
+FREE = np.random.default_rng(3).normal(size=40)
+GRID = 0.05 * np.array([0, 2, 5, 6, 5, 2, 0, -3] * 5)
+
+
+def test_positions_on_a_grid_show_its_step_whatever_their_size() -> None:
+    assert np.allclose(steps(GRID, FREE, 0 * FREE), [0.05, 0.0, 0.0])
+    for size in (1e-6, 1e6):
+        assert np.allclose(steps(FREE, size * GRID, size * GRID), [0.0, 0.05 * size, 0.05 * size], rtol=1e-9)
+
+
+def test_readings_that_differ_by_rounding_are_one_value_of_a_grid() -> None:
+    assert np.allclose(steps(GRID + 1e-12 * FREE, FREE, FREE)[0], 0.0)  # all different: no two come twice
+    halves = np.concatenate([GRID[:20], GRID[:20] + 1e-12])
+    assert np.allclose(steps(halves, FREE, FREE)[0], 0.05)
+
+
+def test_values_that_come_again_without_a_grid_or_on_one_that_is_never_seen_twice_have_no_step() -> None:
+    assert not steps(np.tile(FREE[:10], 4), FREE, FREE).any()
+    assert not steps(0.05 * np.arange(40), FREE, FREE).any()
+    # Four fifths of the readings may be different ones.
+    for distinct, step in ((31, 0.05), (32, 0.0)):
+        assert np.allclose(steps(0.05 * np.minimum(np.arange(40), distinct - 1), FREE, FREE)[0], step)
+
+
+@pytest.mark.parametrize(("off", "is_one"), [(0.0003, True), (0.0005, False)])
+def test_a_grid_is_one_to_a_thousandth_of_its_step(off: float, *, is_one: bool) -> None:
+    row = GRID.copy()
+    row[row == row.max()] += 0.05 * off  # the least step is then 1 + off, and three of them are off by three times that
+    assert bool(steps(row, FREE, FREE)[0]) is is_one
+
+
+def test_where_the_record_shows_no_grid_the_coarsest_converter_that_is_declared_counts() -> None:
+    assert np.allclose(steps(FREE, FREE, FREE, declared=0.01), 0.01)
+    assert np.allclose(steps(GRID, FREE, FREE, declared=0.01), [0.05, 0.0, 0.0])
+    assert not steps(FREE, FREE, FREE).any()
+
+
+# -- forces that may be the cause --------------------------------------------------------------------------------------
+
+
+def forces(run: Measurement, place: int = 1) -> _Forces:
+    return _Forces(run.plan, run.blocks[0], place)
+
+
+def velocity(run: Measurement, place: int = 1) -> np.ndarray:
+    """Of the echo, which runs backwards."""
+    return -run.blocks[0].batch.passes[place].v[:, ::-1]
+
+
+def test_columns_of_friction_make_every_symmetric_matrix_times_the_velocity() -> None:
+    run, random = measured(), np.random.default_rng(1)
+    root = random.normal(size=(3, 3))
+    matrix = root + root.T
+    entries = [matrix[i, j] for i in range(3) for j in range(i, 3)]
+    columns = forces(run).friction
+    assert len(columns) == 6
+    made = sum(value * column for value, column in zip(entries, columns, strict=True))
+    assert np.allclose(made, matrix @ velocity(run), atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "columns"), [(10, 55), (11, 11)])
+def test_large_rigs_are_asked_for_friction_of_each_oscillator_alone(n: int, columns: int) -> None:
+    rig = undeclared_rig(0, {}, Sizes(steps=30), n=n)
+    run = Measurement(RHEL(eps=1e-3), rig.request(("stiffness",)))
+    execute(run.first_block(), rig.handler())
+    found = forces(run, 0).friction
+    assert len(found) == columns
+    if n == columns:
+        assert np.allclose(sum(found), velocity(run, 0))
+
+
+def test_columns_of_drag_go_with_the_square_of_the_speed_and_with_its_sign() -> None:
+    run = measured()
+    v, columns = velocity(run), forces(run).drag
+    assert len(columns) == 6
+    for i in range(3):
+        square, sign = columns[i], columns[3 + i]
+        assert np.allclose(square[i], np.abs(v[i]) * v[i])
+        fast = np.abs(v[i]) > 0.1 * np.abs(v[i]).max()
+        assert np.allclose(sign[i, fast], np.sign(v[i, fast]), atol=1e-3)
+        assert not np.delete(square, i, axis=0).any() and not np.delete(sign, i, axis=0).any()
+
+
+def test_the_force_of_a_miss_takes_the_model_along_it() -> None:
+    """M x'' + G x' + K x on the grid, of a linear rig; the last kick is that of the one before."""
+    run = measured(cubic=0.0)
+    found, model, theta = forces(run), run.plan.task.model, run.plan.theta
+    miss = 0.01 * np.cumsum(np.random.default_rng(2).normal(size=(3, 39)), axis=1)
+    mass, friction = np.diag(model.mass(theta)), model.friction(theta)
+    stiffness = np.stack([-model.force(unit, theta) for unit in np.eye(3)], axis=1)
+    x = np.concatenate([miss[:, :1], miss], axis=1)  # at rest before the first kick
+    after, before, now = x[:, 2:], x[:, :-2], x[:, 1:-1]
+    expected = mass @ (after - 2 * now + before) / 0.01 + friction @ (after - before) / 0.2 + stiffness @ now
+    assert np.allclose(found.of(miss)[:, :-1], expected, atol=1e-9)
+    assert np.array_equal(found.of(miss)[:, -1], found.of(miss)[:, -2])
+    assert not found.of(0 * miss).any()
+
+
+def test_a_late_channel_shows_its_oscillator_displaced_by_its_velocity() -> None:
+    run = measured()
+    found = forces(run)
+    late = found.delayed[:3]
+    for i, column in enumerate(late):
+        moved = np.zeros((3, 39))
+        moved[i] = 1e-7 * velocity(run)[i]
+        assert np.allclose(column / 1e-5, found.of(moved) / 1e-7, rtol=1e-3, atol=1e-3 * np.abs(column / 1e-5).max())
+
+
+def test_a_late_port_shows_the_slope_of_what_it_plays_and_a_jittery_one_that_itself() -> None:
+    run = measured()
+    found, item, drive = forces(run), run.blocks[0].batch.passes[1], run.blocks[0].drives[1]
+    pushed = np.array([[1.0], [0.3], [-0.5]]) * item.u[:, ::-1]
+    rows = [np.diag(unit) @ drive.echo_force for unit in np.eye(3)]
+    for seen, expected in zip(found.jittered, [pushed, *rows], strict=True):
+        assert np.allclose(seen, expected, atol=1e-12)
+    for seen, expected in zip(found.delayed[3:], [pushed, *rows], strict=True):
+        assert np.allclose(seen, np.gradient(expected, 0.1, axis=1), atol=1e-10)
+
+
+def test_an_input_with_an_offset_is_told_without_it() -> None:
+    rig = small_rig(input_offset=[0.4])
+    run = Measurement(RHEL(eps=1e-2), rig.request(("stiffness",)))
+    execute(run.first_block(), rig.handler())
+    pushed = np.array([[1.0], [0.3], [-0.5]]) * run.blocks[0].batch.passes[1].u[:, ::-1]
+    assert np.allclose(forces(run).inputs, [pushed], atol=1e-12)
+
+
+def test_a_nudge_leaves_the_curvature_of_the_force_along_the_mean_echo() -> None:
+    """Of a cubic force -c q^3 an answer x leaves -3 c q x^2."""
+    run, random = measured(), np.random.default_rng(5)
+    miss, answer = 0.1 * random.normal(size=(2, 3, 39))
+    (column,) = forces(run).nudge(miss, answer)
+    mean = run.blocks[0].batch.passes[1].q[:, ::-1] + miss
+    model, theta = run.plan.task.model, run.plan.theta
+    curved = model.force(mean, theta) - model.force(mean, {**theta, "cubic": np.zeros(3)})
+    assert np.allclose(column, 3 * curved / mean * (answer / mean) ** 2 * mean, atol=1e-12)
+    assert np.allclose(forces(measured(cubic=0.0)).nudge(miss, answer)[0], 0.0, atol=1e-12)
+
+
+# -- how much a hypothesis explains ------------------------------------------------------------------------------------
+
+
+@cache
+def long_plan() -> EchoPlan:
+    rig: ReferenceTask = undeclared_rig(3, {})
+    return RHEL().plan(rig.task, rig.theta, ("stiffness",))
+
+
+def smooth(number: int, kicks: int = 400) -> np.ndarray:
+    """A slow force (4, kicks), which no low-pass changes by much."""
+    random, time = np.random.default_rng(number), np.linspace(0, 2 * np.pi, kicks)
+    tones = [random.normal(size=(4, 1)) * np.sin(k * time + random.uniform(0, 6, (4, 1))) for k in range(1, 5)]
+    return np.sum(tones, axis=0)
+
+
+def test_what_the_columns_make_is_explained_whatever_its_size() -> None:
+    columns = [smooth(1), smooth(2), 0 * smooth(1)]
+    phi = 3e-5 * columns[0] - 2e-5 * columns[1]
+    assert _explained(long_plan(), [phi], [columns]) == pytest.approx(1.0, abs=1e-9)
+    assert _explained(long_plan(), [phi], [[*columns, columns[0]]]) == pytest.approx(1.0, abs=1e-6)  # said twice
+
+
+def test_without_a_column_or_a_force_nothing_is_explained() -> None:
+    assert _explained(long_plan(), [smooth(1)], [[0 * smooth(1)]]) == 0.0
+    assert _explained(long_plan(), [0 * smooth(1)], [[smooth(1), smooth(2)]]) == 0.0
+
+
+@pytest.mark.parametrize(("factor", "share"), [(1.0, 1.0), (2.0, 0.75), (0.8, 1 - 1 / 16)])
+def test_a_single_column_is_what_the_force_should_be_and_no_multiple_of_it(factor: float, share: float) -> None:
+    assert _explained(long_plan(), [factor * smooth(1)], [[smooth(1)]]) == pytest.approx(share, abs=0.01)
+    # Of two columns each may have a size of its own.
+    assert _explained(long_plan(), [factor * smooth(1)], [[smooth(1), smooth(2)]]) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_share_is_that_of_the_squares_over_all_passes() -> None:
+    one, other = smooth(1), smooth(2)
+    # The columns say the first pass and leave the second.
+    found = _explained(long_plan(), [one, 2 * other], [[one, smooth(7)], [0 * other, 0 * other]])
+    sizes = np.sum(one**2), np.sum((2 * other) ** 2)
+    assert found == pytest.approx(sizes[0] / sum(sizes), abs=0.02)
+
+
+def test_what_as_many_random_columns_would_explain_is_taken_off() -> None:
+    """The adjusted coefficient of determination 1 - (1 - R^2) N/(N - m) of N samples and m columns, both low-passed."""
+    width, edge = low_pass(long_plan().task.model, long_plan().theta, 0.1)
+    phi, *columns = np.random.default_rng(8).normal(size=(31, 4, 400))
+    rows = [gaussian_filter1d(item, width)[:, edge:-edge][:, :: int(width)].ravel() for item in (phi, *columns)]
+    left = np.linalg.lstsq(np.stack(rows[1:], axis=1), rows[0], rcond=None)[1][0] / np.sum(rows[0] ** 2)
+    samples = len(rows[0])
+    expected = 1 - left * samples / (samples - 30)
+    assert 0 < expected < 0.8 * (1 - left)
+    assert _explained(long_plan(), [phi], [columns]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_columns_that_explain_less_than_random_ones_explain_nothing() -> None:
+    assert _explained(long_plan(), [smooth(1)], [list(np.random.default_rng(0).normal(size=(3, 4, 400)))]) < 0.02
+
+
+def test_the_ends_of_a_pass_are_left_out_where_it_is_long_enough() -> None:
+    _, edge = low_pass(long_plan().task.model, long_plan().theta, 0.1)
+    for kicks, is_long in ((3 * edge + 1, True), (3 * edge, False)):
+        phi, columns = smooth(1, kicks), [smooth(1, kicks), smooth(2, kicks)]
+        spoilt = phi.copy()
+        spoilt[:, 0] += 100.0
+        found = _explained(long_plan(), [spoilt], [columns])
+        assert (found > 0.999) is is_long
+
+
+# -- the cause ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def long_run() -> Measurement:
+    rig = undeclared_rig(3, {})
+    run = Measurement(RHEL(eps=1e-3), rig.request(NAMES))
+    execute(run.first_block(), rig.handler())
+    return run
+
+
+def missing(*misses: np.ndarray, grid: float = 0.0, **fields: Any) -> Cause:
+    """The cause of blocks with these misses (4, 400), of a record on a grid if it has a step."""
+    run = long_run()
+    (block,) = run.blocks
+    if grid:
+        passes = tuple(replace(item, q=grid * np.round(item.q / grid)) for item in block.batch.passes)
+        block = replace(block, batch=replace(block.batch, passes=passes))
+    every = [replace(block, reading=replace(block.reading, miss=(miss,)), **fields) for miss in misses]
+    return cause_of_miss(run.plan, every)
+
+
+def test_readings_that_clip_anywhere_are_the_cause_whatever_else_is() -> None:
+    run = long_run()
+    (block,) = run.blocks
+    assert missing(smooth(1), clipped={"q1": 3}) == Cause("clipped", 1.0)
+    assert missing(smooth(1), batch=replace(block.batch, clipped={"q1": 3})) == Cause("clipped", 1.0)
+    assert cause_of_miss(run.plan, [block, replace(block, clipped={"q1": 1})]) == Cause("clipped", 1.0)
+
+
+def test_rounding_explains_three_halves_of_a_twelfth_of_a_step_squared_for_each_reading() -> None:
+    lsb = 0.125
+    expected = 1.5 * 4 * 400 * lsb**2 / 12
+    miss = smooth(1)
+    for share in (0.6, 0.9):
+        found = missing(np.sqrt(expected / share / np.sum(miss**2)) * miss, grid=lsb)
+        assert found.name == "quantised" and found.share == pytest.approx(share)
+    assert missing(np.sqrt(expected / 3 / np.sum(miss**2)) * miss, grid=lsb) == Cause("quantised", 1.0)
+    # The mean of what the blocks missed counts.
+    two = [np.sqrt(2 * part * expected / 0.6 / np.sum(miss**2)) * miss for part in (0.3, 0.7)]
+    assert missing(*two, grid=lsb).share == pytest.approx(0.6)
+
+
+def test_white_readings_beyond_their_rounding_are_noise() -> None:
+    miss = 0.1 * np.random.default_rng(4).normal(size=(4, 400)) + 0.05 * smooth(1)
+    share = _white(miss) / np.sum(miss**2)
+    assert 0.6 < share < 0.9
+    found = missing(miss)
+    assert found.name == "noisy" and found.share == pytest.approx(share)
+    # Of which a tenth is rounding.
+    part = missing(miss, grid=np.sqrt(np.sum(miss**2) / 10 * 12 / 1.5 / 1600))
+    assert part.name == "noisy" and part.share == pytest.approx(share - 0.1)
+
+
+def test_a_smooth_force_that_is_another_one_in_each_repeat_is_noise() -> None:
+    shaken = [0.05 * smooth(number) for number in (11, 12, 13)]
+    found = missing(*shaken)
+    assert found.name == "noisy" and found.share > 0.6
+    assert missing(shaken[0], shaken[0], shaken[0]).name != "noisy"
+
+
+def test_a_pass_of_few_kicks_is_not_explained_by_forces() -> None:
+    run = measured()
+    (block,) = run.blocks
+
+    def cut(kicks: int) -> Cause:
+        passes = tuple(replace(item, q=item.q[:, :kicks], v=item.v[:, :kicks]) for item in block.batch.passes)
+        miss = tuple(0.1 * np.ones((3, kicks)) for _ in passes)
+        reading = replace(block.reading, miss=miss)
+        return cause_of_miss(run.plan, [replace(block, batch=replace(block.batch, passes=passes), reading=reading)])
+
+    found = cut(15)
+    assert found.share == 0.0 and not found.is_known
