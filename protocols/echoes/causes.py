@@ -22,11 +22,12 @@ Source: linear regression; 0.5^6 bounds what a motion of six kicks a radian leav
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d
 
 from labrhel.arrays import Array
@@ -134,90 +135,110 @@ def _random(blocks: Sequence[Block]) -> float:
     return sum(float(np.sum(np.var(row, axis=0, ddof=1))) for row in rows)
 
 
-class _Forces:
-    """What the miss of one pass is as a force, and what may make it, in the order of the echo and low-passed."""
+@dataclass(frozen=True, slots=True)
+class _LowPass:
+    """Passes what a motion of the rig can be, and keeps those samples that each say something new."""
 
-    def __init__(self, plan: EchoPlan, block: Block, place: int) -> None:
+    width: float
+    """Standard deviation of the filter [kicks]."""
+    edge: int
+    """Kicks at either end that it spoils."""
+
+    def __call__(self, rows: Array) -> Array:
+        """Rows (..., kicks) as (..., samples)."""
+        every, kicks = max(1, int(self.width)), rows.shape[-1]
+        if kicks <= 3 * self.edge:
+            return gaussian_filter1d(rows, self.width)[..., ::every]
+        radius = int(4 * self.width + 0.5)  # as gaussian_filter1d has it; here only what is kept is computed
+        weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.width) ** 2)
+        inner = rows[..., self.edge - radius : kicks - self.edge + radius]
+        return sliding_window_view(inner, len(weights), axis=-1)[..., ::every, :] @ (weights / weights.sum())
+
+
+class _Forces:
+    """What the miss of one pass is as a force, and what may make it, in the order of the echo and low-passed.
+
+    Each row is passed once, and columns are made of passed rows.
+    """
+
+    def __init__(self, plan: EchoPlan, block: Block, place: int, passed: Callable[[Array], Array]) -> None:
         item, drive = block.batch.passes[place], block.drives[place]
-        self._plan, self._still = plan, np.zeros(plan.task.model.size)
+        self._plan, self._passed, self._still = plan, passed, np.zeros(plan.task.model.size)
         self._inverse = InverseDynamics(plan.task.model, plan.theta, plan.task.step)
-        self.path, self.v = item.q[:, ::-1], -item.v[:, ::-1]
-        self._resting = self._inverse.force(self.path, self._still)
+        self._path, self._raw_v = item.q[:, ::-1], -item.v[:, ::-1]
+        self._resting = self._inverse.force(self._path, self._still)
+        self._v = passed(self._raw_v)
         model, u = plan.task.model, item.u[:, ::-1]
         silent = model.input_force(np.zeros_like(u), plan.theta)
-        self.inputs = []
+        played = []
         for j in range(len(u)):
             one = np.zeros_like(u)
             one[j] = u[j]
-            self.inputs.append(model.input_force(one, plan.theta) - silent)
-        self.driven = drive.echo_force
+            played.append(model.input_force(one, plan.theta) - silent)
+        self.played = [passed(force) for force in played]
+        self._late = [passed(self._slope(force)) for force in played]
+        self._driven, self._late_driven = passed(drive.echo_force), passed(self._slope(drive.echo_force))
 
     def of(self, miss: Array) -> Array:
         """The force (n, kicks) that would explain a miss."""
-        return self._inverse.force(self.path + miss, self._still) - self._resting
+        return self._inverse.force(self._path + miss, self._still) - self._resting
 
-    def alone(self, i: int, values: Array) -> Array:
-        """One oscillator's row of `values` (n, kicks), and zeros."""
-        found = np.zeros_like(values)
-        found[i] = values[i]
-        return found
-
-    def slope(self, force: Array) -> Array:
+    def _slope(self, force: Array) -> Array:
         """d/ds of a force (n, kicks)."""
         return np.gradient(force, self._plan.task.step, axis=1)
-
-    def small(self, values: Array) -> Array:
-        """`values` so small that F is linear in them."""
-        return 1e-5 * values
 
     @property
     def friction(self) -> list[Array]:
         """Columns of symmetric friction matrices."""
-        n = len(self.v)
+        v, n = self._v, len(self._v)
         pairs = (
             list(combinations_with_replacement(range(n), 2)) if n * (n + 1) / 2 <= _MOST else [(i, i) for i in range(n)]
         )
         found = []
         for i, j in pairs:
-            column = self.alone(i, np.broadcast_to(self.v[j], self.v.shape))
-            found.append(column if i == j else column + self.alone(j, np.broadcast_to(self.v[i], self.v.shape)))
+            column = np.zeros_like(v)
+            column[i], column[j] = v[j], v[i]
+            found.append(column)
         return found
 
     @property
     def drag(self) -> list[Array]:
         """Columns of friction that is not linear."""
-        speed = np.abs(self.v).max(axis=1, keepdims=True) + 1e-300
-        laws = (np.abs(self.v) * self.v, np.tanh(self.v / (0.02 * speed)))
-        return [self.alone(i, law) for law in laws for i in range(len(self.v))]
+        v = self._raw_v
+        speed = np.abs(v).max(axis=1, keepdims=True) + 1e-300
+        laws = (np.abs(v) * v, np.tanh(v / (0.02 * speed)))
+        return [column for law in laws for column in _alone(self._passed(law))]
 
     @property
     def delayed(self) -> list[Array]:
         """Columns of late channels and late ports."""
-        n = len(self.v)
-        late = [self.of(self.small(self.alone(i, self.v))) for i in range(n)]
-        return (
-            late
-            + [self.slope(force) for force in self.inputs]
-            + [self.slope(self.alone(i, self.driven)) for i in range(n)]
-        )
+        small = 1e-5 * self._raw_v  # so small that F is linear in them
+        return [self._passed(self.of(row)) for row in _alone(small)] + self._late + _alone(self._late_driven)
 
     @property
     def jittered(self) -> list[Array]:
         """Columns of gains that were other ones in this shot than in the forward pass."""
-        return self.inputs + [self.alone(i, self.driven) for i in range(len(self.v))]
+        return self.played + _alone(self._driven)
 
     def nudge(self, miss: Array, answer: Array) -> list[Array]:
         """The column of an answer (n, kicks) to the nudge that is not small: exact along the mean of the echoes."""
         force, theta = self._plan.task.model.force, self._plan.theta
-        mean = self.path + miss
-        return [(force(mean + answer, theta) + force(mean - answer, theta)) / 2 - force(mean, theta)]
+        mean = self._path + miss
+        return [self._passed((force(mean + answer, theta) + force(mean - answer, theta)) / 2 - force(mean, theta))]
+
+
+def _alone(rows: Array) -> list[Array]:
+    """Each row of (n, samples) with zeros for the others."""
+    return list(np.eye(len(rows))[:, :, None] * rows)
 
 
 def _forced(plan: EchoPlan, block: Block) -> dict[str, float]:
     """Shares of the force that explains the miss of a block, each hypothesis on its own."""
-    every = [_Forces(plan, block, place) for place in range(len(block.drives))]
+    passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
+    every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
     misses, answers = block.reading.miss, _answers(plan, block)
-    phi = [forces.of(miss) for forces, miss in zip(every, misses, strict=True)]
+    raw = [forces.of(miss) for forces, miss in zip(every, misses, strict=True)]
+    phi = np.concatenate([passed(item).ravel() for item in raw])
     columns = {
         "friction": [forces.friction for forces in every],
         "drag": [forces.drag for forces in every],
@@ -225,9 +246,9 @@ def _forced(plan: EchoPlan, block: Block) -> dict[str, float]:
         "jittered": [forces.jittered for forces in every],
         "nudge": [forces.nudge(*pair) for forces, *pair in zip(every, misses, answers, strict=True)],
     }
-    found = {name: _explained(plan, phi, parts) for name, parts in columns.items()}
-    whole = sum(float(np.sum(item**2)) for item in phi) or 1e-300
-    flip = sum(float(np.sum(item[:, :_FIRST] ** 2)) for item in phi) / whole
+    found = {name: _explained(phi, parts) for name, parts in columns.items()}
+    whole = sum(float(np.sum(item**2)) for item in raw) or 1e-300
+    flip = sum(float(np.sum(item[:, :_FIRST] ** 2)) for item in raw) / whole
     return {"flip": flip, **{name: (1 - flip) * share for name, share in found.items()}}
 
 
@@ -241,29 +262,19 @@ def _answers(plan: EchoPlan, block: Block) -> list[Array]:
     return found
 
 
-def _explained(plan: EchoPlan, phi: Sequence[Array], columns: Sequence[Sequence[Array]]) -> float:
-    """Share of phi that these columns explain by least squares, less what as many random ones would.
+def _explained(phi: Array, columns: Sequence[Sequence[Array]]) -> float:
+    """Share of phi (samples of all passes) that columns (n, samples), by pass, explain by least squares.
 
-    A single column is what phi should be, and no multiple of it.
+    It is less by what as many random ones would explain.  A single column is what phi should be, and no multiple of it.
     """
-    width, edge = low_pass(plan.task.model, plan.theta, plan.task.step)
-
-    def passed(values: Array) -> Array:
-        """Rows (..., n, kicks) low-passed, and those samples that each say something new, as one row (..., samples)."""
-        smooth = gaussian_filter1d(values, width)
-        kept = smooth[..., edge : smooth.shape[-1] - edge] if smooth.shape[-1] > 3 * edge else smooth
-        every = kept[..., :: max(1, int(width))]
-        return every.reshape(*every.shape[:-2], -1)
-
-    right = np.concatenate([passed(item) for item in phi])
-    matrix = np.concatenate([passed(np.stack(part)) for part in columns], axis=1)
+    matrix = np.concatenate([np.stack(part).reshape(len(part), -1) for part in columns], axis=1)
     size = np.linalg.norm(matrix, axis=1)
     matrix = matrix[size > 0] / size[size > 0, None]
-    whole = float(right @ right)
+    whole = float(phi @ phi)
     if whole == 0 or not len(matrix):
         return 0.0
     # Shares need two digits, which the normal equations have at a tenth of the cost of an orthogonal factorisation.
-    value = size if len(size) == 1 else np.linalg.pinv(matrix @ matrix.T, _SINGULAR, hermitian=True) @ (matrix @ right)
-    left = float(np.sum((right - matrix.T @ value) ** 2)) / whole
-    freedom = max(right.size - len(matrix), 1)
+    value = size if len(size) == 1 else np.linalg.pinv(matrix @ matrix.T, _SINGULAR, hermitian=True) @ (matrix @ phi)
+    left = float(np.sum((phi - matrix.T @ value) ** 2)) / whole
+    freedom = max(phi.size - len(matrix), 1)
     return max(0.0, 1 - left * (1 + len(matrix) / freedom))

@@ -12,7 +12,7 @@ from benchmarks.honesty import NAMES, SEEDED, Sizes, named, undeclared_rig
 from labrhel.executor import execute
 from labrhel.rig.capabilities import Converter
 from protocols.echoes.blocks import Block
-from protocols.echoes.causes import Cause, _explained, _Forces, _random, _steps, _white, cause_of_miss
+from protocols.echoes.causes import Cause, _explained, _Forces, _LowPass, _random, _steps, _white, cause_of_miss
 from protocols.echoes.measurement import Measurement
 from protocols.echoes.plan import EchoPlan
 from protocols.inference.record import low_pass
@@ -133,7 +133,7 @@ def test_where_the_record_shows_no_grid_the_coarsest_converter_that_is_declared_
 
 
 def forces(run: Measurement, place: int = 1) -> _Forces:
-    return _Forces(run.plan, run.blocks[0], place)
+    return _Forces(run.plan, run.blocks[0], place, lambda rows: rows)
 
 
 def velocity(run: Measurement, place: int = 1) -> np.ndarray:
@@ -216,7 +216,7 @@ def test_an_input_with_an_offset_is_told_without_it() -> None:
     run = Measurement(RHEL(eps=1e-2), rig.request(("stiffness",)))
     execute(run.first_block(), rig.handler())
     pushed = np.array([[1.0], [0.3], [-0.5]]) * run.blocks[0].batch.passes[1].u[:, ::-1]
-    assert np.allclose(forces(run).inputs, [pushed], atol=1e-12)
+    assert np.allclose(forces(run).played, [pushed], atol=1e-12)
 
 
 def test_a_nudge_leaves_the_curvature_of_the_force_along_the_mean_echo() -> None:
@@ -247,29 +247,38 @@ def smooth(number: int, kicks: int = 400) -> np.ndarray:
     return np.sum(tones, axis=0)
 
 
+def explained(phi: list[np.ndarray], columns: list[list[np.ndarray]]) -> float:
+    """The share of rows of kicks, by pass, low-passed as those of an echo are."""
+    plan = long_plan()
+    passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
+    return _explained(
+        np.concatenate([passed(item).ravel() for item in phi]), [passed(np.stack(part)) for part in columns]
+    )
+
+
 def test_what_the_columns_make_is_explained_whatever_its_size() -> None:
     columns = [smooth(1), smooth(2), 0 * smooth(1)]
     phi = 3e-5 * columns[0] - 2e-5 * columns[1]
-    assert _explained(long_plan(), [phi], [columns]) == pytest.approx(1.0, abs=1e-9)
-    assert _explained(long_plan(), [phi], [[*columns, columns[0]]]) == pytest.approx(1.0, abs=1e-6)  # said twice
+    assert explained([phi], [columns]) == pytest.approx(1.0, abs=1e-9)
+    assert explained([phi], [[*columns, columns[0]]]) == pytest.approx(1.0, abs=1e-6)  # said twice
 
 
 def test_without_a_column_or_a_force_nothing_is_explained() -> None:
-    assert _explained(long_plan(), [smooth(1)], [[0 * smooth(1)]]) == 0.0
-    assert _explained(long_plan(), [0 * smooth(1)], [[smooth(1), smooth(2)]]) == 0.0
+    assert explained([smooth(1)], [[0 * smooth(1)]]) == 0.0
+    assert explained([0 * smooth(1)], [[smooth(1), smooth(2)]]) == 0.0
 
 
 @pytest.mark.parametrize(("factor", "share"), [(1.0, 1.0), (2.0, 0.75), (0.8, 1 - 1 / 16)])
 def test_a_single_column_is_what_the_force_should_be_and_no_multiple_of_it(factor: float, share: float) -> None:
-    assert _explained(long_plan(), [factor * smooth(1)], [[smooth(1)]]) == pytest.approx(share, abs=0.01)
+    assert explained([factor * smooth(1)], [[smooth(1)]]) == pytest.approx(share, abs=0.01)
     # Of two columns each may have a size of its own.
-    assert _explained(long_plan(), [factor * smooth(1)], [[smooth(1), smooth(2)]]) == pytest.approx(1.0, abs=1e-6)
+    assert explained([factor * smooth(1)], [[smooth(1), smooth(2)]]) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_the_share_is_that_of_the_squares_over_all_passes() -> None:
     one, other = smooth(1), smooth(2)
     # The columns say the first pass and leave the second.
-    found = _explained(long_plan(), [one, 2 * other], [[one, smooth(7)], [0 * other, 0 * other]])
+    found = explained([one, 2 * other], [[one, smooth(7)], [0 * other, 0 * other]])
     sizes = np.sum(one**2), np.sum((2 * other) ** 2)
     assert found == pytest.approx(sizes[0] / sum(sizes), abs=0.02)
 
@@ -283,11 +292,11 @@ def test_what_as_many_random_columns_would_explain_is_taken_off() -> None:
     samples = len(rows[0])
     expected = 1 - left * samples / (samples - 30)
     assert 0 < expected < 0.8 * (1 - left)
-    assert _explained(long_plan(), [phi], [columns]) == pytest.approx(expected, rel=1e-6)
+    assert explained([phi], [columns]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_columns_that_explain_less_than_random_ones_explain_nothing() -> None:
-    assert _explained(long_plan(), [smooth(1)], [list(np.random.default_rng(0).normal(size=(3, 4, 400)))]) < 0.02
+    assert explained([smooth(1)], [list(np.random.default_rng(0).normal(size=(3, 4, 400)))]) < 0.02
 
 
 def test_the_ends_of_a_pass_are_left_out_where_it_is_long_enough() -> None:
@@ -296,7 +305,7 @@ def test_the_ends_of_a_pass_are_left_out_where_it_is_long_enough() -> None:
         phi, columns = smooth(1, kicks), [smooth(1, kicks), smooth(2, kicks)]
         spoilt = phi.copy()
         spoilt[:, 0] += 100.0
-        found = _explained(long_plan(), [spoilt], [columns])
+        found = explained([spoilt], [columns])
         assert (found > 0.999) is is_long
 
 
