@@ -16,7 +16,7 @@ def main(*, alone: bool = True) -> None:
 
     `alone`: the process does nothing else, so its streams and signals are labrhel's.
     """
-    status = 0
+    status = FAILED
     try:
         with interruptible(alone=alone) as interrupts:
             if alone:
@@ -30,6 +30,8 @@ def main(*, alone: bool = True) -> None:
             status = _status(interrupts)
     except KeyboardInterrupt:  # between two lines of this function
         status = INTERRUPTED
+    finally:
+        _logged(status)
     sys.exit(status)
 
 
@@ -58,6 +60,12 @@ def _status(interrupts: Interrupts) -> int:
         return INTERRUPTED  # a library was interrupted where it did not expect it, such as while it was imported
 
 
+def _logged(status: int) -> None:
+    """The end of the command, for who listens (`labrhel.cli.logs`)."""
+    if logs := sys.modules.get("labrhel.cli.logs"):
+        logs.ended(status)
+
+
 def _called() -> int:
     from labrhel.cli.app import app
     from labrhel.cli.recorded import app as with_records  # the same one: importing adds the commands
@@ -71,5 +79,7 @@ def _called() -> int:
 
 
 def _failed(words: str, status: int) -> int:
+    if logs := sys.modules.get("labrhel.cli.logs"):
+        logs.failed(words)
     print(f"error: {words}", file=sys.stderr)
     return status

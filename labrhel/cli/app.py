@@ -9,6 +9,8 @@ import typer
 
 from labrhel import __version__
 from labrhel.cli import bench, calibration
+from labrhel.cli.answers import Json, answered
+from labrhel.cli.logs import Log, Verbose
 from labrhel.cli.root import (
     DEFAULT_CALIBRATIONS,
     DEFAULT_RUNS,
@@ -45,6 +47,8 @@ def run(
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
     uncalibrated: Uncalibrated = False,
     trust: Trust = None,
+    verbose: Verbose = 0,
+    log: Log = None,
 ) -> None:
     """Train a rig by echoes and record every shot.
 
@@ -71,6 +75,8 @@ def resume(
         str | None, typer.Option("--rig", metavar="URL", help="In place of the rig that the record names.")
     ] = None,
     trust: Trust = None,
+    verbose: Verbose = 0,
+    log: Log = None,
 ) -> None:
     """Go on with a run that is paused, or that was stopped or killed, from its last checkpoint.
 
@@ -113,6 +119,9 @@ def check(
     tolerance: Annotated[float, typer.Option(help="Largest relative error that passes.")] = 1e-4,
     changes: Set = None,
     trust: Trust = None,
+    json: Json = False,
+    verbose: Verbose = 0,
+    log: Log = None,
 ) -> None:
     """Compare the rule's gradient with the model's exact one and with finite differences.
 
@@ -120,8 +129,7 @@ def check(
     """
     from labrhel.cli import judging
 
-    if not judging.check(config, rig, tolerance, changes or ()):
-        raise typer.Exit(1)
+    answered(lambda answer: judging.check(config, rig, tolerance, answer, changes or ()), as_json=json)
 
 
 @app.command()
@@ -129,6 +137,7 @@ def validate(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Configurations, station files, virtual benches.")
     ],
+    json: Json = False,
 ) -> None:
     """Are files right?  No instrument is asked, no data are read, and no code beside them runs.
 
@@ -136,8 +145,7 @@ def validate(
     """
     from labrhel.cli import validating
 
-    if not validating.validate(files):
-        raise typer.Exit(1)
+    answered(lambda answer: validating.validate(files, answer), as_json=json)
 
 
 @app.command()
@@ -164,6 +172,9 @@ def audit(
     seed: Annotated[int, typer.Option(help="Seed of the random directions.")] = 0,
     changes: Set = None,
     trust: Trust = None,
+    json: Json = False,
+    verbose: Verbose = 0,
+    log: Log = None,
 ) -> None:
     """Is the rule's gradient right, by measurement? Moves the parameters of the rig and watches its loss.
 
@@ -172,8 +183,8 @@ def audit(
     """
     from labrhel.cli import judging
 
-    if not judging.audit(config, rig, tolerance, alpha, shots, seed, changes or ()):
-        raise typer.Exit(1)
+    asked = (tolerance, alpha, shots, seed)
+    answered(lambda answer: judging.audit(config, rig, *asked, answer, changes or ()), as_json=json)
 
 
 @app.command()
@@ -193,6 +204,9 @@ def calibrate(
     reference: Annotated[str, typer.Option(help="What is trusted: masses, or gains (of channels).")] = "masses",
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
     trust: Trust = None,
+    json: Json = False,
+    verbose: Verbose = 0,
+    log: Log = None,
 ) -> None:
     """Measure a rig: connections, noise, delays, gains, springs, friction, flip, reciprocity, eps, drift, gradient.
 
@@ -202,8 +216,7 @@ def calibrate(
     from labrhel.cli import calibrating
 
     asked = (url, nodes or [], config, calibrations, reference)
-    if not calibrating.calibrate(*asked, accept=accept, check=check):
-        raise typer.Exit(1)
+    answered(lambda answer: calibrating.calibrate(*asked, answer, accept=accept, check=check), as_json=json)
 
 
 @app.command()
@@ -215,6 +228,7 @@ def card(
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page.")] = None,
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
     trust: Trust = None,
+    json: Json = False,
 ) -> None:
     """What is this rig good for? Measured quantities, valid rules, recommended eps and repeats, dominant error source.
 
@@ -222,7 +236,7 @@ def card(
     """
     from labrhel.cli import calibrating
 
-    calibrating.card(url, config, calibrations, to)
+    answered(lambda answer: calibrating.card(url, config, calibrations, to, answer), as_json=json)
 
 
 @app.command()
@@ -253,6 +267,8 @@ def conformance(
     tolerance: Annotated[float, typer.Option(help="Relative error of the model's response that passes.")] = 0.02,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Where to write all findings.")] = None,
     trust: Trust = None,
+    verbose: Verbose = 0,
+    log: Log = None,
 ) -> None:
     """Does a rig keep the contract of a rig?  Fires shots at it and compares them with the nominal model.
 
@@ -273,6 +289,7 @@ def devices(
         list[str] | None, typer.Option("--ask", metavar="ADDRESS", help="Ask this one, too; may be given again.")
     ] = None,
     timeout: Annotated[float, typer.Option(metavar="S", help="How long each may take to answer.")] = 1.0,
+    json: Json = False,
 ) -> None:
     """List what is reachable, and what it says it is: VISA resources, serial ports, instruments and boards.
 
@@ -282,8 +299,7 @@ def devices(
     """
     from labrhel.cli import finding
 
-    if not finding.show(station, ask or [], timeout):
-        raise typer.Exit(1)
+    answered(lambda answer: finding.show(station, ask or [], timeout, answer), as_json=json)
 
 
 @app.command("estop")

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from labrhel import plugins
+from labrhel.cli.answers import Answer, instant, plain
+from labrhel.cli.logs import is_verbose
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import Experiment, load_experiment
@@ -37,7 +39,15 @@ def experiment_on(url: str, config: Path | None) -> Experiment:
 
 
 def calibrate(
-    url: str, nodes: list[str], config: Path | None, folder: Path, reference: str, *, accept: bool, check: bool
+    url: str,
+    nodes: list[str],
+    config: Path | None,
+    folder: Path,
+    reference: str,
+    answer: Answer,
+    *,
+    accept: bool,
+    check: bool,
 ) -> bool:
     """Measure what was named, with all it stands on; True if everything went well."""
     experiment = experiment_on(url, config)
@@ -45,17 +55,18 @@ def calibrate(
     with Ending(experiment.rig.close), processes.listening(url, estop.emergency(experiment.rig)):
         campaign = plugins.make_campaign(experiment, record, reference)
         with Ending(experiment.rig.make_safe, again=False):
-            return _checked(campaign) if check else _measured(campaign, nodes, accept=accept)
+            return _checked(campaign, answer) if check else _measured(campaign, nodes, answer, accept=accept)
 
 
-def _checked(campaign: Any) -> bool:
+def _checked(campaign: Any, answer: Answer) -> bool:
     misfit, good = campaign.check()
+    answer |= {"misfit_ratio": misfit, "in_order": good}
     verdict = "in order" if good else "OUT OF ORDER: calibrate again"
     print(f"one shot misses the calibrated model by {misfit:.2f} times what it did when it was calibrated: {verdict}")
     return bool(good)
 
 
-def _measured(campaign: Any, nodes: list[str], *, accept: bool) -> bool:
+def _measured(campaign: Any, nodes: list[str], answer: Answer, *, accept: bool) -> bool:
     plans = campaign.plan(nodes)
     seconds = sum(plan.seconds for plan in plans)
     names = ", ".join(plan.routine.name for plan in plans)
@@ -64,7 +75,9 @@ def _measured(campaign: Any, nodes: list[str], *, accept: bool) -> bool:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     done = []
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=is_verbose() or not console.is_terminal
+    ) as progress:
         bar = progress.add_task(plans[0].routine.title if plans else "", total=len(plans))
         found = campaign.run(plans)
         for number, plan in enumerate(plans):
@@ -73,10 +86,16 @@ def _measured(campaign: Any, nodes: list[str], *, accept: bool) -> bool:
             print(_told(done[-1]), flush=True)
     taken = sum(item.seconds for item in done)
     print(f"{sum(item.shots for item in done)} shots, {with_prefix(taken, 's')} of rig time")
+    answer |= {
+        "shots": sum(item.shots for item in done),
+        "rig_time_s": taken,
+        "routines": [_plain(item) for item in done],
+    }
     entries = [item.entry for item in done if item.entry is not None]
     held: dict[str, str] = {}
     if entries and accept:
         accepted, held = campaign.accept(done)
+        answer |= {"accepted": list(accepted), "not_accepted": held}
         if accepted:
             print(f"accepted: {', '.join(accepted)}; runs on {campaign.record.url} use it from now on")
         for name, why in held.items():
@@ -87,6 +106,13 @@ def _measured(campaign: Any, nodes: list[str], *, accept: bool) -> bool:
     elif entries:
         print("nothing is in force yet: look at it, then `labrhel calibration accept`, or calibrate with --accept")
     return not held and all(not item.finding.failed and not item.finding.bad for item in done)
+
+
+def _plain(item: Any) -> Answer:
+    """A routine that has run, as an answer tells it; each value has its standard error and unit."""
+    finding = item.finding
+    known = {name: getattr(finding, name) for name in ("failed", "values", "bad", "words")}
+    return {"name": item.routine.name, "shots": item.shots, "rig_time_s": item.seconds, "in_doubt": item.doubt, **known}
 
 
 def _told(item: Any) -> str:
@@ -109,14 +135,18 @@ def _told(item: Any) -> str:
     return "\n".join(lines)
 
 
-def card(url: str, config: Path | None, folder: Path, to: Path | None) -> None:
+def card(url: str, config: Path | None, folder: Path, to: Path | None, answer: Answer) -> None:
     """Print the card of a rig, and write its page."""
     experiment, record = experiment_on(url, config), CalibrationRecord(folder, url)
     with closing(experiment.rig):
         made = plugins.make_card(experiment, record)
     print(made.text())
     assert record.file is not None
-    _write(made.html(), record.file.with_suffix(".html") if to is None else to)
+    file = record.file.with_suffix(".html") if to is None else to
+    values = {name: {**plain(value), "valid_until": instant(value.valid_until)} for name, value in made.values.items()}
+    answer |= {name: getattr(made, name) for name in ("url", "firmware", "verdicts", "advice")}
+    answer |= {"facts": dict(made.facts), "dominant_error": made.limits, "values": values, "page": file}
+    _write(made.html(), file)
 
 
 def _write(page: str, file: Path) -> None:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from labrhel.cli.logs import is_verbose
 from labrhel.cli.tables import print_table
 from labrhel.conformance import Check, Outcome, Result, Subject, chosen, subject_of, summary
 from labrhel.errors import ConfigurationError
@@ -48,7 +49,9 @@ def _watched(checks: Sequence[Check]) -> Iterator[Iterable[Check]]:
     """The checks, with a bar that shows which one is under way."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=is_verbose() or not console.is_terminal
+    ) as progress:
         bar = progress.add_task("", total=len(checks))
 
         def passing() -> Iterator[Check]:

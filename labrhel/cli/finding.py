@@ -10,19 +10,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from labrhel import plugins
+from labrhel.cli.answers import Answer
 from labrhel.cli.tables import print_table
 from labrhel.config.station import StationDocument, load_station
 from labrhel.errors import ConfigurationError
 from labrhel.rig.devices import Asked, State
 
 
-def show(station: str | None, ask: Sequence[str], timeout: float) -> bool:
+def show(station: str | None, ask: Sequence[str], timeout: float, answer: Answer) -> bool:
     """Print them; False if one that was asked does not answer, or is another than the station file says."""
     if not timeout > 0:
         raise ConfigurationError(f"the time-out must be positive, not {timeout:g}")
     document = None if station is None else load_station(Path(station.removeprefix("bench:").partition("?")[0]))
     named = [] if document is None else instruments_of(document)
     found = list(plugins.find_devices([*named, *map(Asked, ask)], timeout))
+    answer["devices"] = found
     if not found:
         print("nothing is listed, and nothing was asked: name a station file, or --ask ADDRESS")
         return True

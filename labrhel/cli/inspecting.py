@@ -11,19 +11,21 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from labrhel.cli.answers import Answer, instant, plain
 from labrhel.cli.newest import named
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.session.outcome import outcome_of
 from labrhel.store import RunReader, consolidate, find_run
-from labrhel.store.index import ALIVE, archive, label, matching, prune, rows
+from labrhel.store.index import ALIVE, RunRow, archive, label, matching, prune, rows
 from labrhel.store.outputs import written_aside
 from labrhel.units import with_prefix
 
 
-def list_all(root: Path, *, text: str, status: str, tag: str, below: float | None) -> None:
+def list_all(root: Path, answer: Answer, *, text: str, status: str, tag: str, below: float | None) -> None:
     """One line a run, newest first, and what they take on the disk."""
     everything = rows(root)
+    answer |= {"runs": [], "recorded": len(everything), "bytes": 0}
     if not everything:
         print(f"{root} holds no runs; `labrhel run CONFIG` makes one")
         return
@@ -40,12 +42,13 @@ def list_all(root: Path, *, text: str, status: str, tag: str, below: float | Non
         if row.damage:
             print(f"damaged: {row.damage}")
     size = sum(row.bytes for row in found)
+    answer |= {"runs": [_plain(row) for row in found], "bytes": size}
     print(f"{len(found)} of {len(everything)} runs, {with_prefix(size, 'B')}")
 
 
-def verify(runs: Sequence[str], root: Path) -> bool:
+def verify(runs: Sequence[str], root: Path, answer: Answer) -> bool:
     """Say of each run whether every byte is what was written; True if all are."""
-    sound = True
+    told = answer["runs"] = []
     for run in runs:
         try:
             found = RunReader.find(run, root).verify()
@@ -54,8 +57,8 @@ def verify(runs: Sequence[str], root: Path) -> bool:
         print(f"{run}: {'as it was written' if not found else 'damaged'}")
         for words in found:
             print(f"  {words}")
-        sound = sound and not found
-    return sound
+        told.append({"run": run, "sound": not found, "damage": found})
+    return all(item["sound"] for item in told)
 
 
 def told(reader: RunReader) -> bool:
@@ -94,7 +97,7 @@ def clean(root: Path, *, text: str, status: str, tag: str, sure: bool) -> None:
     print(f"deleted {len(gone)} runs, {size}")
 
 
-def show(run: str, root: Path) -> bool:
+def show(run: str, root: Path, answer: Answer) -> bool:
     """The story of one run; True if its record is what was written."""
     reader = RunReader(named(run, root))
     sound = told(reader)
@@ -112,7 +115,25 @@ def show(run: str, root: Path) -> bool:
         print(metric)
     for words in outcome.warnings:
         print(f"warning: {words}")
-    _parameters(reader)
+    parameters = _parameters(reader)
+    answer |= {
+        "id": reader.id,
+        "folder": reader.folder,
+        "status": reader.status,
+        "sound": sound,
+        "rig": manifest["rig"],
+        "seed": manifest["seed"],
+        "traces": str(reader.policy),
+        "events": [{"what": kind, "time": instant(when), "words": words} for kind, when, words in reader.events()],
+        "gradients": losses.size,
+        "first_loss": losses[0] if losses.size else None,
+        "last_loss": losses[-1] if losses.size else None,
+        "shots": int(np.nansum(scalars["shots"])) if losses.size else 0,
+        "passes": int(np.nansum(scalars["passes"])) if losses.size else 0,
+        "tests": outcome.metrics,
+        "warnings": outcome.warnings,
+        "parameters": parameters,
+    }
     return sound
 
 
@@ -162,13 +183,22 @@ def _losses(reader: RunReader) -> np.ndarray:
     return losses[np.isfinite(losses)]
 
 
-def _parameters(reader: RunReader) -> None:
+def _parameters(reader: RunReader) -> list[Answer]:
+    """Print the trained values at the start and at the end; the same for an answer."""
     values = reader.parameters()
     step = values.pop("step")
     if not step.size:
-        return
-    table = Table("parameter", "start", "end", "unit")
+        return []
+    table, told = Table("parameter", "start", "end", "unit"), []
     for name, column in values.items():
         unit = reader.manifest.get("units", {}).get(name.partition("[")[0], "")
         table.add_row(name, f"{column[0]:.6g}", f"{column[-1]:.6g}", unit)
+        told.append({"name": name, "start": column[0], "end": column[-1], "unit": unit})
     print_table(table)
+    return told
+
+
+def _plain(row: RunRow) -> Answer:
+    """A run as an answer tells it; `test_error` is in the unit that `labrhel show` says."""
+    told = plain(row)
+    return {**told, "test_error": told.pop("error")}

@@ -9,16 +9,18 @@ from pathlib import Path
 from rich.table import Table
 
 from labrhel import plugins
+from labrhel.cli.answers import Answer, plain
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
+from labrhel.learning.gradient import Gradient
 from labrhel.safety import estop, processes
 from labrhel.safety.ending import Ending
 
 
-def check(config: Path, rig: str | None, tolerance: float, changes: Sequence[str] = ()) -> bool:
+def check(config: Path, rig: str | None, tolerance: float, answer: Answer, changes: Sequence[str] = ()) -> bool:
     """Print the comparison of gradients; True if all are within the tolerance."""
     if not tolerance > 0:
         raise ConfigurationError(f"the tolerance must be positive, not {tolerance:g}")
@@ -27,6 +29,12 @@ def check(config: Path, rig: str | None, tolerance: float, changes: Sequence[str
     with Ending(experiment.rig.close), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):
         report = check_gradient(experiment.problem, experiment.executor(), exact)
     gradient = report.gradient
+    answer |= {
+        **_told(gradient),
+        "tolerance": tolerance,
+        "smallest_cosine": SMALLEST_COSINE,
+        "parameters": [{**plain(row), "passes": row.passes(tolerance)} for row in report.rows],
+    }
     print(
         f"{gradient.rule}: loss {gradient.loss:.6g}, {gradient.health}{gradient.shots} shots, {gradient.passes} passes"
     )
@@ -52,9 +60,16 @@ def check(config: Path, rig: str | None, tolerance: float, changes: Sequence[str
 
 
 def audit(
-    config: Path, rig: str | None, tolerance: float, alpha: float, shots: int, seed: int, changes: Sequence[str] = ()
-) -> bool | None:
-    """Measure one gradient on the rig, and ask the rig whether it is right; None if it could not tell."""
+    config: Path,
+    rig: str | None,
+    tolerance: float,
+    alpha: float,
+    shots: int,
+    seed: int,
+    answer: Answer,
+    changes: Sequence[str] = (),
+) -> bool:
+    """Measure one gradient on the rig, and ask the rig whether it is right; False too if it could not tell."""
     asked = plugins.make_audit(tolerance=tolerance, alpha=alpha, most=shots, seed=seed)
     experiment = load_experiment(config, rig_url=rig, changes=changes)
     problem = experiment.problem
@@ -66,8 +81,15 @@ def audit(
         for words in gradient.warnings:
             print(f"warning: {words}")
         verdict = execute(asked.of(problem.task, sequences, problem.theta(x), gradient), handler)
+    answer |= {**_told(gradient), "tolerance": tolerance, "alpha": alpha, "verdict": verdict, "words": str(verdict)}
     print(verdict)
-    return verdict.right
+    return verdict.right is True
+
+
+def _told(gradient: Gradient) -> Answer:
+    """What an answer says of a gradient; `values` are derivatives of the loss by the parameters in model units."""
+    names = ("rule", "loss", "shots", "passes", "eps", "response_ratio", "retrace_error", "values", "warnings")
+    return {name: getattr(gradient, name) for name in names}
 
 
 def list_rigs() -> None:

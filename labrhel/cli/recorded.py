@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from labrhel.cli.answers import Json, answered
 from labrhel.cli.root import DEFAULT_RUNS, AtStep, Newest, Run, Runs, Status, Steps, Tag, Text, app
 from labrhel.cli.trusting import Trust
 
@@ -20,6 +21,7 @@ def runs(
     status: Status = "",
     tag: Tag = "",
     below: Annotated[float | None, typer.Option(metavar="LOSS", help="Only runs whose last loss is below.")] = None,
+    json: Json = False,
 ) -> None:
     """List the recorded runs, newest first, with what they take on the disk.
 
@@ -27,19 +29,20 @@ def runs(
     """
     from labrhel.cli import inspecting
 
-    inspecting.list_all(root, text=text, status=status, tag=tag, below=below)
+    asked = {"text": text, "status": status, "tag": tag}
+    answered(lambda answer: inspecting.list_all(root, answer, **asked, below=below), as_json=json)
 
 
 @app.command(rich_help_panel=_PANEL)
 def verify(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders or ids.", show_default=False)],
     root: Runs = DEFAULT_RUNS,
+    json: Json = False,
 ) -> None:
     """Is every byte of a record what was written?  Status 1, and the damaged parts by name, if not."""
     from labrhel.cli import inspecting
 
-    if not inspecting.verify(runs, root):
-        raise typer.Exit(1)
+    answered(lambda answer: inspecting.verify(runs, root, answer), as_json=json)
 
 
 @app.command("label", rich_help_panel=_PANEL)
@@ -84,12 +87,11 @@ def prune(
 
 
 @app.command(rich_help_panel=_PANEL)
-def show(run: Newest = "", root: Runs = DEFAULT_RUNS) -> None:
+def show(run: Newest = "", root: Runs = DEFAULT_RUNS, json: Json = False) -> None:
     """Say what a run was, how it went, and what it learned."""
     from labrhel.cli import inspecting
 
-    if not inspecting.show(run, root):
-        raise typer.Exit(1)
+    answered(lambda answer: inspecting.show(run, root, answer), as_json=json)
 
 
 @app.command(rich_help_panel=_PANEL)

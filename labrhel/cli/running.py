@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from labrhel import session
 from labrhel.cli.ending import INTERRUPTED
 from labrhel.cli.inspecting import told
+from labrhel.cli.logs import is_verbose
 from labrhel.errors import ConfigurationError
 from labrhel.executor import ORDER
 from labrhel.experiment import Experiment, load_experiment
@@ -148,7 +149,7 @@ def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    bars = Progress(*columns, console=console, transient=True, disable=is_verbose() or not console.is_terminal)
     with _terminable(), bars as progress:
         bar = progress.add_task("", total=steps, loss=float("nan"), health="")
 

@@ -1,26 +1,44 @@
-"""The innermost handler: hands compiled operations to a rig."""
+"""The innermost handler: hands compiled operations to a rig, and tells the logger "labrhel" what was done."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from labrhel.errors import DeadlineError
 from labrhel.shots.capture import Capture
-from labrhel.shots.operations import Configure, Operation, Read, RunShots
+from labrhel.shots.operations import Checkpoint, Configure, Operation, Publish, Read, RunShots
 from labrhel.shots.rig import Rig
+
+_LOG = logging.getLogger(__name__)
+_SHOWN = 8  # values of a parameter that are written out
 
 
 class RigBackend:
-    """Carries out operations on a rig; checkpoints and scalars are the recorder's and end here."""
+    """Carries out operations on a rig; checkpoints and scalars are the recorder's and end here.
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    `quiet` tells the logger nothing: of a model that only makes data nobody wants to read.
+    """
+
+    def __init__(self, rig: Rig, *, quiet: bool = False) -> None:
+        self._rig, self._quiet = rig, quiet
         self._latest = min([item.latest for item in rig.capabilities.triggers], default=math.inf)
 
     def do(self, operation: Operation) -> Any:
         """Configure, run or read; DeadlineError for a shot that the rig started too late."""
+        if self._quiet or not _LOG.isEnabledFor(logging.INFO):
+            return self._done(operation)
+        began = time.perf_counter()
+        answer = self._done(operation)
+        _tell(operation, answer, time.perf_counter() - began)
+        return answer
+
+    def _done(self, operation: Operation) -> Any:
         if isinstance(operation, RunShots):
             if operation.order == "free":
                 return self._in_time(self._rig.run(operation.compiled))
@@ -40,3 +58,35 @@ class RigBackend:
                     "readings are not those of the program; look for what holds the link or the computer up"
                 )
         return list(captures)
+
+
+def _tell(operation: Operation, answer: Any, seconds: float) -> None:
+    took = f"{1e3 * seconds:.3g} ms"
+    match operation:
+        case RunShots():
+            passes = sum(capture.passes_run for capture in answer)
+            over = sum(
+                trace.over_range for capture in answer for item in capture.passes for trace in item.traces.values()
+            )
+            clipped = f", {over} samples over range" if over else ""
+            _LOG.debug("%d shots, %d passes in %s%s", len(answer), passes, took, clipped)
+        case Configure():
+            _LOG.info("knobs set to %s in %s", _listed(answer), took)
+        case Read():
+            _LOG.debug("read %s in %s", _listed(answer), took)
+        case Checkpoint():
+            _LOG.debug("checkpoint of step %d", operation.step)
+        case Publish():
+            _LOG.info("step %d: %s", operation.step, _listed(operation.scalars))
+            for words in operation.words:
+                _LOG.warning("step %d: %s", operation.step, words)
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_numbers(value)}" for name, value in values.items()) or "nothing"
+
+
+def _numbers(value: Any) -> str:
+    flat = np.ravel(value)
+    shown = " ".join(f"{item:.6g}" for item in flat[:_SHOWN])
+    return shown if flat.size == 1 else f"[{shown}{' ...' if flat.size > _SHOWN else ''}]"

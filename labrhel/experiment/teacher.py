@@ -66,7 +66,7 @@ def taught(document: Document, section: DataSection, teacher: Teacher) -> Datase
         interpolation = Interpolation(section.interpolation)
         asked = sequence_of(name, model.inputs, u, silent, teacher.spacing, interpolation, section.skip)
         full = {**theta, "readout": gain, "readout_offset": offset}
-        (target,) = execute(free_run(task, [asked], full), stack(RigBackend(rig), rig.capabilities))
+        (target,) = execute(free_run(task, [asked], full), stack(RigBackend(rig, quiet=True), rig.capabilities))
         generator = np.random.default_rng([teacher.input.seed, number, _NOISE])
         target = target + noise * generator.standard_normal(target.shape)
         return sequence_of(name, model.inputs, u, target, teacher.spacing, interpolation, section.skip)
