@@ -252,7 +252,7 @@ def explained(phi: list[np.ndarray], columns: list[list[np.ndarray]]) -> float:
     plan = long_plan()
     passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
     return _explained(
-        np.concatenate([passed(item).ravel() for item in phi]), [passed(np.stack(part)) for part in columns]
+        np.concatenate([passed(item).ravel() for item in phi]), [list(passed(np.stack(part))) for part in columns]
     )
 
 
