@@ -26,6 +26,7 @@ from labrhel.safety import estop
 from labrhel.safety.ending import Ending
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import compile
+from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Configure, Operation, RunShots
 from labrhel.shots.program import Acquire, Drive, Pass, Prepare, Rest, Role, ShotProgram
 from labrhel.shots.rig import Rig
@@ -70,6 +71,7 @@ class Subject(Bounds):
         self.theta: dict[str, Array] = {}
         self._amplitudes: dict[str, float] = {}
         self._answers: dict[str, Capture] = {}
+        self._motions: dict[tuple[CompiledShot, Capabilities], list[Motion]] = {}
         self.steps = _STEPS
         try:
             self.set_nominal()
@@ -117,6 +119,7 @@ class Subject(Bounds):
             return {}
         achieved = self.handler().do(Configure(parameters))
         self.theta |= {name: np.asarray(value, float) for name, value in achieved.items()}
+        self._motions.clear()
         return achieved
 
     def set_nominal(self) -> None:
@@ -176,8 +179,14 @@ class Subject(Bounds):
         return self._answers[port]
 
     def predict(self, capture: Capture, index: int = -1) -> Motion:
-        """What the nominal model says of a pass of a shot, under what was achieved."""
-        return predicted(self.model, self.theta, self.capabilities, capture.shot)[index]
+        """What the nominal model says of a pass of a shot, under what was achieved; remembered until a knob is turned.
+
+        Checks ask three times for each motion, and the readable leapfrog is most of what they cost.
+        """
+        asked = capture.shot, self.capabilities
+        if asked not in self._motions:
+            self._motions[asked] = predicted(self.model, self.theta, self.capabilities, capture.shot)
+        return self._motions[asked][index]
 
     def expected(self, capture: Capture, index: int = -1) -> dict[str, Array]:
         """The same as traces at the kicks that were read, by channel."""
