@@ -248,6 +248,17 @@ def leaping(start: np.ndarray, bounds: tuple) -> Optimizer:
     return LBFGS(start, bounds, first=8.0)
 
 
+def test_lbfgs_tries_a_tenth_of_a_step_that_diverged_and_a_tenth_of_that() -> None:
+    """The least of the parabola that stands for it, which scipy finds exactly."""
+    optimizer, gradient = LBFGS(START, FREE), np.array([0.3, -0.4])
+    optimizer.tell(2.0, gradient)
+    way = optimizer.ask() - START
+    assert np.allclose(way, [-0.6, 0.8])  # of unit length
+    for part in (0.1, 0.01):
+        optimizer.tell(np.inf, np.full(2, np.nan))
+        assert np.allclose(optimizer.ask(), START + part * way, rtol=1e-9)
+
+
 @pytest.mark.parametrize("make", [heavy, hasty, leaping])
 def test_every_optimizer_backs_off_from_where_it_diverges_and_finds_the_valley(make: Callable[..., Optimizer]) -> None:
     optimizer = make(np.array([-1.0, 0.3]), FREE)

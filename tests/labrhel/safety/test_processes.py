@@ -150,6 +150,7 @@ def test_a_caller_who_says_nothing_is_given_up_and_keeps_nobody_waiting(
         with socket.create_connection(("127.0.0.1", found.port), 30) as idle:
             assert found.ask(SAFE, 30) == SAFE
             assert idle.recv(10) == b""
+        assert found.ask(SAFE, 30) == SAFE  # and is forgotten
 
 
 def test_whatever_is_raised_is_an_answer_and_its_kind_where_it_has_no_words(tmp_path: Path) -> None:

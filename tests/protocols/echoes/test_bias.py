@@ -8,12 +8,16 @@ import pytest
 
 from labrhel.executor import execute
 from labrhel.frozen import FrozenArray
+from labrhel.learning.estimator import Estimator
 from labrhel.model.motion import run
 from labrhel.rig.capabilities import Kind
 from labrhel.shots.operations import Protocol, RunShots
-from protocols.echoes.bias import bias_of_miss
+from protocols.echoes.bias import bias_of_miss, bias_of_retrace, bound_of_bias
+from protocols.echoes.blocks import Block
+from protocols.echoes.plan import EchoPlan, EchoReading
 from protocols.forward.forward import ForwardBatch, read_forward
 from protocols.forward.geometry import Geometry
+from protocols.inference.inverse_dynamics import InverseDynamics
 from protocols.rhel import RHEL
 from protocols.twin import backwards
 from simbackend.rigs.reference import ReferenceTask
@@ -101,3 +105,55 @@ def test_the_bias_of_friction_that_nothing_gives_back_is_predicted_told_and_boun
     assert off > 0.01 * norms[1]
     assert 0.5 * norms[0] < off < 2 * norms[0]
     assert any("lossy oscillators without a drive port bias this gradient" in word for word in gradient.warnings)
+
+
+# -- of the blocks of a gradient ---------------------------------------------------------------------------------------
+
+
+def blocks(noise: float, *misses: list[np.ndarray], **options: Any) -> tuple[EchoPlan, list[Block]]:
+    """So many blocks of one forward pass that missed it by so much, order of the echo."""
+    rig = small_rig(noise)
+    plan, batch = RHEL(**options).plan(rig.task, rig.theta, NAMES), forward(rig)
+    terms = {name: np.zeros(1) for name in NAMES}
+    return plan, [Block(batch, (), EchoReading(terms, 1.0, tuple(miss)), 1e-3) for miss in misses]
+
+
+def test_the_mean_of_what_the_blocks_missed_counts_where_readings_are_exact() -> None:
+    first, second = misses(), [3 * item for item in misses()]
+    plan, made = blocks(0.0, first, second)
+    expected = bias_of_miss(plan.task.model, plan.theta, made[0].batch.passes, [2 * item for item in first], 0.1, NAMES)
+    found = bias_of_retrace(plan, made)
+    assert list(found) == list(NAMES)
+    assert all(np.allclose(found[name], expected[name], rtol=1e-9) for name in NAMES)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_of_noisy_readings_the_likeliest_miss_counts_with_the_noise_of_a_mean_of_echoes(count: int) -> None:
+    noise, time = 0.02, np.linspace(0, 3, 39)
+    wave = 0.2 * np.stack([np.sin(time), 1 - np.cos(time), time / 3])
+    random = np.random.default_rng(6)
+    rows = [[wave + np.sqrt(2) * noise * random.normal(size=(3, 39)) for _ in range(2)] for _ in range(count)]
+    plan, made = blocks(noise, *rows)
+    passes, inverse = made[0].batch.passes, InverseDynamics(plan.task.model, plan.theta, 0.1)
+    # Record and echo are both noisy; the blocks are averaged.
+    sigma = np.full(3, noise * np.sqrt(2 / count))
+    means = [np.mean([row[place] for row in rows], axis=0) for place in range(2)]
+    likely = [inverse.smooth(mean, np.flip(item.q, axis=1), sigma) for mean, item in zip(means, passes, strict=True)]
+    expected = bias_of_miss(plan.task.model, plan.theta, passes, likely, 0.1, NAMES)
+    found = bias_of_retrace(plan, made)
+    assert all(np.allclose(found[name], expected[name], rtol=1e-9) for name in NAMES)
+    # Which is not what the readings alone say, nor far from what was missed.
+    assert all(np.std(part - wave) < np.std(mean - wave) for part, mean in zip(likely, means, strict=True))
+
+
+@pytest.mark.parametrize(("estimator", "share"), [("one_sided", 1.0), ("symmetric", 3.0), ("four_point", 15.0)])
+def test_a_bound_is_the_bias_of_the_miss_and_that_of_the_nudge_by_the_order_of_the_estimator(
+    estimator: str, share: float
+) -> None:
+    plan, (block,) = blocks(0.0, misses(), estimator=Estimator(estimator))
+    of_miss = {name: np.abs(term) for name, term in bias_of_retrace(plan, [block]).items()}
+    alone = bound_of_bias(plan, [block], None)
+    assert all(np.array_equal(alone[name], of_miss[name]) for name in NAMES)
+    moved = {name: np.full(of_miss[name].shape, sign * 6.0) for name, sign in zip(NAMES, (1, -1, 1, -1), strict=True)}
+    both = bound_of_bias(plan, [block], replace(block, reading=replace(block.reading, terms=moved)))
+    assert all(np.allclose(both[name], of_miss[name] + 6.0 / share) for name in NAMES)

@@ -10,9 +10,21 @@ from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.honesty import NAMES, SEEDED, Sizes, named, undeclared_rig
 from labrhel.executor import execute
+from labrhel.learning.estimator import Estimator, Order
 from labrhel.rig.capabilities import Converter
 from protocols.echoes.blocks import Block
-from protocols.echoes.causes import Cause, _explained, _Forces, _LowPass, _random, _steps, _white, cause_of_miss
+from protocols.echoes.causes import (
+    Cause,
+    _answers,
+    _explained,
+    _forced,
+    _Forces,
+    _LowPass,
+    _random,
+    _steps,
+    _white,
+    cause_of_miss,
+)  # fmt: skip
 from protocols.echoes.measurement import Measurement
 from protocols.echoes.plan import EchoPlan
 from protocols.inference.record import low_pass
@@ -172,6 +184,7 @@ def test_columns_of_drag_go_with_the_square_of_the_speed_and_with_its_sign() -> 
         assert np.allclose(square[i], np.abs(v[i]) * v[i])
         fast = np.abs(v[i]) > 0.1 * np.abs(v[i]).max()
         assert np.allclose(sign[i, fast], np.sign(v[i, fast]), atol=1e-3)
+        assert np.allclose(sign[i], np.tanh(v[i] / (0.02 * np.abs(v[i]).max())))  # a smooth one
         assert not np.delete(square, i, axis=0).any() and not np.delete(sign, i, axis=0).any()
 
 
@@ -229,6 +242,22 @@ def test_a_nudge_leaves_the_curvature_of_the_force_along_the_mean_echo() -> None
     curved = model.force(mean, theta) - model.force(mean, {**theta, "cubic": np.zeros(3)})
     assert np.allclose(column, 3 * curved / mean * (answer / mean) ** 2 * mean, atol=1e-12)
     assert np.allclose(forces(measured(cubic=0.0)).nudge(miss, answer)[0], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("estimator", "strongest"), [(Estimator.SYMMETRIC, 1), (Estimator.FOUR_POINT, 2)])
+def test_an_answer_is_what_the_strongest_nudge_did_to_its_echo(estimator: Estimator, strongest: int) -> None:
+    rig = small_rig(cubic=0.0)
+    run = Measurement(RHEL(eps=1e-3, estimator=estimator, order=Order.ABBA), rig.request(("stiffness",)))
+    execute(run.first_block(), rig.handler())
+    (block,) = run.blocks
+    answers = _answers(run.plan, block)
+    # Of a linear rig it is the derivative times the nudge, and the first to answer is one that was nudged.
+    assert np.sqrt(sum(np.sum(item**2) for item in answers)) == pytest.approx(
+        strongest * np.sqrt(block.reading.response)
+    )
+    for item, answer in zip(block.batch.passes, answers, strict=True):
+        nudged = np.flatnonzero(item.error[0, ::-1])[0]
+        assert answer[0, nudged + 1] * item.error[0, ::-1][nudged] > 0
 
 
 # -- how much a hypothesis explains ------------------------------------------------------------------------------------
@@ -382,3 +411,80 @@ def test_a_pass_of_few_kicks_is_not_explained_by_forces() -> None:
 
     found = cut(15)
     assert found.share == 0.0 and not found.is_known
+
+
+def test_a_pass_of_few_kicks_that_is_another_one_in_each_repeat_is_noise() -> None:
+    run = measured()
+    (block,) = run.blocks
+    passes = tuple(replace(item, q=item.q[:, :10], v=item.v[:, :10]) for item in block.batch.passes)
+    batch = replace(block.batch, passes=passes)
+    misses = [tuple(size * np.ones((3, 10)) for _ in passes) for size in (0.1, -0.1)]
+    made = [replace(block, batch=batch, reading=replace(block.reading, miss=miss)) for miss in misses]
+    assert cause_of_miss(run.plan, made) == Cause("noisy", 1.0)
+
+
+def test_white_noise_that_happens_to_be_whiter_than_white_is_all_of_it() -> None:
+    assert missing(0.1 * np.random.default_rng(4).normal(size=(4, 400))) == Cause("noisy", 1.0)
+
+
+def declaring(share: float, miss: np.ndarray) -> EchoPlan:
+    """The plan of a rig whose channels declare converters that explain so much of a miss."""
+    plan = long_run().plan
+    lsb = np.sqrt(share * np.sum(miss**2) * 12 / 1.5 / 1600)
+    channels = tuple(
+        replace(channel, converter=Converter(8, -127.5 * lsb, 127.5 * lsb))
+        for channel in plan.task.capabilities.channels
+    )
+    return replace(plan, task=replace(plan.task, capabilities=replace(plan.task.capabilities, channels=channels)))
+
+
+def blocks_with(*misses: np.ndarray) -> list[Block]:
+    (block,) = long_run().blocks
+    return [replace(block, reading=replace(block.reading, miss=(miss,))) for miss in misses]
+
+
+def late() -> np.ndarray:
+    """What channels miss that are all late by a fifth of a kick."""
+    return -0.02 * long_run().blocks[0].batch.passes[0].v[:, ::-1]
+
+
+def test_a_hypothesis_explains_its_share_of_what_neither_noise_nor_rounding_do() -> None:
+    alone = cause_of_miss(long_run().plan, blocks_with(late()))
+    assert alone.share > 0.6
+    beside = cause_of_miss(declaring(0.3, late()), blocks_with(late()))
+    assert beside.name == alone.name and beside.share == pytest.approx(0.7 * alone.share, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("share", "rounded", "differs"),
+    [(0.2, 0.0, False), (0.3, 0.0, True), (0.27 + 0.3, 0.3, True), (0.13 + 0.3, 0.3, False)],
+)
+def test_what_is_different_in_each_repeat_is_told_from_a_quarter_of_the_rest_on(
+    share: float, rounded: float, *, differs: bool
+) -> None:
+    """Three blocks that miss by b + d, b - d and b: the variance is d^2, the mean square b^2 + 2/3 d^2."""
+    base, other = late(), smooth(3)
+    other -= base * np.sum(other * base) / np.sum(base**2)
+    other *= np.sqrt(share / (1 - 2 / 3 * share) * np.sum(base**2) / np.sum(other**2))
+    misses = base + other, base - other, base
+    total = np.mean([np.sum(miss**2) for miss in misses])
+    assert np.sum(other**2) == pytest.approx(share * total)
+    plan = declaring(rounded * total / np.sum(base**2), base) if rounded else long_run().plan
+    found = cause_of_miss(plan, [blocks_with(miss)[0] for miss in (base, *misses[:2])])
+    assert (found.name in ("noisy", "jittered")) is differs
+
+
+def test_a_flip_is_what_the_first_three_kicks_say_and_the_others_share_the_rest() -> None:
+    run = measured()
+    block = with_miss(
+        *(0.02 * np.cumsum(np.random.default_rng(place).normal(size=(3, 39)), axis=1) for place in (0, 1))
+    )
+    phi = [forces(run, place).of(block.reading.miss[place]) for place in range(2)]
+    first = sum(np.sum(item[:, :3] ** 2) for item in phi) / sum(np.sum(item**2) for item in phi)
+    found = _forced(run.plan, block)
+    assert found["flip"] == pytest.approx(first) and 0.02 < first < 0.98
+    passed = _LowPass(*low_pass(run.plan.task.model, run.plan.theta, 0.1))
+    columns = [[passed(row) for row in forces(run, place).friction] for place in range(2)]
+    friction = _explained(np.concatenate([passed(item).ravel() for item in phi]), columns)
+    assert found["friction"] == pytest.approx((1 - first) * friction)
+    assert set(found) == {"flip", "friction", "drag", "delayed", "jittered", "nudge"}

@@ -135,6 +135,12 @@ def test_friction_that_is_not_given_back_is_said_in_e_folds_of_energy() -> None:
     # 39 kicks of 0.1, at the mean of friction over mass.
     lost = np.mean([0.2 / 1.0, 0.1 / 0.7, 0.15 / 1.3]) * 3.9
     assert f"plain echo on a rig that loses {lost:.2g} e-folds of energy a pass" in of_echoes(run)
+    (block,) = run.blocks
+    long, short = block.batch.passes
+    short = replace(short, q=short.q[:, :5], v=short.v[:, :5], error=short.error[:, :5])
+    for passes in ((long, short), (short, long)):  # the longest pass counts
+        uneven = [replace(block, batch=replace(block.batch, passes=passes))]
+        assert f"loses {lost:.2g} e-folds" in said(doubts.of_echoes(run.plan, run.options, uneven, 0.01, 0.0, 0.0))
     slight = small_rig(friction=np.diag([0.01, 0.007, 0.013]))  # 0.01 of the mass: 0.039 a pass
     assert not of_echoes(measured(slight, RHEL(eps=1e-3, echo="plain")))  # type: ignore[arg-type]
 

@@ -105,3 +105,64 @@ def test_every_block_has_a_forward_pass_of_its_own_and_a_preparation_of_its_own_
     assert np.allclose(first.preparation_force, last.preparation_force, rtol=0.2, atol=0.2)
     assert first.prepared == last.prepared > 0
     assert run.blocks[0].batch is not run.blocks[-1].batch
+
+
+# -- what the host looks at, and when ----------------------------------------------------------------------------------
+
+
+def measured(rule: RHEL, rig: ReferenceTask, previous: NudgeRecord | None = None, **wrong: float) -> Measurement:
+    """A first block by a host that takes these parameters for so many times what they are."""
+    theta = {**rig.theta, **{name: factor * np.asarray(rig.theta[name]) for name, factor in wrong.items()}}
+    run = Measurement(rule, replace(rig.request(("stiffness",), previous), theta=theta))
+    execute(run.first_block(), rig.handler())
+    return run
+
+
+def test_rounding_is_forecast_for_a_first_gradient_and_for_a_later_one_that_is_in_doubt() -> None:
+    rig, rule = small_rig(), RHEL(eps=1e-4)
+    first = measured(rule, rig)
+    assert 1e-16 < first.amplified < 1e-12
+    later = NudgeRecord(1e-4, first.blocks[0].response_ratio)
+    calm, doubtful = measured(rule, rig, later), measured(rule, rig, later, friction=0.5)
+    assert calm.amplified == 0.0
+    assert doubtful.amplified == pytest.approx(measured(rule, rig, friction=0.5).amplified)
+    noisy = measured(rule, small_rig(1e-6), later, friction=0.5)
+    assert noisy.amplified == 0.0  # whatever it missed, rounding is not it
+
+
+def test_what_an_echo_missed_beside_the_one_that_locked_it_is_not_expected() -> None:
+    run = measured(RHEL(eps=1e-4, lock=1), small_rig(), friction=0.8)
+    (block,) = run.blocks
+    locked = run.locked
+    assert locked is not None and len(locked.misses) == 1
+    assert block.retrace_error == pytest.approx(locked.misses[0], rel=1e-3)  # one round, and its drive was not changed
+    assert run._sample(block).miss < 1e-3 * block.retrace_error
+    off = sum(np.sum((a - b) ** 2) for a, b in zip(block.reading.miss, locked.missed, strict=True))
+    assert run._sample(block).miss == pytest.approx(np.sqrt(off / block.batch.size), rel=1e-9)
+    for place in range(2):  # another drive, of whatever sequence, was never fired without a nudge
+        drives = [replace(drive) if place == index else drive for index, drive in enumerate(block.drives)]
+        other = replace(block, drives=tuple(drives))
+        assert run._sample(other).miss == pytest.approx(block.retrace_error)
+
+
+def test_a_fit_moves_parameters_of_the_model_by_what_it_found() -> None:
+    rig = small_rig()
+    run = measured(RHEL(eps=1e-3, lock=1), rig, friction=0.8)
+    assert set(run.deviations) <= set(rig.model.parameters)
+    assert np.allclose(run.deviations["friction"], 0.2 * np.asarray(rig.theta["friction"]), atol=1e-3)
+    assert np.allclose(run.plan.theta["friction"], rig.theta["friction"], atol=1e-3)
+    assert np.array_equal(run.plan.theta["readout"], rig.theta["readout"])
+
+
+def test_the_slope_of_a_sample_is_the_gradient_of_all_parameters_as_one_vector() -> None:
+    rig = small_rig()
+    run = Measurement(RHEL(eps=1e-3), rig.request(("stiffness", "friction", "readout")))
+    execute(run.first_block(), rig.handler())
+    (block,) = run.blocks
+    sample = run._sample(block)
+    assert np.array_equal(sample.slope, np.concatenate([np.ravel(term) for term in block.reading.terms.values()]))
+    assert sample.slope.shape == (3 + 9,)
+    assert (sample.asked, sample.eps, sample.response) == (1e-3, block.eps, block.response_ratio)
+    direct = Measurement(RHEL(eps=1e-3), rig.request(("readout",)))
+    execute(direct.first_block(), rig.handler())
+    assert direct._sample(direct.blocks[0]).slope.shape == (0,)

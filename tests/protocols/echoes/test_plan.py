@@ -202,6 +202,18 @@ def test_the_achieved_nudge_of_a_coarse_converter_is_its_projection_on_the_error
     found = plan.achieved_scale(batch.passes, captures, 0.02)
     assert found == pytest.approx(overlap / norm)
     assert found != pytest.approx(1.0, abs=1e-6)
+    # What is left beside the error is orthogonal to it, and told by its size.
+    nudges = plan.achieved(batch.passes, captures, 0.02)
+    beside = []
+    for place, item in enumerate(batch.passes):
+        up, down = (
+            np.stack([shot.shot.achieved(f"f{i}") for i in (1, 2, 3)]) for shot in captures[2 * place : 2 * place + 2]
+        )
+        beside.append((up - down) / (2 * 0.02) * 0.1 / found - item.error[:, ::-1])
+        assert np.allclose(nudges.added[place], beside[-1], atol=1e-12)
+    errors = [item.error for item in batch.passes]
+    sizes = [np.linalg.norm(np.concatenate([np.ravel(part) for part in parts])) for parts in (beside, errors)]
+    assert nudges.distortion == pytest.approx(sizes[0] / sizes[1]) and nudges.distortion > 1e-3
 
 
 def test_where_nothing_of_the_nudge_arrived_or_all_of_it_backwards_the_one_asked_for_is_believed() -> None:
@@ -280,3 +292,13 @@ def test_a_parameter_that_is_asked_for_alone_has_the_gradient_that_it_has_among_
     assert list(alone.values) == [name]
     assert np.allclose(alone.values[name], among.values[name], rtol=1e-9, atol=1e-12)
     assert np.allclose(alone.values[name], rig.exact()[1][name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", list(Estimator))
+def test_observables_from_traces_are_exact_with_every_estimator(estimator: Estimator) -> None:
+    rig = small_rig(friction=np.zeros((3, 3))).declaring(accumulates=frozenset())
+    eps = 1e-6 if estimator is Estimator.ONE_SIDED else 1e-3
+    names = ("stiffness", "cubic", "input", "mass")
+    found, exact = rig.gradient(RHEL(eps=eps, estimator=estimator), names), rig.exact()[1]
+    for name in names:
+        assert np.allclose(found.values[name], exact[name], rtol=1e-4, atol=1e-5), name
