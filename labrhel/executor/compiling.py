@@ -33,10 +33,10 @@ class Compiling:
     def do(self, operation: Operation) -> Any:
         """Fill in `compiled` or `knobs`; answer a `Configure` with the parameters achieved."""
         if isinstance(operation, RunShots):
-            compiled = tuple(
+            compiled = [
                 compile(program, self._capabilities, self._wiring, self._calibration) for program in operation.programs
-            )
-            captures = self._inner.do(RunShots(operation.programs, operation.order, compiled))
+            ]
+            captures = self._inner.do(RunShots(operation.programs, operation.order, tuple(compiled)))
             return [decode(item, self._capabilities, self._wiring, self._calibration) for item in captures]
         if isinstance(operation, Configure):
             asked = {name: np.asarray(value, float) for name, value in operation.parameters.items()}

@@ -24,7 +24,8 @@ class Limiting:
 
     def __init__(self, inner: Handler, capabilities: Capabilities, wiring: Wiring = IDEAL_WIRING) -> None:
         self._inner = inner
-        self._capabilities, self._wiring = capabilities, wiring
+        self._capabilities = capabilities
+        self._called = {port.name: f"port {wiring.called(port.name)}" for port in capabilities.ports}
 
     def do(self, operation: Operation) -> Any:
         """Check, then pass on."""
@@ -42,7 +43,7 @@ class Limiting:
         for item in shot.passes:
             for name, played in item.played.items():
                 port = self._capabilities.port(name)
-                check_range(f"port {self._wiring.called(name)}", played.samples.values, port.limits, port.unit)
+                check_range(self._called[name], played.samples.values, port.limits, port.unit)
                 if port.limits.slew is not None:
                     slewing[name] = port
         for name, port in slewing.items():
@@ -50,7 +51,7 @@ class Limiting:
             fastest = _fastest(passes, port.safe.value) / self._capabilities.time_unit
             if port.limits.slew is not None and not fastest <= port.limits.slew:
                 raise LimitError(
-                    f"port {self._wiring.called(name)} would slew at {fastest:.4g} {port.unit}/s; the limit is "
+                    f"{self._called[name]} would slew at {fastest:.4g} {port.unit}/s; the limit is "
                     f"{port.limits.slew:g} {port.unit}/s; "
                     "nothing was sent; lower the drive or smooth it"
                 )

@@ -128,7 +128,7 @@ def _compile_port(
         raise ProgramError(f"port {port.name} takes real waveforms; only I/Q ports take complex ones")
     unit = capabilities.time_unit
     delay = calibration.number(port.name, "delay") / unit
-    late = _late(port, begins, steps * dt, unit)
+    late = _late(port, begins, steps * dt, unit) if port.timing.start_grid else 0.0
     device_dt, count, lead = _device_grid(port, dt, steps, late, unit)
     # A converter holds each sample for an interval: play what is due at the middle of it.
     start = delay + lead + late
@@ -162,8 +162,6 @@ def _compile_port(
 def _late(port: Port, begins: float, length: float, unit: float) -> float:
     """How much later than its pass a port begins to play that starts on a grid of times; until then it idles."""
     grid = port.timing.start_grid / unit
-    if not grid:
-        return 0.0
     late = float(np.ceil(begins / grid - 1e-9)) * grid - begins
     if late >= length:
         raise ProgramError(
