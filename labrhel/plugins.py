@@ -12,7 +12,8 @@ Groups and what their entries are:
     labrhel.devices          any         labrhel.rig.devices.Finder; all of them look
     labrhel.rescuers         `default`   makes a station safe that a program has left (labrhel.safety.ledger.Remembered)
     labrhel.benches          any         module with stations(), virtual_bench(), station_text() and rig_url();
-                                         `virtual` also reads files, and checks them: check_file()
+                                         `virtual` also reads files, checks them: check_file(), and
+                                         invents one for a configuration: invents(), next_commands()
     labrhel.runners          model kind  runner(file, *, home, steps, seed, changes): see labrhel.experiment.runners
     labrhel.instruments      kind        driver, a drivers.instruments.linked.LinkedInstrument; `kind.virtual`: its
                                          counterpart, a VirtualInstrument of simbackend.virtual_bench.instruments

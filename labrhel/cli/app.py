@@ -203,6 +203,7 @@ def calibrate(
     check: Annotated[bool, typer.Option("--check", help="Only ask, by one shot, whether it still holds.")] = False,
     reference: Annotated[str, typer.Option(help="What is trusted: masses, or gains (of channels).")] = "masses",
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
+    changes: Set = None,
     trust: Trust = None,
     json: Json = False,
     verbose: Verbose = 0,
@@ -215,8 +216,8 @@ def calibrate(
     """
     from labrhel.cli import calibrating
 
-    asked = (url, nodes or [], config, calibrations, reference)
-    answered(lambda answer: calibrating.calibrate(*asked, answer, accept=accept, check=check), as_json=json)
+    asked, how = (url, nodes or [], config, calibrations, reference), {"accept": accept, "check": check}
+    answered(lambda answer: calibrating.calibrate(*asked, answer, changes or (), **how), as_json=json)
 
 
 @app.command()

@@ -21,13 +21,19 @@ from labrhel.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, help="A virtual bench: instruments on real sockets around one simulated rig.")
 
+OURS = "# Written by labrhel bench up"
+"""How the station file of a virtual bench begins: it may be written again."""
+
 ADDRESS_VARIABLE = "LABRHEL_BENCH"
 """Where a command that runs against a bench finds the file with its addresses."""
 
 
 @app.command()
 def up(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A station that comes with labrhel, or a file.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME|FILE|CONFIG", help="A station that comes with labrhel, a file, or a CONFIG."),
+    ],
     write: Annotated[
         Path | None, typer.Option("--write", metavar="FILE", help="Write the addresses and the wiring to a YAML file.")
     ] = None,
@@ -41,6 +47,8 @@ def up(
 ) -> None:
     """Start a virtual bench, print its addresses, and keep it up until Ctrl-C.
 
+    For a configuration it invents the instruments that its model takes, and writes their station file beside it.
+
     In the command of --for, {rig} stands for the URL of the rig that it is, and {station} for the station file, whose
     path is in LABRHEL_BENCH, too.
     """
@@ -48,10 +56,16 @@ def up(
 
     maker = _maker_of(name)
     with maker.virtual_bench(name, speed=speed) as bench, TemporaryDirectory() as folder:
-        station = Path(folder) / "station.yaml" if write is None else write
+        is_invented = hasattr(maker, "invents") and maker.invents(name)
+        beside = is_invented and command is None
+        station = write or (_beside(name) if beside else Path(folder) / "station.yaml")
         with written_aside(station) as aside:
             aside.write_text(maker.station_text(bench), encoding="utf-8")
         print("\n".join(bench.describe()), flush=True)
+        if beside:
+            print(f"station   {station}")
+            print("\n".join(f"next      {words}" for words in maker.next_commands(name, maker.rig_url(bench, station))))
+            sys.stdout.flush()
         if command is None:
             _wait()
         else:
@@ -66,6 +80,15 @@ def list_stations() -> None:
     for maker in plugins.bench_makers().values():
         for name, file in sorted(maker.stations().items()):
             print(f"{name:32}{file}")
+
+
+def _beside(name: str) -> Path:
+    """Where the station file of an invented bench goes; ConfigurationError if it would overwrite another file."""
+    given = Path(name)
+    file = given.with_name(f"{given.stem}_station.yaml") if given.is_file() else Path(f"{name}_station.yaml")
+    if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(OURS):
+        raise ConfigurationError(f"{file} is there, and not of a virtual bench; say where to write with --write FILE")
+    return file
 
 
 def _maker_of(name: str) -> Any:

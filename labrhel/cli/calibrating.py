@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,15 @@ from labrhel.units import with_prefix
 _SHOWN = 12  # values of a routine that are printed in full
 
 
-def experiment_on(url: str, config: Path | None) -> Experiment:
+def experiment_on(url: str, config: Path | None, changes: Sequence[str] = ()) -> Experiment:
     """The experiment of a configuration on the rig `url`; `sim:NAME` names its own example."""
     scheme, _, rest = url.partition(":")
     named = rest.partition("?")[0]
     if config is None and scheme == "sim" and named:
-        return load_experiment(named, rig_url=url)
+        return load_experiment(named, rig_url=url, changes=changes)
     if config is None:
         raise ConfigurationError(f"{url} names no model and no data: give a configuration or an example with --config")
-    return load_experiment(config, rig_url=url)
+    return load_experiment(config, rig_url=url, changes=changes)
 
 
 def calibrate(
@@ -45,12 +46,13 @@ def calibrate(
     folder: Path,
     reference: str,
     answer: Answer,
+    changes: Sequence[str] = (),
     *,
     accept: bool,
     check: bool,
 ) -> bool:
     """Measure what was named, with all it stands on; True if everything went well."""
-    experiment = experiment_on(url, config)
+    experiment = experiment_on(url, config, changes)
     record = CalibrationRecord(folder, url)
     with Ending(experiment.rig.close), processes.listening(url, estop.emergency(experiment.rig)):
         campaign = plugins.make_campaign(experiment, record, reference)

@@ -16,12 +16,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from labrhel.config import examples
 from labrhel.config.fields import Finite, Positive, Section
 from labrhel.config.imperfections import ImperfectionsSection
 from labrhel.config.measures import Reading, Seconds, Volts
 from labrhel.config.problems import nearest, sentence
 from labrhel.config.reader import Source, read
 from labrhel.errors import ConfigurationError
+from simbackend.virtual_bench.station.invented import invented, is_configuration
 
 STATIONS = Path(__file__).parent.parent / "stations"
 
@@ -103,16 +105,30 @@ def stations() -> dict[str, Path]:
 
 
 def load(name: str | Path) -> tuple[BenchSpec, Source]:
-    """The bench of that path, else the station of that name.  Raises ConfigurationError."""
-    known = stations()
-    file = Path(name)
-    if not file.is_file():
-        if str(name) not in known:
-            hint = nearest(str(name), known)
-            raise ConfigurationError(f"there is no file {name} and no virtual bench of that name; {hint}")
-        file = known[str(name)]
-    source = read(file)
+    """The bench of that path, the station of that name, or one invented for a configuration or an example.
+
+    Raises ConfigurationError.
+    """
+    source = read(_found(name))
+    if is_configuration(source):
+        source = invented(source.file)
     try:
         return BenchSpec.model_validate(source.data), source
     except ValidationError as error:
         raise sentence(source, error) from None
+
+
+def invents(name: str | Path) -> bool:
+    """Whether `load` takes a configuration or an example of that name, for which it invents a bench."""
+    return is_configuration(read(_found(name)))
+
+
+def _found(name: str | Path) -> Path:
+    known = examples() | stations()
+    file = Path(name)
+    if file.is_file():
+        return file
+    if str(name) not in known:
+        hint = nearest(str(name), known)
+        raise ConfigurationError(f"there is no file {name} and no virtual bench of that name; {hint}")
+    return known[str(name)]
