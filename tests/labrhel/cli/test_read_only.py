@@ -1,4 +1,4 @@
-"""The commands of a user without a home, of an installation that nobody can write: one warning, and everything works."""
+"""Users without a home, and an installation that nobody can write: one warning, and everything works."""
 
 import os
 import subprocess
