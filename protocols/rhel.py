@@ -28,8 +28,10 @@ from labrhel.learning.gradient import Gradient
 from labrhel.learning.rules import GradientRequest
 from labrhel.shots.operations import Configure, Protocol
 from protocols.echoes import doubts
+from protocols.echoes.beliefs import Inherited
 from protocols.echoes.bias import bound_of_bias
 from protocols.echoes.blocks import combined
+from protocols.echoes.inherited import inherited
 from protocols.echoes.measurement import Measurement
 from protocols.echoes.options import EchoOptions
 from protocols.forward.clipping import of_clipping
@@ -52,10 +54,17 @@ class RHEL(EchoOptions):
             yield from run.another_block()
         if self.bound and run.blocks[0].batch.has_error:
             yield from run.stronger_block()
-        return _concluded(run)
+        return _concluded(run, self._inherited(run, asked))
+
+    def _inherited(self, run: Measurement, asked: GradientRequest) -> Inherited:
+        """What the calibration adds to an error bar; nothing where none is asked for, or there was no motion."""
+        batch = run.blocks[0].batch
+        if len(run.blocks) < 2 or not (batch.has_error and batch.has_motion):
+            return Inherited({})
+        return inherited(self, asked, run.blocks[0].eps)
 
 
-def _concluded(run: Measurement) -> Gradient:
+def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
     """Average the blocks, and say in words which assumptions failed."""
     options, plan, blocks, locked = run.options, run.plan, run.blocks, run.locked
     values, errors = combined(blocks, plan.wanted.direct)
@@ -78,6 +87,7 @@ def _concluded(run: Measurement) -> Gradient:
         values=values,
         standard_error=errors,
         floor={name: term for name, term in floor.items() if name in values},
+        calibration_error=passed_on.errors,
         bias_bound=bias,
         loss=float(np.mean([block.batch.loss for block in blocks])),
         measured=measured,
@@ -103,6 +113,7 @@ def _concluded(run: Measurement) -> Gradient:
             *doubts.of_distortion(blocks),
             *doubts.of_effort(options, locked, blocks, floor),
             *doubts.of_bias(measured),
+            *doubts.of_calibration(passed_on, values),
         ),
     )
 

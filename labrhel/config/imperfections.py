@@ -73,6 +73,7 @@ class ImperfectionsSection(Section):
     replay_gain: SignedShare = _off("1, %", "Error of the gain of the inputs, in the echo only")
     replay_delay: SignedSeconds = _off("s", "Delay of the inputs, in the echo only")
     clock_skew: SignedShare = _off("1, %, ppm", "Rate error of the host's clock")
+    clock_apart: SignedShare = _off("1, %, ppm", "How slow the clock of readings is against that of outputs")
     jitter: Seconds = _off("s", "rms of the triggers of ports and channels")
     dac_bits: Bits = Field(default=None, description="Bits of the ports' converters; left out: none [bits]")
     dac_range: Range = _off("unit of the port", "Largest value of a port with a converter", Measure(10.0))

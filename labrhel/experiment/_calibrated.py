@@ -58,7 +58,12 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
         return as_they_are(calibration, as_set(x), fixed)
 
     model = problem.task.model
-    task = replace(problem.task, flip=_flip(calibration, model.size), capabilities=_seeing(problem.task.capabilities))
+    task = replace(
+        problem.task,
+        flip=_flip(calibration, model.size),
+        capabilities=_seeing(problem.task.capabilities),
+        calibration=calibration,
+    )
     return replace(
         experiment,
         problem=replace(problem, theta=theta, rule=_tuned(problem.rule, calibration), task=task),

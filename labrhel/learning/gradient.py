@@ -40,10 +40,11 @@ class Gradient:
 
     `standard_error` and `bias_bound` have the shapes of `values`; None where the rule does not know them (a single
     repeat has no standard error); the first is that of the mean of `repeats` independent measurements.  `floor`: by
-    name, the standard error that no repeat shows or lessens, as of converters that round.  `loss` is that of the
-    forward pass.  `shots` and `passes` are what it cost.  `eps` is the achieved nudge strength, `response_ratio`
-    r the rms of the nudge response over the rms of the state, `retrace_error` the relative rms distance of the mean
-    echo from the reversed forward path; each is None of a rule that does not nudge, or lets nothing retrace.
+    name, the standard error that no repeat shows or lessens, as of converters that round; `calibration_error` the one
+    by what the calibration knows only to an uncertainty.  `loss` is that of the forward pass.  `shots` and `passes` are
+    what it cost.  `eps` is the achieved nudge strength, `response_ratio` r the rms of the nudge response over the rms
+    of the state, `retrace_error` the relative rms distance of the mean echo from the reversed forward path; each is
+    None of a rule that does not nudge, or lets nothing retrace.
     `deviations`, `corrections`, `aim`, `doubt` and `pairs` are for the `NudgeRecord`; `measured` is what else the rule
     found out, such as the `lock_rounds` of an echo lock (un-nudged echoes of every sequence), and is published with the
     step.
@@ -61,6 +62,7 @@ class Gradient:
     standard_error: Arrays | None = None
     bias_bound: Arrays | None = None
     floor: Arrays = field(default_factory=dict)
+    calibration_error: Arrays = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
     repeats: int = 1
     deviations: Arrays = field(default_factory=dict)
@@ -73,8 +75,8 @@ class Gradient:
     def interval(self, level: float = 0.95) -> dict[str, tuple[Array, Array]]:
         """Confidence intervals (low, high) by parameter: Student's t times the standard error, and the bias bound.
 
-        The standard error is that of the repeats and the floor together, with the degrees of freedom after Welch and
-        Satterthwaite: a floor counts as known.
+        The standard error is that of repeats, floor and calibration together, with the degrees of freedom after Welch
+        and Satterthwaite: the last two count as known.
 
         Raises ConfigurationError for a gradient of one repeat, which does not know its spread.
         """
@@ -94,13 +96,14 @@ class Gradient:
 
     @property
     def uncertainty(self) -> dict[str, Array]:
-        """Standard error by parameter, of repeats and floor together; empty where neither is known."""
-        spread = self.standard_error or {}
-        return {
-            name: np.broadcast_to(np.hypot(spread.get(name, 0.0), self.floor.get(name, 0.0)), np.shape(value))
-            for name, value in self.values.items()
-            if name in spread or name in self.floor
-        }
+        """Standard error by parameter, of repeats, floor and calibration together; empty where none is known."""
+        parts = (self.standard_error or {}, self.floor, self.calibration_error)
+        found: dict[str, Array] = {}
+        for name, value in self.values.items():
+            known = [np.square(part[name]) for part in parts if name in part]
+            if known:
+                found[name] = np.broadcast_to(np.sqrt(sum(known)), np.shape(value))
+        return found
 
     @property
     def health(self) -> str:

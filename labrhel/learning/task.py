@@ -7,7 +7,7 @@ shares.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.frozen import FrozenArray
 from labrhel.learning.readout import Readout, SquaredError
 from labrhel.model.interface import Model
+from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.capabilities import Capabilities, Kind
 from labrhel.shots.capture import Capture
 from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Prepare, Rest, Role, ShotProgram
@@ -65,6 +66,7 @@ class Task:
 
     Kick k*every is sample k, so a sequence of n samples takes (n - 1)*every + 1 kicks.  `variance` is that of the
     training targets: the loss is 1 for a read-out stuck at their mean.  `flip`: that of the rig, where it is known.
+    `calibration`: what shots are compiled with; error bars ask how well each value is known.
     """
 
     model: Model
@@ -74,6 +76,7 @@ class Task:
     channels: tuple[str, ...]
     variance: float
     flip: Flip | None = None
+    calibration: CalibrationSet = field(default_factory=CalibrationSet)
 
     def __post_init__(self) -> None:
         for name in self.channels:

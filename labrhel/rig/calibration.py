@@ -13,7 +13,7 @@ from typing import Any
 
 from labrhel.frozen import Digested
 
-IDEAL: Mapping[str, float] = MappingProxyType({"delay": 0.0, "gain": 1.0, "offset": 0.0})
+IDEAL: Mapping[str, float] = MappingProxyType({"delay": 0.0, "gain": 1.0, "offset": 0.0, "rate": 0.0})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,10 @@ class CalibratedValue(Digested):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibrationSet(Digested):
-    """Values by name, `subject.quantity`: `f1.delay` [s], `q4.gain`, `q4.offset` [unit], `friction` ..."""
+    """Values by name, `subject.quantity`: `f1.delay` [s], `q4.gain`, `q4.offset` [unit], `friction` ...
+
+    `clock.rate` [1]: by how much the clock of the readings is slow against that of the outputs.
+    """
 
     tag = "CalibrationSet"
     values: Mapping[str, CalibratedValue] = field(default_factory=dict)

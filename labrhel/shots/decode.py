@@ -1,9 +1,10 @@
 """decode(capture, ...) -> Capture: readings from the unit of their terminals to model units, on the rig's time axis.
 
 The inverse of what `labrhel.shots.compile` does to outputs: the wire of each channel, then its calibrated gain and
-offset (model value = gain * reading + offset), then its delay: what is read at t was there at t - delay, so the trace
-is read between its samples, by a cubic spline, at the times at which it should have been taken.  The record keeps the
-readings as they came; protocols see them decoded.
+offset (model value = gain * reading + offset), then its delay, and the clock of the readings: sample k, taken at
+(1 + rate) t_k, shows what was there at that time less the delay, so the trace is read between its samples, by a cubic
+spline, at the times at which it should have been taken.  The record keeps the readings as they came; protocols see them
+decoded.
 """
 
 from __future__ import annotations
@@ -42,18 +43,24 @@ def _decode_trace(name: str, trace: Trace, time_unit: float, wiring: Wiring, cal
     values = wiring.to_model(name, trace.values)
     if gain != 1.0 or offset != 0.0:
         values = gain * values + offset
-    if values is trace.values and delay == 0.0:
+    rate = calibration.number("clock", "rate")
+    if values is trace.values and delay == 0.0 and rate == 0.0:
         return trace
     wire = wiring.wires.get(name)
-    return replace(trace, values=_in_time(values, delay / trace.dt), unit=trace.unit if wire is None else wire.unit)
+    values = _in_time(values, delay / trace.dt, rate, trace.t0 / trace.dt)
+    return replace(trace, values=values, unit=trace.unit if wire is None else wire.unit)
 
 
-def _in_time(values: Array, late: float) -> Array:
-    """Samples (repeats, n) `late` samples later; straight on beyond the last one."""
+def _in_time(values: Array, late: float, rate: float, begins: float) -> Array:
+    """Samples (repeats, n) at the times at which they should have been taken; straight on beyond the last one.
+
+    They came `late` samples, from a clock that is slow by `rate`, the first of them `begins` samples after the trigger.
+    """
     count = values.shape[1]
-    if late == 0.0 or count == 1:
+    if (late == 0.0 and rate == 0.0) or count == 1:
         return values
     from scipy.interpolate import make_interp_spline
 
     spline = make_interp_spline(np.arange(count), values, k=3 if count > 3 else 1, axis=1)
-    return np.asarray(spline(np.arange(count) + late))
+    wanted = np.arange(count) + late
+    return np.asarray(spline(wanted - rate / (1 + rate) * (wanted + begins) if rate else wanted))

@@ -9,7 +9,8 @@ import numpy as np
 from labrhel.arrays import Arrays
 from labrhel.learning.needs import PLAIN_BELOW
 from protocols.echoes.aim import GOOD, POOR, Aim
-from protocols.echoes.blocks import Block, relative_error
+from protocols.echoes.beliefs import Inherited
+from protocols.echoes.blocks import Block, norm_of, relative_error
 from protocols.echoes.causes import cause_of_miss
 from protocols.echoes.lock import Locked
 from protocols.echoes.options import EchoOptions
@@ -136,4 +137,17 @@ def of_bias(measured: Mapping[str, float]) -> Iterator[str]:
         yield (
             f"lossy oscillators without a drive port bias this gradient by {bias:.2g} of its size, by the nominal "
             "model: give them a port, or take rule: twin"
+        )
+
+
+def of_calibration(passed_on: Inherited, values: Arrays) -> Iterator[str]:
+    """About what the calibration knows only to an uncertainty."""
+    names = [name for name in passed_on.errors if name in values]
+    size = norm_of({name: values[name] for name in names})
+    error = norm_of({name: passed_on.errors[name] for name in names})
+    if error > POOR * size > 0:
+        yield (
+            f"what the calibration knows only to an uncertainty puts this gradient off by about {error / size:.2g} of "
+            f"its size, {100 * passed_on.share:.0f} % of that through {passed_on.worst}: calibrate again, with more "
+            "shots or harder driven"
         )

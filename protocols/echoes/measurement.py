@@ -21,7 +21,7 @@ from protocols.echoes.bias import bias_of_retrace
 from protocols.echoes.blocks import Block, norm_of, relative_error
 from protocols.echoes.doubts import refusal, refusal_of_growth
 from protocols.echoes.drive import EchoDrive
-from protocols.echoes.floors import of_rounding
+from protocols.echoes.floors import MOST_BLOCKS, of_inputs, of_rounding, steps_of
 from protocols.echoes.forecast import forecast_response, undistorted
 from protocols.echoes.growth import ROUNDING, growth_of_rounding
 from protocols.echoes.lock import Locked, lock, noise_floor, warm
@@ -63,6 +63,7 @@ class Measurement:
         self.amplified = 0.0
         self.record: Record | None = None
         self._lowered = False
+        self._rounding: tuple[int, dict[str, Array]] = (0, {})
         rig = asked.task.capabilities
         self._rounds = any(item.converter for item in (*rig.ports, *rig.channels))
         self._is_exact = is_exact(rig)
@@ -317,21 +318,32 @@ class Measurement:
     def floor(self) -> dict[str, Array]:
         """By parameter the standard error that no repeat shows; empty unless an error bar is asked for.
 
-        What the model may have left of a distorted nudge, what the miss of a drive that was rounded costs by the model,
-        and the rounding of the readings.
+        What the model may have left of a distorted nudge; what the miss of a drive that was rounded, or made from a
+        rounded record, and inputs that were rounded cost by the model; and the rounding of the readings.
         """
         if len(self.blocks) < 2:
             return {}
         first = self.blocks[0]
         parts = [dict(first.floor)]
-        if any(port.converter for port in self.plan.task.capabilities.ports):
+        rig = self.plan.task.capabilities
+        plays_steps = any(port.converter for port in rig.ports)
+        if plays_steps or steps_of(rig):
             parts.append(bias_of_retrace(self.plan, self.blocks))
-        parts.append(of_rounding(self.plan, self._asked.sequences, first.batch, first.captures, first.eps))
+        if plays_steps:
+            parts.append(of_inputs(self.plan, self._asked.sequences, first.batch))
+        parts.append(self._of_rounding())
         squares: dict[str, Array] = {}
         for part in parts:
             for name, term in part.items():
                 squares[name] = squares.get(name, np.zeros_like(term)) + np.square(term)
         return {name: np.sqrt(total) for name, total in squares.items()}
+
+    def _of_rounding(self) -> dict[str, Array]:
+        """Anew only where a block more changes it: `precision` asks after every one."""
+        count = min(len(self.blocks), MOST_BLOCKS)
+        if self._rounding[0] != count:
+            self._rounding = count, of_rounding(self.plan, self._asked.sequences, self.blocks)
+        return self._rounding[1]
 
     def _count(self, captures: Sequence[Capture]) -> None:
         self.shots += len(captures)

@@ -67,6 +67,14 @@ class Geometry:
             return q, np.zeros_like(q)
         return q, np.gradient(q, step, axis=1, edge_order=2 if q.shape[1] > 2 else 1)
 
+    def shown(self, q: Array, v: Array) -> dict[str, Array]:
+        """By channel of `channels`, what it shows of positions and velocities (n, steps)."""
+        found = dict(zip(self._position_channels, self._sees @ q, strict=True))
+        if self._has_velocities:
+            fast = self._capabilities.velocity_matrix.values
+            found |= zip(self._velocity_channels, fast @ v, strict=True)
+        return found
+
     def on_oscillators(self, channels: Sequence[str], error: Array) -> Array:
         """Error on the read-out channels (channels, samples) as force on the oscillators (n, samples)."""
         rows = [self._position_channels.index(name) for name in channels]

@@ -217,7 +217,8 @@ class Device:
         for name, motion in motions.items():
             path, arrived = self._channels[name], motion
             if not self._reads_in_time:
-                arrived = sampled(motion, ends[name], moment.step, path, late, errors.clock.skew)[::every]
+                clock = errors.clock
+                arrived = sampled(motion, ends[name], moment.step, path, late, clock.skew, clock.apart)[::every]
             arrived = self._arrived(arrived, name, moment)
             noise = errors.noise * random.standard_normal(len(arrived)) if errors.noise else 0.0
             reading = shown(arrived, path, noise, converter)

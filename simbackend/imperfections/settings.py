@@ -56,7 +56,7 @@ def imperfections_of(section: ImperfectionsSection, model: Simulable, ideal: Cap
         force=ForceNoise(section.force_noise, section.temperature),
         flip=FlipErrors(section.flip_error, section.flip_offset),
         replay=ReplayErrors(section.replay_gain, section.replay_delay / time),
-        clock=ClockErrors(section.clock_skew, section.jitter / time),
+        clock=ClockErrors(section.clock_skew, section.jitter / time, section.clock_apart),
         ports=PathErrors(
             section.port_gain,
             measured("port_offset", played),

@@ -1,7 +1,7 @@
 """When things really happen: the host's clock against the rig's, and the trigger.
 
 The rig's own time is the truth.  Sample k of an output leaves at (1 + skew) t_k, and sample k of a reading is taken
-at (1 + skew) t_k, both later by that trigger's jitter; each pass is triggered anew.
+at (1 + skew + apart) t_k, both later by that trigger's jitter; each pass is triggered anew.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from simbackend.imperfections.imperfection import Acting, Imperfection, Place, a
 class ClockErrors(Imperfection):
     """`skew`: rate error of the host's clock [1]; `jitter`: rms of each trigger [time]; 0: off.
 
-    Outputs and readings have a trigger each; every pass of every shot draws both.
+    `apart`: what the clock of the readings is slow by against that of the outputs [1].  Outputs and readings have a
+    trigger each; every pass of every shot draws both.
     """
 
     skew: float = 0.0
     jitter: float = 0.0
+    apart: float = 0.0
 
     def acts(self) -> Acting:
         return acting(
             ("clock_skew", self.skew, Place.CLOCK),
+            ("clock_apart", self.apart, Place.CLOCK),
             ("jitter", self.jitter, Place.TRIGGERS),
         )
 

@@ -132,3 +132,12 @@ def test_a_late_channel_is_read_by_a_cubic_where_there_are_samples_for_one_and_s
         steps = np.diff(places**3.0, append=np.nan)
         steps[-1] = steps[-2]
         assert np.allclose(found[0], places**3.0 + 0.25 * steps)
+
+
+def test_a_clock_that_is_slow_is_read_at_the_times_of_the_outputs() -> None:
+    times, rate, begins = 0.1 * np.arange(400), 2e-3, 0.7
+    trace = Trace(np.sin(1.3 * (1 + rate) * (begins + times))[None], "V", begins, 0.1)
+    capture = Capture(compile(PROGRAM, RIG.capabilities), (PassCapture({"q1": trace}),), 1)
+    known = CalibrationSet({"clock.rate": value(rate), "q1.delay": value(0.0)})
+    found = decode(capture, RIG.capabilities, Wiring(), known).last.traces["q1"].values[0]
+    np.testing.assert_allclose(found, np.sin(1.3 * (begins + times)), atol=2e-5)

@@ -1,0 +1,144 @@
+"""Error bars hold what a calibration knows only to an uncertainty."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.honesty import LINEAR_NAMES, Sizes, covered, undeclared_rig
+from labrhel.executor import RigBackend, execute, stack
+from labrhel.frozen import FrozenArray
+from labrhel.learning.gradient import Gradient
+from labrhel.learning.task import Flip
+from labrhel.rig.calibration import CalibratedValue, CalibrationSet
+from labrhel.rig.capabilities import Kind, Reversal
+from protocols.echoes.beliefs import beliefs
+from protocols.echoes.inherited import inherited
+from protocols.rhel import RHEL
+from simbackend.imperfections.paths import PathErrors
+from simbackend.imperfections.timing import ClockErrors
+from simbackend.rigs.reference import ReferenceTask
+
+SHORT = Sizes(cubic=(0.0, 0.0), steps=120)
+
+
+def known(**values: tuple[float, float]) -> CalibrationSet:
+    """Of `f1__gain=(value, error)`."""
+    return CalibrationSet(
+        {
+            name.replace("__", "."): CalibratedValue(value, "1", error, "drawn")
+            for name, (value, error) in values.items()
+        }
+    )
+
+
+def rig_of(calibration: CalibrationSet, seed: int = 1, sizes: Sizes = SHORT, **wrong: Any) -> ReferenceTask:
+    """A rig that is read by positions alone and flips."""
+    rig = undeclared_rig(seed, {"noise": 1e-4, **wrong}, sizes)
+    declared = rig.task.capabilities
+    rig = rig.declaring(
+        channels=tuple(channel for channel in declared.channels if channel.kind is Kind.POSITION),
+        velocity_matrix=FrozenArray(np.zeros((0, declared.size))),
+        reversals=frozenset({Reversal.MOMENTUM_FLIP}),
+        accumulates=frozenset(),
+    )
+    return replace(rig, task=replace(rig.task, calibration=calibration))
+
+
+def gradient(rig: ReferenceTask, rule: RHEL = RHEL(repeats=2)) -> Gradient:  # noqa: B008
+    handler = stack(RigBackend(rig.rig), rig.task.capabilities, calibration=rig.task.calibration)
+    return execute(rule.gradient(rig.request(LINEAR_NAMES)), handler)
+
+
+def flat(parts: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(parts[name]) for name in LINEAR_NAMES])
+
+
+@pytest.mark.parametrize(
+    ("path", "quantity", "error"),
+    [("q4", "gain", 0.01), ("u1", "gain", 0.01), ("f4", "gain", 0.01), ("q4", "offset", 0.01), ("f2", "delay", 0.02)],
+)
+def test_a_calibration_that_is_off_by_one_error_puts_the_gradient_off_by_what_it_says(
+    path: str, quantity: str, error: float
+) -> None:
+    true = 1.1 if quantity == "gain" else 0.05
+    exact = {f"{path}.{quantity}": true}
+    wrong: dict[str, Any] = {"noise": 0.0, "ports": PathErrors(exact=exact), "channels": PathErrors(exact=exact)}
+    found = [
+        gradient(rig_of(known(**{f"{path}__{quantity}": (value, error)}), **wrong), RHEL(eps=1e-3, repeats=2))
+        for value in (true, true + error)
+    ]
+    moved = flat(dict(found[1].values)) - flat(dict(found[0].values))
+    assert np.linalg.norm(moved) > 1e-4 * np.linalg.norm(flat(dict(found[0].values)))
+    told = flat(dict(found[0].calibration_error))
+    np.testing.assert_allclose(told, np.abs(moved), rtol=0.1, atol=0.05 * np.abs(moved).max())
+
+
+def test_clocks_that_are_known_to_an_uncertainty_are_in_the_error_bar() -> None:
+    calibration, wrong = known(clock__rate=(5e-5, 2e-5)), ClockErrors(apart=5e-5)
+    found = gradient(rig_of(calibration, clock=wrong, noise=0.0, sizes=Sizes(cubic=(0.0, 0.0))))
+    off = gradient(rig_of(known(clock__rate=(7e-5, 0.0)), clock=wrong, noise=0.0, sizes=Sizes(cubic=(0.0, 0.0))))
+    moved = np.linalg.norm(flat(dict(off.values)) - flat(dict(found.values)))
+    assert np.linalg.norm(flat(dict(found.calibration_error))) == pytest.approx(moved, rel=0.1)
+
+
+def test_the_three_parts_are_reported_apart_and_together() -> None:
+    found = gradient(rig_of(known(q4__gain=(1.0, 0.01))))
+    assert found.standard_error is not None
+    spread, passed_on = flat(dict(found.standard_error)), flat(dict(found.calibration_error))
+    assert (spread > 0).all() and (passed_on > 0).any()
+    np.testing.assert_allclose(flat(found.uncertainty), np.hypot(spread, passed_on))
+    low, high = found.interval()["stiffness"]
+    assert (high - low > 2 * 1.9 * found.calibration_error["stiffness"]).all()
+
+
+def test_a_calibration_that_spoils_the_gradient_is_said_with_the_value_it_comes_from() -> None:
+    found = gradient(rig_of(known(q4__gain=(1.0, 0.3), q1__gain=(1.0, 0.001))))
+    (words,) = [text for text in found.warnings if "the calibration knows" in text]
+    assert "through q4.gain" in words and "calibrate again" in words
+
+
+def test_nothing_is_run_on_paper_where_no_error_bar_is_asked_for_or_all_is_certain() -> None:
+    rig = rig_of(known(q4__gain=(1.0, 0.01)))
+    assert not gradient(rig, RHEL()).calibration_error
+    certain = rig_of(known(q4__gain=(1.0, 0.0)))
+    assert not gradient(certain).calibration_error
+
+
+def test_friction_springs_and_flips_that_are_uncertain_are_believed_otherwise_one_at_a_time() -> None:
+    calibration = known(
+        **{"friction[0,1]__added": (0.0, 0.01), "stiffness[2]__factor": (1.0, 0.02), "flip__gain": (1.0, 0.01)},
+        **{"flip[1]__offset": (0.0, 0.1), "mode[0]__loss": (1.0, 0.1), "stiffness[9]__factor": (1.0, 0.1)},
+    )
+    rig = rig_of(calibration)
+    task = replace(rig.task, flip=Flip(1.0, np.zeros(4)))
+    moved = {item.name: item for item in beliefs(task, rig.theta)}
+    assert set(moved) == {"friction[0,1].added", "stiffness[2].factor", "flip.gain", "flip[1].offset"}
+    friction = moved["friction[0,1].added"].theta
+    assert friction is not None
+    added = np.zeros((4, 4))
+    added[0, 1] = added[1, 0] = 0.01
+    np.testing.assert_allclose(friction["friction"] - rig.theta["friction"], added, atol=1e-12)
+    springs = moved["stiffness[2].factor"].theta
+    assert springs is not None and springs["stiffness"][2] == pytest.approx(1.02 * rig.theta["stiffness"][2])
+    asked = replace(rig.request(LINEAR_NAMES), task=task)
+    found = inherited(RHEL(), asked, 1e-3)
+    assert found.worst in moved and 0 < found.share <= 1
+    assert all(np.isfinite(term).all() and term.any() for term in found.errors.values())
+
+
+def test_a_locked_echo_by_drive_is_run_on_paper_with_its_lock() -> None:
+    rig = rig_of(known(f1__gain=(1.0, 0.01), q2__gain=(1.0, 0.01)), sizes=SHORT, noise=1e-3)
+    by_drive = rig.declaring(reversals=frozenset({Reversal.BY_DRIVE}), reads_state=False)
+    found = inherited(RHEL(lock=3), by_drive.request(LINEAR_NAMES), 1e-2)
+    # A lock takes the error of a drive port out of the path, and leaves that of the nudge.
+    assert all(np.isfinite(term).all() for term in found.errors.values())
+    assert 0 < np.linalg.norm(flat(dict(found.errors))) < 0.1 * np.linalg.norm(flat(by_drive.exact()[1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["gains of 1 % calibrated to 0.3 %", "clocks 10 ppm apart, 600 samples"])
+def test_intervals_of_calibrated_rigs_cover_the_exact_gradient(row: str) -> None:
+    shares = [covered(seed, row)[0] for seed in range(6)]
+    assert np.mean(shares) > 0.8  # the benchmark counts 200 rigs
