@@ -8,6 +8,7 @@ at the end of a converter's range is an error: what was there is not known.
 
 from __future__ import annotations
 
+import atexit
 import math
 import sys
 import time
@@ -89,6 +90,7 @@ class BenchRig:
         self._idles_on = any(section.safe for section in document.station.rig.ports.values())
         self._cold = self._idles_on  # the first arming takes outputs from off to where they idle, which pushes
         self._moved = clock()  # when an output moved last
+        atexit.register(self._close_at_exit)
 
     def configure(self, knobs: Arrays) -> dict[str, Array]:
         """Set levels [V]; returns what they read back as."""
@@ -216,6 +218,7 @@ class BenchRig:
 
         Where making it safe has just failed it is left to the guardian at once, which begins with the same.
         """
+        atexit.unregister(self._close_at_exit)
         first = try_all([self._make_safe_at_last, *(item.release for item in self._instruments.values())])
         self._closed = True
         if self._guardian is not None:
@@ -229,6 +232,13 @@ class BenchRig:
                 print(f"warning: {self._log.problem}", file=sys.stderr)
         if first is not None:
             raise first
+
+    def _close_at_exit(self) -> None:
+        """For a program that ends without closing it; QCoDeS would do so with a traceback of each instrument."""
+        try:
+            self.close()
+        except Exception as error:
+            print(f"error: {error}", file=sys.stderr)
 
     def _make_safe_at_last(self) -> None:
         if self._failed is not None and self._guardian is not None and self._clock() - self._failed[0] < _FRESH:

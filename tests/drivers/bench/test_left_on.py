@@ -90,7 +90,8 @@ def owner(lab: Lab) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A program that has turned 15 levels on, and its guardian's process."""
     process = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(lab.config), str(lab.station)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"LABRHEL_STATE": str(lab.state)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"LABRHEL_STATE": str(lab.state)},
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -153,6 +154,19 @@ def test_a_station_is_in_the_ledger_from_its_opening_until_it_was_seen_safe(lab:
     assert [item.is_driven for item in ledger.left()] == [True]
     experiment.rig.close()
     assert ledger.left() == []
+
+
+def test_a_program_that_ends_without_closing_its_rig_makes_it_safe_or_says_in_one_sentence_what_is_on(lab: Lab) -> None:
+    with owner(lab) as (process, _):
+        assert process.communicate("\n", timeout=START)[1] == ""
+    assert not lab.are_on()
+    with owner(lab) as (process, _):
+        lab.cut()
+        said = process.communicate("\n", timeout=START)[1]
+    assert said.startswith("error: OUTPUTS MAY STILL BE ON: ") and "bias.ch1 at 0.2 V" in said
+    assert said.count("error: ") == 1 and "Traceback" not in said
+    lab.mend()
+    wait_for(lambda: not lab.are_on(), "the guardian to switch off")
 
 
 def test_a_rig_that_is_closed_with_its_wires_cut_says_what_is_on_each_time_and_its_guardian_goes_on(lab: Lab) -> None:
