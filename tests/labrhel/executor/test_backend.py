@@ -107,3 +107,52 @@ def test_a_rig_without_triggers_is_never_late() -> None:
     rig = Rig()
     rig.capabilities = replace(rig.capabilities, triggers=())
     assert RigBackend(rig).do(RunShots((), "free", SHOTS))  # type: ignore[arg-type]
+
+
+def test_of_several_triggers_the_strictest_says_what_is_late() -> None:
+    rig = MistimedRig(MODEL, late=0.03, latest=0.02)
+    (own,) = rig.capabilities.triggers
+    rig.capabilities = replace(rig.capabilities, triggers=(own, replace(own, name="other", latest=1.0)))
+    with pytest.raises(DeadlineError, match=r"and 0\.02 s are allowed"):
+        Compiling(RigBackend(rig), rig.capabilities).do(RunShots((PROGRAM,)))
+
+
+# -- what is told to the logger ----------------------------------------------------------------------------------------
+
+
+def test_every_operation_is_told_with_what_came_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    backend = RigBackend(Rig())  # type: ignore[arg-type]
+    with caplog.at_level("DEBUG", "labrhel.executor.backend"):
+        backend.do(Configure({}, {"bias": np.array(1.5), "gains": np.arange(9.0)}))
+        backend.do(Read(("oven",)))
+        backend.do(Checkpoint(4, {}))
+        backend.do(Publish(5, {"loss": 0.125}, words=("it drifts",)))
+        backend.do(Publish(6, {}))
+    told = [(item.levelname, item.getMessage().partition(" in ")[0]) for item in caplog.records]
+    assert told == [
+        ("INFO", "knobs set to bias 1.75, gains [0.25 1.25 2.25 3.25 4.25 5.25 6.25 7.25 ...]"),
+        ("DEBUG", "read oven 21"),
+        ("DEBUG", "checkpoint of step 4"),
+        ("INFO", "step 5: loss 0.125"),
+        ("WARNING", "step 5: it drifts"),
+        ("INFO", "step 6: nothing"),
+    ]
+
+
+def test_shots_are_told_with_their_passes_and_a_time_in_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", "labrhel.executor.backend"):
+        handler(0.0, 1.0).do(RunShots((PROGRAM, PROGRAM)))
+    (line,) = [item.getMessage() for item in caplog.records]
+    assert line.startswith("2 shots, 2 passes in ") and line.endswith(" ms") and "over range" not in line
+
+
+@pytest.mark.parametrize(("quiet", "level"), [(True, "DEBUG"), (False, "WARNING")])
+def test_nothing_is_told_of_a_quiet_rig_or_to_nobody(
+    caplog: pytest.LogCaptureFixture,
+    *,
+    quiet: bool,
+    level: str,
+) -> None:
+    with caplog.at_level(level, "labrhel.executor.backend"):
+        assert RigBackend(Rig(), quiet=quiet).do(Publish(5, {}, words=("it drifts",))) is None  # type: ignore[arg-type]
+    assert not caplog.records

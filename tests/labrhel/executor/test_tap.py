@@ -55,3 +55,13 @@ def test_an_onlooker_hears_of_publications_alone() -> None:
     tap.do(Checkpoint(1, {}))
     tap.do(Publish(1, {"loss": 0.25}))
     assert [item.scalars["loss"] for item in heard] == [0.25]
+
+
+def test_nothing_is_held_before_the_first_step() -> None:
+    held: list[str] = []
+    look = between_steps(lambda: held.append("hold"))
+    look(Publish(0, {}))
+    assert not held
+    look(Checkpoint(1, {}))
+    look(Publish(1, {}))
+    assert held == ["hold"]

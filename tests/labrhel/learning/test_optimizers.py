@@ -354,3 +354,41 @@ def test_lbfgs_before_its_first_step_has_a_state() -> None:
     fresh.restore(optimizer.state())
     assert np.array_equal(fresh.ask(), START)
     assert optimizer.state()["points"].shape == (0, 2)
+
+
+def test_a_trial_that_diverged_halves_the_rate() -> None:
+    optimizer = Momentum(np.zeros(2), FREE, rate=1.0, momentum=0.0)
+    optimizer.tell(1.0, np.array([4.0, 0.0]))
+    optimizer.tell(np.inf, np.zeros(2))
+    assert np.allclose(optimizer.ask(), [-2.0, 0.0])
+    optimizer.tell(0.5, np.array([4.0, 2.0]))
+    assert np.allclose(optimizer.ask(), [-4.0, -1.0])
+
+
+def test_the_heavy_ball_takes_steps_of_a_hundredth_and_nine_tenths_of_the_last_one() -> None:
+    optimizer = Momentum(np.zeros(1), (np.full(1, -9.0), np.full(1, 9.0)))
+    for expected in (-0.01, -0.01 - 0.019):
+        optimizer.tell(1.0, np.ones(1))
+        assert optimizer.ask()[0] == pytest.approx(expected)
+    assert not optimizer.done and not optimizer.converged and optimizer.why == ""
+
+
+@pytest.mark.parametrize(
+    ("losses", "promised"),
+    [
+        ([3.0, 1.0, 2.0], "0.25"),  # from the best point to the one after it
+        ([3.0, 2.0, 1.0], "0.75"),  # and where it is the last, to it
+    ],
+)
+def test_lbfgs_is_judged_by_the_step_at_its_best_point(losses: list[float], promised: str) -> None:
+    optimizer = LBFGS(np.zeros(1), (np.full(1, -9.0), np.full(1, 9.0)))
+    gradients = {"0.25": [[-5.0], [-0.25], [1.0]], "0.75": [[-5.0], [-0.75], [1.0]]}[promised]
+    optimizer.restore({"losses": losses, "points": [[0.0], [1.0], [2.0]], "gradients": gradients})
+    has_converged, why = optimizer._verdict()
+    assert not has_converged and f"the gradient promises {promised} less" in why
+
+
+def test_lbfgs_of_an_older_record_takes_its_first_step_of_length_one() -> None:
+    optimizer = LBFGS(START, FREE, first=4.0)
+    optimizer.restore({"losses": [2.0], "points": [START], "gradients": [np.array([0.0, 3.0])]})
+    assert np.allclose(optimizer.ask(), START - [0.0, 1.0])

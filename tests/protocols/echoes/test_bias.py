@@ -155,5 +155,7 @@ def test_a_bound_is_the_bias_of_the_miss_and_that_of_the_nudge_by_the_order_of_t
     alone = bound_of_bias(plan, [block], None)
     assert all(np.array_equal(alone[name], of_miss[name]) for name in NAMES)
     moved = {name: np.full(of_miss[name].shape, sign * 6.0) for name, sign in zip(NAMES, (1, -1, 1, -1), strict=True)}
-    both = bound_of_bias(plan, [block], replace(block, reading=replace(block.reading, terms=moved)))
-    assert all(np.allclose(both[name], of_miss[name] + 6.0 / share) for name in NAMES)
+    before = {name: 0.5 * term for name, term in moved.items()}
+    weak, strong = (replace(block, reading=replace(block.reading, terms=terms)) for terms in (before, moved))
+    both = bound_of_bias(plan, [weak], strong)
+    assert all(np.allclose(both[name], of_miss[name] + 3.0 / share) for name in NAMES)

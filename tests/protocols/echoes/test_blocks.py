@@ -92,3 +92,17 @@ def test_the_relative_error_is_the_norm_of_the_errors_over_the_norm_of_the_gradi
     assert relative_error(blocks[:1]) == np.inf
     zero = [block({"mass": [sign]}) for sign in (1.0, -1.0)]
     assert relative_error(zero) == np.inf
+    small = [block({"mass": [value]}) for value in (0.003, 0.005)]
+    assert relative_error(small) == pytest.approx(0.25)
+
+
+def test_a_floor_of_the_rigs_parameters_is_added_in_squares() -> None:
+    blocks = [block({"mass": [3.0]}), block({"mass": [5.0]})]  # 4, give or take 1
+    floor = {"mass": np.array([2.0]), "readout": np.array([100.0])}
+    assert relative_error(blocks, floor) == pytest.approx(np.sqrt(1 + 4) / 4)
+
+
+def test_a_block_that_nothing_is_said_of_has_no_jitter_distortion_or_clipping() -> None:
+    plain = block({})
+    assert (plain.jitter, plain.asked, plain.distortion) == (0.0, 0.0, 0.0)
+    assert not plain.clipped and not plain.floor and not plain.captures

@@ -9,7 +9,9 @@ from labrhel.executor import execute
 from labrhel.learning.task import Flip, TrialSequence
 from labrhel.model.motion import run
 from labrhel.shots.operations import Protocol, RunShots
+from labrhel.shots.program import Rest
 from protocols.echoes.drive import EchoDrive
+from protocols.echoes.preparation import affordable_preparation
 from protocols.forward.forward import ForwardBatch, read_forward
 from protocols.forward.geometry import Geometry
 from simbackend.rigs.reference import ReferenceTask
@@ -165,3 +167,28 @@ def test_passes_of_few_kicks_have_an_end_and_a_flip_too(kicks: int) -> None:
     if kicks > 1:
         expected[:, 1] = -0.5 * lacking / 0.1
     assert np.allclose(drive.force - plain.force, expected)
+
+
+def test_a_pass_of_one_kick_that_began_at_rest_has_the_momentum_of_that_kick_alone() -> None:
+    rig, flip = shortened(1), Flip(0.8, np.zeros(3))
+    item = forward(rig).passes[0]
+    item = replace(item, program=replace(item.program, prepare=Rest()))
+    model, theta, mass = rig.model, rig.theta, np.diag(rig.model.mass(rig.theta))
+    force = model.force(item.q[:, -1], theta) + model.input_force(item.u, theta)[:, 0]
+    p = mass @ np.linalg.solve(mass + 0.05 * FRICTION, 0.1 * force)
+    plain, drive = (
+        EchoDrive.of(task, theta, item, FRICTION, from_rest=False) for task in (rig.task, replace(rig.task, flip=flip))
+    )
+    assert np.allclose((drive.force - plain.force)[:, 0], 1.5 * -0.2 * p / 0.1)
+
+
+def test_a_preparation_may_push_twice_as_hard_as_the_strongest_input() -> None:
+    rig = small_rig()
+    item = forward(rig).passes[0]
+    drive = EchoDrive.of(rig.task, rig.theta, item, FRICTION, from_rest=True)
+    q, p = end_of(rig, 0)
+    peak = np.abs(rig.model.input_force(item.u, rig.theta)).max()
+    kicks = [
+        affordable_preparation(rig.model, rig.theta, q, -p, 0.1, 39, part * peak).force.shape[1] for part in (1, 0)
+    ]
+    assert drive.prepared == kicks[0] < kicks[1]
