@@ -154,11 +154,14 @@ class _Row:
     def of(cls, columns: Array, right: Array, width: float) -> _Row:
         scale = np.sqrt(np.mean(columns**2, axis=1))
         scale[scale == 0] = 1.0
-        u, s, vt = np.linalg.svd((columns / scale[:, None]).T, full_matrices=False)
+        known = columns / scale[:, None]
+        # R of both sides together holds R of the columns and Q^T of the right: what is decomposed is small and square.
+        small = np.asarray(np.linalg.qr(np.vstack([known, right]).T, mode="r"))
+        u, s, vt = np.linalg.svd(small[:-1, :-1])
         kept = s > 1e-9 * s[0]
         inverse = np.where(kept, 1 / np.where(kept, s, 1.0), 0.0)
-        value = vt.T @ (inverse * (u.T @ right))
-        left = right - (columns / scale[:, None]).T @ value
+        value = vt.T @ (inverse * (u.T @ small[:-1, -1]))
+        left = right - known.T @ value
         freedom = max(right.size / width - len(value), 1.0)
         spread = np.sqrt(float(np.sum(left**2)) / width / freedom) * np.sqrt(width)
         error = spread * np.sqrt(np.sum((vt.T * inverse) ** 2, axis=1))

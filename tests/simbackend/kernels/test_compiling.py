@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
+
+from simbackend.kernels.compiling import inlined
 
 KERNEL = """
 import logging, sys
@@ -33,3 +36,16 @@ def test_without_a_home_and_beside_sources_that_cannot_be_written_one_warning_is
     assert done.stdout == "8.0 12.0\n", done.stderr
     assert done.stderr.count("\n") == 1
     assert words in done.stderr
+
+
+def test_a_piece_is_compiled_once_whatever_constants_a_kernel_calls_it_with() -> None:
+    @inlined
+    def piece(x, first):  # type: ignore[no-untyped-def]
+        return x + first
+
+    @numba.njit
+    def kernel(x, first):  # type: ignore[no-untyped-def]
+        return piece(x, first) + piece(x, 0) + piece(x, 1)
+
+    assert kernel(0.5, 2) == 4.5
+    assert len(piece.signatures) == 1
