@@ -1,16 +1,25 @@
 """One gradient while it is measured: what is told as it was seen, and what the next step starts from."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
+from labrhel.errors import ProgramError
 from labrhel.executor import execute
 from labrhel.learning.gradient import NudgeRecord
-from labrhel.rig.capabilities import Reversal
+from labrhel.rig.capabilities import Converter, Reversal
 from labrhel.shots.operations import Operation, RunShots
+from protocols.echoes.aim import FIRST_RESPONSE, Aim
+from protocols.echoes.blocks import Block
+from protocols.echoes.forecast import undistorted
+from protocols.echoes.growth import ROUNDING
 from protocols.echoes.measurement import Measurement
+from protocols.echoes.plan import Achieved, EchoPlan, EchoReading
+from protocols.forward.forward import ForwardBatch
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.paths import PathErrors
@@ -166,3 +175,314 @@ def test_the_slope_of_a_sample_is_the_gradient_of_all_parameters_as_one_vector()
     direct = Measurement(RHEL(eps=1e-3), rig.request(("readout",)))
     execute(direct.first_block(), rig.handler())
     assert direct._sample(direct.blocks[0]).slope.shape == (0,)
+
+
+# -- how a nudge is settled: echoes as a script tells them -------------------------------------------------------------
+
+
+class Told(Measurement):
+    """Its echoes respond by `ratios`, one after the other, and miss by `doubt` of that; `clips` says which clip."""
+
+    def __init__(self, rule: RHEL, rig: ReferenceTask, ratios: list[float], **script: Any) -> None:
+        super().__init__(rule, rig.request(("stiffness",), script.get("previous")))
+        self.ratios, self.script = list(ratios), script
+        self.fired: list[float] = []
+
+    def _echo(self, batch: ForwardBatch, drives: Any) -> Any:
+        self.fired.append(self._eps)
+        number, ratio = len(self.fired) - 1, self.ratios.pop(0)
+        missed = ratio * self.script.get("doubt", 0.0) * np.sqrt(batch.size)
+        miss = np.zeros((3, 39))
+        miss[0, 0] = missed
+        reading = EchoReading({"stiffness": np.ones(3)}, ratio**2 * batch.size, (miss, 0 * miss))
+        clipped = {"q1": 4} if number in self.script.get("clips", ()) else {}
+        achieved = self.script.get("scale", 1.0) * self._eps
+        return Block(batch, tuple(drives), reading, achieved, asked=self._eps, clipped=clipped)
+        yield
+
+    def settle(self, target: float, **batch: Any) -> Block:
+        """From a first nudge of 1."""
+        (block,) = known().blocks
+        self._eps = 1.0
+        return execute(self._at_response(replace(block.batch, **batch), block.drives, target), None)  # type: ignore[arg-type]
+
+
+@cache
+def known() -> Measurement:
+    return measured(RHEL(eps=1e-3), small_rig())
+
+
+AUTOMATIC, ASKED, FIXED = RHEL(), RHEL(response=0.01), RHEL(eps=1.0)
+
+
+@pytest.mark.parametrize("rule", [AUTOMATIC, ASKED])
+@pytest.mark.parametrize(("ratio", "count"), [(0.0034, 1), (0.029, 1), (0.0033, 2), (0.031, 2), (0.0, 1)])
+def test_a_response_is_settled_within_a_factor_of_three(rule: RHEL, ratio: float, count: int) -> None:
+    run = Told(rule, small_rig(), [ratio, 0.01])
+    block = run.settle(0.01)
+    assert len(run.fired) == count and block.asked == run.fired[-1]
+    if count == 2:
+        assert run.fired == pytest.approx([1.0, 0.01 / ratio])
+
+
+def test_a_response_that_is_far_off_is_corrected_twice_and_then_taken_as_it_is() -> None:
+    run = Told(ASKED, small_rig(), [0.1, 1e-12, 1e-5], scale=0.5)
+    block = run.settle(0.01)
+    # Of what was achieved, half of what was asked for, and by a factor of a million at most.
+    assert run.fired == pytest.approx([1.0, 0.5 * 0.1, 0.25 * 0.1 * 1e6])
+    assert block.response_ratio == pytest.approx(1e-5)
+    strong = Told(ASKED, small_rig(), [1e6, 0.01])
+    strong.settle(0.01)
+    assert strong.fired == pytest.approx([1.0, 1e-6])
+
+
+def test_a_nudge_that_is_fixed_or_has_nothing_to_nudge_with_is_fired_once() -> None:
+    fixed = Told(FIXED, small_rig(), [0.5])
+    fixed.settle(0.01)
+    silent = Told(AUTOMATIC, small_rig(), [0.5])
+    passes = tuple(replace(item, error=0 * item.error) for item in known().blocks[0].batch.passes)
+    silent.settle(0.01, passes=passes)
+    assert len(fixed.fired) == len(silent.fired) == 1
+
+
+def test_an_echo_that_misses_by_more_than_it_answers_is_no_measure_of_a_nudge() -> None:
+    for rule, rig, doubt, count in [
+        (AUTOMATIC, small_rig(), 0.06, 1),
+        (AUTOMATIC, small_rig(), 0.04, 2),
+        (ASKED, small_rig(), 0.06, 2),  # what was asked for by name is aimed at all the same
+        (AUTOMATIC, small_rig(1e-6), 0.06, 2),  # and noise that is declared explains it
+    ]:
+        run = Told(rule, rig, [0.5, 0.01], doubt=doubt)
+        run.settle(0.01)
+        assert len(run.fired) == count
+
+
+def test_echoes_that_clip_are_nudged_by_half_or_less_and_aimed_lower() -> None:
+    run = Told(AUTOMATIC, small_rig(), [0.012, 0.005], clips=(0,))
+    run.blocks = [run.settle(0.01)]
+    assert run.fired == pytest.approx([1.0, 0.5])  # now half of 0.01 is aimed at
+    assert run.target == pytest.approx(0.005)
+    strong = Told(AUTOMATIC, small_rig(), [0.1, 0.0016, 0.005], clips=(0,))
+    strong.blocks = [strong.settle(0.01)]
+    assert strong.fired[:2] == pytest.approx([1.0, 0.1]) and len(strong.fired) == 3  # below a third of 0.005
+    weak = Told(AUTOMATIC, small_rig(), [0.002, 0.0012], clips=(0,))
+    weak.blocks = [weak.settle(0.01)]
+    assert weak.fired == pytest.approx([1.0, 0.5]) and weak.target == pytest.approx(0.0012)  # half of 0.002
+    always = Told(AUTOMATIC, small_rig(), [0.01, 0.005, 0.0025], clips=(0, 1, 2))
+    always.settle(0.01)
+    assert len(always.fired) == 3
+
+
+def test_clipping_lowers_no_nudge_that_was_asked_for_nor_where_the_forward_pass_clips_too() -> None:
+    for rule, batch in ((ASKED, {}), (FIXED, {}), (AUTOMATIC, {"clipped": {"q1": 2}})):
+        run = Told(rule, small_rig(), [0.01], clips=(0,))
+        run.blocks = [run.settle(0.01, **batch)]
+        assert run.fired == [1.0] and run.target is None
+
+
+# -- doubts and histories ----------------------------------------------------------------------------------------------
+
+
+def block_of(ratio: float, doubt: float, distortion: float = 0.0) -> Block:
+    run = Told(FIXED, small_rig(), [ratio], doubt=doubt)
+    return replace(run.settle(0.01), distortion=distortion)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "distortion", "usual", "noise", "is_doubted"),
+    [
+        (0.0101, 0.0, None, 0.0, True),
+        (0.0099, 0.0, None, 0.0, False),
+        (0.0, 0.0101, None, 0.0, True),
+        (0.0, 0.0099, None, 0.0, False),
+        (0.29, 0.29, 0.1, 0.0, False),  # three times what is usual
+        (0.31, 0.0, 0.1, 0.0, True),
+        (0.0, 0.31, 0.1, 0.0, True),
+        (0.0101, 0.0, 0.001, 0.0, True),
+        (0.11, 0.0, None, 1e-9, True),  # noise explains what it is, and a tenth
+        (0.09, 0.0, None, 1e-9, False),
+    ],
+)
+def test_more_than_noise_and_a_small_nudge_explain_is_in_doubt(
+    doubt: float, distortion: float, usual: float | None, noise: float, *, is_doubted: bool
+) -> None:
+    previous = None if usual is None else NudgeRecord(1.0, 0.01, doubt=usual)
+    run = Measurement(AUTOMATIC, small_rig(noise).request(("stiffness",), previous))
+    assert run._is_in_doubt(block_of(0.01, doubt, distortion)) is is_doubted
+
+
+@pytest.mark.parametrize(("times", "is_doubted"), [(0.95, False), (1.05, True)])
+def test_noise_that_is_declared_explains_a_miss_of_its_own_size(times: float, *, is_doubted: bool) -> None:
+    noise = 1e-3
+    run = Measurement(AUTOMATIC, small_rig(noise).request(("stiffness",)))
+    batch = known().blocks[0].batch
+    floor = 1.5 * np.sqrt(2 * 2 * 39 * 3 * noise**2 / batch.size)  # one and a half times that of record and echo
+    explained = np.hypot(floor / 0.005, 0.1)
+    assert floor / 0.005 > 0.2 and run._is_in_doubt(block_of(0.005, times * explained)) is is_doubted
+
+
+def test_a_miss_below_the_square_of_the_response_needs_no_lock() -> None:
+    run = Measurement(RHEL(lock=2), small_rig().request(("stiffness",)))
+    assert not run._does_not_retrace(block_of(0.1, 0.099))  # 0.0099 of 0.01
+    assert run._does_not_retrace(block_of(0.1, 0.101))
+    assert not run._does_not_retrace(block_of(0.01, 0.099))  # 0.00099 of a thousandth
+    assert run._does_not_retrace(block_of(0.01, 0.101))
+    noisy = Measurement(RHEL(lock=2), small_rig(0.05).request(("stiffness",)))
+    assert not noisy._does_not_retrace(block_of(0.01, 0.101))
+
+
+def test_the_usual_doubt_is_that_of_the_first_block_and_later_that_of_the_first_gradient() -> None:
+    fresh = Measurement(AUTOMATIC, small_rig().request(("stiffness",)))
+    fresh.blocks = [block_of(0.02, 0.3)]
+    assert fresh.doubt == pytest.approx(0.3)
+    fresh.blocks = [block_of(0.0, 0.0)]
+    assert fresh.doubt == 0.0
+    later = Measurement(AUTOMATIC, small_rig().request(("stiffness",), NudgeRecord(1.0, 0.01, doubt=0.07, pairs=3)))
+    later.blocks = [block_of(0.02, 0.3)]
+    assert later.doubt == 0.07 and later.pairs == 3 and later.target is None
+    later.aim = Aim(1.0, 0.2, 0.03, 0.0, 0.0, 0.1, ())  # which was searched anew
+    assert later.doubt == pytest.approx(0.3) and later.pairs == 4 and later.target == 0.2
+    fixed = Measurement(FIXED, small_rig().request(("stiffness",), NudgeRecord(1.0, 0.01, pairs=3)))
+    assert fixed.pairs == 1
+
+
+# -- how many blocks ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs", "count"),
+    [
+        ({}, 1, 1),
+        ({"repeats": 3}, 1, 3),
+        ({}, 4, 4),
+        ({"repeats": 3}, 4, 4),
+        ({"precision": 0.2}, 1, 3),  # before a spread is believed
+        ({"precision": 0.06}, 1, 4),  # of 9 and 11 in turn: a standard error of 1.15/2 of 10
+        ({"precision": 1e-9, "most_repeats": 5}, 1, 5),
+    ],
+)
+def test_blocks_are_measured_until_there_are_enough(options: dict[str, Any], pairs: int, count: int) -> None:
+    previous = NudgeRecord(1.0, 0.01, pairs=pairs)
+    run = Measurement(RHEL(**options), small_rig().request(("stiffness",), previous))
+    for number in range(8):
+        if run.blocks and run.is_precise:
+            break
+        made = block_of(0.01, 0.0)
+        run.blocks.append(
+            replace(made, reading=replace(made.reading, terms={"stiffness": np.array([9.0 + 2 * (number % 2)])}))
+        )
+    assert len(run.blocks) == count
+
+
+def test_where_there_is_no_error_a_precision_is_not_waited_for() -> None:
+    run = Measurement(RHEL(precision=1e-9), small_rig().request(("stiffness",)))
+    made = block_of(0.01, 0.0)
+    passes = tuple(replace(item, error=0 * item.error) for item in made.batch.passes)
+    run.blocks = 3 * [replace(made, batch=replace(made.batch, passes=passes))]
+    assert run.is_precise
+
+
+@pytest.mark.parametrize(("rule", "coded", "factors"), [
+    (AUTOMATIC, True, [1.0, 1.1, 0.95, 1.05, 0.9, 1.0]), (AUTOMATIC, False, [1.0] * 6), (FIXED, True, [1.0] * 6),
+])  # fmt: skip
+def test_where_a_converter_rounds_the_nudges_of_repeats_differ(
+    rule: RHEL, factors: list[float], *, coded: bool
+) -> None:
+    rig = small_rig()
+    if coded:  # one of all
+        first, *others = rig.task.capabilities.ports
+        rig = rig.declaring(ports=(replace(first, converter=Converter(16, -9.0, 9.0)), *others))
+    run = Told(rule, small_rig(), [0.01] * 6)
+    run._rounds = Measurement(rule, rig.request(("stiffness",)))._rounds
+    run.blocks = [replace(run.settle(0.01), asked=0.3)]
+    run._eps = 0.3
+    handler = small_rig().handler()
+    for _ in range(5):
+        execute(run.another_block(), handler)
+    assert run.fired[1:] == pytest.approx([0.3 * factor for factor in factors[1:]])
+
+
+# -- converters of the nudge -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("beside", "distortion"),
+    [(0.0009, "none"), (0.0011, "repaired"), (0.49, "repaired"), (0.51, "told")],
+)
+def test_what_converters_add_to_a_nudge_is_taken_off_where_it_is_small_and_told_where_it_is_not(
+    beside: float, distortion: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = small_rig()
+    plain = measured(RHEL(eps=0.01), rig).blocks[0]
+    random = np.random.default_rng(2)
+    added = tuple(random.normal(size=item.error.shape) for item in plain.batch.passes)
+    achieved = Achieved(1.25, beside, added)
+    monkeypatch.setattr(EchoPlan, "achieved", lambda *_: achieved)
+    found = measured(RHEL(eps=0.01), rig).blocks[0]
+    assert found.asked == 0.01 and found.eps == pytest.approx(0.0125)
+    # The gradient is by what was achieved.
+    expected, floor = plain.reading.terms["stiffness"] / 1.25, {}
+    if distortion == "repaired":
+        run = known()
+        reading = replace(plain.reading, terms={"stiffness": expected})
+        repaired, floor = undistorted(run.plan, plain.batch.passes, reading, achieved)
+        expected = repaired.terms["stiffness"]
+    assert np.allclose(found.reading.terms["stiffness"], expected, rtol=1e-3)
+    size = np.linalg.norm(floor["stiffness"]) / np.linalg.norm(expected) if floor else 0.0
+    assert found.distortion == pytest.approx({"none": 0.0, "repaired": size, "told": beside}[distortion], rel=1e-3)
+    assert bool(found.floor) is (distortion == "repaired")
+
+
+def test_an_echo_block_keeps_its_captures_and_what_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = Keeping(small_rig())
+    run = Measurement(RHEL(eps=1e-3), small_rig().request(("stiffness",)))
+    monkeypatch.setattr("protocols.echoes.measurement.over_range", lambda captures: {"q1": len(captures)})
+    execute(run.first_block(), handler)
+    assert run.blocks[0].captures == tuple(handler.last) and run.blocks[0].clipped == {"q1": 4}
+
+
+def test_rounding_that_hides_every_nudge_is_refused_of_a_first_automatic_gradient_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch, seen = known().blocks[0].batch, FIRST_RESPONSE / ROUNDING
+    later = NudgeRecord(1.0, 0.01)
+    for rule, previous, growth, is_refused in [
+        (AUTOMATIC, None, 1.01 * seen, True),
+        (AUTOMATIC, None, 0.99 * seen, False),
+        (AUTOMATIC, later, 1.01 * seen, False),
+        (ASKED, None, 1.01 * seen, False),
+        (RHEL(repeats=2), None, 1.01 * seen, False),
+        (RHEL(precision=0.1), None, 1.01 * seen, False),
+    ]:
+        monkeypatch.setattr("protocols.echoes.measurement.growth_of_rounding", lambda *_, growth=growth: growth)
+        run = Measurement(rule, small_rig().request(("stiffness",), previous))
+        with pytest.raises(ProgramError, match=r"rounding grows to 0\.03") if is_refused else nullcontext():
+            run._forecast(batch)
+        assert run.amplified == pytest.approx(growth * ROUNDING)
+
+
+def test_a_search_that_found_no_good_nudge_is_refused_of_a_first_gradient_that_is_measured_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = NudgeRecord(1.0, 0.01)
+    for rule, previous, error, is_refused in [
+        (AUTOMATIC, None, 0.051, True),
+        (AUTOMATIC, None, 0.049, False),
+        (AUTOMATIC, later, 0.051, False),
+        (RHEL(repeats=2), None, 0.051, False),
+        (RHEL(precision=0.1), None, 0.051, False),
+    ]:
+
+        def searched(fire: Any, first: Any, start: float, error: float = error) -> Any:
+            again = yield from fire(0.02, anew=True)
+            return Aim(0.02, 0.3, 0.0, error, 0.0, 0.1, (first, again))
+
+        monkeypatch.setattr("protocols.echoes.measurement.searched", searched)
+        run = Told(rule, small_rig(), [0.01, 0.02], previous=previous)
+        first = run.settle(0.01)
+        run.shots = 7
+        with pytest.raises(ProgramError, match="found in 2 shots") if is_refused else nullcontext():
+            execute(run._search(first), Keeping(small_rig()))
+        if not is_refused:
+            assert run.blocks[0] is first and [block.asked for block in run.blocks] == [1.0, 0.02]
+            assert run.search_shots == 2 and run.target == 0.3  # the forward passes of the second
