@@ -93,6 +93,18 @@ _LAST_BIT = "nothing that was measured is at the limit to the last bit"
 _NO_ZERO = "however small, it only keeps a zero from being divided by"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        "protocols/echoes/lock.py",
+        "correction: list[Array] = [(np.ones_like(drive.force)) for drive in drives]",
+    ): "the first round replaces it",
+    (
+        "protocols/echoes/lock.py",
+        "if min(misses) <= max(tolerance, floor) or len(misses) >= most or (gain <= _LEAST_GAIN):",
+    ): "gains are powers of two",
+    (
+        "protocols/echoes/lock.py",
+        "still = (np.ones(model.size))",
+    ): "the same start is in both forces, and their difference counts",
     ("protocols/echoes/lock.py", "shots, ran, gain = 0, 0, (2.0)"): "the first round that is taken sets it to 1",
     (
         "protocols/echoes/measurement.py",

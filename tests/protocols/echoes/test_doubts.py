@@ -9,6 +9,7 @@ import pytest
 from labrhel.executor import execute
 from protocols.echoes import doubts
 from protocols.echoes.aim import Aim, Sample
+from protocols.echoes.beliefs import Inherited
 from protocols.echoes.blocks import Block
 from protocols.echoes.lock import Locked
 from protocols.echoes.measurement import Measurement
@@ -172,6 +173,23 @@ def test_a_small_response_is_said_unless_there_is_nothing_to_answer_to() -> None
     assert said(doubts.of_echoes(run.plan, run.options, silent, 0.0, 0.0, 0.0)) == (
         "the error is zero everywhere, and so is this gradient"
     )
+
+
+def test_a_calibration_is_said_beyond_a_twentieth_of_the_gradient_with_its_worst_value() -> None:
+    values = {"mass": np.array([3.0, 0.0]), "stiffness": np.array([4.0]), "readout": np.array([100.0])}
+
+    def of(*errors: float) -> str:
+        passed_on = Inherited({"mass": np.array(errors[:1]), "stiffness": np.array(errors[1:])}, "q4.gain", 0.75)
+        return said(doubts.of_calibration(passed_on, values))
+
+    assert not of(0.15, 0.19)  # 0.24 of 5
+    assert of(0.15, 0.21).startswith(
+        "what the calibration knows only to an uncertainty puts this gradient off by about 0.052 of its size, "
+        "75 % of that through q4.gain: calibrate again"
+    )
+    assert not said(doubts.of_calibration(Inherited({}), values))
+    nothing = {"mass": np.zeros(1), "stiffness": np.zeros(1)}
+    assert not said(doubts.of_calibration(Inherited({"mass": np.ones(1)}, "q4.gain", 1.0), nothing))
 
 
 # -- converters, effort, bias ------------------------------------------------------------------------------------------

@@ -122,6 +122,16 @@ def test_a_round_that_is_worse_is_taken_back_and_half_of_it_tried_and_then_a_qua
     assert np.allclose(locked.drives[0].force, drives[0].force + 0.25 * correction, atol=1e-9)
 
 
+def test_after_a_round_that_helped_twice_as_much_of_the_next_change_is_tried() -> None:
+    locked, missing, (drives, _), _ = told([0.001, 0.00125, 0.0013, 0.0009, 0.0], tolerance=1e-6)
+    plan, _, _ = prepared(small_rig())
+    first = learned(plan, drives[0], 0.001 * shapes()[0])
+    moved = replace(drives[0], force=drives[0].force + 0.25 * first)
+    second = learned(plan, moved, 0.0009 * shapes()[0])
+    assert np.allclose(missing.forces[4][0], moved.force + 0.5 * second, atol=1e-9)
+    assert len(locked.misses) == 5
+
+
 def test_a_round_that_is_a_fifth_worse_is_gone_on_from() -> None:
     _, missing, (drives, _), _ = told([0.001, 0.00119, 0.0])
     plan, _, _ = prepared(small_rig())

@@ -190,6 +190,23 @@ def test_the_echo_is_driven_where_asked_or_where_the_rig_loses_energy(
     )
 
 
+@pytest.mark.parametrize(("echo", "lock", "drags"), [
+    (Echo.AUTO, 0, False), (Echo.AUTO, 1, True), (Echo.PLAIN, 1, False), (Echo.DRIVEN, 0, True),
+])  # fmt: skip
+def test_a_lock_drives_the_echo_of_a_lossless_rig_too(echo: Echo, lock: int, *, drags: bool) -> None:
+    rig = small_rig(**LOSSLESS)
+    assert RHEL(echo=echo, lock=lock).plan(rig.task, rig.theta, NAMES).wanted.drags_mass is drags
+
+
+def test_a_plan_is_made_with_the_options_of_the_rule() -> None:
+    rig = small_rig().declaring(reversals=frozenset({Reversal.BY_DRIVE}))
+    plan = RHEL(Estimator.FOUR_POINT, lock=1, order=Order.ABBA, partial=True).plan(rig.task, rig.theta, NAMES)
+    assert (plan.estimator, plan.order, plan.reversal) == (Estimator.FOUR_POINT, Order.ABBA, Reversal.BY_DRIVE)
+    assert plan.partial and plan.reads_preparation and plan.task is rig.task and plan.theta is rig.theta
+    plain = RHEL().plan(rig.task, rig.theta, NAMES)
+    assert not plain.partial and not plain.reads_preparation and plain.order is Order.AB
+
+
 # -- errors and bias ---------------------------------------------------------------------------------------------------
 
 
