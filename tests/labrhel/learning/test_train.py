@@ -11,13 +11,14 @@ from labrhel.errors import ConfigurationError, DivergedError, TrainingError
 from labrhel.executor import Compiling, RigBackend, execute
 from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.needs import Needs
-from labrhel.learning.optimizers import LBFGS, Adam, Momentum
+from labrhel.learning.optimizers import LBFGS, RUNAWAY, Adam, Momentum
 from labrhel.learning.parameters import Parameter, ParameterSet
 from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import (
     PATIENCE,
     Problem,
+    _finite,
     batch_at,
     checkpoint_state,
     free_run,
@@ -208,6 +209,22 @@ def test_a_trial_that_diverges_is_a_step_that_backs_off_half_way_and_is_said() -
     assert ["loss" in item.scalars for item in published] == [True, False, False, True]
     assert published[1].words == ("a trial diverged, and the optimizer backed off: too far",)
     assert [item.step for item in log.of(Checkpoint)] == [1, 2, 3, 4]
+
+
+def test_a_loss_that_has_run_away_diverged_where_any_part_of_its_gradient_is_no_number() -> None:
+    def first(loss: float, part: float) -> float:
+        class Runaway(Parabola):
+            def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
+                yield Configure({})
+                return Gradient({"stiffness": np.array([1.0, part]), "mass": np.ones(2)}, loss, "r", 4, 5)
+
+        return execute(_finite(problem(Runaway()), START, sequences(1), None), Log()).loss
+
+    assert first(1.1 * RUNAWAY, 1.0) == 1.1 * RUNAWAY
+    assert first(0.9 * RUNAWAY, np.nan) == 0.9 * RUNAWAY  # which the training names the parameter of
+    for loss, part in ((1.1 * RUNAWAY, np.nan), (np.inf, 1.0), (np.nan, 1.0)):
+        with pytest.raises(DivergedError, match="and its gradient is no finite number"):
+            first(loss, part)
 
 
 def test_there_is_no_way_back_from_a_first_point_that_diverges() -> None:

@@ -37,6 +37,14 @@ def test_polarity_is_the_sign_of_the_gain() -> None:
     assert Wiring({"u1": Wire("awg:1", gain=-2.0)}).to_device("u1", np.array([1.0]))[0] == -0.5
 
 
+@pytest.mark.parametrize("gain", [-2.0, 0.25])
+def test_a_size_in_model_units_is_how_far_apart_two_values_of_a_terminal_are_there(gain: float) -> None:
+    ports = Wiring({"u1": Wire("awg:1", gain=gain, offset=0.3)})
+    apart = np.ptp(ports.to_model("u1", np.array([0.1, 0.6])))
+    assert ports.size_in_model("u1", 0.5) == pytest.approx(apart) == pytest.approx(0.5 * abs(gain))
+    assert ports.size_in_model("u2", 0.5) == 0.5
+
+
 def test_a_port_without_a_wire_passes_unchanged() -> None:
     x = np.arange(3.0)
     assert IDEAL_WIRING.to_device("u1", x) is x

@@ -1,5 +1,6 @@
 """A file that somebody else named is read once, in whole, and only if it is a file."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,8 +15,9 @@ def test_a_file_of_the_largest_size_is_read_and_one_byte_more_is_refused(tmp_pat
     assert read_plain(file, 5) == b"12345"
     assert require_plain_file(file, 5) == 5
     for look in (read_plain, require_plain_file):
-        with pytest.raises(OSError, match="longer than"):
+        with pytest.raises(OSError, match="longer than 4e-06 MB") as raised:
             look(file, 4)
+        assert raised.value.errno == errno.EFBIG
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
