@@ -174,6 +174,14 @@ COVERAGE: Mapping[str, Bars] = {
 REPEATS = 8
 
 
+def read_by_positions(rig: ReferenceTask) -> ReferenceTask:
+    """The same rig without sums on board, velocities and end states."""
+    declared = rig.task.capabilities
+    positions = tuple(channel for channel in declared.channels if channel.kind is Kind.POSITION)
+    blind = FrozenArray(np.zeros((0, declared.size)))
+    return rig.declaring(accumulates=frozenset(), channels=positions, velocity_matrix=blind, reads_state=False)
+
+
 def calibrated_to(rig: ReferenceTask, bars: Bars, seed: int) -> CalibrationSet:
     """What a calibration with these uncertainties might have found."""
     random, found = np.random.default_rng([16, seed]), {}
@@ -191,12 +199,7 @@ def covered(seed: int, row: str, repeats: int = REPEATS) -> tuple[float, float, 
     """Share of the entries of the exact gradient in their 95 % intervals; squares of half-widths and of errors."""
     bars = COVERAGE[row]
     rig = undeclared_rig(seed, bars.wrong, Sizes(cubic=(0.0, 0.0), steps=bars.steps))
-    declared = rig.task.capabilities
-    positions = tuple(channel for channel in declared.channels if channel.kind is Kind.POSITION)
-    blind = FrozenArray(np.zeros((0, declared.size)))
-    rig = rig.declaring(
-        reversals=bars.reversals, accumulates=frozenset(), channels=positions, velocity_matrix=blind, reads_state=False
-    )
+    rig = read_by_positions(rig).declaring(reversals=bars.reversals)
     known = calibrated_to(rig, bars, seed)
     rig = replace(rig, task=replace(rig.task, calibration=known))
     handler = stack(RigBackend(rig.rig), rig.task.capabilities, calibration=known)
@@ -314,7 +317,7 @@ def targets(rigs: int = 40, rows: Sequence[str] = ROWS) -> Iterator[Figure]:
         if row in UNDECLARED:
             yield row_figure(row, range(rigs))
         elif row in COVERAGE:
-            yield coverage_figure(row, range(rigs))
+            yield coverage_figure(row, range(5 * rigs))
         elif row == "tame":
             yield tame_figure(5 * rigs // 2)
         elif row == "causes":

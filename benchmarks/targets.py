@@ -32,6 +32,8 @@ from benchmarks import (
     fault_campaign,
     fpga_training,
     gradient_accuracy,
+    honest_locks,
+    honesty,
     hostile_files,
     hru_accuracy,
     hru_memory,
@@ -131,6 +133,8 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from locked_echoes.targets(rigs)
     yield from lossy_training.targets()
     yield from error_bars.targets(max(rigs, 1000))
+    yield from honesty.targets(rigs)
+    yield from honest_locks.targets(rigs)
     yield from calibration_accuracy.targets()
     yield from calibration_drift.targets()
     yield from twins.targets()

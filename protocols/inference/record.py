@@ -33,6 +33,8 @@ _WIDEST = 50.0  # kicks; a model without springs has no fastest period
 _EDGE = 4  # standard deviations of the filter that are left out at either end
 _CERTAIN = 5.0  # standard errors; residuals of a filtered record are not independent
 _ONE_SIDED, _LATE, _ODD = 0.02, 0.05, 0.05  # below these a gradient is off by a few per cent at most
+_ALIKE = 5.0  # independent kicks over which the residual is asked how alike it is
+_HARM_LATE, _HARM_DRAG, _HARM_DRY = 0.3, 0.3, 0.06  # from which locked gradients were off by 5 %
 _ENOUGH = 3  # independent kicks for each column
 _MOST_WORK = 2e10  # products: seconds; larger records are not looked at
 
@@ -65,8 +67,9 @@ class Record:
 
     @property
     def is_vague(self) -> bool:
-        """True where a harmful delay, or friction that is not linear, would not be seen for the noise."""
-        return _CERTAIN * self.delay.error > 1.0 or _CERTAIN * self.drag.error > 1.0
+        """True where a harmful delay, or friction that is not linear, is neither certain nor out of the question."""
+        asked = ((self.delay, _HARM_LATE), (self.drag, _HARM_DRAG), (self.dry, _HARM_DRY))
+        return any(not found.is_certain and abs(found.value) + 2 * found.error > harm for found, harm in asked)
 
     @property
     def words(self) -> Iterator[str]:
@@ -162,10 +165,27 @@ class _Row:
         inverse = np.where(kept, 1 / np.where(kept, s, 1.0), 0.0)
         value = vt.T @ (inverse * (u.T @ small[:-1, -1]))
         left = right - known.T @ value
-        freedom = max(right.size / width - len(value), 1.0)
-        spread = np.sqrt(float(np.sum(left**2)) / width / freedom) * np.sqrt(width)
-        error = spread * np.sqrt(np.sum((vt.T * inverse) ** 2, axis=1))
+        fewer = max(right.size / width - len(value), 1.0) / (right.size / width)  # than before the fit, independent
+        error = np.sqrt(_power(((vt.T * inverse**2) @ vt) @ known, left, _ALIKE * width) / fewer)
         return cls(value / scale, error / scale)
+
+
+def _power(weights: Array, residual: Array, lags: float) -> Array:
+    """Variances of `weights` @ noise that is like the residual (samples,): sum_f |W(f)|^2 S(f).
+
+    Differences and a low-pass leave noise with next to no power where the motion has all of it, so that its size alone
+    would say five times too much.  S is the transform of the autocorrelation up to so many lags, under a Parzen window,
+    which keeps it positive.
+    """
+    count = residual.size
+    length = 2 * count
+    alike = np.fft.irfft(np.abs(np.fft.rfft(residual, length)) ** 2, length)[:count] / count
+    x = np.arange(count) / max(1.0, min(lags, count))
+    window = np.where(x < 0.5, 1 - 6 * x**2 * (1 - x), 2 * (1 - np.minimum(x, 1.0)) ** 3)
+    alike = alike * window
+    power = np.fft.rfft(np.concatenate([alike, [0.0], alike[:0:-1]]), length).real
+    seen = np.abs(np.fft.rfft(weights, length, axis=1)) ** 2 * np.maximum(power, 0.0)
+    return (2 * seen.sum(axis=1) - seen[:, 0] - seen[:, -1]) / length
 
 
 def _both(rows: Sequence[_Row]) -> tuple[list[Array], list[Array]]:
@@ -220,7 +240,7 @@ def _odd(
         error = np.array([row.error[at] for row in rows])
         sizes = np.sum(shape**2, axis=1)
         force = float(np.sqrt(np.sum(value**2 * sizes)))
-        spread = float(np.sqrt(np.sum(error**2 * sizes)))
+        spread = float(np.sqrt(np.sum((value * error * sizes) ** 2))) / (force or 1.0)
         whole = float(np.sqrt(linear + force**2)) or 1.0
         found.append(Found(force / whole, spread / whole))
     return found[0], found[1]

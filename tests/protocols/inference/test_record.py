@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.honesty import NAMES, STEP, Sizes, undeclared_rig
@@ -10,7 +11,7 @@ from labrhel.executor import execute
 from protocols.forward.forward import run_forward
 from protocols.inference.record import Record, of_record
 from protocols.rhel import RHEL
-from simbackend.imperfections import HiddenFriction, NonReciprocity, PathErrors
+from simbackend.imperfections import HiddenFriction, Imperfections, NonReciprocity, PathErrors
 from simbackend.rigs.reference import ReferenceTask
 
 
@@ -58,6 +59,22 @@ def test_a_locked_gradient_says_what_the_lock_hides() -> None:
     found = rig.gradient(RHEL(lock=3), NAMES)
     assert found.retrace_error is not None and found.retrace_error < 0.01
     assert any("(drag)" in words for words in found.warnings)
+
+
+def test_errors_of_a_noisy_record_are_the_spread_of_what_it_says() -> None:
+    rig = undeclared_rig(1, {})
+    found = [record(odd(rig, dry=0.02, wrong=Imperfections(seed=seed, noise=1e-3))) for seed in range(8)]
+    for name in ("delay", "dry"):
+        values, errors = ([getattr(getattr(one, name), part) for one in found] for part in ("value", "error"))
+        # By their size alone the residuals would say five times the spread, and hide what they tell.
+        assert 0.3 * np.std(values) < np.mean(errors) < 3.5 * np.std(values), name
+
+
+@pytest.mark.parametrize("noise", [1e-3, 3e-3])
+def test_a_locked_gradient_of_a_record_that_cannot_exclude_dry_friction_says_so(noise: float) -> None:
+    rig = odd(undeclared_rig(3, {}), dry=0.02, wrong=Imperfections(seed=3, noise=noise))
+    found = rig.gradient(RHEL(lock=3), ("stiffness",))
+    assert any("dry friction" in words or "friction that is not linear" in words for words in found.warnings)
 
 
 def test_a_record_too_short_for_its_columns_says_nothing() -> None:
