@@ -89,10 +89,31 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
 
 _OPTIMIZERS = "labrhel/learning/optimizers.py"
 _AIM, _CAUSES, _GROWTH = "protocols/echoes/aim.py", "protocols/echoes/causes.py", "protocols/echoes/growth.py"
+_PLAN = "protocols/echoes/plan.py"
 _LAST_BIT = "nothing that was measured is at the limit to the last bit"
 _NO_ZERO = "however small, it only keeps a zero from being divided by"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        "protocols/echoes/preparation.py",
+        "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, gtol=_DONE, "
+        "max_nfev=_ROUNDS)) # fmt: skip",
+    ): "what is left of the squares ends the fit before",
+    (
+        "protocols/echoes/preparation.py",
+        "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, xtol=_DONE, "
+        "max_nfev=_ROUNDS)) # fmt: skip",
+    ): "what is left of the squares ends the fit before",
+    (
+        _PLAN,
+        "found, straight = (self._observed(forward, q, v, eps, share) for share in ((2.0), self._small_share(q)))",
+    ): "of squares every share says the same, and of what bends the small one counts",
+    (_PLAN, "return _SMALL * motion / answer if (answer >= _SMALL * motion > 0) else 1.0"): "it is 1 there either way",
+    (
+        _PLAN,
+        "read = capture.passes if self.reads_preparation and self.reversal is Reversal.BY_DRIVE else "
+        "capture.passes[(1):]",
+    ): "an echo is the second of two passes",
     (
         "protocols/echoes/lock.py",
         "correction: list[Array] = [(np.ones_like(drive.force)) for drive in drives]",

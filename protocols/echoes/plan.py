@@ -281,11 +281,8 @@ class EchoPlan:
         The answer x to a nudge is measured; f(m + x) - f(m - x) is twice f'(m) x for squares only, and with a small
         share of x for every f: without it cubic terms are off by r^2 on rigs where the answer itself is exact.
         """
-        task, levels = self.task, tuple(q)
-        paired = all(-level in q for level in levels)
-        share = share if paired else 1.0
-        sums = {}
-        for k in levels:
+        task, sums = self.task, {}
+        for k in q:
             at, moving = (
                 item[k] if share == 1.0 else (item[k] + item[-k] + share * (item[k] - item[-k])) / 2 for item in (q, v)
             )

@@ -151,6 +151,20 @@ def test_an_echo_by_drive_begins_at_rest_with_a_preparation_that_is_read_for_the
         assert np.allclose(forces + pushed, drive.preparation_force, atol=1e-9)
 
 
+@pytest.mark.parametrize("kicks", [20, 39, 60])
+def test_a_pilot_is_half_of_what_the_echo_begins_with_mirrored_at_its_beginning_and_grown_from_nothing(
+    kicks: int,
+) -> None:
+    rig = small_rig()
+    plan = plan_of(rig)
+    item = forward(rig, plan).passes[1]
+    before = np.zeros(kicks)
+    for back in range(1, min(kicks, 39) + 1):  # so many kicks before the echo, it plays what the echo plays after
+        before[-back] = 0.5 * item.u[0, 39 - back]
+    found = plan._pilot(item, kicks)
+    assert np.allclose(found, before * np.linspace(0, 1, kicks)) and found.shape == (1, kicks)
+
+
 # -- captures ----------------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +286,20 @@ def test_a_first_nudge_balances_the_momentum_of_the_slowest_kick(previous: Nudge
     assert first_eps(rig.task, batch, free, 0.01, previous) == pytest.approx(slow)
 
 
+def test_of_passes_that_differ_in_length_the_longest_says_how_far_a_free_rig_goes() -> None:
+    rig = small_rig()
+    batch = forward(rig, plan_of(rig))
+    long, short = batch.passes
+    short = replace(short, q=short.q[:, :7], v=short.v[:, :7], error=short.error[:, :7])
+    free = {**rig.theta, "stiffness": np.zeros(3), "coupling": np.zeros(3), "cubic": np.zeros(3)}
+    for passes in ((long, short), (short, long)):
+        uneven = replace(batch, passes=passes)
+        impulse = max(np.sqrt(np.mean(item.error**2)) for item in passes)
+        moved = max(np.sqrt(np.mean(item.q**2)) for item in passes)
+        slow = 0.1 * 0.01 * moved * (1.0 + 0.7 + 1.3) / 3 / 3.9 / impulse
+        assert first_eps(rig.task, uneven, free, 0.01, None) == pytest.approx(slow)
+
+
 def test_without_an_error_any_nudge_does() -> None:
     rig = small_rig()
     batch = forward(rig, plan_of(rig))
@@ -302,3 +330,32 @@ def test_observables_from_traces_are_exact_with_every_estimator(estimator: Estim
     found, exact = rig.gradient(RHEL(eps=eps, estimator=estimator), names), rig.exact()[1]
     for name in names:
         assert np.allclose(found.values[name], exact[name], rtol=1e-4, atol=1e-5), name
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-6])
+def test_answers_are_taken_at_a_ten_thousandth_of_the_motion_where_they_are_larger(size: float) -> None:
+    plan, random = plan_of(small_rig()), np.random.default_rng(3)
+    mean, answer = size * random.normal(size=(2, 3, 39))
+
+    def rms(values: np.ndarray) -> float:
+        return float(np.sqrt(np.mean(values**2)))
+
+    for part in (0.5, 0.01):
+        echoes = {1: mean + part * answer, -1: mean - part * answer}
+        assert plan._small_share(echoes) * part * rms(answer) == pytest.approx(1e-4 * rms(echoes[1]))
+        stronger = {**echoes, 2: mean + 2 * part * answer, -2: mean - 2 * part * answer}
+        assert plan._small_share(stronger) * 2 * part * rms(answer) == pytest.approx(1e-4 * rms(stronger[2]))
+    assert plan._small_share({1: mean + 5e-5 * answer, -1: mean - 5e-5 * answer}) == 1.0  # they are small as they are
+    assert plan._small_share({1: mean + answer, 0: mean}) == 1.0
+    assert plan._small_share({1: 0 * mean, -1: 0 * mean}) == 1.0
+
+
+def test_terms_that_bend_are_right_at_a_strong_nudge_also_where_an_oscillator_stands_still() -> None:
+    rig = small_rig(
+        cubic=0.0, coupling=[0.0, 0.2, 0.0], friction=np.diag([0.2, 0.1, 0.15]), input=[[1.0], [0.0], [-0.5]],
+        initial_position=[0.4, 0.0, 0.2], initial_momentum=[0.1, 0.0, -0.1],
+    ).declaring(accumulates=frozenset())  # fmt: skip
+    found, exact = rig.gradient(RHEL(response=0.3), ("cubic", "stiffness")), rig.exact()[1]
+    assert (found.response_ratio or 0.0) > 0.1 and found.values["cubic"][1] == 0.0
+    for name, value in found.values.items():
+        assert np.linalg.norm(value - exact[name]) < 1e-5 * np.linalg.norm(exact[name]), name

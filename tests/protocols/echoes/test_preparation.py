@@ -2,13 +2,16 @@
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from labrhel.errors import ProgramError
 from labrhel.learning.estimator import Estimator
 from labrhel.model.leapfrog import leapfrog
+from labrhel.model.motion import run
 from labrhel.model.preparation import preparation
 from labrhel.rig.capabilities import Converter, Kind, Reversal
 from protocols.echoes.preparation import LARGEST_PEAK, affordable_preparation, end_state, fitted_end_state
@@ -189,3 +192,22 @@ def test_a_model_without_a_bounded_motion_has_no_preparation() -> None:
     rig = small_rig(cubic=-1e9)
     with pytest.raises(ProgramError, match="has no bounded motion from the end of the forward pass"):
         affordable_preparation(rig.model, rig.theta, np.ones(3), np.ones(3), STEP, 100, 1.0)
+
+
+def test_the_end_of_a_noisy_pass_is_that_of_the_best_fit_to_the_last_digits() -> None:
+    """Another least-squares routine, from another start, finds the same end."""
+    rig, q, u, _, _ = passed(60, cubic=1.5)
+    model, theta = rig.model, rig.theta
+    seen = q + 0.3 * np.random.default_rng(3).normal(size=q.shape)
+    count = int(np.ceil(2 * np.pi * model.largest_step(theta) / STEP))
+    force = model.input_force(u[:, -count:], theta)
+
+    def ran(state: np.ndarray) -> Any:
+        return run(model, theta, force, STEP, state[None, :3], state[None, 3:])
+
+    fit = least_squares(lambda x: (ran(x).q[0] - seen[:, -count:]).ravel(), np.zeros(6), "3-point", method="trf",
+                        ftol=1e-15, xtol=1e-15, gtol=1e-15)  # fmt: skip
+    position, momentum = fitted_end_state(model, theta, seen, u, STEP)
+    end = ran(fit.x)
+    assert np.allclose(position, end.end_position[0], rtol=0, atol=3e-7)
+    assert np.allclose(momentum, end.end_momentum[0], rtol=0, atol=3e-7)
