@@ -1,6 +1,7 @@
 """docs/your-recording.md: its commands, on the file that it talks about, print what stands there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +34,13 @@ def write_recording(file: Path, count: int = 1500, step: float = 0.2e-3) -> None
 @pytest.mark.slow
 def test_the_commands_of_the_page_print_what_stands_there(tmp_path: Path) -> None:
     write_recording(tmp_path / "NEWFILE1.CSV")
-    (config,) = re.findall(r"```yaml\n# scope\.yaml\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "scope.yaml").write_text(config)
-    blocks = re.findall(r"^    \$ labrhel (.*)\n((?:    .*\n|\n(?=    [^$]))*)", PAGE, re.MULTILINE)
-    assert len(blocks) >= 3
+    blocks = re.findall(r"^    \$ labrhel (.*)\n((?:    (?!\$).*\n|\n(?=    [^$]))*)", PAGE, re.MULTILINE)
+    assert len(blocks) >= 5
     for words, expected in blocks:
-        done = called(tmp_path, *words.split())
+        done = called(tmp_path, *shlex.split(words))
         assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
         for line in filter(None, (line[4:].rstrip() for line in expected.splitlines())):
             if "..." not in line:
                 assert line in done.stdout, f"labrhel {words} prints no\n{line}\nbut\n{done.stdout}"
+    (config,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert (tmp_path / "NEWFILE1.yaml").read_text() == config

@@ -163,6 +163,31 @@ def inspect(
 
 
 @app.command()
+def init(
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE|ADDRESS...]", help="A recording, or VISA addresses of instruments.", show_default=False
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="The file to write.")] = None,
+    drive: Annotated[str | None, typer.Option("--input", metavar="NAME", help="Series that drives, or none.")] = None,
+    target: Annotated[str | None, typer.Option("--target", metavar="NAME", help="Series that answers.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", metavar="HZ", help="Samples per second of a file.")] = None,
+    oscillators: Annotated[int | None, typer.Option("--oscillators", metavar="N", help="How many there are.")] = None,
+    coupling: Annotated[str | None, typer.Option("--coupling", help="none, chain, ring or all.")] = None,
+) -> None:
+    """Write a file to begin with: a twin of a recording, a station file, or oscillators that learn from a teacher.
+
+    Asks at a terminal what no option says. Drives nothing, asks instruments *IDN? alone, and overwrites no file.
+    """
+    from labrhel.cli import beginning
+
+    asked = beginning.Asked(to, drive, target, rate, oscillators, coupling)
+    beginning.begin(source or [], asked)
+
+
+@app.command()
 def audit(
     config: Config,
     rig: RigUrl = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,8 @@ def _wait() -> None:
 def _run(command: str, station: Path, rig: str) -> int:
     """Exit status of the command; Ctrl-C reaches it too, and it is waited for."""
     words = [word.replace("{station}", str(station)).replace("{rig}", rig) for word in shlex.split(command)]
+    if words[:1] == ["labrhel"] and shutil.which("labrhel") is None:  # of an environment that is not activated
+        words[:1] = [sys.executable, "-m", "labrhel"]
     try:
         running = subprocess.Popen(words, env=os.environ | {ADDRESS_VARIABLE: str(station.resolve())})
     except OSError as error:

@@ -6,11 +6,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from labrhel.config.problems import nearest
 from labrhel.data.finding import find_recording, search_path
 from labrhel.data.formats.interface import REAL, Entry
 from labrhel.data.formats.times import time_unit
@@ -47,37 +49,87 @@ def lines(recording: Recording, name: str) -> Iterator[str]:
     yield from _section(recording, name)
 
 
-def _section(recording: Recording, name: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The series of a recording that belong together: `others` are as long; `timing`: the line of a `data:` section.
+
+    `interval` [s] between samples, where the file says it; `words` on that.
+    """
+
+    input: Entry | None
+    target: Entry
+    others: tuple[Entry, ...]
+    count: int
+    timing: str
+    interval: float | None
+    words: str
+
+    def name_of(self, entry: Entry) -> str:
+        """As a configuration names it: of an array of shots the first."""
+        return _name(entry)
+
+    def section(self, name: str, cut: int, stop: int, start: int = 0) -> Iterator[str]:
+        """A `data:` section for the file `name`, that trains from `start` to `cut` and tests on the rest to `stop`."""
+        yield "data:"
+        yield f"  file: {_quoted(name)}"
+        if self.input is not None:
+            yield f"  input: {_quoted(_name(self.input))}"
+        yield f"  target: {_quoted(_name(self.target))}"
+        yield self.timing
+        unsaid = [entry for entry in (self.input, self.target) if entry is not None and not entry.unit]
+        if unsaid:
+            units = ", ".join(f"{_quoted(_name(entry))}: mV" for entry in unsaid)
+            yield f"  # units: {{{units}}}  # the file does not say"
+        yield f"  train: {{start: {start}, stop: {cut}}}"
+        yield f"  test: {{rest: {{start: {cut}, stop: {stop}}}}}"
+
+
+def chosen(recording: Recording, drive: str | None = None, target: str | None = None) -> Chosen | str:
+    """What most of its series have in common, the first of them as the input and the second as the target.
+
+    `drive` and `target` name others; `none` as the drive is a recording without input.  A sentence where there is no
+    such series; ConfigurationError for a name that is none.
+    """
     series = [entry for entry in recording.listing.entries if entry.kind in REAL and len(entry.shape) in (1, 2)]
     if not series:
-        yield "there is no series of numbers in it"
-        return
+        return "there is no series of numbers in it"
     count, _ = Counter(entry.shape[-1] if _is_shots(entry) else entry.shape[0] for entry in series).most_common(1)[0]
     axes = [entry for entry in series if entry.name in recording.listing.times and entry.shape == (count,)]
     signals = [entry for entry in series if count in entry.shape and entry not in axes]
     signals = [entry for entry in signals if entry.name.lower() not in _INDEX] or signals
-    rate, words = _rate(recording, axes, count)
-    yield f"  {words}"
+    timing, interval, words = _rate(recording, axes, count)
     if not signals or count < 2:
+        return words
+    named = {_name(entry): entry for entry in signals}
+    driving = _of(named, drive) if drive not in (None, "none") else None
+    wanted = None if target is None else _of(named, target)
+    left = [entry for entry in signals if entry not in (driving, wanted)]
+    if driving is None and drive is None and len(left) > (wanted is None):
+        driving = left.pop(0)
+    if wanted is None:
+        wanted = left.pop(0) if left else signals[0]
+    return Chosen(driving, wanted, tuple(left), count, timing, interval, words)
+
+
+def _of(named: Mapping[str, Entry], name: str) -> Entry:
+    known = {**named, **{entry.name: entry for entry in named.values()}}
+    if name not in known:
+        raise ConfigurationError(f"there is no series {name!r} of that length; {nearest(name, named)}")
+    return known[name]
+
+
+def _section(recording: Recording, name: str) -> Iterator[str]:
+    found = chosen(recording)
+    if isinstance(found, str):
+        yield found if found.startswith("there is") else f"  {found}"
         return
-    *inputs, target = signals[:2]
-    cut = max(1, 3 * count // 4)
+    yield f"  {found.words}"
     yield ""
-    yield "data:"
-    yield f"  file: {_quoted(name)}"
-    if inputs:
-        yield f"  input: {_quoted(_name(inputs[0]))}"
-    yield f"  target: {_quoted(_name(target))}"
-    yield rate
-    unsaid = [entry for entry in (*inputs, target) if not entry.unit]
-    if unsaid:
-        yield f"  # units: {{{', '.join(f'{_quoted(_name(entry))}: mV' for entry in unsaid)}}}  # the file does not say"
-    yield f"  train: {{start: 0, stop: {cut}}}"
-    yield f"  test: {{rest: {{start: {cut}, stop: {count}}}}}"
+    yield from found.section(name, max(1, 3 * found.count // 4), found.count)
 
 
-def _rate(recording: Recording, axes: Sequence[Entry], count: int) -> tuple[str, str]:
-    """The line of the section, and what is known."""
+def _rate(recording: Recording, axes: Sequence[Entry], count: int) -> tuple[str, float | None, str]:
+    """The line of the section, the time between samples [s], and what is known."""
     if axes:
         axis = recording.series(axes[0].name)
         try:
@@ -85,14 +137,14 @@ def _rate(recording: Recording, axes: Sequence[Entry], count: int) -> tuple[str,
             size = ratio(time_unit(axis.entry.unit or "s"), "s") or 1.0
             step = size * interval_of(np.asarray(times, float), axis.asked)
         except ConfigurationError as error:
-            return f"  time: {_quoted(axes[0].name)}", _shown(error.problem)
+            return f"  time: {_quoted(axes[0].name)}", None, _shown(error.problem)
         said = "" if axis.entry.unit else ", if its unit is s, which the file does not say"
         words = f"{1 / step:.6g} samples per second, by {_shown(axis.asked)}{said}"
-        return f"  time: {_quoted(axes[0].name)}", words
+        return f"  time: {_quoted(axes[0].name)}", step, words
     if recording.listing.interval:
         rate = 1 / recording.listing.interval
-        return f"  rate: {rate:.12g}", f"{rate:.6g} samples per second, by its header"
-    return "  rate: 1e3  # samples per second: the file does not say", f"{count} samples, with no time"
+        return f"  rate: {rate:.12g}", recording.listing.interval, f"{rate:.6g} samples per second, by its header"
+    return "  rate: 1e3  # samples per second: the file does not say", None, f"{count} samples, with no time"
 
 
 def _is_shots(entry: Entry) -> bool:
