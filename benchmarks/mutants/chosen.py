@@ -105,6 +105,23 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "max_nfev=_ROUNDS)) # fmt: skip",
     ): "what is left of the squares ends the fit before",
     (
+        _GROWTH,
+        "bands[2 * n + a - b, : max((count + 2), 0), b] = earlier[a, b]",
+    ): "what lies below the triangle is not read",
+    (
+        "protocols/echoes/preparation.py",
+        "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, xtol=_DONE, "
+        "gtol=_DONE)) # fmt: skip",
+    ): "the fit ends long before",
+    (
+        "protocols/echoes/preparation.py",
+        "if not np.isfinite([np.sum(missed(start) ** (3)), np.sum(slopes(start) ** 2)]).all():",
+    ): "a cube is no number where a square is none",
+    (
+        "protocols/echoes/preparation.py",
+        "while (steps <= longest) and found.peak > LARGEST_PEAK * forward_peak:",
+    ): "what is as long as it can be is made once more, and does not pay",
+    (
         _PLAN,
         "found, straight = (self._observed(forward, q, v, eps, share) for share in ((2.0), self._small_share(q)))",
     ): "of squares every share says the same, and of what bends the small one counts",
