@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _SHOWN = 400  # samples of a trace; more than that is a solid block at this size
 _NAMED = 8  # parameters; a longer legend leaves no room for the curves
 _MOST_TESTED = 13  # panels of tests
+_DPI = 110
+_ACROSS = 3  # panels in a row
+_PANEL = (3.4, 2.3)  # inch; and what stands around one:
+_LEFT, _RIGHT, _BELOW, _TITLE, _NAME = 0.85, 0.2, 0.55, 0.35, 0.3
 _FORWARD, _ECHO, _TARGET = "tab:blue", "tab:orange", "0.35"
 
 
@@ -60,16 +64,41 @@ def draw(reader: RunReader) -> Figure:
     panels: list[Callable[[Axes, RunReader], None]] = [_loss, _parameters, _health, _echo, _response]
     tests = [partial(_tested, picture=item) for item in pictures(reader)][:_MOST_TESTED]
     panels += tests or [lambda axes, _: _absent(axes, "no test result in the record yet")]
-    rows = -(-len(panels) // 3)
     with rc_context({"text.parse_math": False}):  # a $ in a name or unit is a $
-        figure = Figure(figsize=(13, 3.5 * rows), layout="constrained")
-        for number, axes in enumerate(figure.subplots(rows, 3).flat):
-            if number < len(panels):
-                panels[number](axes, reader)
-            else:
-                axes.set_axis_off()
-        figure.suptitle(f"{reader.manifest['name']}   {reader.id}   ({reader.status})", fontsize=11)
+        figure = Figure(dpi=_DPI)
+        for panel in panels:
+            panel(figure.add_axes((0, 0, 1, 1), label=str(len(figure.axes))), reader)
+        top = _arrange(figure)
+        name = f"{reader.manifest['name']}   {reader.id}   ({reader.status})"
+        figure.suptitle(name, fontsize=11, y=top)
     return figure
+
+
+def _arrange(figure: Figure) -> float:
+    """Put axes in rows of three, each row as far down as its highest legend asks; where the name of the run stands.
+
+    matplotlib's own layouts draw every text three times over to find out what this knows: two thirds of the time of a
+    picture, with which every run ends.
+    """
+    rows = [figure.axes[first : first + _ACROSS] for first in range(0, len(figure.axes), _ACROSS)]
+    room = [_TITLE + max(_above(axes) for axes in row) for row in rows]
+    height = _NAME + sum(room) + len(rows) * (_PANEL[1] + _BELOW)
+    width = _ACROSS * (_LEFT + _PANEL[0]) + _RIGHT
+    figure.set_size_inches(width, height)
+    low = height - _NAME
+    for row, above_it in zip(rows, room, strict=True):
+        low -= above_it + _PANEL[1]
+        for column, axes in enumerate(row):
+            left = _LEFT + column * (_LEFT + _PANEL[0])
+            axes.set_position((left / width, low / height, _PANEL[0] / width, _PANEL[1] / height))
+        low -= _BELOW
+    return 1 - 0.08 / height
+
+
+def _above(axes: Axes) -> float:
+    """Height of what stands between axes and title [inch]."""
+    legend = axes.get_legend()
+    return 0.0 if legend is None else legend.get_window_extent().height / _DPI
 
 
 def save(reader: RunReader, file: Path) -> Path:
@@ -77,12 +106,17 @@ def save(reader: RunReader, file: Path) -> Path:
 
     Raises ConfigurationError for an ending that no kind of picture has, RecordError if the file cannot be written.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     figure = draw(reader)
     kinds = figure.canvas.get_supported_filetypes()
     if file.suffix.lower().removeprefix(".") not in kinds:
         raise ConfigurationError(f"{file} does not end like a picture; known endings are: {', '.join(sorted(kinds))}")
     with written_aside(file) as aside:
-        figure.savefig(aside, dpi=110)
+        if file.suffix.lower() == ".png":
+            FigureCanvasAgg(figure).print_png(aside)  # savefig draws everything twice, for layouts that need it
+        else:
+            figure.savefig(aside)
     return file
 
 

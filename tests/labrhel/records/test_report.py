@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +62,14 @@ def test_input_target_and_read_out_before_and_after_are_kept_and_drawn(tmp_path:
     measured = scalars["test_test"][np.isfinite(scalars["test_test"])]
     assert errors == pytest.approx([measured[0], measured[-1]])
     assert reader.verify() == []
-    drawn = {axes.get_title(): [line.get_label() for line in axes.get_lines()] for axes in draw(reader).axes}
+    figure = draw(reader)
+    drawn = {axes.get_title(): [line.get_label() for line in axes.get_lines()] for axes in figure.axes}
     assert drawn["test: input"] == ["u1"]
     (labels,) = [labels for title, labels in drawn.items() if title.startswith("test: q2, error")]
     assert labels == ["target", "read-out before", "read-out, trained"]
+    panels = [axes.get_tightbbox() for axes in figure.axes]
+    assert not any(one.overlaps(other) for one, other in combinations(panels, 2))
+    assert all(figure.bbox.fully_containsx(box.x0) and figure.bbox.fully_containsy(box.y1) for box in panels)
     assert "test: q2, error" in report(reader)
 
 
