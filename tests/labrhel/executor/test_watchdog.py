@@ -53,6 +53,21 @@ def test_what_is_in_time_is_left_alone_and_no_thread_is_left() -> None:
     assert threading.active_count() == before
 
 
+def test_a_block_ends_when_the_rig_has_been_made_safe_and_not_before() -> None:
+    order: list[str] = []
+
+    class Slow(Stuck):
+        def make_safe(self) -> None:
+            super().make_safe()  # from here on the call is free to end
+            threading.Event().wait(0.2)
+            order.append("safe")
+
+    slow = Slow()
+    with Watchdog(slow, slow.make_safe, 1.0, 0.0, 0.05) as watched, pytest.raises(DeadlineError):
+        watched.do(Read(("T",)))
+    assert [*order, "end"] == ["safe", "end"]
+
+
 def test_a_rig_that_cannot_be_made_safe_is_told() -> None:
     class Hopeless(Stuck):
         def make_safe(self) -> None:

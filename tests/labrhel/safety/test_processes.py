@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -151,6 +151,20 @@ def test_a_caller_who_says_nothing_is_given_up_and_keeps_nobody_waiting(
             assert found.ask(SAFE, 30) == SAFE
             assert idle.recv(10) == b""
         assert found.ask(SAFE, 30) == SAFE  # and is forgotten
+
+
+WAITING = Path("/proc/sys/net/core/somaxconn")
+
+
+@pytest.mark.skipif(not WAITING.exists() or int(WAITING.read_text()) < 200, reason="this system lets few callers wait")
+def test_two_hundred_callers_may_wait_while_the_program_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_serve", lambda *given: given[-1].wait(60))
+    with listening("sim:", lambda: None, tmp_path), ExitStack() as callers:
+        port = programs(tmp_path)[0].port
+        for _ in range(200):
+            callers.enter_context(socket.create_connection(("127.0.0.1", port), 10))
 
 
 def test_whatever_is_raised_is_an_answer_and_its_kind_where_it_has_no_words(tmp_path: Path) -> None:
