@@ -31,12 +31,13 @@ from labrhel.shots.compile import reversal_of
 from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import Pass, ShotProgram
 from labrhel.shots.waveform import Waveform
-from protocols.echoes.plan import EchoPlan, EchoReading, Wanted
-from protocols.forward.forward import ForwardPass
+from protocols.echoes.blocks import Block
+from protocols.echoes.causes import cause_of_miss
+from protocols.echoes.doubts import LARGEST_MISS
+from protocols.echoes.plan import EchoPlan, Wanted
+from protocols.forward.clipping import of_clipping, over_range
+from protocols.forward.forward import ForwardBatch, ForwardPass
 from protocols.forward.geometry import Geometry
-
-LARGEST_MISS = 0.01
-"""Retrace error beyond which a gradient comes with a warning."""
 
 Execute = Callable[[Protocol[Any]], Any]
 """Runs a protocol to its end: `lambda protocol: execute(protocol, handler)` with an executor's handler."""
@@ -144,26 +145,28 @@ class RigUnit:
             off = ratio / self._response
             if not pushed or not ratio or attempt == _ATTEMPTS or 1 / _TOLERANCE < off < _TOLERANCE:
                 self._eps = eps
-                return self._conclude(
-                    plan, captures, reading, eps, ratio, float(np.sqrt(reading.missed / size)), direct
+                assert isinstance(run.tape, list)
+                batch = ForwardBatch(tuple(passes), float("nan"), direct, (), "", over_range(run.tape))
+                block = Block(
+                    batch, tuple(drives), reading, eps, clipped=over_range(captures), captures=tuple(captures)
                 )
+                return self._conclude(plan, block, direct)
             eps /= off
         raise AssertionError("unreachable: the last attempt returned")
 
     def _conclude(
         self,
         plan: EchoPlan,
-        captures: Sequence[Capture],
-        reading: EchoReading,
-        eps: float,
-        ratio: float,
-        miss: float,
+        block: Block,
         direct: Arrays,
     ) -> BackwardRun:
-        words = f"the echo misses the forward path by {miss:.2g} of its size: friction, flip or timing are off"
+        reading, miss, eps = block.reading, block.retrace_error, block.eps
+        words = [*of_clipping(block.batch.clipped, block.clipped)]
+        if miss > LARGEST_MISS:
+            words.append(f"the echo misses the forward path by {miss:.2g} of its size; {cause_of_miss(plan, [block])}")
         weights = np.asarray(plan.theta.get("input", self._task.model.parameters["input"].nominal), float)
         inputs = []
-        for (echoes,) in plan.turns(captures):
+        for (echoes,) in plan.turns(block.captures):
             q = {level: self._geometry.state(capture.last, self._task.step)[0] for level, capture in echoes.items()}
             slope = self._estimator.derivative(q, eps)[:, ::-1]
             inputs.append(self._task.step * (weights.T @ slope).T)
@@ -172,8 +175,8 @@ class RigUnit:
             parameters={**reading.terms, **direct},
             inputs=np.stack(inputs),
             start=UnitState(unknown, unknown),
-            response_ratio=ratio,
+            response_ratio=block.response_ratio,
             growth=float("nan"),
             retrace_error=miss,
-            warnings=(words,) if miss > LARGEST_MISS else (),
+            warnings=tuple(words),
         )

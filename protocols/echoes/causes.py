@@ -167,7 +167,9 @@ class _Forces:
         self._inverse = InverseDynamics(plan.task.model, plan.theta, plan.task.step)
         self._path, self._raw_v = item.q[:, ::-1], -item.v[:, ::-1]
         self._resting = self._inverse.force(self._path, self._still)
-        self._v = passed(self._raw_v)
+        # Friction g that nobody compensates pulls with g (v + v'), v' the velocity of the echo that lacks it.
+        miss = block.reading.miss[place]
+        self._v = passed(self._raw_v + (self._slope(miss) / 2 if miss.shape[1] > 1 else 0.0))
         model, u = plan.task.model, item.u[:, ::-1]
         silent = model.input_force(np.zeros_like(u), plan.theta)
         played = []

@@ -56,6 +56,8 @@ class Fit:
 
 def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float, noise: Array) -> Fit:
     """Parameters near `theta` that explain the records best; `noise` (n,): rms of the positions in them."""
+    if all(item.steps < 2 for item in passes):  # no outcome of any kick is seen
+        return Fit(dict(theta), 0.0, 0.0)
     longest = max(item.steps for item in passes) * step
     parameters = ParameterSet([
         _free(name, np.array(theta.get(name, spec.nominal), float), symmetric=spec.kind == "friction")

@@ -42,7 +42,12 @@ class InverseDynamics:
     step: float
 
     def force(self, path: Array, start_momentum: Array) -> Array:
-        """F(path) (n, steps) without inputs; of the last kick, whose outcome no path shows, that of the one before."""
+        """F(path) (n, steps) without inputs; of the last kick, whose outcome no path shows, that of the one before.
+
+        One kick alone shows no force: what the springs need to hold it there.
+        """
+        if path.shape[1] < 2:
+            return -self.model.force(path, self.theta)
         mass, friction = self._matrices()
         p = np.concatenate([start_momentum[:, None], mass @ np.diff(path, axis=1) / self.step], axis=1)
         half = self.step / 2 * friction / np.diag(mass)  # as in `labrhel.model.leapfrog.KickMatrices`

@@ -138,8 +138,8 @@ def _linearity(model: Model, q: Array, theta: Arrays) -> Iterator[Finding]:
         yield _finding("a model that says it is linear has a linear force", twice, 2 * (model.force(q, theta) - still))
     root = 1 / np.sqrt(model.mass(theta))
     stiffness = -_slope(lambda x: model.force(x, theta), np.zeros(model.size)) * root[:, None] * root
-    fastest = float(np.linalg.eigvalsh((stiffness + stiffness.T) / 2)[-1])
-    if fastest > 0:
+    slowest, *_, fastest = np.linalg.eigvalsh(np.atleast_2d(stiffness + stiffness.T) / 2)[[0, -1]]
+    if fastest > 0 and slowest >= 0:  # what is pushed away from the middle has no frequency there
         limit = np.array([2 / np.sqrt(fastest)])
         yield _finding("the largest step is 2/omega_max", np.array([model.largest_step(theta)]), limit, 1e-3)
 

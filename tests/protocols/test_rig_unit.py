@@ -12,6 +12,7 @@ from labrhel.learning.task import Task
 from labrhel.learning.units import UnitState
 from labrhel.shots.operations import Protocol, RunShots
 from protocols.rig_unit import RigUnit
+from simbackend.imperfections import IDEAL, ConverterErrors, HiddenFriction, Imperfections
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.simulated import SimulatedRig
 
@@ -26,9 +27,11 @@ def network(friction: float) -> OscillatorNetwork:
     return OscillatorNetwork(3, inputs=("u1", "u2"), coupling="chain", nominal=nominal)
 
 
-def rig_unit(friction: float = 0.1, *, shots: list[int] | None = None) -> RigUnit:
+def rig_unit(
+    friction: float = 0.1, *, shots: list[int] | None = None, wrong: Imperfections = IDEAL, response: float = 1e-4
+) -> RigUnit:
     model = network(friction)
-    rig = SimulatedRig(model)
+    rig = SimulatedRig(model, imperfections=wrong)
     handler = Compiling(Limiting(RigBackend(rig), rig.capabilities), rig.capabilities)
 
     class Counting:
@@ -40,7 +43,7 @@ def rig_unit(friction: float = 0.1, *, shots: list[int] | None = None) -> RigUni
     def run(protocol: Protocol[Any]) -> Any:
         return execute(protocol, Counting())
 
-    return RigUnit(run, Task(model, rig.capabilities, 0.2, 1, ("q1", "q3"), 1.0), response=1e-4)
+    return RigUnit(run, Task(model, rig.capabilities, 0.2, 1, ("q1", "q3"), 1.0), response=response)
 
 
 def theta(friction: float = 0.1) -> dict[str, Array]:
@@ -120,3 +123,24 @@ def test_a_start_is_refused() -> None:
     rest = np.zeros((BATCH, 3))
     with pytest.raises(ConfigurationError, match="give no start"):
         rig_unit().forward(theta(), INPUTS, UnitState(rest, rest))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (Imperfections(noise=0.1), "noise: repeats: R averages it"),
+        (Imperfections(friction=HiddenFriction(uniform=0.1)), "friction that the model does not have"),
+        (Imperfections(adc=ConverterErrors(5, 8.0)), "the rounding of the converters"),
+    ],
+)
+def test_an_echo_that_misses_names_what_it_is_and_not_friction_for_everything(wrong: Imperfections, words: str) -> None:
+    unit = rig_unit(wrong=wrong, response=0.03)
+    found = unit.backward(unit.forward(theta(), INPUTS), WEIGHT)
+    (said,) = found.warnings
+    assert "the echo misses the forward path" in said and words in said
+
+
+def test_readings_that_clip_are_said_with_their_channel() -> None:
+    unit = rig_unit(wrong=Imperfections(adc=ConverterErrors(12, 0.5)), response=0.03)
+    found = unit.backward(unit.forward(theta(), INPUTS), WEIGHT)
+    assert any("the forward pass goes beyond the range of channel q1" in words for words in found.warnings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from labrhel.executor import execute
 from labrhel.learning.checking import compare
 from labrhel.learning.needs import objections
 from labrhel.learning.rules import Rule
+from labrhel.learning.task import Task, TrialSequence
 from protocols.adjoint_only import AdjointOnly
 from protocols.differences import SPSA, FiniteDifferences
 from protocols.heb import HEB
@@ -161,3 +163,15 @@ def test_what_a_rule_needs_is_compared_with_what_there_is() -> None:
 def test_options_that_make_no_sense_are_refused(make: object) -> None:
     with pytest.raises(ConfigurationError):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("rule", [RHEL(), RHEL(lock=3), FittedTwin(), RHEL(repeats=3)])
+def test_a_pass_of_one_kick_has_a_gradient_of_zero_and_no_traceback(rule: Any) -> None:
+    model = OscillatorNetwork(2, nominal={"stiffness": [1.0, 2.0], "friction": 0.1})
+    rig = SimulatedRig(model)
+    task = Task(model, rig.capabilities, 0.1, 1, ("q2",), 1.0)
+    sequence = TrialSequence("one", {}, np.ones((1, 1)), np.ones(1))
+    theta = {name: spec.nominal for name, spec in model.parameters.items()}
+    theta |= {"readout": np.ones((1, 1)), "readout_offset": np.zeros(1)}
+    reference = ReferenceTask(model, rig, task, (sequence,), theta)
+    assert not reference.gradient(rule, ("stiffness",)).values["stiffness"].any()

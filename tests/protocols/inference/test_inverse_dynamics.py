@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from labrhel.arrays import Array
 from labrhel.model.leapfrog import Trajectory, leapfrog
 from protocols.inference.inverse_dynamics import InverseDynamics
+from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.reference import STEP, ReferenceTask, lossy_rig
 
 STEPS = 300
@@ -88,3 +89,10 @@ def test_the_whitened_forces_are_those_of_the_dense_covariance() -> None:
         expected = np.linalg.solve(covariance, one[:, :-1].T.ravel()).reshape(steps - 1, n).T
         assert_allclose(answer[:, :-1], expected, rtol=1e-5, atol=1e-8)
         assert not answer[:, -1].any()
+
+
+def test_one_kick_shows_the_force_that_would_hold_it_there() -> None:
+    model = OscillatorNetwork(2, nominal={"stiffness": [1.0, 2.0], "cubic": 0.5, "coupling": 0.0})
+    path = np.array([[0.3], [-0.2]])
+    found = InverseDynamics(model, {}, 0.1).force(path, np.zeros(2))
+    np.testing.assert_allclose(found, [[0.3 + 0.5 * 0.3**3], [2 * -0.2 + 0.5 * (-0.2) ** 3]])

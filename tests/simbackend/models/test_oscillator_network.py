@@ -109,6 +109,14 @@ def test_the_largest_step_is_where_the_linear_leapfrog_starts_to_grow() -> None:
         assert (np.abs(motion.q).max() > 1e3) == grows
 
 
+def test_the_largest_step_of_a_bistable_oscillator_is_that_of_its_wells() -> None:
+    model = OscillatorNetwork(1, nominal={"stiffness": -1.0, "cubic": 4.0, "mass": 2.0})
+    well = np.sqrt(1 / 4.0)
+    curvature = float(model.hessian(np.array([well]), nominal(model))[0, 0]) / 2.0
+    assert model.largest_step({}) == pytest.approx(2 / np.sqrt(curvature))
+    assert OscillatorNetwork(1, nominal={"stiffness": 0.0}).largest_step({}) == np.inf
+
+
 @pytest.mark.parametrize("name", ["quadratic", "cubic", "quartic"])
 def test_any_anharmonic_term_makes_the_network_nonlinear(name: str) -> None:
     model = network(quadratic=0.0, cubic=0.0, quartic=0.0)
