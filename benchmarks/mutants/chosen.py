@@ -122,6 +122,15 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "while (steps <= longest) and found.peak > LARGEST_PEAK * forward_peak:",
     ): "what is as long as it can be is made once more, and does not pay",
     (
+        "protocols/echoes/floors.py",
+        'added = PassCapture({name: Trace(error[None], "", (1.0), plan.task.step) for name, error in errors.items()})',
+    ): "nobody asks when its samples were",
+    (
+        "protocols/rhel.py",
+        'measured["predicted_bias"] = _norm(bias) / (_norm({name: values[name] for name in bias}) or (2.0))',
+    ): "a gradient that is zero has a bias of zero",
+    (_OPTIMIZERS, "if not np.isfinite(loss) or (loss >= RUNAWAY * max(1.0, self._lowest)):"): _LAST_BIT,
+    (
         _PLAN,
         "found, straight = (self._observed(forward, q, v, eps, share) for share in ((2.0), self._small_share(q)))",
     ): "of squares every share says the same, and of what bends the small one counts",

@@ -35,7 +35,7 @@ def inherited(options: EchoOptions, asked: GradientRequest, eps: float) -> Inher
     doubted = list(beliefs(task, asked.theta))
     if not doubted:
         return Inherited({})
-    once = replace(options, eps=eps, response=None, repeats=1, precision=None, bound=False)
+    once = replace(options, eps=eps, response=None)
     rig = idealised(task.capabilities)
     plain = replace(task, capabilities=rig, calibration=TRUE)
 

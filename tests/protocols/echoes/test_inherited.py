@@ -137,6 +137,16 @@ def test_a_locked_echo_by_drive_is_run_on_paper_with_its_lock() -> None:
     assert 0 < np.linalg.norm(flat(dict(found.errors))) < 0.1 * np.linalg.norm(flat(by_drive.exact()[1]))
 
 
+def test_what_is_passed_on_is_that_of_the_nudge_whatever_chose_it_and_however_often_it_was_measured() -> None:
+    """On a rig that bends, where a strong nudge says something else."""
+    rig = rig_of(known(q4__gain=(1.0, 0.01)), sizes=Sizes(cubic=(0.5, 0.5), steps=120), noise=0.0)
+    rules = RHEL(), RHEL(response=0.3), RHEL(eps=0.5), RHEL(repeats=3), RHEL(precision=0.1, bound=True)
+    parts = [flat(dict(inherited(rule, rig.request(LINEAR_NAMES), 0.5).errors)) for rule in rules]
+    assert parts[0].any() and all(np.array_equal(part, parts[0]) for part in parts)
+    other = flat(dict(inherited(RHEL(), rig.request(LINEAR_NAMES), 1e-3).errors))
+    assert np.linalg.norm(other - parts[0]) > 1e-3 * np.linalg.norm(other)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ["gains of 1 % calibrated to 0.3 %", "clocks 10 ppm apart, 600 samples"])
 def test_intervals_of_calibrated_rigs_cover_the_exact_gradient(row: str) -> None:

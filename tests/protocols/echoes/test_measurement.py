@@ -14,7 +14,9 @@ from labrhel.learning.gradient import NudgeRecord
 from labrhel.rig.capabilities import Converter, Reversal
 from labrhel.shots.operations import Operation, RunShots
 from protocols.echoes.aim import FIRST_RESPONSE, Aim
+from protocols.echoes.bias import bias_of_retrace
 from protocols.echoes.blocks import Block
+from protocols.echoes.floors import of_inputs, of_rounding
 from protocols.echoes.forecast import undistorted
 from protocols.echoes.growth import ROUNDING
 from protocols.echoes.measurement import Measurement
@@ -486,3 +488,60 @@ def test_a_search_that_found_no_good_nudge_is_refused_of_a_first_gradient_that_i
         if not is_refused:
             assert run.blocks[0] is first and [block.asked for block in run.blocks] == [1.0, 0.02]
             assert run.search_shots == 2 and run.target == 0.3  # the forward passes of the second
+
+
+# -- what no repeat shows ----------------------------------------------------------------------------------------------
+
+
+def on_converters(*, ports: bool) -> ReferenceTask:
+    """The small rig, one of whose channels rounds, and one of whose ports does if wanted."""
+    rig = small_rig()
+    first, *others = rig.task.capabilities.channels
+    channels = (replace(first, converter=Converter(10, -4.0, 4.0)), *others)
+    port, *rest = rig.task.capabilities.ports
+    return rig.declaring(
+        channels=channels, ports=(replace(port, converter=Converter(12, -9.0, 9.0)) if ports else port, *rest)
+    )
+
+
+@pytest.mark.parametrize("ports", [False, True])
+def test_a_floor_holds_the_squares_of_all_that_repeats_cannot_show(*, ports: bool) -> None:
+    rig = on_converters(ports=ports)
+    run = Measurement(RHEL(eps=0.05, repeats=2), rig.request(("stiffness", "readout")))
+    execute(run.first_block(), rig.handler())
+    assert run.floor() == {}  # nobody asks for an error bar
+    execute(run.another_block(), rig.handler())
+    left = np.array([3.0, 0.0, 1.0])
+    run.blocks[0] = replace(run.blocks[0], floor={"stiffness": left})
+    parts = [
+        {"stiffness": left},
+        bias_of_retrace(run.plan, run.blocks),
+        of_rounding(run.plan, rig.sequences, run.blocks),
+    ]
+    if ports:
+        parts.append(of_inputs(run.plan, rig.sequences, run.blocks[0].batch))
+    found = run.floor()
+    for name in ("stiffness", "readout"):
+        squares = sum(np.square(part[name]) for part in parts if name in part)
+        assert np.allclose(found[name], np.sqrt(squares)), name
+
+
+def test_the_floor_of_exact_readings_is_what_is_left_of_a_distorted_nudge() -> None:
+    run = Measurement(RHEL(eps=0.05, repeats=2), small_rig().request(("stiffness",)))
+    run.blocks = [replace(known().blocks[0], floor={"stiffness": np.array([1.0, -2.0, 0.0])})] * 2
+    assert np.array_equal(run.floor()["stiffness"], [1.0, 2.0, 0.0])
+
+
+def test_rounding_is_drawn_anew_for_each_block_up_to_the_fifth_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def of_rounding(plan: Any, sequences: Any, blocks: list[Block]) -> dict[str, np.ndarray]:
+        drawn.append(len(blocks))
+        return {"stiffness": np.full(3, float(len(blocks)))}
+
+    monkeypatch.setattr("protocols.echoes.measurement.of_rounding", of_rounding)
+    run = Measurement(RHEL(eps=0.05, precision=0.1), small_rig().request(("stiffness",)))
+    for count in range(2, 9):
+        run.blocks = [known().blocks[0]] * count
+        assert run.floor()["stiffness"][0] == run.floor()["stiffness"][0] == min(count, 5)
+    assert drawn == [2, 3, 4, 5]

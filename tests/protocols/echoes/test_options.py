@@ -238,6 +238,14 @@ def test_of_a_rig_without_noise_repeats_have_no_spread_and_the_value_of_one() ->
     assert three.loss == pytest.approx(one.loss)
 
 
+def test_a_floor_is_told_of_the_parameters_that_were_asked_for_and_of_no_others() -> None:
+    rig = small_rig()
+    first, *others = rig.task.capabilities.channels
+    coded = rig.declaring(channels=(replace(first, converter=Converter(10, -4.0, 4.0)), *others))
+    found = measured(coded, RHEL(eps=0.05, repeats=2), "stiffness")
+    assert set(found.floor) == {"stiffness"} and (found.floor["stiffness"] > 0).all()
+
+
 def test_repeats_go_on_until_the_error_is_the_share_asked_for() -> None:
     rig = small_rig(2e-3)
 

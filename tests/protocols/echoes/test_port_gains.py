@@ -112,6 +112,8 @@ def test_a_motion_without_bound_shows_no_gains() -> None:
     assert not _gains(1e200 * slopes, seen).any()
     assert not _gains(np.inf * slopes, seen).any()
     assert _gains(slopes, seen).any()
+    assert not _gains(np.array([[[1e200]], [[1.0]]]) * np.ones((2, 1, 5)), seen).any()  # nor where one of them has none
+    assert not _gains(slopes, np.array([[[np.inf]], [[1.0]], [[1.0]]]) * seen).any()
 
 
 def test_inputs_are_heard_in_the_preparation_and_the_drive_takes_them_back() -> None:
