@@ -16,15 +16,20 @@ from labrhel.config import examples
 from labrhel.errors import ConfigurationError
 from labrhel.experiment import load_experiment
 from labrhel.records.comparison import compare, recorded_shots, save
+from labrhel.records.kept import replay_kept, spelled
 from labrhel.records.replay import replay
 from labrhel.records.whatif import what_if
 from labrhel.store import RunReader
+from labrhel.store.policy import Policy
 
 
 def again(run: str, root: Path, mode: str, config: Path | None, steps: int | None, rig: str | None) -> bool:
     """Replay a run; True if a strict one came out the same to the bit."""
     folder = named(run, root)
-    told(RunReader(folder))
+    reader = RunReader(folder)
+    told(reader)
+    if mode == "strict" and (config, steps, rig) == (None, None, None) and reader.policy != Policy(1):
+        return _kept(reader)
     done = replay(folder, mode, config=config, steps=steps, rig=rig)
     count, from_record = len(done.losses), done.answered - done.missing
     print(f"{count} gradients replayed, {from_record} shots from the record, {done.missing} from another rig")
@@ -39,6 +44,19 @@ def again(run: str, root: Path, mode: str, config: Path | None, steps: int | Non
     factor = done.recorded / done.seconds if done.seconds else 0.0
     print(f"took {done.seconds:.2f} s; the recording took {done.recorded:.2f} s ({factor:.1f} times as long)")
     return done.same or mode != "strict" or config is not None
+
+
+def _kept(reader: RunReader) -> bool:
+    """Replay the steps of which traces were kept; True if they all came out the same."""
+    done = replay_kept(reader.folder)
+    print(f"{len(done.losses)} of {done.gradients} gradients replayed, {done.answered} shots from the record:")
+    print(f"  steps {spelled([*done.losses])}" if done.losses else "  none")
+    print(f"  {reader.policy.what_is_missing()}")
+    for step, words in (done.refused | done.different).items():
+        print(f"step {step}: {words}")
+    if done.same:
+        print("their losses, nudges, responses and retraces are the same to the bit")
+    return done.same
 
 
 def against(run: str, root: Path, rig: str, step: int | None, to: Path | None) -> None:

@@ -106,11 +106,16 @@ class ParameterSet:
         for parameter in self.parameters:
             trained = parameter.trained
             stop = start + int(trained.sum())
-            array = parameter.value.copy()
-            array[trained] = _forward(parameter, x[start:stop])
-            if parameter.symmetric:
-                array = np.triu(array) + np.triu(array, 1).T
-            values[parameter.name] = array
+            values[parameter.name] = _filled(parameter, _forward(parameter, x[start:stop]))
+            start = stop
+        return values
+
+    def filled(self, entries: Array) -> dict[str, Array]:
+        """Values of the trained entries (size,), as `entries` gives them -> parameter arrays; to the bit."""
+        values, start = {}, 0
+        for parameter in self.parameters:
+            stop = start + int(parameter.trained.sum())
+            values[parameter.name] = _filled(parameter, entries[start:stop])
             start = stop
         return values
 
@@ -131,6 +136,12 @@ class ParameterSet:
             parts.append(slope[trained] * _slope(parameter, x[start:stop]))
             start = stop
         return np.concatenate(parts)
+
+
+def _filled(parameter: Parameter, entries: Array) -> Array:
+    array = parameter.value.copy()
+    array[parameter.trained] = entries
+    return np.triu(array) + np.triu(array, 1).T if parameter.symmetric else array
 
 
 def _forward(parameter: Parameter, x: Array) -> Array:

@@ -70,14 +70,19 @@ class Entry:
 
 
 class ReplayRig:
-    """A rig (labrhel.shots.rig.Rig); `missing` counts the shots that another rig answered, in place of the record."""
+    """A rig (labrhel.shots.rig.Rig); `missing` counts the shots that another rig answered, in place of the record.
 
-    def __init__(self, reader: RunReader, mode: str = "strict", otherwise: Rig | None = None) -> None:
+    `step`: only what was recorded of that one.
+    """
+
+    def __init__(
+        self, reader: RunReader, mode: str = "strict", otherwise: Rig | None = None, *, step: int | None = None
+    ) -> None:
         require_replayable(reader.manifest)
         self.capabilities, self.wiring = capabilities_of(reader), brought_by(reader)
         self.missing = self.answered = 0
         self._reader, self._mode, self._otherwise = reader, mode, otherwise
-        self._entries = list(effective(reader))
+        self._entries = [entry for entry in effective(reader) if step in (None, entry.step)]
         self._next = 0
         scalars = reader.scalars()
         diverged = scalars.get(DIVERGED, np.zeros(len(scalars["step"])))
