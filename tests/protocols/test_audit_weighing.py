@@ -12,6 +12,7 @@ from scipy.stats import multivariate_t
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
 from labrhel.learning.gradient import Gradient
+from protocols import audit as audit_module
 from protocols.audit import Audit, Verdict, _Point, _Straight, model_loss
 from protocols.forward.moving import MovedLoss
 from simbackend.dynamics.adjoint import exact_gradient
@@ -308,3 +309,76 @@ def test_the_smallest_audit_and_what_one_is_without_options() -> None:
     assert Audit(samples=2, most=4).samples == 2
     plain = Audit()
     assert (plain.tolerance, plain.alpha, plain.most, plain.samples, plain.seed) == (0.05, 0.01, 200, 10, 0)
+
+
+# -- one difference after the other, with losses as a script tells them ------------------------------------------------
+
+
+class Scripted:
+    """Losses without a move go up and down by `noise` around 2; counts shots as a rig with one sequence."""
+
+    sequences = ("one",)
+
+    def __init__(self, noise: float) -> None:
+        self.noise, self.shots = noise, 0
+
+    def at(self, moved: dict[str, np.ndarray]) -> Any:
+        assert not moved
+        self.shots += 1
+        return 2.0 + self.noise * (-1) ** self.shots
+        yield
+
+
+@pytest.mark.parametrize(
+    ("noise", "longest"),
+    [
+        (1e-9, "smallest"),
+        (0.005, "sharp"),
+        (1e3, "largest"),
+    ],
+)
+def test_a_step_makes_noise_a_quarter_of_the_tolerance_within_what_a_difference_bears(
+    noise: float, longest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = small_rig()
+    point = _Point.of(rig.task, rig.theta, gradient_of(rig))
+    scale = 8.0 / float(np.linalg.norm(point.slope))
+    point = replace(point, slope=scale * point.slope)  # of norm 8
+    asked: list[tuple[float, float]] = []
+    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []
+
+    class Bent:
+        def __init__(self, *_: Any) -> None: ...
+
+        def step(self, direction: np.ndarray, longest: float, allowed: float) -> tuple[float, float]:
+            asked.append((longest, allowed))
+            return 0.25, 0.5
+
+    def ends(moved: Scripted, direction: dict[str, np.ndarray], step: float) -> Any:
+        assert step == 0.25
+        moved.shots += 2
+        return 2.6, 1.8
+        yield
+
+    def weigh(audit: Audit, point: _Point, v: np.ndarray, y: np.ndarray, sigma: np.ndarray, shots: int) -> Verdict:
+        seen.append((v, y, sigma, shots))
+        return Verdict(None, 1.0, 0.0, 0.0, len(y), shots)
+
+    monkeypatch.setattr(audit_module, "_Straight", Bent)
+    monkeypatch.setattr(audit_module, "ends_along", ends)
+    monkeypatch.setattr(Audit, "_weigh", weigh)
+    audit = Audit(tolerance=0.1, samples=4, most=11)
+    verdict = execute(audit._ask(Scripted(noise), point), None)  # type: ignore[arg-type]
+    spread = noise * np.sqrt(4 / 3)  # of +, -, +, -
+    limits = {"smallest": audit_module._SMALLEST_SWING, "largest": audit_module._LARGEST_SWING}
+    wanted = limits[longest] * 2.0 / 8.0 if longest in limits else spread / np.sqrt(2) / (0.25 * 0.8)
+    assert asked == [(pytest.approx(wanted), pytest.approx(audit_module._CURVED * 0.8))] * 3
+    # Four without a move, and as many pairs as eleven shots allow.
+    assert verdict.shots == 10 and [item[3] for item in seen] == [6, 8, 10]
+    v, y, sigma, _ = seen[-1]
+    along = point.slope / 8.0
+    assert np.allclose(v[[0, 2]], along) and not np.allclose(v[1], along)
+    assert np.allclose(y, (2.6 - 1.8) / 0.5 - 0.5)
+    shaken = spread * np.hypot(2.6, 1.8) / 2.0 / 0.5
+    expected = np.sqrt(shaken**2 + (audit_module._FINEST * 0.8) ** 2 + (audit_module._MISTAKEN * 0.5) ** 2)
+    assert np.allclose(sigma, expected)
