@@ -2,10 +2,12 @@
 
 from contextlib import ExitStack, closing
 
+import numpy as np
 import pytest
 import qcodes.instrument  # noqa: F401  (first: what it leaves open is no leak of a test)
 
 from drivers.instruments import open_instrument
+from labrhel.model.leapfrog import leapfrog
 from simbackend.virtual_bench import virtual_bench
 
 MODEL = """
@@ -20,6 +22,21 @@ model:
 @pytest.fixture(autouse=True)
 def alone(state_of_its_own, leaving_nothing_open):
     yield
+
+
+@pytest.fixture(scope="session")
+def motion():
+    """Positions of a bench's oscillators from rest under forces, `step` apart; run once for all who play the same."""
+    known = {}
+
+    def of(model, force, step):
+        if (force.tobytes(), step) not in known:
+            still = np.zeros(2)
+            ran = leapfrog(lambda q: model.force(q, {}), model.mass({}), model.friction({}), force, step, still, still)
+            known[force.tobytes(), step] = ran.q
+        return known[force.tobytes(), step]
+
+    return of
 
 
 @pytest.fixture

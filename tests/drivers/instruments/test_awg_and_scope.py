@@ -19,7 +19,6 @@ from labrhel.errors import (
     ProgramError,
     TransportError,
 )
-from labrhel.model.leapfrog import leapfrog
 from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.virtual_bench import Fault
 
@@ -55,14 +54,13 @@ def shoot(awg, scope, bursts, window=WINDOW):
     return played, scope.read(["ch1", "ch2"])
 
 
-def expected(model, played, times):
+def expected(motion, model, played, times):
     grid = 2e-6 * (np.arange(round((times[-1] + 1e-3) / 2e-6)) + 0.5)
     index = np.floor(grid * RATE).astype(int)
     drives = np.stack([played["ch1"], played["ch2"]])
     force = np.where(index < COUNT, drives[:, np.clip(index, 0, COUNT - 1)], 0.0)
-    start = np.zeros(2)
-    ran = leapfrog(lambda q: model.force(q, {}), model.mass({}), model.friction({}), force, 2e-6 * 1e3, start, start)
-    return np.array([np.interp(times, grid, q, left=0.0) for q in ran.q])
+    moved = motion(model, force, 2e-6 * 1e3)
+    return np.array([np.interp(times, grid, q, left=0.0) for q in moved])
 
 
 def state(bench, name="awg"):
@@ -74,7 +72,7 @@ def level(bench, terminal="awg.ch1"):
 
 
 @pytest.mark.parametrize("wire", ["socket", "hislip"])
-def test_what_the_generator_plays_moves_the_oscillators_that_the_oscilloscope_sees(start, opened, wire):
+def test_what_the_generator_plays_moves_the_oscillators_that_the_oscilloscope_sees(motion, start, opened, wire):
     bench = start(BENCH)
     awg, scope = opened(bench, "awg", wire), opened(bench, "scope")
     assert isinstance(awg, Generator) and isinstance(scope, Digitizer)
@@ -87,7 +85,7 @@ def test_what_the_generator_plays_moves_the_oscillators_that_the_oscilloscope_se
         times = record.t0 + record.dt * np.arange(len(record.codes))
         assert times[0] == pytest.approx(WINDOW.start) and record.dt == 1 / WINDOW.rate
         assert times[-1] >= WINDOW.start + WINDOW.duration
-        for own, truth in zip(("ch1", "ch2"), expected(bench.model, played, times), strict=True):
+        for own, truth in zip(("ch1", "ch2"), expected(motion, bench.model, played, times), strict=True):
             assert np.ptp(truth) > 20 * LSB and seen[own].over_range == 0
             assert np.abs(seen[own].volts - truth).max() < 0.5 * LSB + 6e-3
 

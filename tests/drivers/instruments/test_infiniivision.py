@@ -10,7 +10,6 @@ from drivers.instruments import open_instrument
 from drivers.roles import Burst, Digitizer, Window
 from drivers.transport import TrafficLog
 from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError, LabrhelError, LimitError, ProgramError
-from labrhel.model.leapfrog import leapfrog
 from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.virtual_bench import Fault
 
@@ -52,19 +51,18 @@ def shoot(awg, scope, window=WINDOW, trigger="external", level=1.0):
     return played, scope.read(["ch1", "ch2"])
 
 
-def expected(model, played, times):
+def expected(motion, model, played, times):
     grid = 2e-6 * (np.arange(round((times[-1] + 1e-3) / 2e-6)) + 0.5)
     index = np.floor(grid * RATE).astype(int)
     drives = np.stack([played["ch1"], played["ch2"]])
     force = np.where(index < COUNT, drives[:, np.clip(index, 0, COUNT - 1)], 0.0)
-    still = np.zeros(2)
-    ran = leapfrog(lambda q: model.force(q, {}), model.mass({}), model.friction({}), force, 2e-3, still, still)
-    return np.array([np.interp(times, grid, q, left=0.0) for q in ran.q])
+    moved = motion(model, force, 2e-3)
+    return np.array([np.interp(times, grid, q, left=0.0) for q in moved])
 
 
 @pytest.mark.parametrize("wire", ["socket", "hislip"])
 @pytest.mark.parametrize(("trigger", "level"), [("external", 1.0), ("ch4", 1.5)])
-def test_a_record_is_what_the_oscillators_did_to_the_last_bit(start, opened, wire, trigger, level):
+def test_a_record_is_what_the_oscillators_did_to_the_last_bit(motion, start, opened, wire, trigger, level):
     bench = start(BENCH)
     awg, scope = opened(bench, "awg", wire), opened(bench, "scope", wire)
     assert isinstance(scope, Digitizer)
@@ -73,7 +71,7 @@ def test_a_record_is_what_the_oscillators_did_to_the_last_bit(start, opened, wir
         record = seen[own]
         times = record.t0 + record.dt * np.arange(len(record.codes))
         assert record.t0 <= WINDOW.start and times[-1] >= WINDOW.start + WINDOW.duration
-        truth = expected(bench.model, played, times)[row]
+        truth = expected(motion, bench.model, played, times)[row]
         assert record.scale == pytest.approx(LSB)
         assert np.abs(truth).max() > 0.5
         assert np.abs(record.volts - truth).max() < 0.6 * LSB + 1e-3

@@ -18,7 +18,6 @@ from labrhel.errors import (
     ProgramError,
     TransportError,
 )
-from labrhel.model.leapfrog import leapfrog
 from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.virtual_bench import Fault
 
@@ -58,15 +57,14 @@ def shoot(pitaya, bursts=BURSTS, window=WINDOW, trigger="generator"):
     return played, pitaya.read(["in1", "in2"])
 
 
-def expected(model, played, times):
+def expected(motion, model, played, times):
     """Volts at the inputs."""
     grid = 2e-6 * (np.arange(round((times[-1] + 1e-3) / 2e-6)) + 0.5)
     index = np.floor(grid * RATE).astype(int)
     drives = np.stack([played.get(own, np.zeros(COUNT)) for own in ("ch1", "ch2")])
     force = np.where(index < COUNT, drives[:, np.clip(index, 0, COUNT - 1)], 0.0)
-    start = np.zeros(2)
-    ran = leapfrog(lambda q: model.force(q, {}), model.mass({}), model.friction({}), force, 2e-6 * 1e3, start, start)
-    return GAIN * np.array([np.interp(times, grid, q, left=0.0) for q in ran.q])
+    moved = motion(model, force, 2e-6 * 1e3)
+    return GAIN * np.array([np.interp(times, grid, q, left=0.0) for q in moved])
 
 
 def times_of(record):
@@ -93,7 +91,7 @@ def test_it_plays_three_roles(start, opened):
 
 
 @pytest.mark.parametrize("text", [BENCH, OLD])
-def test_what_it_plays_moves_the_oscillators_that_it_sees(start, opened, text):
+def test_what_it_plays_moves_the_oscillators_that_it_sees(motion, start, opened, text):
     bench = start(text)
     pitaya = opened(bench, "pitaya")
     for _ in range(2):
@@ -102,7 +100,7 @@ def test_what_it_plays_moves_the_oscillators_that_it_sees(start, opened, text):
             assert np.abs(played[own] - burst.samples).max() <= 1.51 * STEP
         times = times_of(seen["in1"])
         assert times[0] <= WINDOW.start and times[-1] >= WINDOW.start + WINDOW.duration
-        for own, truth in zip(("in1", "in2"), expected(bench.model, played, times), strict=True):
+        for own, truth in zip(("in1", "in2"), expected(motion, bench.model, played, times), strict=True):
             assert np.ptp(truth) > 0.1 and seen[own].over_range == 0
             error = seen[own].volts - truth
             assert np.abs(error).max() < 2e-3 and abs(error.mean()) < 2e-4
@@ -198,7 +196,7 @@ def test_a_generator_is_not_triggered_by_being_told_what_to_wait_for(start, open
         pitaya.fire()
 
 
-def test_an_external_trigger_starts_outputs_and_inputs_together(start, opened):
+def test_an_external_trigger_starts_outputs_and_inputs_together(motion, start, opened):
     bench = start(BENCH)
     pitaya = opened(bench, "pitaya")
     for _ in range(2):
@@ -210,7 +208,7 @@ def test_an_external_trigger_starts_outputs_and_inputs_together(start, opened):
             bench.world.pulse("pitaya.trigger_in", bench.clock.now())
         pitaya.wait(5)
         record = pitaya.read(["in2"])["in2"]
-        truth = expected(bench.model, played, times_of(record))[1]
+        truth = expected(motion, bench.model, played, times_of(record))[1]
         assert np.ptp(truth) > 0.1 and np.abs(record.volts - truth).max() < 2e-3
     pitaya.load(BURSTS)
     pitaya.arm(source="external")
