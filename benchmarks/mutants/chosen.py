@@ -90,17 +90,19 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
 _OPTIMIZERS = "labrhel/learning/optimizers.py"
 _AIM, _CAUSES, _GROWTH = "protocols/echoes/aim.py", "protocols/echoes/causes.py", "protocols/echoes/growth.py"
 _PLAN = "protocols/echoes/plan.py"
+_PREPARATION = "protocols/echoes/preparation.py"
+_BEGINS = "it is where a fit begins, and not where it ends"
 _LAST_BIT = "nothing that was measured is at the limit to the last bit"
 _NO_ZERO = "however small, it only keeps a zero from being divided by"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
-        "protocols/echoes/preparation.py",
+        _PREPARATION,
         "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, gtol=_DONE, "
         "max_nfev=_ROUNDS)) # fmt: skip",
     ): "what is left of the squares ends the fit before",
     (
-        "protocols/echoes/preparation.py",
+        _PREPARATION,
         "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, xtol=_DONE, "
         "max_nfev=_ROUNDS)) # fmt: skip",
     ): "what is left of the squares ends the fit before",
@@ -109,16 +111,16 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "bands[2 * n + a - b, : max((count + 2), 0), b] = earlier[a, b]",
     ): "what lies below the triangle is not read",
     (
-        "protocols/echoes/preparation.py",
+        _PREPARATION,
         "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, xtol=_DONE, "
         "gtol=_DONE)) # fmt: skip",
     ): "the fit ends long before",
     (
-        "protocols/echoes/preparation.py",
+        _PREPARATION,
         "if not np.isfinite([np.sum(missed(start) ** (3)), np.sum(slopes(start) ** 2)]).all():",
     ): "a cube is no number where a square is none",
     (
-        "protocols/echoes/preparation.py",
+        _PREPARATION,
         "while (steps <= longest) and found.peak > LARGEST_PEAK * forward_peak:",
     ): "what is as long as it can be is made once more, and does not pay",
     (
@@ -130,6 +132,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         'measured["predicted_bias"] = _norm(bias) / (_norm({name: values[name] for name in bias}) or (2.0))',
     ): "a gradient that is zero has a bias of zero",
     (_OPTIMIZERS, "if not np.isfinite(loss) or (loss >= RUNAWAY * max(1.0, self._lowest)):"): _LAST_BIT,
+    (_PREPARATION, "v = (seen[:, min(2, count - 1)] - seen[:, 0]) / ((max(2, count - 1)) * step)"): _BEGINS,
+    (_PREPARATION, "v = (seen[:, (max(2, count - 1))] - seen[:, 0]) / (min(2, count - 1) * step)"): _BEGINS,
+    (_PREPARATION, "start = np.concatenate([seen[:, (1)] - step / 2 * v, mass * v])"): _BEGINS,
+    (_PREPARATION, "start = np.concatenate([seen[:, 0] - (step / 2 / v), mass * v])"): _BEGINS,
     (
         _PLAN,
         "found, straight = (self._observed(forward, q, v, eps, share) for share in ((2.0), self._small_share(q)))",
