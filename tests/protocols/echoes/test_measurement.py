@@ -20,7 +20,7 @@ from protocols.echoes.floors import of_inputs, of_rounding
 from protocols.echoes.forecast import undistorted
 from protocols.echoes.growth import ROUNDING
 from protocols.echoes.measurement import Measurement
-from protocols.echoes.plan import Achieved, EchoPlan, EchoReading
+from protocols.echoes.plan import Achieved, EchoPlan, EchoReading, first_eps
 from protocols.forward.forward import ForwardBatch
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
@@ -545,3 +545,68 @@ def test_rounding_is_drawn_anew_for_each_block_up_to_the_fifth_and_no_more(monke
         run.blocks = [known().blocks[0]] * count
         assert run.floor()["stiffness"][0] == run.floor()["stiffness"][0] == min(count, 5)
     assert drawn == [2, 3, 4, 5]
+
+
+# -- the first block ---------------------------------------------------------------------------------------------------
+
+
+def begun(rule: RHEL, previous: NudgeRecord | None = None, **script: Any) -> Told:
+    run = Told(rule, small_rig(), [0.01] * 3, previous=previous, **script)
+    execute(run.first_block(), small_rig().handler())
+    return run
+
+
+def test_a_first_nudge_is_the_one_that_is_fixed_or_that_of_the_response_that_is_aimed_at() -> None:
+    batch, task = known().blocks[0].batch, small_rig().task
+    theta = small_rig().theta
+    assert begun(RHEL(eps=0.7)).fired == [0.7]
+    assert begun(RHEL(response=0.01)).fired == [pytest.approx(first_eps(task, batch, theta, 0.01, None))]
+    last = NudgeRecord(0.3, 0.02, aim=0.012)
+    # What a search found best before is aimed at, but not against the word of the user.
+    assert begun(RHEL(), last).fired == [pytest.approx(0.3 * 0.012 / 0.02)]
+    assert begun(RHEL(response=0.01), last).fired == [pytest.approx(0.3 * 0.01 / 0.02)]
+    assert begun(RHEL(eps=0.7), last).fired == [0.7]
+
+
+@pytest.mark.parametrize(
+    ("rule", "doubt", "is_searched"),
+    [(RHEL(), 0.02, True), (RHEL(), 0.005, False), (RHEL(eps=1.0), 0.02, False), (RHEL(response=0.01), 0.02, False)],
+)
+def test_a_search_is_for_automatic_nudges_that_are_in_doubt(
+    rule: RHEL, doubt: float, *, is_searched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[Block] = []
+
+    def search(self: Told, block: Block) -> Any:
+        searches.append(block)
+        return
+        yield
+
+    monkeypatch.setattr(Told, "_search", search)
+    run = begun(rule, NudgeRecord(1.0, 0.01), doubt=doubt)
+    assert searches == (run.blocks if is_searched else [])
+
+
+def test_the_record_of_a_first_gradient_is_looked_at_where_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def of_record(model: Any, theta: Any, passes: Any, step: float) -> str:
+        looked.append(len(passes))
+        return "seen"
+
+    monkeypatch.setattr("protocols.echoes.measurement.of_record", of_record)
+    assert begun(RHEL(eps=1.0)).record == "seen"
+    assert begun(RHEL(eps=1.0), NudgeRecord(1.0, 0.01)).record is None
+    inner = small_rig().handler()
+
+    class Clipping:
+        def do(self, operation: Operation) -> Any:
+            answer = inner.do(operation)
+            trace = answer[0].last.traces["q1"]
+            traces = {**answer[0].last.traces, "q1": replace(trace, over_range=1)}
+            return [replace(answer[0], passes=(replace(answer[0].last, traces=traces),)), *answer[1:]]
+
+    run = Told(RHEL(eps=1.0), small_rig(), [0.01])
+    execute(run.first_block(), Clipping())
+    assert run.record is None and run.blocks[0].batch.clipped
+    assert looked == [2]
