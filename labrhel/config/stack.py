@@ -25,6 +25,7 @@ KIND = "hssm"
 _MOST_PARAMETERS = 1 << 27
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
@@ -98,11 +99,22 @@ class StackDataSection(Section):
         return self
 
 
+class StackInterlocksSection(Section):
+    """What a training is stopped for; a gradient that is no number stops it always."""
+
+    ruined: Share = Field(
+        default=0.5, description="Largest share of an epoch's gradients of which nothing is left but rounding."
+    )
+
+
 class StackConfig(Section):
     """A stack, how it is trained, and on what."""
 
     model: StackModelSection = Field(description="The stack.")
     protocol: StackProtocolSection = Field(default=StackProtocolSection(), description="How gradients are found.")
+    interlocks: StackInterlocksSection = Field(
+        default=StackInterlocksSection(), description="What a training is stopped for."
+    )
     optimizer: StackOptimizerSection = Field(default=StackOptimizerSection(), description="How it is trained.")
     data: StackDataSection = Field(description="What it learns.")
 

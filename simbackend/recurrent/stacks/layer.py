@@ -35,6 +35,7 @@ Report = Callable[[BackwardRun], None]
 Start = tuple[Tensor, Tensor]
 """Positions and momenta (batch, n) that a sequence starts from."""
 
+_MISSED = 0.3  # of the state; the gradient is off by 3 to 20 times that
 _FLOATS = (torch.float32, torch.float64)
 
 
@@ -44,12 +45,25 @@ class GradientWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How far the last gradient of a unit can be trusted; the fields are those of `BackwardRun`."""
+    """How far the last gradient of a unit can be trusted; the fields are those of `BackwardRun`.
+
+    `is_ruined`: rounding, or what the path run backwards has missed, is as large as the gradient (see `judge`).
+    """
 
     response_ratio: float
     growth: float
     retrace_error: float
     warnings: tuple[str, ...]
+    is_ruined: bool = False
+
+    @classmethod
+    def of(cls, found: BackwardRun) -> Health:
+        """That of a backward pass; a rig cannot say how far its adjoint grew, which is then no number."""
+        steps, unit = found.inputs.shape[1], float(np.finfo(found.inputs.dtype).eps)
+        grown = found.growth * unit / (found.response_ratio or 1.0) * np.sqrt(steps) / 2
+        is_finite = all(np.isfinite(array).all() for array in found.parameters.values())
+        is_ruined = not is_finite or bool(grown >= 1) or found.retrace_error > _MISSED
+        return cls(found.response_ratio, found.growth, found.retrace_error, found.warnings, is_ruined)
 
 
 def run_unit(
@@ -151,6 +165,6 @@ class Unit(nn.Module):
         return run_unit(self.engine, self.theta(), inputs, start, report=self._report)
 
     def _report(self, found: BackwardRun) -> None:
-        self.health = Health(found.response_ratio, found.growth, found.retrace_error, found.warnings)
+        self.health = Health.of(found)
         for words in found.warnings:
             warnings.warn(words, GradientWarning, stacklevel=2)

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from labrhel.arrays import Array
+from labrhel.errors import InterlockError
 from labrhel.experiment.runners import Watch
+from labrhel.session.outcome import said_once
 from labrhel.shots.operations import Checkpoint, Publish
 from labrhel.store import RunReader, RunWriter, consolidate, create_run
 from labrhel.store.policy import Policy
@@ -49,16 +51,23 @@ def _drive(experiment: StackExperiment, writer: RunWriter, watch: Watch) -> list
                 training.restore(_unpacked(last.state["training"]))
             last = None
             while training.done < experiment.epochs:
-                published = _epoch(training, done, experiment.epochs)
+                published, ruined = _epoch(training, done, experiment.epochs)
                 done += 1
                 writer.published(published)
                 writer.checkpoint(Checkpoint(done, {"seed": seed, "training": _packed(training.state())}))
                 watch(published)
+                if ruined > experiment.config.interlocks.ruined:
+                    raise InterlockError(
+                        f"interlock ruined: of {100 * ruined:.0f} % of the gradients of epoch {training.done} nothing "
+                        "is left but rounding: shorten the sequences, lower d or the inputs, or give "
+                        "interlocks: {ruined: 1} to follow them all the same"
+                    )
     consolidate(writer.folder)
     return _report(writer.folder, experiment.problem.objective.name)
 
 
-def _epoch(training: Training, step: int, epochs: int) -> Publish:
+def _epoch(training: Training, step: int, epochs: int) -> tuple[Publish, float]:
+    """One epoch, and the share of its gradients that are ruined."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GradientWarning)
         epoch = training.epoch()
@@ -76,7 +85,9 @@ def _epoch(training: Training, step: int, epochs: int) -> Publish:
             words.append(str(item.message))
         else:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
-    return Publish(step, scalars, tuple(dict.fromkeys(words)))
+    if epoch.ruined:
+        words.append(f"of {100 * epoch.ruined:.0f} % of the gradients of this epoch nothing is left but rounding")
+    return Publish(step, scalars, tuple(dict.fromkeys(words))), epoch.ruined
 
 
 def _worst(units: list[Unit]) -> dict[str, float]:
@@ -107,7 +118,7 @@ def _report(folder: Path, score: str) -> list[str]:
     reader = RunReader(folder)
     scores = reader.scalars()[score]
     scores = scores[np.isfinite(scores)]
-    words = dict.fromkeys(text for _, text in reader.words())
+    words = said_once(reader.words())
     reader.close()
     listed = ", ".join(f"{value:#.4g}" for value in scores)
     return [

@@ -21,6 +21,8 @@ from torch.nn.functional import mse_loss, nll_loss
 
 from labrhel.arrays import Array
 from labrhel.data.samples import Samples, Split
+from labrhel.errors import InterlockError
+from simbackend.recurrent.stacks.layer import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,15 @@ REGRESSION = Objective("mean_square_error", mse_loss, mse_loss, -1)
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Mean training loss of an epoch, and the score on the validation set after it; epochs count from 1."""
+    """Mean training loss of an epoch, and the score on the validation set after it; epochs count from 1.
+
+    `ruined`: share of its gradients of which nothing is left but rounding, or the path that was missed.
+    """
 
     number: int
     loss: float
     validation: float
+    ruined: float = 0.0
 
 
 @contextmanager
@@ -74,21 +80,31 @@ class Training:
         self.batch, self.seed = batch, seed
         self.done = 0
         self._optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+        self._units = [module for module in model.modules() if isinstance(module, Unit)]
         self._type = next(model.parameters()).dtype
         self._best_score = -float("inf")
         self._best = copy.deepcopy(model.state_dict())
 
     def epoch(self) -> Epoch:
-        """Take one epoch of gradients."""
+        """Take one epoch of gradients.
+
+        Raises InterlockError for one that is no number: what Adam makes of it stays in all steps after it.
+        """
         number = self.done + 1
         generator = np.random.default_rng([self.seed, number])
         self.model.train()
-        losses = []
+        losses, ruined = [], []
         with seeded(self.seed, number):
             for x, y in self.split.train.batches(self.batch, generator):
                 self._optimizer.zero_grad()
                 loss = self.objective.loss(self.model(self._tensor(x)), self._target(y))
                 loss.backward()
+                ruined.append(any(unit.health is not None and unit.health.is_ruined for unit in self._units))
+                if not all(x.grad is None or bool(x.grad.isfinite().all()) for x in self.model.parameters()):
+                    raise InterlockError(
+                        f"interlock gradients: gradient {len(ruined)} of epoch {number} is no number: shorten the "
+                        "sequences, or lower the rate; `labrhel resume` goes on from the epoch before"
+                    )
                 self._optimizer.step()
                 losses.append(loss.item() * len(x))
         self.done = number
@@ -97,7 +113,7 @@ class Training:
         if self.objective.better * validation >= self._best_score:
             self._best_score = self.objective.better * validation
             self._best = copy.deepcopy(self.model.state_dict())
-        return Epoch(number, sum(losses) / len(self.split.train), validation)
+        return Epoch(number, sum(losses) / len(self.split.train), validation, sum(ruined) / len(ruined))
 
     def score(self, samples: Samples) -> float:
         """Score of the model as it is, without dropout and with the running statistics of BatchNorm."""

@@ -1,20 +1,27 @@
 """`labrhel run` on a stack: a small problem of the archive, written by the test."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
+from labrhel.arrays import Array, Arrays  # noqa: E402
 from labrhel.config import examples  # noqa: E402
 from labrhel.config.stack import load_stack  # noqa: E402
 from labrhel.data.archive import Archive  # noqa: E402
 from labrhel.data.samples import Samples  # noqa: E402
 from labrhel.experiment.runners import own_runner, own_runner_of_run  # noqa: E402
+from labrhel.learning.units import BackwardRun, Engine, ForwardRun, UnitState  # noqa: E402
 from labrhel.shots.operations import Publish  # noqa: E402
 from labrhel.testing.command_line import call, only_run  # noqa: E402
+from simbackend.recurrent.stacks import experiment  # noqa: E402
+from simbackend.recurrent.stacks.engines import make_engine  # noqa: E402
 from simbackend.recurrent.stacks.experiment import build_stack  # noqa: E402
+from simbackend.recurrent.stacks.layer import Health  # noqa: E402
 from simbackend.recurrent.stacks.problem import classification  # noqa: E402
 from simbackend.testing.torch_units import UNITS  # noqa: E402
 
@@ -130,3 +137,67 @@ def test_the_example_builds_the_stack_it_describes() -> None:
     assert len(model.blocks) == config.model.blocks
     assert isinstance(model.blocks[0].unit, UNITS[config.model.unit])
     assert next(model.parameters()).dtype == torch.float64
+
+
+class Spoiled:
+    """An engine whose gradients come out otherwise."""
+
+    name = "spoiled"
+
+    def __init__(self, engine: Engine, **changes: Any) -> None:
+        self._engine, self._changes = engine, changes
+
+    def forward(self, theta: Arrays, inputs: Array, start: UnitState | None = None) -> ForwardRun:
+        return self._engine.forward(theta, inputs, start)
+
+    def backward(self, run: ForwardRun, cotangent: Array) -> BackwardRun:
+        found = self._engine.backward(run, cotangent)
+        changes = dict(self._changes)
+        if changes.pop("times", None) is not None:
+            changes["parameters"] = {name: np.nan * value for name, value in found.parameters.items()}
+        return replace(found, **changes)
+
+
+def spoiled(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    monkeypatch.setattr(experiment, "make_engine", lambda *given: Spoiled(make_engine(*given), **changes))
+
+
+def test_a_training_by_gradients_of_rounding_alone_stops_with_status_3_and_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled(monkeypatch, growth=2e36)
+    file = problem(tmp_path)
+    assert call("run", file, "--out", tmp_path / "runs") == 3
+    said = capsys.readouterr()
+    assert "of 100 % of the gradients of epoch 1 nothing is left but rounding" in said.err
+    assert "interlocks: {ruined: 1}" in said.err and "test accuracy" not in said.out
+    assert only_run(tmp_path / "runs").status == "failed"
+
+
+def test_ruined_gradients_that_are_followed_on_purpose_are_said_once_with_how_often(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled(monkeypatch, retrace_error=1.5)
+    file = problem(tmp_path)
+    file.write_text(file.read_text() + "interlocks: {ruined: 1}\n")
+    assert call("run", file, "--out", tmp_path / "runs") == 0
+    (line,) = [text for text in capsys.readouterr().out.splitlines() if "nothing is left but rounding" in text]
+    assert line.startswith("warning: of 100 % of the gradients") and "5 times more" in line
+
+
+def test_a_gradient_that_is_no_number_stops_before_a_step_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled(monkeypatch, times=np.nan)
+    assert call("run", problem(tmp_path), "--out", tmp_path / "runs") == 3
+    assert "gradient 1 of epoch 1 is no number" in capsys.readouterr().err
+
+
+def test_a_rig_whose_growth_nobody_sees_is_not_called_ruined_for_that() -> None:
+    state = UnitState(np.zeros((1, 2)), np.zeros((1, 2)))
+    known = BackwardRun({"k": np.ones(2)}, np.zeros((1, 50, 1)), state, 1e-3, float("nan"), 0.01)
+    assert not Health.of(known).is_ruined
+    assert Health.of(replace(known, retrace_error=0.9)).is_ruined
+    assert Health.of(replace(known, growth=1e14)).is_ruined  # echoes see rounding over the response
+    assert not Health.of(replace(known, growth=1e14, response_ratio=0.0)).is_ruined  # an adjoint does not
+    assert Health.of(replace(known, parameters={"k": np.array([np.inf])})).is_ruined
