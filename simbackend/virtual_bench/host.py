@@ -7,6 +7,7 @@ from typing import Protocol
 
 from simbackend.virtual_bench.faults import Fault
 from simbackend.virtual_bench.scpi.scpi import Scpi
+from simbackend.virtual_bench.scpi.status import Status
 from simbackend.virtual_bench.station.catalog import Entry, entry_of, made
 from simbackend.virtual_bench.station.spec import InstrumentSection
 from simbackend.virtual_bench.wires.exchange import Station
@@ -75,7 +76,7 @@ class Host:
             wire.stop()
         with self._clock.lock:
             self.device.errors.clear()
-            self.device.event_status = 0
+            self.device.status = Status()
             self.device.restore()
         thread = threading.Thread(target=self._return, args=(seconds,), name=f"restart {self.name}")
         with self._turn:  # a thread that can be seen can be joined: it has started

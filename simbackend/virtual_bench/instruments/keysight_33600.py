@@ -103,6 +103,10 @@ class VirtualKeysight33600(VirtualInstrument):
         """Wait for the end of bursts."""
         self._world.clock.wait_until(self._busy_until, lambda: self.cancelled)
 
+    def is_busy(self) -> bool:
+        """True while a burst is going on."""
+        return self._world.clock.now() < self._busy_until
+
     def changed(self, key: str, place: int, before: Any) -> None:
         """Refuse what the limits or the amplifier do not allow; bring what is allowed to the output."""
         if key == "load":  # the output stays as it is, and is called by other numbers

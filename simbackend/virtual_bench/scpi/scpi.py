@@ -13,6 +13,16 @@ from typing import Any, ClassVar
 
 from simbackend.virtual_bench.scpi.headers import HeaderTable
 from simbackend.virtual_bench.scpi.messages import Unit, split_parameters, units
+from simbackend.virtual_bench.scpi.status import (
+    COMMAND_ERROR,
+    DEVICE_ERROR,
+    EXECUTION_ERROR,
+    MASTER,
+    OPERATION_COMPLETE,
+    QUERY_ERROR,
+    Register,
+    Status,
+)
 
 Answer = str | bytes | None
 Command = Callable[[Any, tuple[int, ...], list[bytes]], Answer]
@@ -40,7 +50,7 @@ ERRORS = {
 """The standard's own errors; instruments add theirs.  Source: SCPI-99 volume 2, chapter 21."""
 
 _QUEUE = 20
-_OPERATION_COMPLETE, _QUERY_ERROR, _DEVICE_ERROR, _EXECUTION_ERROR, _COMMAND_ERROR = 1, 4, 8, 16, 32
+_CLASSES = {1: COMMAND_ERROR, 2: EXECUTION_ERROR, 4: QUERY_ERROR}  # by the hundreds of an error
 
 
 class ScpiError(Exception):
@@ -65,6 +75,10 @@ class Scpi:
     """An instrument that only knows the common commands.  `identity`: manufacturer, model, serial, firmware."""
 
     settings: ClassVar[Sequence[Any]] = ()
+    version: ClassVar[str] = "1999.0"
+    """Of the SCPI standard that it obeys."""
+    has_registers: ClassVar[bool] = True
+    """Whether it has the registers of STATus."""
     _table: ClassVar[HeaderTable[Command]]
 
     def __init_subclass__(cls) -> None:
@@ -75,13 +89,15 @@ class Scpi:
                     commands.setdefault(pattern, member)
         for setting in cls.settings:
             commands |= setting.commands()
+        if cls.has_registers:
+            commands = _REGISTERS | commands
         cls._table = HeaderTable(commands)
 
     def __init__(self, identity: Sequence[str]) -> None:
         self.identity = tuple(identity)
         self.values: dict[tuple[str, int], Any] = {}
         self.errors: deque[tuple[int, str]] = deque()
-        self.event_status = 0
+        self.status = Status()
         self.cancelled = False
         """Set by a device clear, which ends what a command waits for."""
         self.restore()
@@ -128,8 +144,7 @@ class Scpi:
 
     def report(self, code: int, detail: str = "") -> None:
         """Put an error into the queue, and its class into the event register."""
-        kinds = {1: _COMMAND_ERROR, 2: _EXECUTION_ERROR, 4: _QUERY_ERROR}
-        self.event_status |= kinds.get(-code // 100, _DEVICE_ERROR)
+        self.status.event |= _CLASSES.get(-code // 100, DEVICE_ERROR)
         words = ERRORS.get(code, "")
         self.errors.append((code, "; ".join(part for part in (words, detail) if part)))
         if len(self.errors) > _QUEUE:
@@ -147,18 +162,37 @@ class Scpi:
     @command("*RST")
     def _reset(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         self.restore()
+        self.status.awaits = False
         return None
 
     @command("*CLS")
     def _clear(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         self.errors.clear()
-        self.event_status = 0
+        self.status.clear()
         return None
 
     @command("*ESR?")
     def _events(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        status, self.event_status = self.event_status, 0
-        return f"{status:+d}"
+        self.look()
+        return f"{self.status.read_event():+d}"
+
+    @command("*ESE")
+    def _enable_events(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self.status.event_enable = _mask(words, 255)
+        return None
+
+    @command("*ESE?")
+    def _enabled_events(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return f"{self.status.event_enable:+d}"
+
+    @command("*SRE")
+    def _enable_service(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self.status.service_enable = _mask(words, 255) & ~MASTER
+        return None
+
+    @command("*SRE?")
+    def _enabled_service(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return f"{self.status.service_enable:+d}"
 
     @command("*OPC?")
     def _complete_query(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
@@ -167,7 +201,8 @@ class Scpi:
 
     @command("*OPC")
     def _complete(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        self.event_status |= _OPERATION_COMPLETE
+        self.status.awaits = True
+        self.look()
         return None
 
     @command("*WAI")
@@ -187,9 +222,70 @@ class Scpi:
     def _next_error(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self.error_line(*(self.errors.popleft() if self.errors else (0, "No error")))
 
+    @command("SYSTem:VERSion?")
+    def _version(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return self.version
+
+    @command("STATus:PRESet")
+    def _preset(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        self.status.operation.preset()
+        self.status.questionable.preset()
+        return None
+
     def complete(self) -> None:
         """Return when nothing is pending."""
 
-    def status_byte(self) -> int:
-        """Error queue not empty (4), event register not empty (32)."""
-        return 4 * bool(self.errors) | 32 * bool(self.event_status)
+    def is_busy(self) -> bool:
+        """Whether something is pending now."""
+        return False
+
+    def look(self) -> None:
+        """What was pending at *OPC may be complete by now."""
+        if self.status.awaits and not self.is_busy():
+            self.status.awaits = False
+            self.status.event |= OPERATION_COMPLETE
+
+    def status_byte(self, *, answer: bool = False) -> int:
+        """What a serial poll or *STB? reads; `answer`: one is waiting to be read."""
+        self.look()
+        return self.status.byte(errors=bool(self.errors), answer=answer)
+
+
+def _mask(words: list[bytes], most: int) -> int:
+    """The one parameter of an enable register."""
+    if len(words) != 1:
+        raise ScpiError(-108 if words else -109)
+    try:
+        value = round(float(words[0]))
+    except ValueError:
+        raise ScpiError(-104) from None
+    if not 0 <= value <= most:
+        raise ScpiError(-222)
+    return value
+
+
+def _register_commands(header: str, register_of: Callable[[Scpi], Register]) -> dict[str, Command]:
+    """The commands of one register of STATus."""
+
+    def asked(read: Callable[[Register], int]) -> Command:
+        return lambda device, suffixes, words: f"{read(register_of(device)):+d}"
+
+    def told(key: str) -> Command:
+        return lambda device, suffixes, words: setattr(register_of(device), key, _mask(words, 0x7FFF))
+
+    found = {
+        f"{header}[:EVENt]?": asked(Register.read),
+        f"{header}:CONDition?": asked(lambda register: register.condition),
+    }
+    for words, key in (("ENABle", "enable"), ("PTRansition", "rising"), ("NTRansition", "falling")):
+        found |= {
+            f"{header}:{words}": told(key),
+            f"{header}:{words}?": asked(lambda register, key=key: getattr(register, key)),
+        }
+    return found
+
+
+_REGISTERS = {
+    **_register_commands("STATus:OPERation", lambda device: device.status.operation),
+    **_register_commands("STATus:QUEStionable", lambda device: device.status.questionable),
+}

@@ -25,6 +25,8 @@ class Station:
     faults: Faults = field(default_factory=Faults)
     restart: Callable[[float], None] = lambda seconds: None
     pause: Callable[[float], bool] = lambda seconds: False
+    obeyed: list[Callable[[], None]] = field(default_factory=list)
+    """Called after each message, whichever wire it came by: its status may have changed."""
 
     def obey(self, message: bytes) -> bytes | None:
         """Run a message; the bytes that go out, with their terminator.  Raises LineBroke."""
@@ -48,6 +50,8 @@ class Station:
             except InstrumentError as error:
                 self.device.report(-310, str(error))
                 answer = None
+        for listener in self.obeyed:
+            listener()
         return None if answer is None else self._sent(answer, fault)
 
     def _sent(self, answer: bytes, fault: Fault | None) -> bytes:

@@ -1,8 +1,8 @@
 """A HiSLIP server: SCPI messages with an end, numbers for what belongs together, device clear and status query.
 
-Each session is a pair of connections, one for messages and one for what may not wait.  Synchronised mode only: an
-answer carries the number of the message that asked for it, so that a client knows an old one; he is not told that he
-has interrupted it.  Locks are granted to whoever asks; remote and local make no difference.
+Each session is a pair of connections, one for messages and one for what may not wait, service requests among it.
+Synchronised mode only: an answer carries the number of the message that asked for it, so that a client knows an old
+one; he is not told that he has interrupted it.  Locks are granted to whoever asks; remote and local make no difference.
 Source: IVI-6.1, High-Speed LAN Instrument Protocol, revision 1.1 (2011).
 """
 
@@ -12,17 +12,19 @@ import itertools
 import socket
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from simbackend.virtual_bench.scpi.messages import Framer
+from simbackend.virtual_bench.scpi.status import MASTER
 from simbackend.virtual_bench.wires.exchange import LineBroke, Station
 from simbackend.virtual_bench.wires.tcp import Server, break_off
 
 _HEADER = struct.Struct("!2sBBIQ")
 _VERSION = 0x0100
 _LARGEST = 1 << 24  # bytes of a message that the server takes at once
-_MESSAGE_AVAILABLE = 16
+_LOOK = 0.02  # s between two looks whether what an *OPC waits for is complete
 (
     _INITIALIZE, _INITIALIZE_RESPONSE, _FATAL_ERROR, _ERROR, _LOCK, _LOCK_RESPONSE, _DATA, _DATA_END, _CLEAR_COMPLETE,
     _CLEAR_ACKNOWLEDGE, _REMOTE, _REMOTE_RESPONSE, _TRIGGER, _INTERRUPTED, _ASYNC_INTERRUPTED, _MAX_SIZE,
@@ -42,13 +44,26 @@ class Frame(NamedTuple):
 
 @dataclass(slots=True)
 class Session:
-    """Two connections of one client; `unread`: an answer is out, and the client has not said that it has it all."""
+    """Two connections of one client.
+
+    `unread`: an answer is out, and the client has not said that it has it all.  `summary`: the master summary as it was
+    last seen, whose rise asks for service; `requests`: until the client has polled the status.
+    """
 
     sync: socket.socket
     asynchronous: socket.socket | None = None
     largest: int = _LARGEST
     unread: bool = False
+    summary: bool = False
+    requests: bool = False
     clearing: threading.Event = field(default_factory=threading.Event)
+    writing: threading.Lock = field(default_factory=threading.Lock)
+
+    def say(self, kind: int, control: int, parameter: int, payload: bytes = b"") -> None:
+        """Send what may not wait; whoever does, one at a time."""
+        assert self.asynchronous is not None
+        with self.writing:
+            _send(self.asynchronous, kind, control, parameter, payload)
 
 
 class HislipServer:
@@ -60,6 +75,9 @@ class HislipServer:
         self._sessions: dict[int, Session] = {}
         self._server = Server(self._serve, port)
         self.port = self._server.port
+        self._ends = threading.Event()
+        self._watch: threading.Thread | None = None
+        station.obeyed.append(self._announce)
 
     def start(self) -> None:
         """Be reachable again."""
@@ -72,6 +90,7 @@ class HislipServer:
 
     def close(self) -> None:
         """Stop permanently, and give the port back."""
+        self._ends.set()
         self.stop()
         self._server.close()
 
@@ -89,8 +108,8 @@ class HislipServer:
                     break_off(session.asynchronous)
         elif first.kind == _ASYNC_INITIALIZE and first.parameter in self._sessions:
             session = self._sessions[first.parameter]
-            session.asynchronous = connection
             _send(connection, _ASYNC_INITIALIZE_RESPONSE, 0, int.from_bytes(b"\0\0VB", "big"))
+            session.asynchronous = connection
             self._serve_urgent(session)
         else:
             _send(connection, _FATAL_ERROR, 3, 0, b"Invalid Initialization sequence")
@@ -134,6 +153,34 @@ class HislipServer:
         for start in range(0, len(answer), room):
             kind = _DATA_END if start + room >= len(answer) else _DATA
             _send(session.sync, kind, 0, frame.parameter, memoryview(answer)[start : start + room])
+        self._announce()  # an answer that waits may ask for service, too
+
+    def _announce(self) -> None:
+        """Ask for service in every session whose master summary has risen."""
+        device = self._station.device
+        for session in list(self._sessions.values()):
+            if session.asynchronous is None:
+                continue
+            with self._station.clock.lock:
+                byte = device.status_byte(answer=session.unread)
+                rises, session.summary = bool(byte & MASTER) and not session.summary, bool(byte & MASTER)
+                session.requests = session.requests or rises
+            if rises:
+                with suppress(OSError):  # a client that has just left
+                    session.say(_SERVICE_REQUEST, byte, 0)
+        if (
+            device.status.awaits
+            and device.status.service_enable
+            and (self._watch is None or not self._watch.is_alive())
+        ):
+            self._watch = threading.Thread(target=self._until_complete, name="operation complete", daemon=True)
+            self._watch.start()
+
+    def _until_complete(self) -> None:
+        while self._station.device.status.awaits and not self._ends.wait(_LOOK):
+            with self._station.clock.lock:
+                self._station.device.look()
+        self._announce()
 
     def _serve_urgent(self, session: Session) -> None:
         connection = session.asynchronous
@@ -142,25 +189,27 @@ class HislipServer:
             frame = _receive(connection)
             if frame.kind == _MAX_SIZE:
                 session.largest = max(int.from_bytes(frame.payload, "big"), _HEADER.size + 1)
-                _send(connection, _MAX_SIZE_RESPONSE, 0, 0, _LARGEST.to_bytes(8, "big"))
+                session.say(_MAX_SIZE_RESPONSE, 0, 0, _LARGEST.to_bytes(8, "big"))
             elif frame.kind == _CLEAR:
                 session.clearing.set()
                 self._station.device.cancelled = True
-                _send(connection, _ASYNC_CLEAR_ACKNOWLEDGE, 0, 0)
+                session.say(_ASYNC_CLEAR_ACKNOWLEDGE, 0, 0)
             elif frame.kind == _STATUS:
                 if frame.control & 1:
                     session.unread = False
                 with self._station.clock.lock:
-                    status = self._station.device.status_byte()
-                _send(connection, _STATUS_RESPONSE, status | _MESSAGE_AVAILABLE * session.unread, 0)
+                    status = self._station.device.status_byte(answer=session.unread) & ~MASTER
+                    # To a poll bit 6 is no summary: it says that service was asked for, and is cleared by being read.
+                    requests, session.requests = session.requests, False
+                session.say(_STATUS_RESPONSE, status | MASTER * requests, 0)
             elif frame.kind == _LOCK:
-                _send(connection, _LOCK_RESPONSE, 1, 0)
+                session.say(_LOCK_RESPONSE, 1, 0)
             elif frame.kind == _LOCK_INFO:
-                _send(connection, _LOCK_INFO_RESPONSE, 0, 0)
+                session.say(_LOCK_INFO_RESPONSE, 0, 0)
             elif frame.kind == _REMOTE:
-                _send(connection, _REMOTE_RESPONSE, 0, 0)
+                session.say(_REMOTE_RESPONSE, 0, 0)
             else:
-                _send(connection, _ERROR, 1, 0, b"Unrecognized Message Type")
+                session.say(_ERROR, 1, 0, b"Unrecognized Message Type")
 
 
 def _send(

@@ -1,6 +1,7 @@
 """Drivers that others wrote, as they stand, talk to the virtual instruments."""
 
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -106,14 +107,18 @@ def test_pymeasure_uploads_its_ascii_arb_and_it_is_played(bench, form):
         awg.adapter.close()
 
 
-@pytest.fixture
-def hislip_bench(tmp_path):
-    file = station(tmp_path)
+def hislip_station(folder):
+    file = station(folder)
     text = file.read_text(encoding="utf-8").replace("model: 33522B", "model: 33522B, wires: [socket, hislip]")
     text = text.replace("kind: rigol_ds1000z", "kind: infiniivision, wires: [socket, hislip]")
     text = text.replace("{wire: awg.sync, to: scope.ch4}", "{wire: awg.trigger_out, to: scope.trigger_in}")
     file.write_text(text, encoding="utf-8")
-    with virtual_bench(file) as opened:
+    return file
+
+
+@pytest.fixture
+def hislip_bench(tmp_path):
+    with virtual_bench(hislip_station(tmp_path)) as opened:
         yield opened
 
 
@@ -156,6 +161,7 @@ def test_pyvisa_speaks_hislip_with_blocks_status_and_device_clear(hislip_bench):
     awg = manager.open_resource(addresses["awg"]["hislip"], read_termination="\n", write_termination="\n")
     scope = manager.open_resource(addresses["scope"]["hislip"], read_termination="\n", write_termination="\n")
     try:
+        assert awg.read_stb() == 0  # on a fresh link
         assert awg.query("*IDN?").startswith("Agilent Technologies,33522B")
         samples = np.random.default_rng(0).uniform(-1, 1, 1_000_000).astype("f4")  # some megabytes: many fragments
         awg.write_binary_values("DATA:ARB big,", samples, is_big_endian=True)
@@ -163,6 +169,8 @@ def test_pyvisa_speaks_hislip_with_blocks_status_and_device_clear(hislip_bench):
         assert awg.query("FUNC:ARB:POIN?;:SYST:ERR?") == '+1000000;+0,"No error"'
         awg.write("NONSENSE")
         awg.query("*OPC?")
+        assert awg.read_stb() == 4
+        assert awg.query("*ESE 32;*ESE?") == "+32"
         assert awg.read_stb() == 4 + 32
         assert awg.query("SYST:ERR?").startswith("-113")
         scope.query(":TRIG:SOUR EXT;:WAV:FORM WORD;:WAV:POIN 60000;:TIM:RANG 0.1;*OPC?")
@@ -178,6 +186,28 @@ def test_pyvisa_speaks_hislip_with_blocks_status_and_device_clear(hislip_bench):
         awg.close()
         scope.close()
         manager.close()
+
+
+def test_a_hislip_client_is_told_of_a_service_request_once_and_polls_it(tmp_path):
+    import pyvisa
+    from pyvisa_py.protocols.hislip import AsyncServiceRequest
+
+    with virtual_bench(hislip_station(tmp_path), speed=1.0) as bench, closing(pyvisa.ResourceManager("@py")) as manager:
+        address = bench.addresses["awg"]["hislip"]
+        with manager.open_resource(address, read_termination="\n", write_termination="\n") as awg:
+            urgent = manager.visalib.sessions[awg.session].interface._async
+            urgent.settimeout(20.0)
+            awg.write("*CLS;*ESE 33;*SRE 32;NONSENSE")
+            assert AsyncServiceRequest(urgent).control_code == 4 + 32 + 64
+            assert awg.read_stb() == 4 + 32 + 64
+            assert awg.read_stb() == 4 + 32  # it was polled
+            assert awg.query("*STB?") == "+100"  # the summary stays until its reason is gone
+            awg.write("*CLS;:BURS:STAT ON;:FREQ 10;:BURS:NCYC 2;:TRIG1:SOUR BUS")
+            begun = time.monotonic()
+            awg.write("*TRG;*OPC")
+            assert AsyncServiceRequest(urgent).control_code == 32 + 64
+            assert time.monotonic() - begun > 0.19  # after the burst, and not when *OPC is obeyed
+            assert awg.query("*ESR?") == "+1"
 
 
 def test_a_source_answers_over_a_serial_line_and_sets_a_coupling():

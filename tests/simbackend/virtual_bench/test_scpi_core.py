@@ -74,7 +74,7 @@ def test_errors_go_to_the_queue_and_the_registers_and_the_rest_of_a_message_is_d
     device = lamp()
     assert device.execute(b"NONSENSE;*IDN?") is None
     assert device.execute(b"FAIL?") is None
-    assert device.execute(b"*STB?;*ESR?;*ESR?") == b"+36;+48;+0"
+    assert device.execute(b"*STB?;*ESR?;*ESR?") == b"+4;+176;+0"  # 128: it was switched on
     assert device.execute(b"SYST:ERR?;:SYST:ERR:NEXT?;:SYST:ERR?") == (
         b'-113,"Undefined header";-230,"Data corrupt or stale";+0,"No error"'
     )
@@ -89,6 +89,49 @@ def test_errors_go_to_the_queue_and_the_registers_and_the_rest_of_a_message_is_d
     device.execute(b"NONSENSE;*CLS")
     device.execute(b"*CLS")
     assert device.execute(b"SYST:ERR?;*ESR?") == b'+0,"No error";+0'
+
+
+def test_the_status_byte_sums_up_what_is_enabled_and_asks_for_service():
+    device = lamp()
+    assert device.execute(b"*ESE?;*SRE?;*STB?") == b"+0;+0;+0"
+    device.execute(b"*ESE 32;*SRE 36;NONSENSE")
+    assert device.execute(b"*ESE?;*SRE?;*STB?") == b"+32;+36;+100"
+    device.execute(b"*SRE 16")
+    assert device.status_byte() == 36 and device.status_byte(answer=True) == 36 + 16 + 64
+    assert device.execute(b"*ESR?;*STB?") == b"+160;+4"
+    device.execute(b"*CLS")
+    assert device.execute(b"*ESE?;*SRE?;*STB?") == b"+32;+16;+0"  # what is enabled stays so
+    device.execute(b"*SRE 64")
+    assert device.execute(b"*SRE?") == b"+0"  # the summary cannot enable itself
+    for wrong, code in ((b"*ESE 256", b"-222"), (b"*ESE", b"-109"), (b"*SRE x", b"-104"), (b"*SRE 1,2", b"-108")):
+        device.execute(wrong)
+        assert device.execute(b"SYST:ERR?").startswith(code)
+
+
+def test_operation_complete_is_an_event_once_nothing_is_pending():
+    device = lamp()
+    device.execute(b"*CLS;*OPC")
+    assert device.execute(b"*ESR?") == b"+1"
+    device.is_busy = lambda: True
+    device.execute(b"*OPC")
+    assert device.execute(b"*ESR?") == b"+0"
+    device.is_busy = lambda: False
+    assert device.execute(b"*ESR?;*ESR?") == b"+1;+0"
+    device.is_busy = lambda: True
+    device.execute(b"*OPC;*CLS")
+    device.is_busy = lambda: False
+    assert device.execute(b"*ESR?") == b"+0"  # *CLS has forgotten it
+
+
+def test_the_registers_of_scpi_are_kept_and_preset():
+    device = lamp()
+    assert device.execute(b"SYST:VERS?;:STAT:OPER?;:STAT:QUES:COND?") == b"1999.0;+0;+0"
+    device.execute(b"STAT:OPER:ENAB 16;NTR 3;:STAT:QUES:ENAB 1;PTR 2")
+    assert device.execute(b"STAT:OPER:ENAB?;NTR?;PTR?;:STAT:QUES:ENAB?;PTR?") == b"+16;+3;+32767;+1;+2"
+    device.status.operation.event = 48
+    assert device.execute(b"*STB?;:STAT:OPER:EVEN?;:STAT:OPER?;*STB?") == b"+128;+48;+0;+0"
+    device.execute(b"STAT:PRES")
+    assert device.execute(b"STAT:OPER:ENAB?;NTR?;:STAT:QUES:PTR?") == b"+0;+0;+32767"
 
 
 def test_numbers_carry_units():
