@@ -9,8 +9,9 @@ with eight digits.   volts = (code - yreference) * yincrement + yorigin,  yrefer
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +31,11 @@ _AC_CORNER = 3.5  # Hz
 _BEYOND_TWO = re.compile(r"CHAN[A-Z]*[34](:|\?|$)", re.IGNORECASE)
 _RUNNING = 8  # in the operation register
 _SOURCES = "CHANnel1 CHANnel2 CHANnel3 CHANnel4"
+_OF_CHANNEL = {
+    "RANG": "range", "OFFS": "offset", "COUP": "coupling", "IMP": "impedance", "DISP": "display", "BWL": "bandwidth",
+    "INV": "inverted",
+}  # fmt: skip
+_OF_TIME = {"MODE": "time_mode", "REF": "reference", "MAIN:RANG": "time_range", "POS": "position"}
 _REFERENCE = {"LEFT": 0.1, "CENT": 0.5, "RIGH": 0.9}  # where on the screen
 
 
@@ -142,6 +148,47 @@ class VirtualInfiniiVision(VirtualInstrument):
         self._was_armed |= state in (State.WAITING, State.TRIGGERED) or self._recorder.record is not None
         self._triggered |= state is State.TRIGGERED or self._recorder.record is not None
         return state
+
+    @command("*OPT?")
+    def _options(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return ",".join("0" * 24)
+
+    @command("CHANnel#?")
+    def _channel_setup(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        channel = suffixes[0]
+        if channel not in CHANNELS:
+            raise ScpiError(-114)
+        return (
+            f':CHAN{channel}:{self._said(_OF_CHANNEL, channel)};LAB "{self.values["label", channel] or channel}";'
+            f"UNIT VOLT;PROB {self.real(self.values['probe', channel])};PROB:SKEW {self.real(0.0)};STYP SING"
+        )
+
+    @command("TIMebase?")
+    def _timebase(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return f":TIM:{self._said(_OF_TIME, 0)}"
+
+    def _said(self, keys: Mapping[str, str], place: int) -> str:
+        """Settings as the answers to :CHANnel1? and the like list them."""
+        specs = {item.key: item for item in self.settings}
+        return ";".join(f"{word} {specs[key].write(self, self.values[key, place])}" for word, key in keys.items())
+
+    @command("SYSTem:SETup?")
+    def _setup_query(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        kept = [[key, place, value] for (key, place), value in self.values.items()]
+        return block_of(json.dumps(kept).encode(), 8)
+
+    @command("SYSTem:SETup")
+    def _set_up(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        """Only what :SYSTem:SETup? has answered is understood."""
+        try:
+            kept = {(key, place): value for key, place, value in json.loads(_content(words))}
+        except (ValueError, TypeError):
+            raise ScpiError(-161) from None
+        if kept.keys() != self.values.keys():
+            raise ScpiError(-161)
+        self.restore()
+        self.values |= kept
+        return None
 
     @command("SINGle")
     def _single(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
@@ -312,3 +359,11 @@ class VirtualInfiniiVision(VirtualInstrument):
             levels = codes_of(volts - self.values["offset", channel], level, 128 * fine, fine, 256 * fine - 1)
             self._codes[key] = levels.astype(np.int64) * (256 // fine)
         return self._codes[key]
+
+
+def _content(words: list[bytes]) -> bytes:
+    """The bytes of the one block that a command came with."""
+    if len(words) != 1 or not words[0].startswith(b"#"):
+        raise ScpiError(-161)
+    digits = int(words[0][1:2] or b"0")
+    return words[0][2 + digits :]

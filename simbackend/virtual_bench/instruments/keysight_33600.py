@@ -6,21 +6,23 @@ of arbitrary waveforms: names in volatile memory, bursts, triggers, limits, load
 An output is its amplitude and offset at the declared load, behind 50 Ohm; into another load it is another voltage,
 twice as much if 50 Ohm were declared and nothing is connected.  A burst idles at its first sample, which the user
 makes the safe value; an output that is off gives 0 V.  Waveforms hold each sample (FUNC:ARB:FILT changes nothing).
-Of the other shapes SIN, SQU, RAMP and DC are played; frequency sweeps, modulation, gated bursts are not there.
+Of the other shapes SIN, SQU, RAMP and DC are played; frequency sweeps, modulation, gated bursts are not there.  APPLy
+and the like stand in `keysight_shorthand`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.arb_memory import CODES, FLOATS, ArbMemory, built_in
-from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
+from simbackend.virtual_bench.instruments.instrument import channels
+from simbackend.virtual_bench.instruments.keysight_shorthand import Shorthand
 from simbackend.virtual_bench.scpi.messages import Unit
 from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Text, Whole, Word
@@ -33,7 +35,7 @@ _SOURCE = 50.0  # Ohm
 _OF_TWO = re.compile(r"^[A-Za-z]+2(:|\?|$)")  # OUTP2, SOUR2:VOLT
 
 
-class VirtualKeysight33600(VirtualInstrument):
+class VirtualKeysight33600(Shorthand):
     """See the module.  `name` is the instrument on the bench; `latency` [s] from a trigger to the first sample."""
 
     maker, models, firmware = "Agilent Technologies", ("33622A", "33522B", "33611A", "33511B"), "A.02.03-3.15-03-64-02"
@@ -47,6 +49,8 @@ class VirtualKeysight33600(VirtualInstrument):
         Real("[SOURce#:]FUNCtion:RAMP:SYMMetry", "symmetry", 100.0, BOTH, 0.0, 100.0),
         Real("[SOURce#:]FUNCtion:SQUare:DCYCle", "duty", 50.0, BOTH, 0.01, 99.99),
         Real("[SOURce#:]FUNCtion:PULSe:WIDTh", "pulse_width", 1e-4, BOTH, 5e-9, 1e6),
+        Word("[SOURce#:]FUNCtion:PULSe:HOLD", "pulse_hold", "WIDT", BOTH, "WIDTh DCYCle"),
+        Real("[SOURce#:]FUNCtion:PULSe:TRANsition[:BOTH]", "pulse_edges", 1e-8, BOTH, 2.9e-9, 1e-6),
         Real("[SOURce#:]VOLTage[:LEVel][:IMMediate][:AMPLitude]", "amplitude", 0.1, BOTH, 1e-3, 20.0),
         Real("[SOURce#:]VOLTage[:LEVel][:IMMediate]:OFFSet", "offset", 0.0, BOTH, -10.0, 10.0),
         Word("[SOURce#:]VOLTage:UNIT", "unit", "VPP", BOTH, "VPP VRMS DBM"),
@@ -118,6 +122,23 @@ class VirtualKeysight33600(VirtualInstrument):
             self._check(channel, key)
             if key not in ("text", "order", "trigger", "sync", "trigger_out"):
                 self._output(channel)
+
+    def change(self, channel: int, wanted: Mapping[str, Any]) -> None:
+        """All of these settings, or none; the amplifier and the limits judge what comes of them together."""
+        before = {key: self.values[key, channel] for key in wanted}
+        specs = {item.key: item for item in self.settings}
+        for key, value in wanted.items():
+            spec = specs[key]
+            if isinstance(spec, Real) and not spec.low <= value <= spec.high:
+                raise ScpiError(-222)
+        self.values |= {(key, channel): value for key, value in wanted.items()}
+        try:
+            for key in ("amplitude", "rate"):
+                self._check(channel, key)
+        except ScpiError:
+            self.values |= {(key, channel): value for key, value in before.items()}
+            raise
+        self._output(channel)
 
     def _of(self, channel: int, key: str) -> float:
         return self.values[key, channel]
@@ -207,7 +228,7 @@ class VirtualKeysight33600(VirtualInstrument):
 
     @command("TRIGger#[:IMMediate]")
     def _trigger(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        channel = self._channel(suffixes)
+        channel = self.channel(suffixes)
         if not self._of(channel, "burst"):
             raise ScpiError(-211)
         self._start([channel], self._world.clock.now())
@@ -222,42 +243,46 @@ class VirtualKeysight33600(VirtualInstrument):
 
     @command("[SOURce#:]DATA:ARBitrary")
     def _floats(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        self._arbs[self._channel(suffixes)].store(words, FLOATS, swapped=self.values["order", 0] == "SWAP")
+        self._arbs[self.channel(suffixes)].store(words, FLOATS, swapped=self.values["order", 0] == "SWAP")
         return None
 
     @command("[SOURce#:]DATA:ARBitrary:DAC")
     def _codes(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        self._arbs[self._channel(suffixes)].store(words, CODES, swapped=self.values["order", 0] == "SWAP")
+        self._arbs[self.channel(suffixes)].store(words, CODES, swapped=self.values["order", 0] == "SWAP")
         return None
 
     @command("[SOURce#:]DATA:VOLatile:CLEar")
     def _forget(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        self._arbs[self._channel(suffixes)].clear()
-        self._output(self._channel(suffixes))
+        self._arbs[self.channel(suffixes)].clear()
+        self._output(self.channel(suffixes))
         return None
 
     @command("[SOURce#:]DATA:VOLatile:CATalog?")
     def _catalog(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        return ",".join(f'"{name}"' for name in self._arbs[self._channel(suffixes)].names) or '""'
+        return ",".join(f'"{name}"' for name in self._arbs[self.channel(suffixes)].names) or '""'
 
     @command("[SOURce#:]DATA:VOLatile:FREE?")
     def _free(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        return f"{self._arbs[self._channel(suffixes)].free:+d}"
+        return f"{self._arbs[self.channel(suffixes)].free:+d}"
 
     @command("[SOURce#:]FUNCtion:ARBitrary")
     def _choose(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        self._arbs[self._channel(suffixes)].choose(words)
-        self._output(self._channel(suffixes))
+        self._arbs[self.channel(suffixes)].choose(words)
+        self._output(self.channel(suffixes))
         return None
 
     @command("[SOURce#:]FUNCtion:ARBitrary?")
     def _chosen_query(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        return f'"{self._arbs[self._channel(suffixes)].chosen}"'
+        return f'"{self._arbs[self.channel(suffixes)].chosen}"'
 
     @command("[SOURce#:]FUNCtion:ARBitrary:POINts?")
     def _points(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        arbs = self._arbs[self._channel(suffixes)]
+        arbs = self._arbs[self.channel(suffixes)]
         return f"{len(arbs.samples) if arbs.chosen else 0:+d}"
+
+    @command("*OPT?")
+    def _options(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return "0"
 
     @command("ROSCillator:SOURce:CURRent?")
     def _reference(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
@@ -267,7 +292,8 @@ class VirtualKeysight33600(VirtualInstrument):
     def _nothing(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return None
 
-    def _channel(self, suffixes: tuple[int, ...]) -> int:
+    def channel(self, suffixes: tuple[int, ...]) -> int:
+        """1 where the header names none."""
         channel = suffixes[0] if suffixes else 1
         if channel not in BOTH:
             raise ScpiError(-114)

@@ -153,6 +153,63 @@ def test_pymeasure_reads_a_keysight_oscilloscope(hislip_bench):
     assert np.abs(volts[times < 0]).max() < 0.024 and 1.0 < np.abs(volts).max() < 3.0
 
 
+def every_property(device, ask):
+    """What a stock driver's properties read, each set to what it read; and the errors that any of it left."""
+    found, errors = {}, []
+    for name in dir(type(device)):
+        item = getattr(type(device), name)
+        if isinstance(item, property) and not name.startswith("_"):
+            try:
+                found[name] = getattr(device, name)
+                if name != "arb_file":  # nothing is chosen yet
+                    setattr(device, name, found[name])
+            except (LookupError, AttributeError) as error:
+                assert "Property can not be" in str(error) or "has no setter" in str(error), (name, error)
+            while not (said := ask("SYST:ERR?")).startswith(("+0", "0")):
+                errors.append((name, said))
+    return found, errors
+
+
+@pytest.mark.filterwarnings("ignore:It is not known whether this device support SCPI")
+def test_pymeasure_reads_and_sets_every_property_of_a_generator_and_an_oscilloscope(hislip_bench):
+    from pymeasure.instruments.keysight import KeysightDSOX1102G
+
+    awg = pymeasure_agilent.Agilent33500(address(hislip_bench, "awg"), visa_library="@py", read_termination="\n")
+    scope = KeysightDSOX1102G(hislip_bench.addresses["scope"]["hislip"], visa_library="@py")
+    try:
+        for device, ask, least in (
+            (awg, awg.ask, 30), (awg.ch_1, awg.ask, 25), (scope, scope.ask, 10), (scope.ch1, scope.ask, 8)
+        ):  # fmt: skip
+            found, errors = every_property(device, ask)
+            assert errors == [] and len(found) >= least
+    finally:
+        awg.adapter.close()
+        scope.adapter.close()
+
+
+def test_a_generator_is_set_by_apply_by_its_levels_and_by_the_period_of_a_pulse(bench):
+    with clients(bench, "awg") as (awg,):
+        assert (
+            awg.ask("APPL:SQU 2e3,3,-0.5;:APPL?")
+            == '"SQU +2.00000000000000E+03,+3.00000000000000E+00,-5.00000000000000E-01"'
+        )
+        assert [float(x) for x in awg.ask("VOLT:HIGH?;LOW?;:OUTP1?;:FUNC:PULS:PER?").split(";")] == [1.0, -2.0, 1, 5e-4]
+        assert [float(x) for x in awg.ask("VOLT:HIGH 2;LOW -1;:VOLT?;:VOLT:OFFS?").split(";")] == [3.0, 0.5]
+        assert float(awg.ask("FUNC:PULS:PER 1e-3;DCYC 25;:FUNC:PULS:WIDT?")) == pytest.approx(2.5e-4)
+        assert awg.ask("APPL:DC DEF,DEF,1.5;:SYST:ERR?;:VOLT:OFFS?").startswith('+0,"No error";+1.5')
+        track = bench.world.output("awg.ch1")
+        assert track.at(bench.clock.now()) == pytest.approx(3.0)  # of a generator that expects 50 Ohm, without load
+        # What cannot be is refused as a whole.
+        for wrong, code in (
+            ("VOLT:HIGH -3", -221),
+            ("APPL:SIN 1e3,20,0", -221),
+            ("APPL:SIN 1e9", -222),
+        ):
+            assert awg.ask(f"{wrong};:SYST:ERR?").startswith(str(code))
+            assert awg.ask("APPL?").startswith('"DC')
+        assert float(awg.ask("VOLT:OFFS?")) == 1.5
+
+
 def test_pyvisa_speaks_hislip_with_blocks_status_and_device_clear(hislip_bench):
     import pyvisa
 
