@@ -25,6 +25,7 @@ from benchmarks import (
     bench_training,
     calibration_accuracy,
     calibration_drift,
+    damped_units,
     deep_layer,
     dense_speed,
     error_bars,
@@ -141,7 +142,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))
-    for module in (hru_accuracy, hru_memory, hru_speed, deep_layer, dense_speed, basic_motions):
+    for module in (hru_accuracy, hru_memory, hru_speed, damped_units, deep_layer, dense_speed, basic_motions):
         yield from module.targets()
     yield from bench_training.targets()
     yield from fpga_training.targets()

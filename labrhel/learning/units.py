@@ -30,7 +30,8 @@ class UnitState:
 class ForwardRun:
     """What a forward pass leaves: outputs, the end state, and whatever the engine needs to go back.
 
-    `tape` is None for engines that keep nothing but the end state; it is private to the engine.
+    `tape` is None for engines that keep nothing but the end state.  `record` holds what an echo under friction needs,
+    the velocities at the kicks; None in lossless units, and where there is a tape.  Both are private to the engine.
     """
 
     theta: Arrays
@@ -39,6 +40,7 @@ class ForwardRun:
     start: UnitState
     end: UnitState
     tape: object = None
+    record: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,19 @@ from simbackend.recurrent.engines.adjoint import AdjointEngine
 from simbackend.recurrent.engines.bptt import TapeEngine
 from simbackend.recurrent.engines.difference import DifferenceEngine
 from simbackend.recurrent.engines.echoes import EchoEngine
+from simbackend.recurrent.models.damped import Damped
 from simbackend.recurrent.models.dense_network import DenseNetwork
 from simbackend.recurrent.models.linear_hru import LinearHRU
 from simbackend.recurrent.models.nonlinear_hru import NonlinearHRU
 from simbackend.recurrent.models.recurrent_unit import RecurrentUnit
 
-MODELS: dict[str, RecurrentUnit] = {"linear": LinearHRU(), "nonlinear": NonlinearHRU(), "dense": DenseNetwork()}
+MODELS: dict[str, RecurrentUnit] = {
+    "linear": LinearHRU(),
+    "nonlinear": NonlinearHRU(),
+    "dense": DenseNetwork(),
+    "damped": Damped(LinearHRU()),
+    "damped_nonlinear": Damped(NonlinearHRU()),
+}
 ENGINES: dict[str, Any] = {
     "echoes": EchoEngine,
     "difference": DifferenceEngine,
@@ -54,6 +61,7 @@ def case(
     step: float = 0.15,
     amplitude: float = 1.0,
     at_rest: bool = False,
+    friction: float = 1.5,
     seed: int = 5,
 ) -> Case:
     """A unit with all parameters drawn; 75 steps are two whole stretches of the kernels and a part of one."""
@@ -67,6 +75,7 @@ def case(
         "b": random.normal(size=n) * 0.3,
         "alpha": random.uniform(0.3, 1.0, n),
         "c": random.normal(size=n),
+        "g": np.linspace(0.1 * friction, friction, n),  # not drawn: the others stay
     }
     if kind == "dense":  # b is a Duffing term there
         theta |= {"d": np.array(0.8 * step), "k": theta["alpha"], "J": random.uniform(-0.2, 1.0, (n, n)) / n}

@@ -21,6 +21,7 @@ from labrhel.learning.units import BackwardRun, ForwardRun, UnitState
 from simbackend.recurrent.engines.judging import judge
 from simbackend.recurrent.engines.kernel_engine import Backward, KernelEngine
 from simbackend.recurrent.engines.nudging import response_ratio, settle
+from simbackend.recurrent.models.damped import friction_of, start_of
 from simbackend.recurrent.models.recurrent_unit import RecurrentUnit
 
 RESPONSES = {np.dtype(np.float32): 3e-3, np.dtype(np.float64): 1e-5}
@@ -100,7 +101,9 @@ class EchoEngine(KernelEngine):
         qa, pa, qb, pb = back.ends
         mean = (qb, pb) if lower == 0 else ((qa + qb) / 2, (pa + pb) / 2)
         kind = run.inputs.dtype
-        start = UnitState(((pa - pb) / back.apart).astype(kind), ((qa - qb) / back.apart).astype(kind))
+        dq, dp = (qa - qb) / back.apart, (pa - pb) / back.apart
+        found = start_of(friction_of(self.model, run.theta), run.theta["d"], dq, dp)
+        start = UnitState(found.q.astype(kind), found.p.astype(kind))
         return _Pair(back, start, back.missed(run, *mean))
 
 

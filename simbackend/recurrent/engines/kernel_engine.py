@@ -22,6 +22,7 @@ from simbackend.recurrent.models.recurrent_unit import RecurrentUnit, UnitSums
 
 _WORTH_A_THREAD = 500_000  # oscillator-steps, about 1 ms; below it starting a thread costs more than it saves
 _PIECES = 4  # for each thread
+_KINETIC = 3  # row of the kernels' sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,16 @@ class KernelEngine:
         outputs = np.empty((batch, steps, len(tables.readout)), inputs.dtype)
         tape = np.empty((layout.rows, 2 * steps, layout.row), inputs.dtype) if taped else None
         lost = None if self.quick else _lost(layout)
+        damped = self.model.damped or None
+        record = np.empty((layout.rows, steps, layout.row), inputs.dtype) if damped and not taped else None
+        # Only nonlinear units have a tanh: for the others a second kernel would be compiled for nothing.
+        quick = None if self.model.linear or self.model.coupled else self.quick
 
         def run(rows: slice, items: slice) -> None:
             hru_forward.forward(
                 q[rows], p[rows], inputs[items], tables.into, tables.bias, tables.gain, tables.coupling, tables.units,
                 tables.readout, tables.readout_across, outputs[items], None if tape is None else tape[rows],
-                self.quick, None if lost is None else lost[rows],
+                quick, None if lost is None else lost[rows], damped, None if record is None else record[rows],
             )  # fmt: skip
 
         self._spread(run, layout, steps)
@@ -93,7 +98,7 @@ class KernelEngine:
                 "lower d, the stiffness or the inputs"
             )
         end = UnitState(layout.unfold(q), layout.unfold(p))
-        return ForwardRun(theta, inputs, outputs, start, end, tape)
+        return ForwardRun(theta, inputs, outputs, start, end, tape, record)
 
     def _back(
         self,
@@ -107,7 +112,7 @@ class KernelEngine:
         cotangent = checked_cotangent(run, cotangent)
         batch, steps, d_in = run.inputs.shape
         layout = Layout(batch, run.end.q.shape[1], run.inputs.dtype, coupled=self.model.coupled)
-        number, tape = layout.dtype.type, run.tape
+        number, tape, record = layout.dtype.type, run.tape, run.record
         upper, lower = (None, None) if levels is None else (number(levels[0]), number(levels[1]))
         inverse = None if eps is None else number(1 / eps)
         lost = None if self.quick or tape is not None else _lost(layout)
@@ -128,9 +133,11 @@ class KernelEngine:
         def back(rows: slice, items: slice) -> None:
             hru_backward.backward(
                 state[rows], run.inputs[items], cotangent[items], tables.into, tables.bias, tables.gain,
-                tables.coupling, tables.units, tables.readout, tables.back, tables.back_across, upper, lower, inverse,
+                tables.coupling, tables.units, tables.nudging, tables.back, tables.back_across, upper, lower, inverse,
                 None if tape is None else tape[rows],  # pyright: ignore[reportIndexIssue]
-                None if lost is None else lost[rows], sums[rows], sums_in[rows], sums_out[rows],
+                None if lost is None else lost[rows], self.model.damped or None,
+                None if record is None else record[rows],  # pyright: ignore[reportIndexIssue]
+                sums[rows], sums_in[rows], sums_out[rows],
                 None if products is None else products[rows], inputs[items], health[rows],
             )  # fmt: skip
 
@@ -138,8 +145,12 @@ class KernelEngine:
         stretches = -(-steps // STRETCH)
         theta = {name: np.asarray(value, float) for name, value in run.theta.items()}
         shares, mean_share = (hru_tangent.SHARES, 1.0) if levels is None else (hru_echoes.SHARES, hru_echoes.MEAN_SHARE)
+        ends = np.stack([layout.unfold(state[:, row]) for row in range(4)])
+        totals = scale * np.array(shares)[:, None] * layout.total(sums)
+        if self.model.damped:
+            totals[_KINETIC] += theta["d"] * theta["g"] / 4 * _end_of(ends, scale, paired=levels is not None)
         by_unit = UnitSums(
-            *(scale * np.array(shares)[:, None] * layout.total(sums)),
+            *totals,
             slope_input=scale * sums_in.sum(axis=0).T[: layout.n],
             # They hold -D m^T, the positions doubled where the mean is.
             coupling=None if products is None else -scale * mean_share * products.sum(axis=0)[:, : layout.n],
@@ -147,7 +158,7 @@ class KernelEngine:
         return Backward(
             parameters={**self.model.gradients(theta, by_unit), "C": mean_share * sums_out.sum(axis=0)[:, : layout.n]},
             inputs=inputs,
-            ends=np.stack([layout.unfold(state[:, row]) for row in range(4)]),
+            ends=ends,
             apart=1 / scale,
             # The kernels look at the beginning of each stretch; the end is added, for short passes from rest.
             response=_average(layout, health[:, hru_watch.RESPONSE]) / stretches,
@@ -181,6 +192,13 @@ def _cores() -> int:
 def _lost(layout: Layout) -> Array | None:
     """What rounding leaves out of a path in float32; float64 has digits enough."""
     return np.zeros((layout.rows, 2, layout.row), layout.dtype) if layout.dtype == np.float32 else None
+
+
+def _end_of(ends: Array, scale: float, *, paired: bool) -> Array:
+    """Sum over the batch of p Dp where the echo ends (n,)."""
+    first, second = ends[1].astype(float), ends[3].astype(float)
+    products = (first + second) / 2 * (first - second) * scale if paired else first * second
+    return products.sum(axis=0)
 
 
 def _average(layout: Layout, sums: Array) -> float:

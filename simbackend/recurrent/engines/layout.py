@@ -96,6 +96,7 @@ class Tables:
     units: Array
     readout: Array
     readout_across: Array
+    nudging: Array
     back: Array
     back_across: Array
 
@@ -104,13 +105,17 @@ class Tables:
         """Padded, repeated and in the type of the inputs."""
         form = model.kernel_form({name: np.asarray(value, float) for name, value in theta.items()})
         weights, readout = np.asarray(theta["B"]).T, np.asarray(theta["C"])
-        units = np.zeros((5, layout.row), layout.dtype)
+        units = np.zeros((hru.UNIT_ROWS, layout.row), layout.dtype)
+        friction = np.zeros_like(form.step) if form.friction is None else form.friction
+        shared = 1 + form.step * friction / 2  # what a kick is divided by
         units[hru.STEP_ROW] = layout.repeat(form.step)
         units[hru.STIFFNESS_ROW] = layout.repeat(form.stiffness)
         units[hru.WEIGHT_ROW] = layout.repeat(form.weight)
         units[hru.FREQUENCY_ROW] = layout.repeat(form.frequency)
         if form.cubic is not None:
             units[hru.CUBIC_ROW] = layout.repeat(form.cubic)
+        units[hru.FRICTION_ROW] = layout.repeat(friction)
+        units[hru.KICK_ROW] = layout.repeat(form.step / shared)
         back = layout.pad(-(form.step * form.weight) * weights)
         return cls(
             into=layout.pad(weights),
@@ -120,6 +125,7 @@ class Tables:
             units=units,
             readout=layout.pad(readout),
             readout_across=_across(layout.pad(readout)),
+            nudging=layout.pad(readout if form.friction is None else readout / shared),
             back=back,
             back_across=_across(back),
         )

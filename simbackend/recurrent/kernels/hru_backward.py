@@ -23,7 +23,7 @@ from simbackend.recurrent.kernels.workspace import part_of, tables
 
 POUR_EVERY = 8
 """Stretches between two emptyings of the sums into float64."""
-SUMS = 5
+SUMS = 6
 """Rows of `sums`, see `hru_echoes`."""
 
 
@@ -36,8 +36,8 @@ def backward(
     bias,  # (1, size)
     gain,  # (1, row), or None for linear and coupled units
     coupling,  # (n, size) symmetric, or None where units do not couple
-    units,  # (5, row) constants of the units, see `hru`
-    readout,  # (d_out, size)
+    units,  # (7, row) constants of the units, see `hru`
+    nudging,  # (d_out, size) from the cotangent to the nudge: the read-out, over 1 + d g/2 under friction
     back,  # (d_in, size) from g to the input gradient
     back_across,  # its transpose, see `gather`
     upper,  # nudge of one echo in units of the cotangent, or None: mean and scaled difference
@@ -45,7 +45,9 @@ def backward(
     inverse_eps,  # 1/eps of the difference form, or None: its limit
     tape,  # (rows, 2 steps, row), or None to run the path backwards
     lost,  # (rows, 2, row) of the path that runs backwards, see `hru`, or None
-    sums,  # (rows, 5, row) float64
+    damped,  # True, or None for lossless units
+    record,  # (rows, steps, row) p + p' of the forward pass, or None: lossless, or there is a tape
+    sums,  # (rows, 6, row) float64
     sums_in,  # (rows, d_in, size) float64
     sums_out,  # (rows, d_out, size) float64
     sums_coupling,  # (rows, n, size) float64: of -D_j m_i, the latter doubled in echoes; or None
@@ -58,10 +60,10 @@ def backward(
     work = tables(5, STRETCH, row, state)
     drive, nudge, slope, mean, at_kick = work[0], work[1], work[2], work[3], work[4]
     part, part_in = np.zeros(sums.shape[1:], kind), np.zeros(into.shape, kind)
-    part_out, now, feed = np.zeros(readout.shape, kind), np.empty((3, row), kind), np.zeros((2, row), kind)
+    part_out, now, feed = np.zeros(nudging.shape, kind), np.empty((3, row), kind), np.zeros((2, row), kind)
     if coupling is not None:
         part_coupling = np.zeros(coupling.shape, kind)
-    nothing, weights, amounts = np.zeros((1, size), kind), np.abs(readout), np.empty((1, readout.shape[0]), kind)
+    nothing, weights, amounts = np.zeros((1, size), kind), np.abs(nudging), np.empty((1, nudging.shape[0]), kind)
     stretches, one = (steps + STRETCH - 1) // STRETCH, kind.type(1.0)
     for group in range(state.shape[0]):
         here = state[group]
@@ -74,12 +76,15 @@ def backward(
             for item in range(last):
                 index, column = group * items + item, item * size
                 spread(into, bias, inputs[index], first, 0, count, drive, column)
-                spread(readout, nothing, cotangent[index], first, 0, count, nudge, column)
+                spread(nudging, nothing, cotangent[index], first, 0, count, nudge, column)
                 add_up(cotangent[index], first, count, amounts)
                 spread(weights, nothing, amounts, 0, 0, 1, feed, column)
             if upper is not None:
                 if coupling is None:  # nested: numba drops the dead branch of a simple condition only
-                    echo_stretch(here, gain, units, drive, nudge, count, upper, lower, part, slope, mean)
+                    echo_stretch(
+                        here, gain, units, drive, nudge, count, upper, lower, part, slope, mean, damped,
+                        part_of(record, group), first,
+                    )  # fmt: skip
                 else:
                     dense_echo_stretch(
                         here, coupling, units, drive, nudge, count, upper, lower, part, slope, mean, at_kick
@@ -87,7 +92,7 @@ def backward(
             elif coupling is None:
                 tangent_stretch(
                     here, gain, units, drive, nudge, count, inverse_eps, part_of(tape, group), first, part, slope, mean,
-                    part_of(lost, group),
+                    part_of(lost, group), damped, part_of(record, group),
                 )  # fmt: skip
             else:
                 dense_tangent_stretch(

@@ -10,8 +10,12 @@ from simbackend.recurrent.kernels.workspace import part_of, tables
 
 
 @compiled
-def forward(q, p, inputs, into, bias, gain, coupling, units, readout, across, outputs, tape, quick, lost):
-    """Run every sequence; q, p (rows, 1, row) in: start, out: end; tape (rows, 2 steps, row) or None."""
+def forward(
+    q, p, inputs, into, bias, gain, coupling, units, readout, across, outputs, tape, quick, lost, damped, record
+):
+    """Run every sequence; q, p (rows, 1, row) in: start, out: end; tape (rows, 2 steps, row) and record
+    (rows, steps, row), or None.
+    """
     row, size, steps = q.shape[2], into.shape[1], inputs.shape[1]
     items = row // size
     work = tables(2, STRETCH, row, q)
@@ -26,7 +30,7 @@ def forward(q, p, inputs, into, bias, gain, coupling, units, readout, across, ou
             if coupling is None:
                 advance(
                     q[group], p[group], gain, units, drive, count, seen, part_of(tape, group), first, quick,
-                    part_of(lost, group),
+                    part_of(lost, group), damped, part_of(record, group),
                 )  # fmt: skip
             else:
                 dense_advance(

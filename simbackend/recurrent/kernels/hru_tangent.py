@@ -10,6 +10,8 @@ th = tanh(eps a D_h), and with tm = T/U, 1 - tm^2 = 4 e/U^2 th = X/Y (`hyperboli
 
 No form loses digits where units saturate.  Without eps the limit itself is taken: the reversible adjoint.  With a tape
 q_h and p are read instead of being run backwards: reverse-mode BPTT.
+Under friction (`hru_echoes`) the path has no nudge, and its difference has all of it.  With a tape the velocity at the
+kick is read from it, without one from the record.
 The sums are those of `simbackend.recurrent.kernels.hru_echoes` with D = (q+ - q-)/(2 eps), none of them doubled but the
 kinetic one.
 """
@@ -20,17 +22,27 @@ kinetic one.
 from __future__ import annotations
 
 from simbackend.kernels.compiling import compiled
-from simbackend.recurrent.kernels.hru import PAIRED, STEP_ROW, STIFFNESS_ROW, WEIGHT_ROW, advanced
+from simbackend.recurrent.kernels.hru import (
+    FRICTION_ROW,
+    KICK_ROW,
+    PAIRED,
+    STEP_ROW,
+    STIFFNESS_ROW,
+    WEIGHT_ROW,
+    advanced,
+)  # fmt: skip
 from simbackend.recurrent.kernels.hyperbolic import quick_tanh_parts, tanh_parts
 from simbackend.recurrent.kernels.lanes import REGISTER_BYTES, load, store
 
-SHARES = (1.0, 1.0, 1.0, 0.5, 1.0)
+SHARES = (1.0, 1.0, 1.0, 0.5, 1.0, 0.5)
 """What the rows of `sums` are multiplied with in the end."""
 
 
 @compiled
-def tangent_stretch(state, gain, units, drive, nudge, count, inverse_eps, tape, first, sums, slope, mean, lost):
-    """A stretch of one row, latest step first; `state` holds m, P, D, E; `lost` as in `hru`."""
+def tangent_stretch(
+    state, gain, units, drive, nudge, count, inverse_eps, tape, first, sums, slope, mean, lost, damped, record
+):  # fmt: skip
+    """A stretch of one row, latest step first; `state` holds m, P, D, E; `lost`, `damped` and `record` as in `hru`."""
     width = PAIRED * REGISTER_BYTES // state.itemsize
     for i in range(0, state.shape[1], width):
         m, p = load(state, 0, i, PAIRED), load(state, 1, i, PAIRED)
@@ -39,7 +51,10 @@ def tangent_stretch(state, gain, units, drive, nudge, count, inverse_eps, tape, 
         kinetic, by_bias = load(sums, 3, i, PAIRED), load(sums, 4, i, PAIRED)
         d, k = load(units, STEP_ROW, i, PAIRED), load(units, STIFFNESS_ROW, i, PAIRED)
         w = load(units, WEIGHT_ROW, i, PAIRED)
-        half = d * 0.5
+        half, kick = d * 0.5, d
+        if damped is not None:
+            friction, kick = load(units, FRICTION_ROW, i, PAIRED), load(units, KICK_ROW, i, PAIRED)
+            by_friction = load(sums, 5, i, PAIRED)
         middle = m + half * p
         if lost is not None:
             lost_q, lost_p = load(lost, 0, i, PAIRED), load(lost, 1, i, PAIRED)
@@ -47,7 +62,8 @@ def tangent_stretch(state, gain, units, drive, nudge, count, inverse_eps, tape, 
         for step in range(count - 1, -1, -1):
             store(mean, step, i, m)
             x = load(drive, step, i, PAIRED)
-            dp = dp + load(nudge, step, i, PAIRED)
+            y = load(nudge, step, i, PAIRED)
+            dp = dp + y
             dq = dq + half * dp
             if tape is not None:
                 middle = load(tape, 2 * (first + step), i, PAIRED)
@@ -78,14 +94,22 @@ def tangent_stretch(state, gain, units, drive, nudge, count, inverse_eps, tape, 
             store(slope, step, i, g)
             by_stiffness = by_stiffness + dq * middle
             kinetic = kinetic + p * dp
+            if damped is not None:
+                if tape is not None:
+                    recorded = load(tape, 2 * (first + step) + 1, i, PAIRED) - p
+                if record is not None:
+                    recorded = load(record, first + step, i, PAIRED)
+                    force = force - friction * (p + recorded)
+                by_friction = by_friction + dq * recorded
+                pull = pull - friction * (dp - y * 0.5)
             if tape is not None:
                 p = -load(tape, 2 * (first + step) + 1, i, PAIRED)
                 # p before the kick of this step, flipped, is what it is after the kick of the echo.
             elif lost is None:
-                p = p + d * force
+                p = p + kick * force
             else:
-                p, lost_p = advanced(p, lost_p, d * force)
-            dp = dp + d * pull
+                p, lost_p = advanced(p, lost_p, kick * force)
+            dp = dp + kick * pull
             kinetic = kinetic + p * dp
             dq = dq + half * dp
             m = middle + half * p
@@ -106,3 +130,5 @@ def tangent_stretch(state, gain, units, drive, nudge, count, inverse_eps, tape, 
         store(sums, 2, i, by_scale)
         store(sums, 3, i, kinetic)
         store(sums, 4, i, by_bias)
+        if damped is not None:
+            store(sums, 5, i, by_friction)

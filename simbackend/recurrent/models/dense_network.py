@@ -41,6 +41,7 @@ class DenseNetwork:
         }
     )
     coupled = True
+    damped = False
     linear = False
 
     def force(self, theta: Arrays, q: Array, u: Array) -> Array:

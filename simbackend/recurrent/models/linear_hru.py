@@ -28,6 +28,7 @@ class LinearHRU:
 
     name = "linear HRU"
     coupled = False
+    damped = False
     linear = True
     parameters: Mapping[str, UnitParameter] = MappingProxyType(
         {

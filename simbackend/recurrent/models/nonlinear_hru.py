@@ -37,6 +37,7 @@ class NonlinearHRU:
 
     name = "nonlinear HRU"
     coupled = False
+    damped = False
     linear = False
     parameters: Mapping[str, UnitParameter] = MappingProxyType(
         {

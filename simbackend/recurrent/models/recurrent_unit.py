@@ -11,8 +11,9 @@ and momenta (..., n), inputs (..., d_in); parameters in model units, all of them
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -24,11 +25,12 @@ from labrhel.model.interface import ParameterKind
 
 @dataclass(frozen=True, slots=True)
 class UnitParameter:
-    """One parameter: its axes by name (n, d_in, d_out), where its gradient is read, and what it means."""
+    """One parameter: its axes by name (n, d_in, d_out), where its gradient is read, what it means, its least value."""
 
     axes: tuple[str, ...]
     kind: ParameterKind
     meaning: str
+    least: float = field(default=-math.inf, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class KernelForm:
     """A unit as the kernels take it: F = -stiffness q - weight t, t = tanh(gain q + x) or -x, x = B u + bias.
 
     `gain` is None for linear units.  Coupled units, which have none, add -cubic q^3 + coupling q, the matrix (n, n)
-    symmetric without a diagonal.  `frequency` (n,), of small oscillations, weighs positions and momenta.
+    symmetric without a diagonal.  `frequency` (n,), of small oscillations, weighs positions and momenta.  `friction`
+    (n,) adds -friction p; lossless units have none.
     """
 
     step: Array
@@ -47,6 +50,7 @@ class KernelForm:
     gain: Array | None
     cubic: Array | None = None
     coupling: Array | None = None
+    friction: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,9 @@ class UnitSums:
     """What the kernels summed over steps and batch, per unit (n,); `slope_input` (n, d_in) is sum g u^T.
 
     With D = (q+ - q-)/(2 eps) at the kick, m the mean position and g = D dt/dx:  gain: g m;  stiffness: D m;
-    scale: t D;  kinetic: (p Dp + p' Dp')/2;  bias: g.  In coupled units gain is m D (m^2 + h^2), h = eps D, and
-    `coupling` (n, n) is D m^T.
+    scale: t D;  kinetic: (p Dp + p' Dp')/2, with what friction adds to it (`models.damped`);  bias: g;  friction: D v,
+    v the velocity of the forward pass at the kick, 0 in lossless units.  In coupled units gain is m D (m^2 + h^2),
+    h = eps D, and `coupling` (n, n) is D m^T.
     """
 
     gain: Array
@@ -63,6 +68,7 @@ class UnitSums:
     scale: Array
     kinetic: Array
     bias: Array
+    friction: Array
     slope_input: Array
     coupling: Array | None = None
 
@@ -73,6 +79,7 @@ class RecurrentUnit(Protocol):
     name: str
     linear: bool
     coupled: bool
+    damped: bool
     parameters: Mapping[str, UnitParameter]
 
     def force(self, theta: Arrays, q: Array, u: Array) -> Array:
@@ -123,4 +130,9 @@ def sizes_of(model: RecurrentUnit, theta: Arrays) -> dict[str, int]:
                 )
         if not np.isfinite(theta[name]).all():
             raise ConfigurationError(f"{name} of the {model.name} holds a value that is not a finite number")
+        if (np.asarray(theta[name]) < parameter.least).any():
+            raise ConfigurationError(
+                f"{name} of the {model.name} is {np.min(theta[name]):.3g} somewhere; "
+                f"expected {parameter.least:g} or more"
+            )
     return sizes

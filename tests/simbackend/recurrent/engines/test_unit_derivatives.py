@@ -30,11 +30,18 @@ def moved(unit: Case, name: str, shift: np.ndarray) -> Case:
     return replace(unit, theta={**unit.theta, name: unit.theta[name] + shift})
 
 
-@pytest.mark.parametrize("kind", ["linear", "nonlinear", "dense"])
-@pytest.mark.parametrize("name", ENGINES)
+REFERENCES = ("reference echoes", "reference difference", "reference adjoint", "reference bptt")
+# The kernels' friction does not depend on what the force is: the linear damped unit is tried in plain NumPy here, in
+# compiled code against the vectors and in stacks.
+TRIED = [(name, kind) for kind in ("linear", "nonlinear", "dense", "damped_nonlinear") for name in ENGINES]
+TRIED += [(name, kind) for kind in ("damped", "damped_nonlinear") for name in REFERENCES]
+
+
+@pytest.mark.parametrize(("name", "kind"), TRIED)
 def test_every_gradient_is_the_slope_of_the_loss(name: str, kind: str) -> None:
     unit = case(kind, n=4, steps=40)
-    engine: Any = ENGINES[name](unit.model)
+    way: Any = name.removeprefix("reference ")
+    engine: Any = ENGINES[name](unit.model) if way == name else ReferenceEngine(unit.model, way)
     run = engine.forward(unit.theta, unit.inputs, unit.start)
     gradient = everything(engine.backward(run, unit.cotangent * np.cos(run.outputs)))
     random = np.random.default_rng(1)
