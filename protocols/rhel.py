@@ -19,12 +19,14 @@ terms are derived and tested in this project (docs/physics.md).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from labrhel.arrays import Arrays
 from labrhel.learning.gradient import Gradient
+from labrhel.learning.readout import READOUT
 from labrhel.learning.rules import GradientRequest
 from labrhel.shots.operations import Configure, Protocol
 from protocols.echoes import doubts
@@ -77,6 +79,8 @@ def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
         measured["lock_rounds"] = float(len(locked.misses))
     if run.aim is not None:
         measured |= {"search_shots": float(run.search_shots), "expected_error": run.aim.error}
+    if errors is not None:
+        measured |= _parts_of_error(values, {"spread": errors, "floor": floor, "calibration": passed_on.errors})
     if run.stronger is not None or options.partial:
         bias = bound_of_bias(plan, blocks, run.stronger)
         if run.stronger is None:
@@ -116,6 +120,17 @@ def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
             *doubts.of_calibration(passed_on, values),
         ),
     )
+
+
+def _parts_of_error(values: Arrays, parts: Mapping[str, Arrays]) -> dict[str, float]:
+    """By `NAME_error`, how large each part of the error bar is, relative to the gradient of the rig's parameters."""
+    rig = [name for name in values if name not in READOUT]
+    size = _norm({name: values[name] for name in rig}) or 1.0
+    return {
+        f"{what}_error": _norm({name: part[name] for name in rig if name in part}) / size
+        for what, part in parts.items()
+        if part
+    }
 
 
 def _rms(values: list[float]) -> float:

@@ -89,6 +89,10 @@ def test_the_three_parts_are_reported_apart_and_together() -> None:
     spread, passed_on = flat(dict(found.standard_error)), flat(dict(found.calibration_error))
     assert (spread > 0).all() and (passed_on > 0).any()
     np.testing.assert_allclose(flat(found.uncertainty), np.hypot(spread, passed_on))
+    size = np.linalg.norm(flat(dict(found.values)))
+    assert found.measured["spread_error"] == pytest.approx(np.linalg.norm(spread) / size)
+    assert found.measured["calibration_error"] == pytest.approx(np.linalg.norm(passed_on) / size)
+    assert "floor_error" not in found.measured
     low, high = found.interval()["stiffness"]
     assert (high - low > 2 * 1.9 * found.calibration_error["stiffness"]).all()
 
