@@ -13,7 +13,7 @@ from labrhel.learning.gradient import Gradient
 from labrhel.learning.task import Flip
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.rig.capabilities import Kind, Reversal
-from protocols.echoes.beliefs import beliefs
+from protocols.echoes.beliefs import Inherited, beliefs
 from protocols.echoes.inherited import inherited
 from protocols.rhel import RHEL
 from simbackend.imperfections.paths import PathErrors
@@ -132,6 +132,43 @@ def test_friction_springs_and_flips_that_are_uncertain_are_believed_otherwise_on
     assert all(np.isfinite(term).all() and term.any() for term in found.errors.values())
 
 
+def test_a_belief_is_the_value_one_standard_error_on_as_ideal_wires_and_parameters_would_show_it() -> None:
+    calibration = known(
+        **{"q4__gain": (1.25, 0.05), "q4__offset": (0.3, 0.0), "u1__offset": (0.7, 0.02), "f2__delay": (0.1, 0.03)},
+        **{"clock__rate": (5e-5, 2e-5), "stiffness[2]__factor": (2.0, 0.1), "friction[1,2]__factor": (0.5, 0.1)},
+        **{"friction[1,1]__added": (0.4, 0.01), "flip__gain": (0.9, 0.01), "flip[1]__offset": (0.2, 0.05)},
+        **{"nobody__gain": (1.0, 0.1), "mass[1,1]__factor": (1.0, 0.1), "wish[0]__added": (1.0, 0.1)},
+    )
+    rig = rig_of(calibration)
+    flip = Flip(0.9, np.array([0.0, 0.2, 0.0, 0.0]))
+    found = {item.name: item for item in beliefs(replace(rig.task, flip=flip), rig.theta)}
+    wires = {name: {key: value.value for key, value in item.wires.values.items()} for name, item in found.items()}
+    assert {name: values for name, values in wires.items() if values} == {
+        # 4 % more of what the calibration has taken off and multiplied before: y = 1.25 x + 0.3.
+        "q4.gain": {"q4.gain": pytest.approx(1.04), "q4.offset": pytest.approx(-0.04 * 0.3)},
+        "u1.offset": {"u1.offset": 0.02},
+        "f2.delay": {"f2.delay": 0.03},
+        "clock.rate": {"clock.rate": 2e-5},
+    }
+    moved = {name: item.theta for name, item in found.items() if item.theta is not None}
+    assert set(moved) == {"stiffness[2].factor", "friction[1,2].factor", "friction[1,1].added"}
+    for name, parameter, places, by in [
+        ("stiffness[2].factor", "stiffness", [(2,)], 0.05 * rig.theta["stiffness"][2]),
+        ("friction[1,2].factor", "friction", [(1, 2), (2, 1)], 0.2 * rig.theta["friction"][1, 2]),
+        ("friction[1,1].added", "friction", [(1, 1)], 0.01),
+    ]:
+        expected = np.array(rig.theta[parameter])
+        for place in places:
+            expected[place] += by
+        np.testing.assert_allclose(moved[name][parameter], expected, rtol=1e-12)
+    flips = {name: item.flip for name, item in found.items() if item.flip is not None}
+    assert set(flips) == {"flip.gain", "flip[1].offset"} and set(found) == {*wires} == {*moved, *flips, *(
+        name for name, values in wires.items() if values)}  # fmt: skip
+    assert flips["flip.gain"].gain == pytest.approx(0.91) and flips["flip.gain"].offset is flip.offset
+    assert flips["flip[1].offset"].gain == 0.9 and flips["flip[1].offset"].offset[1] == pytest.approx(0.25)
+    assert flip.offset[1] == 0.2
+
+
 def test_a_locked_echo_by_drive_is_run_on_paper_with_its_lock() -> None:
     rig = rig_of(known(f1__gain=(1.0, 0.01), q2__gain=(1.0, 0.01)), sizes=SHORT, noise=1e-3)
     by_drive = rig.declaring(reversals=frozenset({Reversal.BY_DRIVE}), reads_state=False)
@@ -139,6 +176,23 @@ def test_a_locked_echo_by_drive_is_run_on_paper_with_its_lock() -> None:
     # A lock takes the error of a drive port out of the path, and leaves that of the nudge.
     assert all(np.isfinite(term).all() for term in found.errors.values())
     assert 0 < np.linalg.norm(flat(dict(found.errors))) < 0.1 * np.linalg.norm(flat(by_drive.exact()[1]))
+
+
+def test_uncertain_values_add_in_squares_and_the_worst_is_that_of_the_rigs_parameters() -> None:
+    names, options = (*LINEAR_NAMES, "readout"), RHEL()
+    one, other = {"q4__gain": (1.0, 0.01)}, {"q1__offset": (0.0, 0.02)}
+
+    def of(**values: tuple[float, float]) -> Inherited:
+        return inherited(options, rig_of(known(**values), noise=0.0).request(names), 1e-3)
+
+    alone, beside, both = of(**one), of(**other), of(**one, **other)
+    for name in names:
+        np.testing.assert_allclose(both.errors[name], np.hypot(alone.errors[name], beside.errors[name]), rtol=1e-9)
+    sizes = [np.sum(flat(dict(part.errors)) ** 2) for part in (alone, beside)]
+    assert alone.share == beside.share == 1.0 and (alone.worst, beside.worst) == ("q4.gain", "q1.offset")
+    assert both.worst == (alone if sizes[0] > sizes[1] else beside).worst
+    assert both.share == pytest.approx(max(sizes) / sum(sizes)) and both.errors["readout"].any()
+    assert of(q4__gain=(1.0, 0.0)) == Inherited({}) == Inherited({}, "", 0.0)
 
 
 def test_what_is_passed_on_is_that_of_the_nudge_whatever_chose_it_and_however_often_it_was_measured() -> None:
