@@ -134,6 +134,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     (_OPTIMIZERS, "if not np.isfinite(loss) or (loss >= RUNAWAY * max(1.0, self._lowest)):"): _LAST_BIT,
     (_PREPARATION, "v = (seen[:, min(2, count - 1)] - seen[:, 0]) / ((max(2, count - 1)) * step)"): _BEGINS,
     (_PREPARATION, "v = (seen[:, min(2, count - 1)] - seen[:, 0]) / ((min(2, count - 1) / step))"): _BEGINS,
+    (
+        "protocols/echoes/measurement.py",
+        "return (relative_error(self.blocks, self.floor()) < options.precision)",
+    ): _LAST_BIT,
     ("protocols/echoes/measurement.py", "self._eps = (2.0)"): "the first block sets it",
     (_PREPARATION, "v = (seen[:, (max(2, count - 1))] - seen[:, 0]) / (min(2, count - 1) * step)"): _BEGINS,
     (_PREPARATION, "start = np.concatenate([seen[:, (1)] - step / 2 * v, mass * v])"): _BEGINS,

@@ -585,6 +585,7 @@ def test_a_search_is_for_automatic_nudges_that_are_in_doubt(
     monkeypatch.setattr(Told, "_search", search)
     run = begun(rule, NudgeRecord(1.0, 0.01), doubt=doubt)
     assert searches == (run.blocks if is_searched else [])
+    assert run.search_shots == 0 and run.aim is None  # which a search alone sets
 
 
 def test_the_record_of_a_first_gradient_is_looked_at_where_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
