@@ -279,8 +279,12 @@ SEEDED: Mapping[str, tuple[Mapping[str, Any], float]] = {
     "friction": ({"friction": HiddenFriction(uniform=0.02)}, 0.01),
     "nudge": ({}, 0.3),
     "flip": ({"flip": FlipErrors(error=0.05)}, 0.01),
+    "jittered": ({"ports": PathErrors(jitter=0.02)}, 0.01),
 }
 """What is wrong, and the response ratio at which it is looked for; a miss below a hundredth is not asked about."""
+
+SEEN_IN = {"jittered": 3}
+"""Repeats that a cause needs to be told from others; one, where it is not named."""
 
 
 def named(seed: int, kind: str) -> str:
@@ -288,7 +292,10 @@ def named(seed: int, kind: str) -> str:
     wrong, response = SEEDED[kind]
     rig = undeclared_rig(seed, wrong)
     run = Measurement(RHEL(response=response), rig.request(NAMES))
-    execute(run.first_block(), rig.handler())
+    handler = rig.handler()
+    execute(run.first_block(), handler)
+    for _ in range(SEEN_IN.get(kind, 1) - 1):
+        execute(run.another_block(), handler)
     if run.blocks[0].retrace_error < LARGEST_MISS:
         return ""
     found = cause_of_miss(run.plan, run.blocks)

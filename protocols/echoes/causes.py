@@ -97,6 +97,9 @@ def cause_of_miss(plan: EchoPlan, blocks: Sequence[Block]) -> Cause:
         # A delay that is another one in each shot is that of a trigger, and so is a start that the flip leaves; forces
         # that are, and nothing else, are noise.
         found["jittered"] = max(found["jittered"], found.pop("delayed", 0.0), found.pop("flip", 0.0))
+        if found.get("nudge", 0.0) > found["jittered"]:
+            # Echoes whose gains differ are apart by more than the nudge, and that bends the motion like a strong one.
+            found["jittered"] = max(found["jittered"], _jittered_beside_the_nudge(plan, blocks[0]))
         found["noisy"] = 1 - max(found.values())
     for name, share in found.items():
         shares[name] = shares.get(name, 0.0) + left * share
@@ -252,6 +255,18 @@ def _forced(plan: EchoPlan, block: Block) -> dict[str, float]:
     whole = sum(float(np.sum(item**2)) for item in raw) or 1e-300
     flip = sum(float(np.sum(item[:, :_FIRST] ** 2)) for item in raw) / whole
     return {"flip": flip, **{name: (1 - flip) * share for name, share in found.items()}}
+
+
+def _jittered_beside_the_nudge(plan: EchoPlan, block: Block) -> float:
+    """Share of the force that gains of one shot explain, after the even part of what is between the echoes."""
+    passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
+    every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
+    misses, answers = block.reading.miss, _answers(plan, block)
+    phi = np.concatenate([passed(each.of(miss)).ravel() for each, miss in zip(every, misses, strict=True)])
+    even = [each.nudge(*pair)[0].ravel() for each, *pair in zip(every, misses, answers, strict=True)]
+    rest, whole = phi - np.concatenate(even), float(phi @ phi) or 1e-300
+    left = 1 - _explained(rest, [forces.jittered for forces in every])
+    return max(0.0, 1 - left * float(rest @ rest) / whole)
 
 
 def _answers(plan: EchoPlan, block: Block) -> list[Array]:
