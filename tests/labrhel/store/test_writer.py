@@ -186,6 +186,14 @@ def test_names_of_parameters_are_written_when_they_change_and_stay_over_a_resume
     }
 
 
+@pytest.mark.parametrize("kind", ["f4", ">f8", "i8", "u1"])
+def test_parameters_of_whatever_kind_of_number_are_recorded_as_doubles(tmp_path: Path, kind: str) -> None:
+    with started(tmp_path) as writer:
+        writer.checkpoint(Checkpoint(1, {"parameters": np.array([3, 5], kind), "parameter_names": ["a", "b"]}))
+    found = RunReader(writer.folder).parameters()
+    assert {name: column.tolist() for name, column in found.items()} == {"step": [0], "a": [3.0], "b": [5.0]}
+
+
 def test_the_checkpoint_that_the_record_names_last_is_not_written_over_after_a_resume(tmp_path: Path) -> None:
     writer = started(tmp_path)
     for step in (1, 2):
