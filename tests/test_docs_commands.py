@@ -1,11 +1,16 @@
-"""The commands that docs/records.md and docs/calibration.md show do what the pages say, in their order."""
+"""Every command that README and docs print can be typed, and what needs no hardware does what its page says."""
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from labrhel.cli import recorded
+from labrhel.cli.app import app
 from labrhel.testing.command_line import called
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -34,15 +39,74 @@ data:
   skip: 10
 """
 RIG = "sim:o.yaml?noise=2mV&seed=3&friction=20/s&channel_gain=2%"
+ROOT = DOCS.parent
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 ELSEWHERE = ("bench up", "bench:station.yaml", "twin CONFIG")
 """What other tests run: virtual benches, and the measured recording."""
+
+NOT_HERE = re.compile(r"bench up|mqtt://|daylight|conformance")
+"""Virtual benches have tests of their own, as have brokers, the imperfection that a page adds, and conformance."""
 
 
 def commands(page: str) -> list[str]:
     """Lines of indented blocks that begin with labrhel, without their comments."""
-    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
-    found = [match[1] for line in lines if (match := re.match(r"    (?:\$ )?(labrhel .*)", line))]
-    return [line.partition("  #")[0].strip() for line in found if not any(word in line for word in ELSEWHERE)]
+    return [line for line in printed(DOCS / page) if not any(word in line for word in ELSEWHERE)]
+
+
+def printed(page: Path) -> list[str]:
+    """Every command that a page shows on a line of its own."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    found = [match[1] for line in lines if (match := re.match(r"    \s*(?:\$ )?(?:\w+=\S+ )?(labrhel .*)", line))]
+    return [line.partition("  #")[0].strip() for line in found]
+
+
+def told(page: Path) -> list[str]:
+    """Every command that a page speaks of, in a sentence or a table: `labrhel estop`."""
+    return [match[1] for match in re.finditer(r"`(labrhel [^`\n]+)`", page.read_text(encoding="utf-8"))]
+
+
+@cache
+def commands_of_all() -> Any:
+    """What typer makes of the command line."""
+    assert recorded.app is app  # importing it has added its commands
+    return get_command(app)
+
+
+def require_known(line: str) -> None:
+    """Look up the command and its options, and run nothing; AssertionError for what does not exist."""
+    command = commands_of_all()
+    words = shlex.split(line.replace("[", " ").replace("]", " ").partition(" > ")[0])[1:]
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"{line}: there is no command {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    options = {name for item in command.params for name in (*item.opts, *item.secondary_opts)} | {"--help"}
+    unknown = {word.partition("=")[0] for word in words if re.match("-+[a-z]", word)} - options
+    assert not unknown, f"{line}: there is no option {', '.join(unknown)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_exists_with_its_options(page: Path) -> None:
+    for line in (*printed(page), *told(page)):
+        if "COMMAND" not in line:
+            require_known(line)
+
+
+def test_a_command_that_does_not_exist_is_found_out() -> None:
+    for line in ("labrhel rnu CONFIG", "labrhel bench down", "labrhel run CONFIG --stesp 4"):
+        with pytest.raises(AssertionError, match="there is no"):
+            require_known(line)
+
+
+def test_what_the_pages_show_of_the_examples_runs_as_printed(tmp_path: Path) -> None:
+    lines = [
+        line for page in PAGES for line in printed(page) if "coupled_oscillators" in line and not NOT_HERE.search(line)
+    ]
+    assert len(lines) >= 5
+    for line in dict.fromkeys(lines):
+        words = shlex.split(line.partition(" > ")[0])[1:]
+        quick = ["--dry-run"] if words[0] == "run" else []  # which checks all, and moves nothing
+        done = called(tmp_path, *words, *quick)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.fixture(scope="module")
