@@ -29,16 +29,55 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
+UnitName = Literal["linear", "nonlinear", "damped", "damped_nonlinear"]
+Within = Annotated[float, Field(gt=0, lt=1)]
+
+
+class UnitStepSection(Section):
+    """The time step of each oscillator, below 1 [model time]."""
+
+    initial: Within | None = Field(default=None, description="Where all begin; left out: drawn, near 0.6.")
+    trained: bool = Field(default=True, description="Whether it is trained.")
+
+
+class UnitFrictionSection(Section):
+    """The friction g of each oscillator of a damped unit [1/model time]: it forgets in about 2/g."""
+
+    initial: Positive | None = Field(default=None, description="Where all begin; left out: drawn from 0.01 to 1.")
+    trained: bool = Field(default=True, description="Whether it is trained.")
+
+
 class StackModelSection(Section):
     """Encoder, blocks of one recurrent unit each, and the read-out that the data ask for."""
 
     kind: Literal["hssm"] = Field(description="Hamiltonian state-space model.")
-    unit: Literal["linear", "nonlinear"] = Field(default="linear", description="The recurrent unit of every block.")
+    unit: UnitName | Annotated[list[UnitName], Field(min_length=1)] = Field(
+        default="linear", description="The recurrent unit of every block, or a list with one for each block."
+    )
+    step: UnitStepSection = Field(default=UnitStepSection(), description="The time steps of the units.")
+    friction: UnitFrictionSection | None = Field(default=None, description="The friction of the damped units.")
     blocks: Size = Field(description="Number of blocks.")
     hidden: Size = Field(description="Features between the blocks.")
     state: Size = Field(description="Oscillators in each unit.")
     dropout: Fraction = Field(default=0.05, description="Share of the features that each training pass leaves out.")
     time_channel: bool = Field(default=False, description="Whether time, 0 to 1, is added as an input channel.")
+
+    @property
+    def units(self) -> list[UnitName]:
+        """The unit of each block."""
+        return self.unit if isinstance(self.unit, list) else [self.unit] * self.blocks
+
+    @model_validator(mode="after")
+    def _one_unit_for_each_block(self) -> StackModelSection:
+        if len(self.units) != self.blocks:
+            raise ValueError(
+                f"'unit' lists {len(self.units)} units for {self.blocks} blocks; give one for each, or one for all"
+            )
+        if self.friction is not None and not any(name.startswith("damped") for name in self.units):
+            raise ValueError(
+                "'friction' belongs to damped units; use unit: damped or damped_nonlinear, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> StackModelSection:

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from labrhel.arrays import Array, Arrays
 from labrhel.learning.units import BackwardRun, Engine, ForwardRun, UnitState
 from simbackend.recurrent.stacks.engines import make_engine
-from simbackend.recurrent.stacks.units import LinearUnit, NonlinearUnit
+from simbackend.recurrent.stacks.units import UNITS as UNITS
 
 torch.set_num_threads(1)  # two threads that wait for each other on a busy machine take ten times as long
 
-UNITS = {"linear": LinearUnit, "nonlinear": NonlinearUnit}
 ENGINES = ("numpy", "echoes", "difference", "adjoint", "bptt")
 
 
@@ -38,9 +37,11 @@ def unrolled(theta: Mapping[str, Tensor], u: Tensor, q: Tensor | None = None, p:
         q = q + d / 2 * p
         if "alpha" in theta:
             pull = torch.sigmoid(theta["c"]) * torch.tanh(theta["A"] * q + drive + theta["b"])
-            p = p - d * (theta["alpha"] * q + pull)
+            kicked = p - d * (theta["alpha"] * q + pull)
         else:
-            p = p - d * (theta["A"] * q - drive)
+            kicked = p - d * (theta["A"] * q - drive)
+        g = theta.get("g")
+        p = kicked if g is None else (kicked - d * g / 2 * p) / (1 + d * g / 2)
         q = q + d / 2 * p
         outputs.append(q @ theta["C"].T)
     return torch.stack(outputs, dim=1)

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
@@ -45,7 +44,7 @@ class Damped:
         self._base = base
         self.name, self.linear = f"damped {base.name}", base.linear
         friction = UnitParameter(("n",), "friction", "friction [1/model time]", least=0.0)
-        self.parameters: Mapping[str, UnitParameter] = MappingProxyType({**base.parameters, "g": friction})
+        self.parameters: Mapping[str, UnitParameter] = {**base.parameters, "g": friction}  # a proxy has no copy
 
     def force(self, theta: Arrays, q: Array, u: Array) -> Array:
         return self._base.force(theta, q, u)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from labrhel.errors import ConfigurationError
@@ -10,13 +12,22 @@ from simbackend.recurrent.engines.adjoint import AdjointEngine
 from simbackend.recurrent.engines.bptt import TapeEngine
 from simbackend.recurrent.engines.difference import DifferenceEngine
 from simbackend.recurrent.engines.echoes import EchoEngine
+from simbackend.recurrent.models.damped import Damped
 from simbackend.recurrent.models.linear_hru import LinearHRU
 from simbackend.recurrent.models.nonlinear_hru import NonlinearHRU
+from simbackend.recurrent.models.recurrent_unit import RecurrentUnit
 
-UnitKind = Literal["linear", "nonlinear"]
+UnitKind = Literal["linear", "nonlinear", "damped", "damped_nonlinear"]
 EngineName = Literal["echoes", "difference", "adjoint", "bptt"]
 
-_MODELS = {"linear": LinearHRU, "nonlinear": NonlinearHRU}
+_MODELS: Mapping[str, RecurrentUnit] = MappingProxyType(
+    {
+        "linear": LinearHRU(),
+        "nonlinear": NonlinearHRU(),
+        "damped": Damped(LinearHRU()),
+        "damped_nonlinear": Damped(NonlinearHRU()),
+    }
+)
 
 
 def make_engine(unit: UnitKind, name: EngineName, eps: float | None = None) -> Engine:
@@ -24,7 +35,7 @@ def make_engine(unit: UnitKind, name: EngineName, eps: float | None = None) -> E
 
     Raises ConfigurationError for an eps where nothing is nudged.
     """
-    model = _MODELS[unit]()
+    model = _MODELS[unit]
     if name == "echoes":
         return EchoEngine(model, eps=eps)
     if name == "difference":

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from labrhel.config.stack import StackConfig, StackDocument, load_stack
+from labrhel.config.stack import StackConfig, StackDocument, UnitFrictionSection, UnitName, load_stack
 from labrhel.data import search_path
 from labrhel.errors import ConfigurationError
 from simbackend.recurrent.stacks.engines import make_engine
@@ -18,20 +19,21 @@ from simbackend.recurrent.stacks.hssm import HSSM, Block
 from simbackend.recurrent.stacks.layer import Unit
 from simbackend.recurrent.stacks.problem import Problem, problem_of
 from simbackend.recurrent.stacks.training import Training, seeded
-from simbackend.recurrent.stacks.units import LinearUnit, NonlinearUnit, Size
+from simbackend.recurrent.stacks.units import UNITS, Beginning, Size
 
-_UNITS = {"linear": LinearUnit, "nonlinear": NonlinearUnit}
 _TYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def build_stack(config: StackConfig, problem: Problem) -> HSSM:
     """The stack of a configuration for its problem, with random initial values from torch's stream."""
     model, protocol = config.model, config.protocol
+    friction = model.friction or UnitFrictionSection()
+    beginning = Beginning(model.step.initial, friction.initial, model.step.trained, friction.trained)
 
-    def make_unit(size: Size) -> Unit:
-        return _UNITS[model.unit](make_engine(model.unit, protocol.engine, protocol.eps), size)
+    def make_unit(name: UnitName, size: Size) -> Unit:
+        return UNITS[name](make_engine(name, protocol.engine, protocol.eps), size, beginning)
 
-    blocks = [Block(model.hidden, model.state, make_unit, model.dropout) for _ in range(model.blocks)]
+    blocks = [Block(model.hidden, model.state, partial(make_unit, name), model.dropout) for name in model.units]
     stack = HSSM(problem.channels, blocks, problem.head(model.hidden), time_channel=model.time_channel)
     return stack.to(_TYPES[protocol.precision])
 

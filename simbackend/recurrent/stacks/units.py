@@ -1,24 +1,28 @@
 """The two recurrent units of the paper as torch modules: random initial values, and what keeps them physical.
 
-Engines take the parameters of `simbackend.recurrent.models.linear_hru` and `nonlinear_hru`.  Trained are other
-coordinates, in
-which no step of an optimizer leaves the physical range:
+Each is lossless, or damped with a friction of every oscillator's own.  Engines take the parameters of
+`simbackend.recurrent.models.linear_hru`, `nonlinear_hru` and `damped`.  Trained are other coordinates, in which no step
+of an optimizer leaves the physical range:
 
     d = sigmoid(step)               a step below 1 [model time]
     A = softplus(frequency)         linear: stiffness > 0; nonlinear: gain of the saturating spring > 0
     alpha = softplus(stiffness)     nonlinear only
+    g = softplus(friction)          damped only
 
 With d < 1 the leapfrog is stable while the stiffness stays below 4.  Initial values follow LinOSS (Rusch & Rus 2024):
 step and A uniform in (0, 1), B and C uniform within 1/sqrt(fan-in), b and c (the logit of the scale s) zero; alpha
-starts uniform in (0, 1) too.
+starts uniform in (0, 1) too.  log g starts uniform in (log 0.01, log 1): a unit forgets in about 2/g, so that together
+they cover memories of 2 to 200 [model time].  `Beginning` puts other values there, and may fix them.
 """
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,14 +41,48 @@ class Size:
     outputs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where step and friction of all oscillators begin (None: drawn), and whether they are trained from there."""
+
+    step: float | None = None
+    friction: float | None = None
+    trains_step: bool = True
+    trains_friction: bool = True
+
+
+_DRAWN = Beginning()
+
 UnitFactory = Callable[[Size], Unit]
 """What makes the unit of each block of a stack."""
 
 
-class LinearUnit(Unit):
+class _WithFriction(Unit):
+    """What all units share: their step, and their friction if they are damped."""
+
+    damped: ClassVar[bool] = False
+
+    def __init__(self, engine: Engine, initial: Mapping[str, Tensor], beginning: Beginning) -> None:
+        count = len(initial["step"])
+        initial = dict(initial)
+        if beginning.step is not None:
+            initial["step"] = torch.full((count,), math.log(beginning.step / (1 - beginning.step)))
+        if self.damped:
+            start = 10 ** (-2 * torch.rand(count)) if beginning.friction is None else beginning.friction
+            initial["friction"] = _inverse_softplus(torch.as_tensor(start).expand(count))
+        super().__init__(engine, initial)
+        self.coordinates["step"].requires_grad_(beginning.trains_step)
+        if self.damped:
+            self.coordinates["friction"].requires_grad_(beginning.trains_friction)
+
+    def _friction(self) -> dict[str, Tensor]:
+        return {"g": softplus(self.coordinates["friction"])} if self.damped else {}
+
+
+class LinearUnit(_WithFriction):
     """H = |p|^2/2 + q.A q/2 - q.B u, read out as y = C q."""
 
-    def __init__(self, engine: Engine, size: Size) -> None:
+    def __init__(self, engine: Engine, size: Size, beginning: Beginning = _DRAWN) -> None:
         n = size.state
         super().__init__(
             engine,
@@ -54,17 +92,19 @@ class LinearUnit(Unit):
                 "B": _uniform(n, size.inputs),
                 "C": _uniform(size.outputs, n),
             },
+            beginning,
         )
 
     def theta(self) -> dict[str, Tensor]:
         x = self.coordinates
-        return {"d": torch.sigmoid(x["step"]), "A": softplus(x["frequency"]), "B": x["B"], "C": x["C"]}
+        lossless = {"d": torch.sigmoid(x["step"]), "A": softplus(x["frequency"]), "B": x["B"], "C": x["C"]}
+        return lossless | self._friction()
 
 
-class NonlinearUnit(Unit):
+class NonlinearUnit(_WithFriction):
     """H = |p|^2/2 + alpha |q|^2/2 + sum_i s_i log cosh(A_i q_i + (B u)_i + b_i)/A_i, s = sigmoid(c); y = C q."""
 
-    def __init__(self, engine: Engine, size: Size) -> None:
+    def __init__(self, engine: Engine, size: Size, beginning: Beginning = _DRAWN) -> None:
         n = size.state
         super().__init__(
             engine,
@@ -77,11 +117,12 @@ class NonlinearUnit(Unit):
                 "c": torch.zeros(n),
                 "C": _uniform(size.outputs, n),
             },
+            beginning,
         )
 
     def theta(self) -> dict[str, Tensor]:
         x = self.coordinates
-        return {
+        lossless = {
             "d": torch.sigmoid(x["step"]),
             "A": softplus(x["frequency"]),
             "B": x["B"],
@@ -90,6 +131,30 @@ class NonlinearUnit(Unit):
             "c": x["c"],
             "C": x["C"],
         }
+        return lossless | self._friction()
+
+
+class DampedLinearUnit(LinearUnit):
+    """The linear unit with friction, p' = F - g p."""
+
+    damped = True
+
+
+class DampedNonlinearUnit(NonlinearUnit):
+    """The nonlinear unit with friction, p' = F - g p."""
+
+    damped = True
+
+
+UNITS: Mapping[str, type[LinearUnit] | type[NonlinearUnit]] = MappingProxyType(
+    {
+        "linear": LinearUnit,
+        "nonlinear": NonlinearUnit,
+        "damped": DampedLinearUnit,
+        "damped_nonlinear": DampedNonlinearUnit,
+    }
+)
+"""By the names that configurations give them."""
 
 
 def _uniform(rows: int, columns: int) -> Tensor:

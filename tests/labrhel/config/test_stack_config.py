@@ -27,6 +27,22 @@ def test_what_is_left_out_takes_the_paper_s_habits(tmp_path: Path) -> None:
     [
         (SMALLEST.replace("hidden", "hiden"), "stack.yaml:1: model.hiden: unknown key; did you mean 'hidden'?"),
         (SMALLEST.replace("state: 3", "state: 0"), "stack.yaml:1: model.state: must be >= 1, not 0"),
+        (
+            SMALLEST.replace("blocks: 2", "blocks: 2, unit: [damped]"),
+            "stack.yaml:1: model: 'unit' lists 1 units for 2 blocks; give one for each, or one for all",
+        ),
+        (
+            SMALLEST.replace("blocks: 2", "blocks: 2, friction: {initial: 0.1}"),
+            "stack.yaml:1: model: 'friction' belongs to damped units",
+        ),
+        (
+            SMALLEST.replace("blocks: 2", "blocks: 2, unit: damped, friction: {initial: -1}"),
+            "stack.yaml:1: model.friction.initial: must be > 0, not -1",
+        ),
+        (
+            SMALLEST.replace("blocks: 2", "blocks: 2, step: {initial: 1.5}"),
+            "stack.yaml:1: model.step.initial: must be < 1, not 1.5",
+        ),
         (SMALLEST + "protocol: {engine: echo}\n", "stack.yaml:3: protocol.engine: expected 'echoes', 'difference'"),
         (SMALLEST + "protocol: {eps: 0}\n", "stack.yaml:3: protocol.eps: must be > 0, not 0"),
         (SMALLEST + "optimizer: {seeds: []}\n", "stack.yaml:3: optimizer.seeds:"),
@@ -52,6 +68,13 @@ def test_a_mistake_is_one_sentence_with_file_line_and_key(tmp_path: Path, text: 
         load_stack(written(tmp_path, text))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_block_may_have_a_unit_of_its_own(tmp_path: Path) -> None:
+    text = SMALLEST.replace("blocks: 2", "blocks: 2, unit: [damped_nonlinear, linear], friction: {trained: false}")
+    model = load_stack(written(tmp_path, text)).config.model
+    assert model.units == ["damped_nonlinear", "linear"]
+    assert load_stack(written(tmp_path)).config.model.units == ["linear", "linear"]
 
 
 def test_the_kind_of_a_model_decides_who_runs_it(tmp_path: Path) -> None:

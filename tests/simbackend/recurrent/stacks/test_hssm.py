@@ -9,10 +9,11 @@ from torch.nn.functional import nll_loss  # noqa: E402
 
 from simbackend.recurrent.stacks.hssm import HSSM, Block, Classify, Regress  # noqa: E402
 from simbackend.recurrent.stacks.paper import PAPER  # noqa: E402
-from simbackend.recurrent.stacks.units import Size  # noqa: E402
+from simbackend.recurrent.stacks.units import Beginning, Size  # noqa: E402
 from simbackend.testing.torch_units import ENGINES, UNITS, PlainUnit, TapeEngine, cosine, engine  # noqa: E402
 
 KINDS = ("linear", "nonlinear")
+TRIED = [(kind, by) for kind in KINDS for by in ENGINES] + [("damped", "echoes"), ("damped_nonlinear", "echoes")]
 
 
 def stack(kind: str, blocks: int, head: nn.Module, *, dropout: float = 0.0, by: str = "numpy") -> HSSM:
@@ -36,8 +37,7 @@ def gradients(model: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     return {name.replace("unit.unit", "unit"): value for name, value in zip(names, found, strict=True)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("by", ENGINES)
+@pytest.mark.parametrize(("kind", "by"), TRIED)
 @pytest.mark.parametrize("head", ["classification", "regression"])
 def test_six_blocks_have_the_gradient_of_automatic_differentiation_in_every_parameter(
     kind: str, by: str, head: str
@@ -135,3 +135,23 @@ def test_every_configuration_of_the_paper_can_be_built(name: str) -> None:
     blocks = [Block(row.hidden, row.state, make_unit) for _ in range(row.blocks)]
     model = HSSM(6, blocks, head, time_channel=row.time_channel)
     assert model(torch.randn(2, row.output_step or 3, 6)).shape[0] == 2
+
+
+def test_step_and_friction_begin_where_they_are_told_and_stay_there_if_they_are_not_trained() -> None:
+    beginning = Beginning(step=0.25, friction=0.01, trains_friction=False)
+    unit = UNITS["damped"](engine("damped", "adjoint"), Size(3, 4, 2), beginning).double()
+    optimizer = torch.optim.Adam(unit.parameters(), lr=0.1)
+    for _ in range(2):
+        theta = {name: value.detach().clone() for name, value in unit.theta().items()}
+        assert torch.allclose(theta["g"], torch.full((4,), 0.01, dtype=torch.float64), rtol=1e-4)
+        optimizer.zero_grad()
+        (unit(torch.ones(2, 20, 3, dtype=torch.float64)) ** 2).sum().backward()
+        optimizer.step()
+    assert not torch.allclose(theta["d"], torch.full((4,), 0.25, dtype=torch.float64), rtol=1e-4)
+
+
+def test_drawn_frictions_cover_short_and_long_memories() -> None:
+    torch.manual_seed(0)
+    friction = UNITS["damped_nonlinear"](engine("damped_nonlinear", "adjoint"), Size(3, 200, 2)).theta()["g"]
+    assert 0.0099 < float(friction.detach().min()) < 0.012
+    assert 0.8 < float(friction.detach().max()) <= 1.001

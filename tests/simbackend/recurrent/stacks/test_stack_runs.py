@@ -129,13 +129,23 @@ def test_what_is_for_rigs_is_refused_in_one_sentence(tmp_path: Path, capsys: pyt
     assert "only `labrhel run` takes it" in capsys.readouterr().err
 
 
+def test_a_stack_may_mix_damped_and_lossless_units(tmp_path: Path) -> None:
+    file = problem(tmp_path)
+    mixed = "unit: [damped, nonlinear], step: {initial: 0.2, trained: false}, friction: {initial: 0.1}, blocks: 2"
+    file.write_text(file.read_text().replace("unit: nonlinear, blocks: 1", mixed))
+    assert call("run", file, "--out", tmp_path / "runs", "--steps", "1", "--seed", "3") == 0
+    scalars = only_run(tmp_path / "runs").scalars()
+    assert np.isfinite(scalars["loss"]).all()
+    assert (scalars["growth"] < 3).all()
+
+
 def test_the_example_builds_the_stack_it_describes() -> None:
     config = load_stack(examples()["basic_motions"]).config
     samples = Samples((np.zeros((100, 6), np.float32),), (np.array(0),))
     model = build_stack(config, classification(Archive(samples, ("a", "b", "c", "d"))))
     assert model(torch.zeros(1, 100, 6, dtype=torch.float64)).shape == (1, 4)
     assert len(model.blocks) == config.model.blocks
-    assert isinstance(model.blocks[0].unit, UNITS[config.model.unit])
+    assert isinstance(model.blocks[0].unit, UNITS[config.model.units[0]])
     assert next(model.parameters()).dtype == torch.float64
 
 
