@@ -107,10 +107,6 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "max_nfev=_ROUNDS)) # fmt: skip",
     ): "what is left of the squares ends the fit before",
     (
-        _GROWTH,
-        "bands[2 * n + a - b, : max((count + 2), 0), b] = earlier[a, b]",
-    ): "what lies below the triangle is not read",
-    (
         _PREPARATION,
         "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, xtol=_DONE, "
         "gtol=_DONE)) # fmt: skip",

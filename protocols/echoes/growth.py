@@ -87,6 +87,6 @@ def _band(here: Array, earlier: Array) -> Array:
     bands = np.zeros((3 * n, count, n))
     for a in range(n):
         for b in range(n):
-            bands[n + a - b, : count - 1, b] = here[:, a, b]
-            bands[2 * n + a - b, : max(count - 2, 0), b] = earlier[a, b]
+            bands[n + a - b, :-1, b] = here[:, a, b]
+            bands[2 * n + a - b, :-2, b] = earlier[a, b]
     return bands.reshape(3 * n, count * n)

@@ -348,6 +348,7 @@ def test_answers_are_taken_at_a_ten_thousandth_of_the_motion_where_they_are_larg
     assert plan._small_share({1: mean + 5e-5 * answer, -1: mean - 5e-5 * answer}) == 1.0  # they are small as they are
     assert plan._small_share({1: mean + answer, 0: mean}) == 1.0
     assert plan._small_share({1: 0 * mean, -1: 0 * mean}) == 1.0
+    assert plan._small_share({1: 0 * mean, -1: mean}) == 1.0
 
 
 def test_terms_that_bend_are_right_at_a_strong_nudge_also_where_an_oscillator_stands_still() -> None:
