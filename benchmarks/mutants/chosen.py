@@ -56,7 +56,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/safety/places.py": ("tests/labrhel/safety/test_estop.py",),
     "labrhel/safety/seal.py": ("tests/labrhel/session/test_foreign.py",),
     "protocols/audit.py": ("tests/protocols/test_audit_weighing.py", "tests/protocols/test_audit.py"),
-    "protocols/rhel.py": _ECHOES,
+    "protocols/rhel.py": (*_ECHOES, "tests/protocols/echoes/test_bias.py"),
     "protocols/echoes/beliefs.py": ("tests/protocols/echoes/test_inherited.py",),
     "protocols/echoes/lock.py": ("tests/protocols/echoes/test_lock_rounds.py", "tests/protocols/echoes/test_lock.py"),
     "protocols/echoes": _ECHOES,
