@@ -127,7 +127,6 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "protocols/rhel.py",
         'measured["predicted_bias"] = _norm(bias) / (_norm({name: values[name] for name in bias}) or (2.0))',
     ): "a gradient that is zero has a bias of zero",
-    (_OPTIMIZERS, "if not np.isfinite(loss) or (loss >= RUNAWAY * max(1.0, self._lowest)):"): _LAST_BIT,
     (_PREPARATION, "v = (seen[:, min(2, count - 1)] - seen[:, 0]) / ((max(2, count - 1)) * step)"): _BEGINS,
     (_PREPARATION, "v = (seen[:, min(2, count - 1)] - seen[:, 0]) / ((min(2, count - 1) / step))"): _BEGINS,
     (

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize, rosen, rosen_der
 
 from labrhel.errors import ConfigurationError
-from labrhel.learning.optimizers import LBFGS, OPTIMIZERS, Adam, Momentum, Optimizer
+from labrhel.learning.optimizers import LBFGS, OPTIMIZERS, RUNAWAY, Adam, Momentum, Optimizer
 
 FREE = (np.full(2, -np.inf), np.full(2, np.inf))
 START = np.array([-1.2, 1.0])
@@ -354,6 +354,14 @@ def test_lbfgs_before_its_first_step_has_a_state() -> None:
     fresh.restore(optimizer.state())
     assert np.array_equal(fresh.ask(), START)
     assert optimizer.state()["points"].shape == (0, 2)
+
+
+@pytest.mark.parametrize(("times", "steps"), [(1.0, [-1.0, -3.0]), (1.001, [-1.0, -0.5])])
+def test_a_loss_has_run_away_beyond_ten_thousand_times_the_lowest_one(times: float, steps: list[float]) -> None:
+    optimizer = Momentum(np.zeros(1), (np.full(1, -9.0), np.full(1, 9.0)), rate=1.0, momentum=0.0)
+    for loss, slope, expected in ((3.0, 1.0, steps[0]), (3.0 * times * RUNAWAY, 2.0, steps[1])):
+        optimizer.tell(loss, np.array([slope]))
+        assert optimizer.ask()[0] == pytest.approx(expected)
 
 
 def test_a_trial_that_diverged_halves_the_rate() -> None:
