@@ -26,6 +26,7 @@ from benchmarks import (
     calibration_accuracy,
     calibration_drift,
     damped_units,
+    decay_task,
     deep_layer,
     dense_speed,
     error_bars,
@@ -142,7 +143,16 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         yield from coupled_oscillators(Path(folder))
         yield from silverbox(Path(folder))
-    for module in (hru_accuracy, hru_memory, hru_speed, damped_units, deep_layer, dense_speed, basic_motions):
+    for module in (
+        hru_accuracy,
+        hru_memory,
+        hru_speed,
+        damped_units,
+        decay_task,
+        deep_layer,
+        dense_speed,
+        basic_motions,
+    ):
         yield from module.targets()
     yield from bench_training.targets()
     yield from fpga_training.targets()

@@ -49,6 +49,23 @@ REGRESSION = Objective("mean_square_error", mse_loss, mse_loss, -1)
 """Mean square error, which is the score too."""
 
 
+def _asked_for(prediction: Tensor, target: Tensor) -> Tensor:
+    asked = target.isfinite()
+    return mse_loss(prediction[asked], target[asked])
+
+
+def _recalled(prediction: Tensor, target: Tensor) -> Tensor:
+    asked = target.isfinite().all(dim=-1)
+    return (prediction[asked].argmax(dim=-1) == target[asked].argmax(dim=-1)).double().mean()
+
+
+DENSE = Objective("mean_square_error", _asked_for, _asked_for, -1)
+"""Mean square error of sequences, over the entries of the target that are no NaN (`labrhel.data.tasks`)."""
+
+RECALL = Objective("recall", _asked_for, _recalled, +1)
+"""The same for one-hot sequences; the score is the share of the steps whose largest output is the one asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """Mean training loss of an epoch, and the score on the validation set after it; epochs count from 1.
