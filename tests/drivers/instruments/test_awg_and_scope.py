@@ -207,7 +207,7 @@ def test_options_and_identities_that_are_wrong_are_errors_of_the_file(start, ope
 
 def test_a_trigger_that_does_not_come_and_a_burst_that_does_not_end_are_deadline_errors(start, opened):
     bench = start(BENCH, speed=1.0)
-    awg, scope = opened(bench, "awg"), opened(bench, "scope")
+    awg, scope = opened(bench, "awg", timeout=6.0), opened(bench, "scope")  # waited out once, before the wire is asked
     scope.prepare(WINDOW, "ch4", 1.0)
     scope.arm()
     with pytest.raises(DeadlineError, match="has not seen a trigger"):
