@@ -8,8 +8,10 @@ between kicks positions move in straight lines, which is what the leapfrog does,
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
 from labrhel.model.motion import run
 from labrhel.rig.capabilities import Capabilities, Kind
+
+_REMEMBERED = 64  # motions; those of all shots at one point of a fit, and some
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +52,47 @@ class BenchModel:
         self._columns = force_columns(model, theta, capabilities)
         rows = capabilities.position_matrix.values
         self._sees = {channel: rows[row] for row, channel in enumerate(capabilities.channels_of(Kind.POSITION))}
+        self._known: OrderedDict[tuple[Any, ...], tuple[Record, Array, Array | None]] = OrderedDict()
 
     def shows(
         self, record: Record, values: Mapping[str, float], channels: Sequence[str], steps: int
     ) -> tuple[Array, Array | None]:
         """The first `steps` readings (channels, steps) of a shot, and those of its echo, with these errors."""
+        forward, back = self._moves(record, values, steps)
+        return self._read(forward, values, channels), None if back is None else self._read(back, values, channels)
+
+    def _moves(self, record: Record, values: Mapping[str, float], steps: int) -> tuple[Array, Array | None]:
+        """Positions (n, steps) in a shot and in its echo; remembered, since half of the unknowns leave a shot as it is.
+
+        A fit asks once for each unknown, by how much the shots change with it.
+        """
+        asked = (id(record), steps, *(item for item in values.items() if self._is_felt(item[0], record)))
+        if asked in self._known:
+            self._known.move_to_end(asked)
+        else:
+            self._known[asked] = (record, *self._run(record, values, steps))  # it holds the record, whose id is taken
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return self._known[asked][1:]
+
+    def _is_felt(self, name: str, record: Record) -> bool:
+        """Whether the motion in this shot depends on that value."""
+        of, _, what = name.rpartition(".")
+        if of in self._columns:
+            return of in record.played or what == "offset"
+        return record.flipped if of.startswith("flip") else of not in self._sees
+
+    def _run(self, record: Record, values: Mapping[str, float], steps: int) -> tuple[Array, Array | None]:
         theta = moved(self.model, self.theta, values)
-        still = self._forces({}, values, steps) if record.flipped else None
         rest = np.zeros((1, self.model.size))
         ran = run(self.model, theta, self._forces(record.played, values, steps), self.step, rest, rest)
-        forward = self._read(ran.q[0], values, channels)
-        if still is None:
-            return forward, None
+        if not record.flipped:
+            return ran.q[0], None
+        still = self._forces({}, values, steps)
         gain = values.get("flip.gain", 1.0)
         offset = np.array([values.get(f"flip[{index}].offset", 0.0) for index in range(self.model.size)])
         back = run(self.model, theta, still, self.step, ran.end_position, -gain * ran.end_momentum + offset)
-        return forward, self._read(back.q[0], values, channels)
+        return ran.q[0], back.q[0]
 
     def answer_to_asymmetry(
         self, record: Record, values: Mapping[str, float], channels: Sequence[str], pair: tuple[int, int]

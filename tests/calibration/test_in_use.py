@@ -114,7 +114,7 @@ def test_a_run_calibrates_again_when_its_echo_no_longer_comes_back(
     # A rule that looks for its nudge would refuse a rig that leaves its calibration so fast.
     file.write_text(file.read_text().replace("record: none", "record: none, response: 0.1"))
     url = f"sim:{file}?seed=3&noise=1mV&reversal=by_drive&drift=2e-4"
-    done = session.start(load_experiment(file, rig_url=url, steps=30), tmp_path / "runs", ignore)
+    done = session.start(load_experiment(file, rig_url=url, steps=6), tmp_path / "runs", ignore)
     reader = RunReader(done.folder)
     assert np.nanmax(reader.scalars()["recalibrations"]) >= 1
     assert any("calibrated again" in words for _, words in reader.words())
