@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """rms error on a test set [unit], before and after training.
+    """rms error on a test set [unit], before and after training; `after` is NaN of a run that has not ended.
 
     `zero`: what predicting zero gives, the rms of the target; `nrmse` of what is trained, and its `uncertainty`; NaN in
     records that have none.
@@ -46,6 +46,8 @@ class Metric:
 
     def __str__(self) -> str:
         before, after = with_prefix(self.before, self.unit), with_prefix(self.after, self.unit)
+        if not np.isfinite(self.after):
+            return f"{self.name} error {before} rms before training; the test at the end is still to come"
         said = f"{self.name} error {after} rms (before {before})"
         if np.isfinite(self.nrmse):
             said += f", NRMSE {self.nrmse:.3g} \N{PLUS-MINUS SIGN} {self.uncertainty:.1g}"
@@ -75,12 +77,15 @@ def outcome_of(folder: Path, unit: str) -> Outcome:
     reader = RunReader(folder)
     scalars = reader.scalars()
     losses = scalars.pop("loss", np.array([]))
-    metrics = []
+    metrics, has_ended = [], reader.status in ("done", "stalled")
     for name, values in scalars.items():
         if name.startswith(TEST):
             known, called = values[np.isfinite(values)], name.removeprefix(TEST)
             others = (_last(scalars.get(kind + called)) for kind in (ZERO, NRMSE, UNCERTAINTY))
-            metrics.append(Metric(called, float(known[0]), float(known[-1]), unit, *others))
+            if has_ended or known.size > 1:  # of a run that goes on, or was stopped, only the first test is there
+                metrics.append(Metric(called, float(known[0]), float(known[-1]), unit, *others))
+            else:
+                metrics.append(Metric(called, float(known[0]), np.nan, unit))
     warnings = said_once(reader.words())
     status, ended = reader.status, reader.events()[-1][2]
     reader.close()

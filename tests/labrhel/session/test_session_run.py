@@ -73,6 +73,10 @@ def test_a_run_that_is_stopped_half_way_and_resumed_ends_in_the_same_bits(config
         session.start(load_experiment(config), tmp_path / "stopped", stop)
     (reader,) = list_runs(tmp_path / "stopped")
     assert reader.status == "interrupted"
+    (metric,) = session.outcome_of(reader.folder, "V").metrics
+    assert "rms before training; the test at the end is still to come" in str(metric)
+    assert metric.before == whole.metrics[0].before
+    assert not metric.is_worse_than_zero and metric.is_good is None
     resumed = session.resume(reader.folder, ignore)
     expected, found = outcome(whole.folder), outcome(resumed.folder)
     for name, values in expected.items():
