@@ -118,8 +118,21 @@ class WindowsSection(Section):
     every: Count = Field(description="Readings from the start of one window to the start of the next.")
 
 
+class TaskSection(Section):
+    """A made problem, drawn anew for each seed."""
+
+    kind: Literal["decay", "adding", "copy_memory"] = Field(
+        description="A leaky integral of noise, the sum of two marked numbers, or symbols to repeat after a wait."
+    )
+    steps: Count = Field(description="Length of each sequence.")
+    sequences: Count = Field(default=200, description="Number of sequences, those to stop by and to test on included.")
+
+
 class StackDataSection(Section):
-    """Either `file`, classes of the UEA archive, or `folder`, the heart rate of PPG-DaLiA; split 70/15/15 at random."""
+    """One of `file`, classes of the UEA archive, `folder`, the heart rate of PPG-DaLiA, and `task`, which is made.
+
+    Split 70/15/15 at random.
+    """
 
     file: str | None = Field(
         default=None, description="NAME.npz or NAME_TRAIN.ts, beside this file or in the folder LABRHEL_DATA."
@@ -127,14 +140,15 @@ class StackDataSection(Section):
     folder: str | None = Field(
         default=None, description="Folder of S1/S1.pkl and so on, beside this file or in the folder LABRHEL_DATA."
     )
+    task: TaskSection | None = Field(default=None, description="A made problem, for which no data are needed.")
     windows: WindowsSection | None = Field(default=None, description="Windows of a folder; left out: the paper's.")
 
     @model_validator(mode="after")
     def _one_origin(self) -> StackDataSection:
-        if (self.file is None) == (self.folder is None):
-            raise ValueError("data comes either from a file or from a folder; give one of the two")
-        if self.file is not None and self.windows is not None:
-            raise ValueError("'windows' belongs to a folder, not to a file")
+        if sum(origin is not None for origin in (self.file, self.folder, self.task)) != 1:
+            raise ValueError("data comes either from a file or from a folder, or is a task; give one of the three")
+        if self.folder is None and self.windows is not None:
+            raise ValueError(f"'windows' belongs to a folder, not to a {'task' if self.file is None else 'file'}")
         return self
 
 

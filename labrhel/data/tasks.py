@@ -70,7 +70,7 @@ TASKS: Mapping[str, Callable[[int, int, np.random.Generator], Samples]] = Mappin
 def _check(count: int, steps: int, least: int) -> None:
     if count < 1 or steps < least:
         raise ConfigurationError(
-            f"{count} sequences of {steps} steps are too few; give 1 sequence or more of at least {least} steps"
+            f"{steps} steps in {count} sequences are too few; give at least {least} steps, and 1 sequence or more"
         )
 
 

@@ -4,6 +4,7 @@
     x = x + dropout(GLU(dropout(GELU(C q + D z))))            per block, with z = BatchNorm(x) driving the unit
     classification: log softmax(linear(mean of x over time))
     regression:     tanh(linear(x)) at every `output_step`-th sample
+    made tasks:     linear(x) at every sample
 
 Source: Pourcel & Ernoult (2025), section 4 and appendix, after LinOSS (Rusch & Rus 2024): D is diagonal, BatchNorm
 has no scale and offset of its own and takes its statistics over batch and time, GLU(x) = W1 x * sigmoid(W2 x).
@@ -65,8 +66,20 @@ class Regress(nn.Module):
         return self.linear(x[:, self.output_step - 1 :: self.output_step]).tanh()
 
 
+class EveryStep(nn.Module):
+    """Outputs (batch, steps, outputs) of any size, at every sample."""
+
+    def __init__(self, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (batch, steps, hidden)."""
+        return self.linear(x)
+
+
 class HSSM(nn.Module):
-    """Encoder, blocks, and a head (`Classify` or `Regress`); inputs (batch, steps, d_in).
+    """Encoder, blocks, and a head (`Classify`, `Regress` or `EveryStep`); inputs (batch, steps, d_in).
 
     With `time_channel` the encoder also reads time, 0 to 1 over the sequence, as a first channel.
     """

@@ -3,6 +3,7 @@
 data      targets                    head       minimised            score
 file      classes of UEA's archive   Classify   cross entropy        accuracy
 folder    PPG-DaLiA's heart rate     Regress    mean square error    mean square error, of targets in [-1, 1]
+task      sequences, as they are     EveryStep  mean square error    mean square error; recall of copied symbols
 """
 # pyright: reportMissingImports=false
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from labrhel.config.stack import StackDocument
@@ -20,8 +22,9 @@ from labrhel.data.archive import Archive, read_archive
 from labrhel.data.ppg_dalia import READING, SOURCE, Windows, read_ppg_dalia, split_windows
 from labrhel.data.recording import find_folder
 from labrhel.data.samples import Samples, Split, random_split
-from simbackend.recurrent.stacks.hssm import Classify, Regress
-from simbackend.recurrent.stacks.training import CLASSIFICATION, REGRESSION, Objective
+from labrhel.data.tasks import TASKS
+from simbackend.recurrent.stacks.hssm import Classify, EveryStep, Regress
+from simbackend.recurrent.stacks.training import CLASSIFICATION, DENSE, RECALL, REGRESSION, Objective
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +51,9 @@ def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
     if data.file is not None:
         with document.at("data", "file"):
             return classification(read_archive(data.file, folders))
+    if data.task is not None:
+        with document.at("data", "task"):
+            return made(data.task.kind, data.task.sequences, data.task.steps)
     assert data.folder is not None
     windows = Windows() if data.windows is None else Windows(data.windows.length, data.windows.every)
     with document.at("data", "folder"):
@@ -62,6 +68,22 @@ def classification(archive: Archive) -> Problem:
         split=partial(random_split, archive.samples),
         head=partial(Classify, classes=len(archive.labels)),
         objective=CLASSIFICATION,
+    )
+
+
+def made(kind: str, sequences: int, steps: int) -> Problem:
+    """What does a sequence of a made task ask at each of its steps?"""
+
+    def samples(count: int, seed: int) -> Samples:
+        return TASKS[kind](count, steps, np.random.default_rng([seed, steps]))
+
+    first = samples(1, 0)
+    return Problem(
+        channels=first.inputs[0].shape[1],
+        targets=f"{steps} steps of {kind.replace('_', ' ')} in each",
+        split=lambda seed: random_split(samples(sequences, seed), seed),
+        head=partial(EveryStep, outputs=first.targets[0].shape[1]),
+        objective=RECALL if kind == "copy_memory" else DENSE,
     )
 
 

@@ -54,6 +54,18 @@ def test_what_is_left_out_takes_the_paper_s_habits(tmp_path: Path) -> None:
             "stack.yaml:2: data: 'windows' belongs to a folder, not to a file",
         ),
         (
+            SMALLEST.replace("file: toy.npz", "task: {kind: decay, steps: 9}, windows: {length: 4, every: 2}"),
+            "stack.yaml:2: data: 'windows' belongs to a folder, not to a task",
+        ),
+        (
+            SMALLEST.replace("toy.npz", "toy.npz, task: {kind: adding, steps: 9}"),
+            "stack.yaml:2: data: data comes either from a file or from a folder, or is a task; give one of the three",
+        ),
+        (
+            SMALLEST.replace("file: toy.npz", "task: {kind: decoy, steps: 9}"),
+            "stack.yaml:2: data.task.kind: expected 'decay', 'adding' or 'copy_memory'",
+        ),
+        (
             SMALLEST.replace("file: toy.npz", "folder: ppg, windows: {length: 4}"),
             "stack.yaml:2: data.windows: the key 'every' is missing",
         ),

@@ -45,5 +45,5 @@ def test_the_same_random_numbers_make_the_same_task(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "steps"), [("decay", 0), ("adding", 1), ("copy_memory", 20)])
 def test_too_few_steps_are_refused_with_the_least_number(name: str, steps: int) -> None:
-    with pytest.raises(ConfigurationError, match=f"of {steps} steps are too few.*at least {steps + 1} steps"):
+    with pytest.raises(ConfigurationError, match=f"{steps} steps in 50 .*too few; give at least {steps + 1} steps"):
         made(name, steps=steps)

@@ -139,6 +139,28 @@ def test_a_stack_may_mix_damped_and_lossless_units(tmp_path: Path) -> None:
     assert (scalars["growth"] < 3).all()
 
 
+@pytest.mark.parametrize(("kind", "last"), [("decay", "test mean square error "), ("copy_memory", "test recall ")])
+def test_a_made_task_needs_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, last: str) -> None:
+    file = problem(tmp_path)
+    text = file.read_text().replace("file: Tones_TRAIN.ts", f"task: {{kind: {kind}, steps: 40, sequences: 20}}")
+    file.write_text(text)
+    assert call("run", file, "--out", tmp_path / "runs", "--steps", "1") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(last)
+    assert np.isfinite(only_run(tmp_path / "runs").scalars()["loss"]).all()
+
+
+def test_a_made_task_that_is_too_short_is_refused_at_its_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = problem(tmp_path)
+    file.write_text(file.read_text().replace("file: Tones_TRAIN.ts", "task: {kind: copy_memory, steps: 20}"))
+    assert call("run", file, "--out", tmp_path / "runs") == 2
+    assert (
+        "tones.yaml:5: data.task: 20 steps in 1 sequences are too few; give at least 21 steps"
+        in capsys.readouterr().err
+    )
+
+
 def test_the_example_builds_the_stack_it_describes() -> None:
     config = load_stack(examples()["basic_motions"]).config
     samples = Samples((np.zeros((100, 6), np.float32),), (np.array(0),))
