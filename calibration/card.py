@@ -13,16 +13,24 @@ import numpy as np
 
 from calibration.finding import Curve
 from labrhel import plugins
+from labrhel.arrays import Arrays
+from labrhel.errors import LabrhelError
 from labrhel.experiment import Experiment, calibrated
 from labrhel.learning.needs import folds_lost, objections
-from labrhel.learning.rules import Rule
+from labrhel.learning.rules import GradientRequest, Rule
 from labrhel.records.page import heads, items, page, picture, row, table
 from labrhel.rig.calibration import CalibratedValue
 from labrhel.store.calibrations import CalibrationRecord
 from labrhel.units import with_prefix
+from protocols.echoes.beliefs import Inherited
+from protocols.echoes.inherited import inherited
+from protocols.echoes.options import EchoOptions
+from protocols.rhel import RHEL
 
 NOT_RECIPROCAL, RETRACES, DRIFTS = 0.03, 0.01, 1e-4
 """Beyond these a rule is called doubtful, a lock or an order of the nudges is recommended."""
+
+_FIRST_NUDGE = 1e-3  # small, on paper, where there is no noise
 
 _SENDS_ERROR_THROUGH = ("rhel", "heb", "recorded_correlation", "adjoint_only", "equilibrium", "echoes_and_twin", "twin")
 
@@ -91,6 +99,10 @@ def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Cur
     def against(rule: Rule) -> tuple[str, ...]:
         return objections(rule.needs, problem.task, problem.train, theta, problem.wanted)
 
+    passed_on = _passed_on(ready, theta, _number(values, "nudge.eps"))
+    if passed_on.worst:
+        words = f"puts a gradient off by {100 * passed_on.relative:.2g} %, most of it through {passed_on.worst}"
+        facts.append(("uncertainties", words))
     asymmetry = _number(values, "reciprocity.asymmetry")
     verdicts = []
     for name, rule in plugins.usual_rules().items():
@@ -102,9 +114,22 @@ def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Cur
         else:
             verdicts.append(Verdict(name, "yes", ""))
     return Card(
-        record.url, rig.firmware, tuple(facts), tuple(verdicts), tuple(_advice(values)), _limit(values), values,
+        record.url, rig.firmware, tuple(facts), tuple(verdicts), tuple(_advice(values)),
+        _limit(values, passed_on.relative), values,
         tuple(curves),
     )  # fmt: skip
+
+
+def _passed_on(ready: Experiment, theta: Arrays, eps: float) -> Inherited:
+    """What a gradient of the rule, or of echoes where it does not echo, inherits from the calibration; by the model."""
+    problem = ready.problem
+    rule = problem.rule if isinstance(problem.rule, EchoOptions) else RHEL()
+    sequences = problem.train[:1]
+    asked = GradientRequest(problem.task, sequences, theta, problem.wanted)
+    try:
+        return inherited(rule, asked, eps or _FIRST_NUDGE)
+    except LabrhelError:  # a rig that cannot echo, or a model without bounded motion, of which the rules say more
+        return Inherited({})
 
 
 def _facts(values: Mapping[str, CalibratedValue], folds: float) -> list[tuple[str, str]]:
@@ -151,8 +176,9 @@ def _advice(values: Mapping[str, CalibratedValue]) -> list[str]:
     return words
 
 
-def _limit(values: Mapping[str, CalibratedValue]) -> str:
+def _limit(values: Mapping[str, CalibratedValue], passed_on: float) -> str:
     shares = {
+        "what the calibration knows only to an uncertainty": passed_on,
         "couplings that are not reciprocal": _number(values, "reciprocity.asymmetry"),
         "an echo that does not retrace": _number(values, "retrace.error"),
         "drift between the nudges": 20 * _number(values, "drift.per_shot"),

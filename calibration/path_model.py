@@ -45,7 +45,7 @@ class Record:
 
 
 class BenchModel:
-    """The rig of `model` at the settings `theta`, with `step` [model time] between kicks."""
+    """The rig of `model` at the settings `theta`, with `step` [model time] between kicks, from their initial state."""
 
     def __init__(self, model: Model, theta: Arrays, capabilities: Capabilities, step: float) -> None:
         self.model, self.theta, self.capabilities, self.step = model, theta, capabilities, step
@@ -84,8 +84,8 @@ class BenchModel:
 
     def _run(self, record: Record, values: Mapping[str, float], steps: int) -> tuple[Array, Array | None]:
         theta = moved(self.model, self.theta, values)
-        rest = np.zeros((1, self.model.size))
-        ran = run(self.model, theta, self._forces(record.played, values, steps), self.step, rest, rest)
+        q, p = (np.reshape(theta[name], (1, -1)) for name in ("initial_position", "initial_momentum"))
+        ran = run(self.model, theta, self._forces(record.played, values, steps), self.step, q, p)
         if not record.flipped:
             return ran.q[0], None
         still = self._forces({}, values, steps)

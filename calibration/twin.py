@@ -23,6 +23,7 @@ from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_un
 from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.experiment import Experiment
+from labrhel.learning.task import STATE
 from labrhel.records.comparison import RecordedShot
 from labrhel.rig.capabilities import Kind
 from labrhel.shots.program import Rest, ShotProgram
@@ -53,6 +54,7 @@ class Twin:
     def write(self, experiment: Experiment, file: Path) -> Path:
         """As the configuration of a simulated rig: `sim:FILE`."""
         data: dict[str, Any] = experiment.document.config.model_dump(mode="json", exclude_unset=True)
+        self._start(experiment, data["model"])
         unit = experiment.rig.capabilities.time_unit
         model = experiment.problem.task.model
         exact = {
@@ -87,6 +89,20 @@ class Twin:
         with written_aside(file) as aside:
             aside.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
         return file
+
+    def _start(self, experiment: Experiment, section: dict[str, Any]) -> None:
+        """Put the initial state that was found into the section of the model."""
+        problem = experiment.problem
+        theta = problem.theta(problem.parameters.flat())
+        for name in STATE:
+            added = {key: value for key, value in self.values.items() if key.startswith(f"{name}[")}
+            if not added:
+                continue
+            known = np.broadcast_to(
+                theta.get(name, problem.task.model.parameters[name].nominal), problem.task.model.size
+            )
+            start = known + [added.get(f"{name}[{index}].added", 0.0) for index in range(len(known))]
+            section.setdefault("parameters", {})[name] = start.tolist()
 
 
 def twin(experiment: Experiment, shots: Sequence[RecordedShot], asked: dict[str, Array]) -> Twin:
@@ -129,7 +145,36 @@ def twin_of_recording(experiment: Experiment) -> Twin:
             Record(played, dict(zip(task.channels, shown, strict=True)), every=task.every, skip=max(1, counted))
         )
     size = float(np.sqrt(np.mean([np.mean(np.square(list(record.shown.values()))) for record in records])))
-    return _fitted(bench, records, task.channels, size, wide=_WIDE)
+    if any(wave.any() for record in records for wave in record.played.values()):
+        return _fitted(bench, records, task.channels, size, wide=_WIDE)
+    # What nothing drives moves by the state that it was left in, so that is asked for, too.
+    bench = replace(bench, theta={**bench.theta, **{name: theta[name] for name in STATE if name in theta}})
+    still = [replace(record, played={}) for record in records]
+    return _fitted(bench, still, task.channels, size, wide=_WIDE, more=_initial_state(bench, still, task.channels))
+
+
+def _initial_state(bench: Bench, records: Sequence[Record], channels: Sequence[str]) -> list[Unknown]:
+    """Where every oscillator was left, and how fast, from where the first samples of the records see it."""
+    rig, model = bench.rig, bench.task.model
+    names = rig.channels_of(Kind.POSITION)
+    seen = np.linalg.pinv(rig.position_matrix.values[[names.index(name) for name in channels]])
+    shown = [np.stack([record.shown[name] for name in channels]) for record in records]
+    swing = [seen @ (item - np.mean(item, axis=1, keepdims=True)) for item in shown]
+    size = np.sqrt(np.mean([np.mean(item**2) for item in swing])) or 1.0
+    first = np.mean([item[:, 0] for item in swing], axis=0)
+    speeds = [np.gradient(item, bench.step * record.every, axis=1) for item, record in zip(swing, records, strict=True)]
+    mass = model.mass(bench.theta)
+    fast = mass * (np.sqrt(np.mean([np.mean(item**2) for item in speeds])) or 1.0)
+    begun = mass * np.mean([item[:, 0] for item in speeds], axis=0)
+    found = []
+    for name, starts, spreads in zip(STATE, (first, begun), (np.full(model.size, size), fast), strict=True):
+        spec = model.parameters[name]
+        known = np.broadcast_to(bench.theta.get(name, spec.nominal), model.size)
+        found += [
+            Unknown(f"{name}[{i}].added", float(start - known[i]), float(spread), spec.unit)
+            for i, (start, spread) in enumerate(zip(starts, spreads, strict=True))
+        ]
+    return found
 
 
 def twin_of(experiment: Experiment, *recorded: Any) -> Twin:
@@ -137,8 +182,16 @@ def twin_of(experiment: Experiment, *recorded: Any) -> Twin:
     return twin(experiment, *recorded) if recorded else twin_of_recording(experiment)
 
 
-def _fitted(bench: Bench, records: Sequence[Record], channels: Sequence[str], size: float, *, wide: float) -> Twin:
-    """`wide`: how much less is taken for known than on a bench that was built to its model."""
+def _fitted(
+    bench: Bench,
+    records: Sequence[Record],
+    channels: Sequence[str],
+    size: float,
+    *,
+    wide: float,
+    more: Sequence[Unknown] = (),
+) -> Twin:
+    """`wide`: how much less is taken for known than on a bench that was built to its model; `more` unknowns."""
     outside = records[::LEFT_OUT] if len(records) > 2 else records
     inside = [record for index, record in enumerate(records) if index % LEFT_OUT] if len(records) > 2 else records
     model = bench.task.model
@@ -157,6 +210,9 @@ def _fitted(bench: Bench, records: Sequence[Record], channels: Sequence[str], si
         unknowns = [item for item in unknowns if not item.name.startswith("quadratic") or item.quantity != "added"]
     else:  # a recording has no clock of its own to count delays from
         unknowns = [replace(item, spread=wide * item.spread) for item in unknowns if item.quantity != "delay"]
+    if more:  # a ring-down tells no more than it needs; what it lacks is asked for one by one
+        unknowns = [item for item in unknowns if item.quantity != "added" or item.subject.startswith("friction")]
+    unknowns += more
     behind = BenchModel(model, bench.theta, bench.rig, bench.step)
     found = identify(behind, inside, channels, noise, unknowns)
     values, errors = _told(found)
@@ -167,7 +223,12 @@ def _fitted(bench: Bench, records: Sequence[Record], channels: Sequence[str], si
             np.mean([shot.repeats * np.mean((item / sigma) ** 2) for shot, item in zip(outside, missed, strict=True)])
         )
     )
-    moved = float(np.sqrt(np.mean([np.mean(item**2) for item in motion]))) or 1.0
+    # Where the twin stands still what was shown is the measure, and not the unit that it is shown in.
+    seen = [
+        float(np.mean((a + b - np.mean(a + b, axis=1, keepdims=True)) ** 2))
+        for a, b in zip(missed, motion, strict=True)
+    ]
+    moved = float(np.sqrt(max(np.mean([np.mean(item**2) for item in motion]), np.mean(seen)))) or 1.0
     relative = float(np.sqrt(np.mean([np.mean(item**2) for item in missed]))) / moved
     if len(records) > 2:  # what is kept knows all of them; what it is good for was found without some
         found = identify(behind, records, channels, noise, unknowns)

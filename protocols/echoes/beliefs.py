@@ -27,11 +27,13 @@ class Inherited:
     """By parameter, the standard error of a gradient that comes from the calibration; and whose fault most of it is.
 
     `worst`: the calibrated value that adds most to it, and its share of the squares; "" where nothing is uncertain.
+    `relative`: the error of the rig's parameters over their gradient, both by the nominal model.
     """
 
     errors: Arrays
     worst: str = ""
     share: float = 0.0
+    relative: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

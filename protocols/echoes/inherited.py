@@ -59,4 +59,6 @@ def inherited(options: EchoOptions, asked: GradientRequest, eps: float) -> Inher
         shares[belief.name] = sum(float(np.sum(term)) for name, term in moved.items() if name in task.model.parameters)
     worst = max(shares, key=lambda name: shares[name])
     errors = {name: np.sqrt(total) for name, total in squares.items()}
-    return Inherited(errors, worst, shares[worst] / (sum(shares.values()) or 1.0))
+    total = sum(shares.values())
+    size = sum(float(np.sum(np.square(term))) for name, term in here.items() if name in task.model.parameters)
+    return Inherited(errors, worst, shares[worst] / (total or 1.0), float(np.sqrt(total / size)) if size > 0 else 0.0)

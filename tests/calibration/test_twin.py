@@ -1,13 +1,14 @@
 """Twins and comparisons: what a run recorded, as a rig."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calibration.testing import CONFIG
-from calibration.twin import Twin, twin
+from calibration.twin import Twin, twin, twin_of_recording
 from labrhel import session
 from labrhel.errors import RecordError
 from labrhel.experiment import load_experiment
@@ -15,6 +16,7 @@ from labrhel.records.comparison import compare, recorded_shots
 from labrhel.records.whatif import what_if
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader
+from labrhel.testing.command_line import call
 
 FULL = (
     CONFIG.replace("record: none", "record: all")
@@ -105,3 +107,38 @@ def test_equal_shots_are_fitted_as_their_mean_and_copies_of_one_say_no_more_than
     assert often.outside == pytest.approx(2 * once.outside, rel=0.05)  # the mean of four would have half the noise
     ratios = [often.errors[name] / once.errors[name] for name in once.errors if name.startswith("friction")]
     assert ratios == pytest.approx([1.0] * len(ratios), rel=0.05)
+
+
+def test_a_twin_of_a_ring_down_finds_the_state_it_was_left_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    time = np.arange(400) * 1e-3  # [s]
+    shown = 1e-3 * np.exp(-10 * time) * np.cos(300 * time + 0.4) + 2e-6 * np.random.default_rng(0).normal(size=400)
+    np.savez("down.npz", y=shown)
+    assert call("init", "down.npz", "--rate", "1000", "--input", "none") == 0
+    file = Path("down.yaml")
+    text = file.read_text()
+    file.write_text(re.sub(r"(initial_\w+): \{value: [^,]+", r"\1: {value: 0.0", text))
+    experiment = load_experiment(file)
+    found = twin_of_recording(experiment)
+    assert found.relative < 0.02, "a share of the motion, whatever unit it is in"
+    assert {"initial_position[0].added", "initial_momentum[0].added"} <= set(found.values)
+    unit = shown.std() / experiment.problem.train[0].target.std()  # what a unit of the model is
+    assert found.values["initial_position[0].added"] * unit == pytest.approx(1e-3 * np.cos(0.4), rel=0.05)
+    found.write(experiment, Path("twin.yaml"))
+    made = load_experiment(Path("twin.yaml"), rig_url="sim:twin.yaml").problem
+    start = made.theta(made.parameters.flat())["initial_position"]
+    assert start[0] * unit == pytest.approx(1e-3 * np.cos(0.4), rel=0.05)
+
+
+def test_what_a_twin_misses_is_a_share_of_the_motion_where_it_stands_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("calibration.twin._initial_state", lambda *given: [])
+    for size in (1e-3, 1.0):
+        time = np.arange(400) * 1e-3
+        np.savez("down.npz", y=size * np.exp(-10 * time) * np.cos(300 * time))
+        assert call("init", "down.npz", "--rate", "1000", "--input", "none", "--to", f"{size}.yaml") == 0
+        file = Path(f"{size}.yaml")
+        file.write_text(re.sub(r"(initial_\w+): \{value: [^,]+", r"\1: {value: 0.0", file.read_text()))
+        assert twin_of_recording(load_experiment(file)).relative == pytest.approx(1.0, abs=0.2)

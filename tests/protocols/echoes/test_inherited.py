@@ -129,6 +129,8 @@ def test_friction_springs_and_flips_that_are_uncertain_are_believed_otherwise_on
     asked = replace(rig.request(LINEAR_NAMES), task=task)
     found = inherited(RHEL(), asked, 1e-3)
     assert found.worst in moved and 0 < found.share <= 1
+    rig_only = np.linalg.norm(flat(dict(found.errors))) / np.linalg.norm(flat(dict(rig.exact()[1])))
+    assert found.relative == pytest.approx(rig_only, rel=0.2)
     assert all(np.isfinite(term).all() and term.any() for term in found.errors.values())
 
 
