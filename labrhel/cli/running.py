@@ -168,9 +168,11 @@ def _terminable() -> Iterator[None]:
     """A signal ends a run in one way: outputs safe, record closed, one sentence, status 130 (`labrhel.cli.ending`)."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(
             "interrupted: outputs are safe, every acknowledged shot is in the record; `labrhel resume` goes on",
+            *getattr(interrupt, "__notes__", ()),
+            sep="\n",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None

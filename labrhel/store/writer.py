@@ -107,6 +107,8 @@ class RunWriter:
         if kind is None:
             return self.end(*self._conclusion)
         how: Ending = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
+        if how == "interrupted" and error is not None:
+            error.add_note(f"run     {self.folder}")  # for whoever says what was interrupted
         try:
             if isinstance(error, NotSafeError):
                 self.end("unsafe", str(error))

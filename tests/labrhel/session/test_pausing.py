@@ -76,6 +76,7 @@ def test_a_run_is_paused_woken_and_stopped_from_the_command_line(going: subproce
     _, errors = going.communicate(timeout=PATIENCE)
     assert going.returncode == 130
     assert "outputs are safe" in errors
+    assert f"run     {reader.folder}" in errors
     assert RunReader(reader.folder).status == "interrupted"
 
 
