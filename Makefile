@@ -32,8 +32,9 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 run: $(VENV)/.run
 	$(BIN)/labrhel run examples/coupled_oscillators.yaml
 
+# Three for two cores: tests of wires and of killed programs wait, and a third of them has the core meanwhile.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Without these programs the tests that need them are skipped, and the last line of the run counts them.
 system-packages:
