@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from simbackend.virtual_bench.scpi.scpi import Scpi
-from simbackend.virtual_bench.world.signals import Ramp
+from simbackend.virtual_bench.world.signals import Ramp, Varying
 from simbackend.virtual_bench.world.world import World
 
 
@@ -55,10 +55,10 @@ class VirtualInstrument(Scpi):
         """What one of that model answers to *IDN?."""
         return cls.maker, model, serial, cls.firmware
 
-    def turn(self, terminal: str, volts: float | Ramp) -> None:
-        """An output goes to a level, at once or on a ramp."""
-        ramp = volts if isinstance(volts, Ramp) else Ramp(self._world.clock.now(), high=volts)
-        self._world.turn(f"{self._name}.{terminal}", ramp)
+    def turn(self, terminal: str, volts: float | Varying) -> None:
+        """An output goes to a level, at once or on its way."""
+        moving = Ramp(self._world.clock.now(), high=volts) if isinstance(volts, (int, float)) else volts
+        self._world.turn(f"{self._name}.{terminal}", moving)
 
 
 def channels(count: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ terminator; wires, faults and clients are somebody else's business.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from simbackend.virtual_bench.scpi.headers import HeaderTable
@@ -75,6 +75,8 @@ class Scpi:
     """An instrument that only knows the common commands.  `identity`: manufacturer, model, serial, firmware."""
 
     settings: ClassVar[Sequence[Any]] = ()
+    more_commands: ClassVar[Mapping[str, Command]] = {}
+    """By pattern; for families of commands that differ in a word."""
     version: ClassVar[str] = "1999.0"
     """Of the SCPI standard that it obeys."""
     has_registers: ClassVar[bool] = True
@@ -89,6 +91,7 @@ class Scpi:
                     commands.setdefault(pattern, member)
         for setting in cls.settings:
             commands |= setting.commands()
+        commands |= cls.more_commands
         if cls.has_registers:
             commands = _REGISTERS | commands
         cls._table = HeaderTable(commands)

@@ -25,7 +25,7 @@ from simbackend.imperfections import Device, Imperfections, Knobs, Moment, Place
 from simbackend.models.simulable import Simulable
 from simbackend.rigs.simulated import capabilities_of
 from simbackend.virtual_bench.world.leads import Drive, Turn
-from simbackend.virtual_bench.world.signals import Ramp, Track
+from simbackend.virtual_bench.world.signals import Ramp, Track, Varying
 
 ACTS_OUT = frozenset({
     Place.PARTS, Place.DRIFT, Place.KNOBS, Place.SETTLING, Place.COUPLINGS, Place.MOTION, Place.PORTS,
@@ -62,7 +62,7 @@ class Oscillators:
         largest = model.largest_step({})
         self.step = step or (largest if math.isfinite(largest) else 1.0) / (2 * _STEPS_PER_RADIAN) * self.unit
         self.tracks: dict[str, Track] = {item.terminal: Track() for item in drives}
-        self.sources: dict[str, Ramp] = {item.terminal: Ramp() for item in turns}
+        self.sources: dict[str, Varying] = {item.terminal: Ramp() for item in turns}
         self.shots = 0
 
     def _kind(self, drive: Drive) -> Kind:
@@ -83,11 +83,11 @@ class Oscillators:
             self._settled.turn(changed, self.shots)
         return self._device.parameters(self._settled.real(self.shots), self.shots)
 
-    def turn(self, terminal: str, ramp: Ramp, moment: float) -> None:
+    def turn(self, terminal: str, moving: Varying, moment: float) -> None:
         """A source goes elsewhere from a moment on; a knob with backlash has felt where it was until then."""
         if self._errors.knobs.hysteresis:
             self.parameters(moment)
-        self.sources[terminal] = ramp
+        self.sources[terminal] = moving
 
     def propagator(self, moment: float) -> Propagator:
         """The equations of motion as the sources stand at a moment."""

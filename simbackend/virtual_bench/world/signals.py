@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -99,6 +100,14 @@ class Track:
     def _cut(self, moment: float) -> None:
         self._pieces = [piece for piece in self._pieces if piece.start < moment]
         self.last.stop = min(self.last.stop, moment)
+
+
+class Varying(Protocol):
+    """A voltage that changes by itself."""
+
+    def at(self, moment: float) -> float:
+        """The voltage at a moment [s]."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

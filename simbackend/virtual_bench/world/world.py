@@ -19,7 +19,7 @@ import numpy as np
 from simbackend.virtual_bench.world.clock import Clock
 from simbackend.virtual_bench.world.leads import Line, Sense
 from simbackend.virtual_bench.world.motion import Motion, Oscillators
-from simbackend.virtual_bench.world.signals import Ramp, Signal, Track
+from simbackend.virtual_bench.world.signals import Signal, Track, Varying
 
 _NEAR = 0.5  # V; how near a level must be for a switch to take it
 _REMEMBERED = 1.0  # s; more than any delay of a lead
@@ -148,7 +148,7 @@ class World:
                 return lead
         return None
 
-    def turn(self, terminal: str, ramp: Ramp) -> None:
+    def turn(self, terminal: str, moving: Varying) -> None:
         """Set a source to another voltage from now on."""
         now = self.clock.now()
         for watcher in self._watchers:
@@ -156,7 +156,7 @@ class World:
         motion = self._motion if self._is_wanted(now) else None
         if motion is not None and now > motion.end:
             self._extend(motion, now)
-        self._oscillators.turn(terminal, ramp, now)
+        self._oscillators.turn(terminal, moving, now)
         if motion is not None:
             motion.renew()
         self._motion = motion
