@@ -29,6 +29,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
+EngineName = Literal["echoes", "difference", "adjoint", "bptt"]
 UnitName = Literal["linear", "nonlinear", "damped", "damped_nonlinear"]
 Within = Annotated[float, Field(gt=0, lt=1)]
 
@@ -94,7 +95,7 @@ class StackModelSection(Section):
 class StackProtocolSection(Section):
     """How the units are differentiated; everything between them is differentiated on the host."""
 
-    engine: Literal["echoes", "difference", "adjoint", "bptt"] = Field(
+    engine: EngineName = Field(
         default="echoes", description="Physical echoes, their difference form, the reversible adjoint, or a tape."
     )
     eps: AutoOrPositive = Field(default=None, description="Strength of the nudge; auto aims at a small response.")
@@ -158,6 +159,9 @@ class StackInterlocksSection(Section):
     ruined: Share = Field(
         default=0.5, description="Largest share of an epoch's gradients of which nothing is left but rounding."
     )
+    instead: Literal["difference", "adjoint", "bptt"] | None = Field(
+        default=None, description="The engine that takes over where there are more of them; left out: training stops."
+    )
 
 
 class StackConfig(Section):
@@ -170,6 +174,12 @@ class StackConfig(Section):
     )
     optimizer: StackOptimizerSection = Field(default=StackOptimizerSection(), description="How it is trained.")
     data: StackDataSection = Field(description="What it learns.")
+
+    def by(self, engine: EngineName) -> StackConfig:
+        """The same with this engine; another one than the file's has its nudge chosen."""
+        if engine == self.protocol.engine:
+            return self
+        return self.model_copy(update={"protocol": self.protocol.model_copy(update={"engine": engine, "eps": None})})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from labrhel.arrays import Array
+from labrhel.config.stack import EngineName
 from labrhel.errors import InterlockError
 from labrhel.experiment.runners import Watch
 from labrhel.session.outcome import said_once
@@ -46,24 +48,43 @@ def _drive(experiment: StackExperiment, writer: RunWriter, watch: Watch) -> list
         done = 0 if last is None else last.step
         while done < experiment.steps:
             seed = experiment.seeds[done // experiment.epochs]
+            engine = experiment.config.protocol.engine
             training = experiment.training(seed)
             if last is not None and done % experiment.epochs:
-                training.restore(_unpacked(last.state["training"]))
+                engine = last.state.get("engine", engine)
+                training = _taken_over(experiment, engine, seed, _unpacked(last.state["training"]))
             last = None
             while training.done < experiment.epochs:
                 published, ruined = _epoch(training, done, experiment.epochs)
                 done += 1
+                limits = experiment.config.interlocks
+                is_over, instead = ruined > limits.ruined, limits.instead
+                has_other = instead not in (None, engine) and training.done < experiment.epochs
+                if is_over and has_other and instead is not None:
+                    words = f"gradients of seed {seed} are by {instead} from epoch {training.done + 1} on"
+                    published = replace(published, words=(*published.words, words))
+                    engine = instead
+                    training = _taken_over(experiment, engine, seed, training.state())
                 writer.published(published)
-                writer.checkpoint(Checkpoint(done, {"seed": seed, "training": _packed(training.state())}))
+                state = {"seed": seed, "training": _packed(training.state()), "engine": engine}
+                writer.checkpoint(Checkpoint(done, state))
                 watch(published)
-                if ruined > experiment.config.interlocks.ruined:
+                if is_over and not has_other:
                     raise InterlockError(
                         f"interlock ruined: of {100 * ruined:.0f} % of the gradients of epoch {training.done} nothing "
-                        "is left but rounding: shorten the sequences, lower d or the inputs, or give "
-                        "interlocks: {ruined: 1} to follow them all the same"
+                        "is left but rounding: take units with friction, shorten the sequences, lower d or the inputs, "
+                        "or give interlocks: {instead: bptt} for another engine, or interlocks: {ruined: 1} to follow "
+                        "them all the same"
                     )
     consolidate(writer.folder)
     return _report(writer.folder, experiment.problem.objective.name)
+
+
+def _taken_over(experiment: StackExperiment, engine: EngineName, seed: int, state: dict[str, Any]) -> Training:
+    """A training that goes on from a `Training.state()` by this engine."""
+    training = experiment.replacing(experiment.config.by(engine)).training(seed)
+    training.restore(state)
+    return training
 
 
 def _epoch(training: Training, step: int, epochs: int) -> tuple[Publish, float]:

@@ -206,6 +206,48 @@ def test_a_training_by_gradients_of_rounding_alone_stops_with_status_3_and_says_
     assert only_run(tmp_path / "runs").status == "failed"
 
 
+def only_echoes_are_spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(unit: Any, name: Any, eps: float | None) -> Engine:
+        engine = make_engine(unit, name, eps)
+        return Spoiled(engine, growth=2e36) if name == "echoes" else engine
+
+    monkeypatch.setattr(experiment, "make_engine", make)
+
+
+def test_ruined_gradients_may_hand_over_to_another_engine_which_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_echoes_are_spoiled(monkeypatch)
+    file = problem(tmp_path)
+    file.write_text(file.read_text() + "interlocks: {instead: bptt}\n")
+    assert call("run", file, "--out", tmp_path / "runs") == 0
+    said = capsys.readouterr().out
+    assert "gradients of seed 0 are by bptt from epoch 2 on (at gradient 0, and 1 times more)" in said
+    growth = only_run(tmp_path / "runs").scalars()["growth"]
+    assert (growth > 1e30).tolist() == [True, False, False] * 2  # each seed begins with the file's engine
+
+
+def test_a_run_that_changed_its_engine_is_taken_up_again_by_that_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_echoes_are_spoiled(monkeypatch)
+    file = problem(tmp_path)
+    file.write_text(file.read_text() + "interlocks: {instead: bptt}\n")
+    whole = own_runner(file, rig=None, steps=None, seed=3)
+    assert whole is not None
+
+    def stop(published: Publish) -> None:
+        if published.step == 1:  # the epoch that changed it is done
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        whole.start(tmp_path / "stopped", stop)
+    again = own_runner_of_run(only_run(tmp_path / "stopped").folder, None)
+    assert again is not None
+    again.resume(only_run(tmp_path / "stopped").folder, lambda published: None)
+    assert (only_run(tmp_path / "stopped").scalars()["growth"] > 1e30).tolist() == [True, False, False]
+
+
 def test_ruined_gradients_that_are_followed_on_purpose_are_said_once_with_how_often(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
