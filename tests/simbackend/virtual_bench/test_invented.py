@@ -1,5 +1,8 @@
 """A bench that is invented for a configuration: it is complete, its scales fit the motion, and it can be trained on."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from labrhel.executor import execute
 from labrhel.experiment import load_experiment
 from labrhel.testing.command_line import Shell
 from labrhel.testing.configurations import SMALL
+from labrhel.testing.waiting import PATIENCE
 from simbackend.virtual_bench import check_file, invents, next_commands, station_text, virtual_bench
 from simbackend.virtual_bench.station.invented import _round_up
 from simbackend.virtual_bench.station.spec import load
@@ -122,3 +126,24 @@ def test_the_command_writes_the_station_beside_and_overwrites_nobodys_file(tmp_p
     assert status == 2
     assert "mine_station.yaml is there, and not of a virtual bench; say where to write with --write FILE" in errors
     assert beside.read_text() == "instruments: {}\n"
+
+
+def test_the_command_keeps_the_bench_up_and_says_what_comes_next(tmp_path: Path) -> None:
+    file = written(tmp_path, SMALL.replace("substeps: 1", "substeps: 8"))
+    command = [sys.executable, "-m", "labrhel", "bench", "up", "mine.yaml"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        try:
+            lines = []
+            while not lines or "labrhel calibrate" not in lines[-1]:
+                lines.append(running.stdout.readline())
+                assert lines[-1], "it has ended"
+            assert lines[-3:] == [
+                "station   mine_station.yaml\n",
+                "next      labrhel run mine.yaml --rig bench:mine_station.yaml\n",
+                "next      labrhel calibrate bench:mine_station.yaml --config mine.yaml --accept\n",
+            ]
+            load_experiment(file, rig_url="bench:mine_station.yaml").rig.close()
+        finally:
+            running.send_signal(signal.SIGINT)
+        assert running.wait(PATIENCE) == 0
