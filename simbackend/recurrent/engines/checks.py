@@ -19,12 +19,19 @@ def checked(model: RecurrentUnit, theta: Arrays, inputs: ArrayLike, start: UnitS
         raise ConfigurationError(
             f"inputs have shape {inputs.shape}; expected (batch, steps, {sizes['d_in']}) with at least one step"
         )
+    if not len(inputs):
+        raise ConfigurationError(f"the batch is empty: inputs have shape {inputs.shape}; leave out a batch of nothing")
+    # A tanh makes a finite number of what is none, and with it a gradient that looks like any.
+    if not np.isfinite(inputs).all():
+        raise ConfigurationError("the inputs hold a value that is not a finite number; clean the data")
     shape = len(inputs), sizes["n"]
     if start is None:
         return inputs, UnitState(np.zeros(shape, inputs.dtype), np.zeros(shape, inputs.dtype))
     for name, value in (("positions", start.q), ("momenta", start.p)):
         if np.shape(value) != shape:
             raise ConfigurationError(f"start {name} have shape {np.shape(value)}; expected (batch, n) = {shape}")
+        if not np.isfinite(value).all():
+            raise ConfigurationError(f"start {name} hold a value that is not a finite number")
     return inputs, start
 
 

@@ -76,13 +76,15 @@ def run_unit(
 ) -> Tensor:
     """Outputs (batch, steps, d_out) of a unit, differentiable in parameters, inputs (batch, steps, d_in) and start.
 
-    `report` is told of each backward pass.  Raises ValueError for tensors that cannot be shared with the engine
-    (not on the CPU, not contiguous, inputs of another rank) and TypeError for types other than one of float32 and
-    float64 throughout.
+    `report` is told of each backward pass.  Raises ValueError for half a start, and for tensors that cannot be shared
+    with the engine (not on the CPU, not contiguous, inputs of another rank), and TypeError for types other than one of
+    float32 and float64 throughout.
     """
     if inputs.ndim != 3:
         raise ValueError(f"inputs are (batch, steps, d_in), not {tuple(inputs.shape)}; reshape them")
     q, p = (None, None) if start is None else start
+    if (q is None) != (p is None):
+        raise ValueError("a start has positions and momenta; give both, or no start to begin at rest")
     named = {"inputs": inputs, **parameters}
     if q is not None and p is not None:
         named |= {"start positions": q, "start momenta": p}

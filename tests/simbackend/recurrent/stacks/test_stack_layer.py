@@ -140,3 +140,5 @@ def test_tensors_that_cannot_be_shared_are_refused_in_one_sentence() -> None:
         made(u.float())
     with pytest.raises(ValueError, match=r"inputs are \(batch, steps, d_in\), not \(40, 2\)"):
         made(u[0])
+    with pytest.raises(ValueError, match="a start has positions and momenta; give both"):
+        made(u, (torch.ones(len(u), 4, dtype=torch.float64), None))
