@@ -248,6 +248,11 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "max(blocks[0].reading.missed, (2e-300)))",
     ): _NO_ZERO,
     (_CAUSES, "if (random >= _CHANGES * left):"): _LAST_BIT,
+    (
+        _CAUSES,
+        "found[i] = least if (np.abs(gaps / least - np.round(gaps / least)).max() <= 0.001) else 0.0",
+    ): _LAST_BIT,
+    (_CAUSES, "rest, whole = phi - np.concatenate(even), float(phi @ phi) or (2e-300)"): _NO_ZERO,
     ("protocols/echoes/floors.py", "random = np.random.default_rng((1))"): "one draw is as good as any",
     (_GROWTH, "random = np.random.default_rng((1))"): "one draw is as good as any",
     (_GROWTH, "ratio = float(np.sqrt(grown / max(size, (2e-300))))"): _NO_ZERO,

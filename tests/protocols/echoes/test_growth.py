@@ -1,9 +1,11 @@
 """Rounding that a rig amplifies is forecast before an echo is fired, and said beside the gradient."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchmarks.honesty import CHAOTIC, NAMES, undeclared_rig
+from benchmarks.honesty import CHAOTIC, NAMES, Sizes, undeclared_rig
 from labrhel.errors import ProgramError
 from labrhel.executor import execute
 from labrhel.model.leapfrog import leapfrog
@@ -77,3 +79,13 @@ def test_growth_is_looked_at_again_where_the_echoes_ask_for_it() -> None:
     before = tame.gradient(RHEL(), NAMES)
     after = execute(RHEL().gradient(chaotic.request(NAMES, before.nudge)), chaotic.handler())
     assert any("rounding grows to" in words for words in after.warnings)
+
+
+def test_of_a_linear_rig_rounding_grows_by_the_same_factor_however_small_its_motion() -> None:
+    rig = undeclared_rig(3, {}, Sizes(cubic=(0.0, 0.0), steps=60))
+    item = forward(rig)
+    found = [
+        growth_of_rounding(rig.model, rig.theta, [replace(item, q=size * item.q)] * 2, rig.task.step)
+        for size in (1.0, 1e-6)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-6) and found[0] > 1.5

@@ -209,3 +209,9 @@ def test_what_was_learned_before_is_added_where_name_and_length_fit() -> None:
     found = warm(drives, ["a", "b", "c"], known)
     assert [item.force[0, 0] for item in found] == [1.0, 1.0, 2.0]
     assert found[1] is drives[1] and found[2] is drives[2]
+
+
+def test_of_a_rig_that_stands_still_the_floor_of_noise_is_told_as_it_is() -> None:
+    plan, passes, _ = prepared(small_rig(0.01))
+    still = [replace(item, q=0 * item.q) for item in passes]
+    assert noise_floor(plan, still) == pytest.approx(1.5 * np.sqrt(2 * 2 * 39 * 3 * 0.01**2))
