@@ -47,8 +47,8 @@ def accuracies(unit: str, engine: str) -> Array:
 
 
 def targets() -> Iterator[Figure]:
-    """Both units, echoes against BPTT."""
-    for unit in ("linear", "nonlinear"):
+    """All units, echoes against BPTT."""
+    for unit in ("linear", "nonlinear", "damped", "damped_nonlinear"):
         target = f"BasicMotions, {unit} units: accuracy by echoes within 2.5 points of BPTT's, both >= 0.95"
         try:
             echoes, bptt = (accuracies(unit, engine) for engine in ("echoes", "bptt"))

@@ -42,7 +42,9 @@ def judge(
         )
     words = []
     error = growth * (float(np.finfo(dtype).eps) if noise is None else noise) * math.sqrt(steps) / 2
-    remedy = "shorten the sequence, lower d or the inputs" + (", or use float64" if dtype == np.float32 else "")
+    forgets = model.linear or model.coupled or model.damped  # what friction would not help, or cannot be given to
+    remedy = "shorten the sequence, lower d or the inputs" + ("" if forgets else ", or give the unit friction")
+    remedy += ", or use float64" if dtype == np.float32 else ""
     if error > _RUINED:
         cause = f"the adjoint grew {growth:.0e}-fold and rounding with it" if growth > 10 else "rounding adds up"
         words.append(f"{cause}, to a relative error of the gradient near {min(error, 1.0):.0e} in {dtype}: {remedy}")

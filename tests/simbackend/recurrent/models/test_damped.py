@@ -9,6 +9,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.learning.units import UnitState
 from simbackend.recurrent.engines.adjoint import AdjointEngine
 from simbackend.recurrent.engines.bptt import TapeEngine
+from simbackend.recurrent.engines.judging import judge
 from simbackend.recurrent.engines.reference import ReferenceEngine
 from simbackend.recurrent.models.damped import Damped
 from simbackend.testing.units import ENGINES, MODELS, case, errors, everything
@@ -91,3 +92,11 @@ def test_negative_friction_is_refused() -> None:
 def test_coupled_units_take_no_friction() -> None:
     with pytest.raises(ConfigurationError, match="only units that do not couple"):
         Damped(MODELS["dense"])
+
+
+def test_only_a_nonlinear_unit_without_friction_is_advised_to_take_some() -> None:
+    advised = {}
+    for kind in ("linear", "nonlinear", "damped_nonlinear"):
+        (words,) = judge(MODELS[kind], {}, np.dtype(float), 100, growth=1e20)
+        advised[kind] = "give the unit friction" in words
+    assert advised == {"linear": False, "nonlinear": True, "damped_nonlinear": False}
