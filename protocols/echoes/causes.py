@@ -173,6 +173,9 @@ class _Forces:
         # Friction g that nobody compensates pulls with g (v + v'), v' the velocity of the echo that lacks it.
         miss = block.reading.miss[place]
         self._v = passed(self._raw_v + (self._slope(miss) / 2 if miss.shape[1] > 1 else 0.0))
+        # What the model has and the echo was not given for pulls with the velocity of the path alone.
+        left_out = plan.task.model.friction(plan.theta) - plan.friction
+        self._left_out = passed(left_out @ self._raw_v) if left_out.any() else None
         model, u = plan.task.model, item.u[:, ::-1]
         silent = model.input_force(np.zeros_like(u), plan.theta)
         played = []
@@ -199,7 +202,7 @@ class _Forces:
         pairs = (
             list(combinations_with_replacement(range(n), 2)) if n * (n + 1) / 2 <= _MOST else [(i, i) for i in range(n)]
         )
-        found = []
+        found = [] if self._left_out is None else [self._left_out]
         for i, j in pairs:
             column = np.zeros_like(v)
             column[i], column[j] = v[j], v[i]
