@@ -326,7 +326,7 @@ def _yaml(file: Path, number: int) -> None:
 def _run(folder: Path, number: int) -> None:
     reader = RunReader(folder)
     reader.verify()
-    inspecting.show(str(folder), folder.parent)
+    inspecting.show(str(folder), folder.parent, {})
     if number % _STARTED == 0:  # its pictures take seconds
         report(reader)
     session.planned_steps(folder, None)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from labrhel.cli.key_tables import renewed
 from labrhel.config import examples
-from labrhel.config.key_tables import renewed
 from simbackend.virtual_bench import check_file
 
 FILE = Path(__file__).parent.parent / "docs" / "bench-files.md"
@@ -14,7 +14,7 @@ PAGE = FILE.read_text(encoding="utf-8")
 
 
 def test_the_tables_of_the_page_are_those_of_the_schemas() -> None:
-    words = f"run `python -m labrhel.config.key_tables {FILE.relative_to(FILE.parent.parent)}`, and read what changed"
+    words = f"run `python -m labrhel.cli.key_tables {FILE.relative_to(FILE.parent.parent)}`, and read what changed"
     assert renewed(PAGE) == PAGE, words
 
 

@@ -49,7 +49,8 @@ class BackwardRun:
 
     `parameters` by name; `inputs` (batch, steps, d_in); `start` dL/d(q, p) at the beginning.  `response_ratio` is r of
     the echoes (0 for exact engines), `growth` the largest ratio by which the adjoint grew from where it was fed in,
-    `retrace_error` the relative distance of the un-nudged (or mean) echo from the start state.
+    `retrace_error` the relative distance of the un-nudged (or mean) echo from the start state.  `rounding` is the
+    relative rounding of what the gradient is made of, u/r of echoes, which subtract; None for that of the type, u.
     """
 
     parameters: Mapping[str, Array]
@@ -59,6 +60,7 @@ class BackwardRun:
     growth: float
     retrace_error: float
     warnings: tuple[str, ...] = ()
+    rounding: float | None = None
 
 
 class Engine(Protocol):

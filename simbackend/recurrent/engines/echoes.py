@@ -94,6 +94,7 @@ class EchoEngine(KernelEngine):
                 self.model, gradients, kind, run.inputs.shape[1], growth=first.back.growth, retrace=first.retrace_error,
                 response=response, noise=float(noise),
             ),
+            rounding=float(noise),
         )  # fmt: skip
 
     def _pair(self, run: ForwardRun, cotangent: Array, upper: float, lower: float) -> _Pair:

@@ -59,8 +59,8 @@ class Health:
     @classmethod
     def of(cls, found: BackwardRun) -> Health:
         """That of a backward pass; a rig cannot say how far its adjoint grew, which is then no number."""
-        steps, unit = found.inputs.shape[1], float(np.finfo(found.inputs.dtype).eps)
-        grown = found.growth * unit / (found.response_ratio or 1.0) * np.sqrt(steps) / 2
+        unit = float(np.finfo(found.inputs.dtype).eps) if found.rounding is None else found.rounding
+        grown = found.growth * unit * np.sqrt(found.inputs.shape[1]) / 2
         is_finite = all(np.isfinite(array).all() for array in found.parameters.values())
         is_ruined = not is_finite or bool(grown >= 1) or found.retrace_error > _MISSED
         return cls(found.response_ratio, found.growth, found.retrace_error, found.warnings, is_ruined)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,19 @@ from labrhel.cli import ending
 from labrhel.testing.waiting import PATIENCE
 
 
+@pytest.fixture
+def unignored() -> Iterator[None]:
+    """All signals as in a terminal, though the tests themselves may run under nohup."""
+    before = {item: signal.getsignal(item) for item in ending.SIGNALS}
+    for item, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(item, signal.SIG_DFL)
+    yield
+    for item, handler in before.items():
+        signal.signal(item, handler)
+
+
+@pytest.mark.usefixtures("unignored")
 @pytest.mark.parametrize("number", ending.SIGNALS)
 def test_the_first_signal_interrupts_and_later_ones_change_nothing(number: signal.Signals) -> None:
     before = [signal.getsignal(item) for item in ending.SIGNALS]

@@ -15,16 +15,18 @@ SOURCES = Path(labrhel.__file__).parents[1]
 MOUNT = f"mount --bind '{SOURCES}' '{SOURCES}' && mount -o remount,ro,bind '{SOURCES}'"
 """In a mount namespace of its own, which ends with the command."""
 
-HOMELESS = dict.fromkeys(("HOME", *(f"XDG_{name}_HOME" for name in ("CACHE", "CONFIG", "STATE", "DATA"))), "/dev/null")
+PLACES = ("HOME", *(f"XDG_{name}_HOME" for name in ("CACHE", "CONFIG", "STATE", "DATA")))
 
 
 def mounted(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "no-home").touch()  # a file of this test, where no folder can be made
+    homeless = dict.fromkeys(PLACES, str(folder / "no-home"))
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", f"{MOUNT} && {words}"],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={key: value for key, value in os.environ.items() if key != "LABRHEL_STATE"} | HOMELESS,
+        env={key: value for key, value in os.environ.items() if key != "LABRHEL_STATE"} | homeless,
         check=False,
     )
 

@@ -129,7 +129,8 @@ def test_what_ran_is_what_is_recorded_and_goes_on(tmp_path: Path) -> None:
     assert reader.manifest["configuration"]["optimizer"]["steps"] == 2
     assert reader.config_text == SMALL.replace("steps: 12", "steps: 2").replace("record: every 3", 'record: "all"')
     assert shell("replay")[0] == 0
-    assert "in 3 gradients" in shell("resume", "--steps", "3")[1]
+    _, out, errors = shell("resume", "--steps", "3")
+    assert "in 3 gradients" in out, errors
 
 
 def test_check_and_timeline_take_changes(tmp_path: Path) -> None:

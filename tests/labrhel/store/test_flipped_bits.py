@@ -95,7 +95,7 @@ def test_no_flipped_bit_is_read_as_good_and_verify_names_those_that_matter(recor
         # The state before the last is good enough to go on from; that it was taken is for verify to say.
         if found is not None and found != truth and victim.name not in ("labels.json", "checkpoint.1"):
             silent.append((victim.name, place))
-        if found != truth and victim.name != "labels.json" and verify([str(folder)], tmp_path):
+        if found != truth and victim.name != "labels.json" and verify([str(folder)], tmp_path, {}):
             missed.append((victim.name, place))
         if victim.name == "labels.json" and found is not None and found[:-1] + [None] == truth[:-1] + [None]:  # noqa: RUF005
             tags, note, _ = found[-1]

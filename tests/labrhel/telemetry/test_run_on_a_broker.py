@@ -151,7 +151,7 @@ def test_a_run_is_paused_resumed_and_stopped_from_afar_and_goes_on_to_the_same_b
     taken = run.reader.last_checkpoint().step
     time.sleep(0.3)
     assert run.reader.last_checkpoint().step == taken
-    assert run.reader.status == "running"
+    assert run.reader.status == "paused"
     assert subscriber.command("pause")["words"] == "already paused"
     assert subscriber.command("resume")["words"] == "goes on"
     wait_for(lambda: subscriber.state() == "running" and subscriber.of("status")[-1]["step"] > taken, "more steps")

@@ -157,7 +157,10 @@ def long_windows(file: Path) -> None:
         (no_folder, "hearts.yaml:5: data.folder: there is no data folder Absent"),
         (no_subject, "hearts.yaml:5: data.folder: there is no S1/S1.pkl or other subject in"),
         (damage, "S2.pkl is not a subject of PPG-DaLiA"),
-        (two_origins, "hearts.yaml:5: data: data comes either from a file or from a folder; give one of the two"),
+        (
+            two_origins,
+            "hearts.yaml:5: data: data comes either from a file or from a folder, or is a task; give one of the three",
+        ),
         (long_windows, "hearts.yaml:5: data: a record of 40 readings has a stretch of"),
     ],
 )

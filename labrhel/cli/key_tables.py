@@ -1,4 +1,4 @@
-"""Keys of files as tables for their page, from what checks them; `python -m labrhel.config.key_tables PAGE` renews one.
+"""Keys of files as tables for their page, from what checks them; `python -m labrhel.cli.key_tables PAGE` renews one.
 
 A page says where a table stands, and the lines of it that follow are made:
 
