@@ -56,6 +56,11 @@ class EchoOptions:
     partial: bool = False
 
     def __post_init__(self) -> None:
+        for name, kind in (("estimator", Estimator), ("echo", Echo), ("order", Order)):
+            value = getattr(self, name)
+            if value not in list(kind):
+                raise ConfigurationError(f"{name} is one of {', '.join(kind)}, not {value!r}")
+            object.__setattr__(self, name, kind(value))  # a word from Python is what a word from YAML is
         for name, value in (("eps", self.eps), ("response", self.response)):
             if value is not None and representable(value) != value:
                 raise ConfigurationError(

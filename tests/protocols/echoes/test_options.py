@@ -27,6 +27,16 @@ def measured(rig: ReferenceTask, rule: RHEL, *names: str, previous: NudgeRecord 
     return execute(rule.gradient(rig.request(wanted, previous)), rig.handler())
 
 
+def test_options_that_are_words_are_known_by_their_words() -> None:
+    words: dict[str, Any] = {"echo": "driven", "estimator": "one_sided", "order": "abba"}
+    rule = RHEL(**words)
+    assert rule.echo is Echo.DRIVEN and rule.estimator is Estimator.ONE_SIDED and rule.order is Order.ABBA
+    for name in words:
+        wrong: dict[str, Any] = {name: "backwards"}
+        with pytest.raises(ConfigurationError, match=rf"{name} is one of \w+, .*, not 'backwards'"):
+            RHEL(**wrong)
+
+
 class Counting:
     """Passes everything on, and keeps the shots."""
 
