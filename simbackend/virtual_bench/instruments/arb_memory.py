@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array
-from simbackend.virtual_bench.scpi.messages import block_end
-from simbackend.virtual_bench.scpi.scpi import ScpiError
+from simbackend.virtual_bench.scpi.scpi import ScpiError, block_content
 
 _LONGEST = 4_000_000  # samples
 _PERIOD = 1000  # samples of a built-in shape
@@ -102,10 +101,7 @@ def _numbers(words: list[bytes]) -> Array:
 
 
 def _binary(block: bytes, form: Format, *, swapped: bool) -> Array:
-    end, digits = block_end(block, 0), block[1] - ord("0")
-    if end is None or end == 1 or end > len(block):
-        raise ScpiError(-161)
-    data = block[2 + digits : end]
+    data = block_content(block)
     if len(data) % int(form.binary[1]):
         raise ScpiError(-161)
     return np.frombuffer(data, ("<" if swapped else ">") + form.binary).astype(float)

@@ -19,7 +19,7 @@ import numpy as np
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
 from simbackend.virtual_bench.scpi.messages import Unit, block_of
-from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, block_content, command, only
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Text, Whole, Word
 from simbackend.virtual_bench.world.recorder import Recorder, Setup, State, codes_of
 from simbackend.virtual_bench.world.world import World
@@ -181,7 +181,7 @@ class VirtualInfiniiVision(VirtualInstrument):
     def _set_up(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         """Only what :SYSTem:SETup? has answered is understood."""
         try:
-            kept = {(key, place): value for key, place, value in json.loads(_content(words))}
+            kept = {(key, place): value for key, place, value in json.loads(block_content(only(words)))}
         except (ValueError, TypeError):
             raise ScpiError(-161) from None
         if kept.keys() != self.values.keys():
@@ -359,11 +359,3 @@ class VirtualInfiniiVision(VirtualInstrument):
             levels = codes_of(volts - self.values["offset", channel], level, 128 * fine, fine, 256 * fine - 1)
             self._codes[key] = levels.astype(np.int64) * (256 // fine)
         return self._codes[key]
-
-
-def _content(words: list[bytes]) -> bytes:
-    """The bytes of the one block that a command came with."""
-    if len(words) != 1 or not words[0].startswith(b"#"):
-        raise ScpiError(-161)
-    digits = int(words[0][1:2] or b"0")
-    return words[0][2 + digits :]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument
-from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
+from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command, only
 from simbackend.virtual_bench.scpi.settings import number
 
 _SHAPES = ("SINusoid", "SQUare", "TRIangle", "RAMP", "PULSe", "PRBS", "NOISe", "ARBitrary", "DC")
@@ -40,13 +40,13 @@ class Shorthand(VirtualInstrument):
     @command("[SOURce#:]VOLTage[:LEVel][:IMMediate]:HIGH")
     def _high(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         channel = self.channel(suffixes)
-        self._between(channel, self._levels(channel)[0], _only(words))
+        self._between(channel, self._levels(channel)[0], number(only(words)))
         return None
 
     @command("[SOURce#:]VOLTage[:LEVel][:IMMediate]:LOW")
     def _low(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         channel = self.channel(suffixes)
-        self._between(channel, _only(words), self._levels(channel)[1])
+        self._between(channel, number(only(words)), self._levels(channel)[1])
         return None
 
     @command("[SOURce#:]VOLTage[:LEVel][:IMMediate]:HIGH?")
@@ -59,7 +59,7 @@ class Shorthand(VirtualInstrument):
 
     @command("[SOURce#:]FUNCtion:PULSe:PERiod", "[SOURce#:]FUNCtion:SQUare:PERiod")
     def _period(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        period = _only(words)
+        period = number(only(words))
         if not period > 0:
             raise ScpiError(-222)
         self.change(self.channel(suffixes), {"frequency": 1 / period})
@@ -71,7 +71,7 @@ class Shorthand(VirtualInstrument):
 
     @command("[SOURce#:]FUNCtion:PULSe:DCYCle")
     def _duty(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        channel, share = self.channel(suffixes), _only(words)
+        channel, share = self.channel(suffixes), number(only(words))
         if not 0 < share < 100:
             raise ScpiError(-222)
         self.change(channel, {"pulse_width": share / 100 / self.values["frequency", channel]})
@@ -115,9 +115,3 @@ def _applying(shape: str) -> Any:
 
 for _shape in _SHAPES:
     setattr(Shorthand, f"_apply_{_shape.lower()}", _applying(_shape))
-
-
-def _only(words: list[bytes]) -> float:
-    if len(words) != 1:
-        raise ScpiError(-108 if words else -109)
-    return number(words[0])

@@ -16,7 +16,7 @@ import numpy as np
 
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument
-from simbackend.virtual_bench.scpi.scpi import Answer, Command, ScpiError, command
+from simbackend.virtual_bench.scpi.scpi import Answer, Command, ScpiError, block_content, command, only
 from simbackend.virtual_bench.scpi.settings import Flag, Real, Setting, Whole, Word, number
 from simbackend.virtual_bench.world.signals import Varying
 
@@ -218,7 +218,7 @@ class Generators(VirtualInstrument):
 
     @command("TINTernal")
     def _internal(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        self.fire(f"INT{round(_only(words))}")
+        self.fire(f"INT{round(number(only(words)))}")
         return None
 
     @command("*TRG")
@@ -326,7 +326,7 @@ def _left(kind: str) -> Command:
 
 def _period(kind: str) -> Command:
     def run(device: Generators, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        period = _only(words)
+        period = number(only(words))
         if not 2e-6 <= period <= 1e4:
             raise ScpiError(-222)
         device.values[f"{kind}_frequency", _channel(suffixes)] = 1 / period
@@ -346,16 +346,10 @@ def _channel(suffixes: tuple[int, ...]) -> int:
     return channel
 
 
-def _only(words: list[bytes]) -> float:
-    if len(words) != 1:
-        raise ScpiError(-108 if words else -109)
-    return number(words[0])
-
-
 def _numbers(words: list[bytes]) -> Array:
     """Numbers one by one, or a block of them in four bytes each, the lowest first."""
     if len(words) == 1 and words[0].startswith(b"#"):
-        data = words[0][2 + int(words[0][1:2]) :]
+        data = block_content(words[0])
         if len(data) % 4:
             raise ScpiError(-161)
         return np.frombuffer(data, "<f4").astype(float)

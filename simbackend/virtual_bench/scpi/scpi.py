@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from simbackend.virtual_bench.scpi.headers import HeaderTable
-from simbackend.virtual_bench.scpi.messages import Unit, split_parameters, units
+from simbackend.virtual_bench.scpi.messages import Unit, block_end, split_parameters, units
 from simbackend.virtual_bench.scpi.status import (
     COMMAND_ERROR,
     DEVICE_ERROR,
@@ -254,12 +254,25 @@ class Scpi:
         return self.status.byte(errors=bool(self.errors), answer=answer)
 
 
-def _mask(words: list[bytes], most: int) -> int:
-    """The one parameter of an enable register."""
+def only(words: list[bytes]) -> bytes:
+    """The one parameter of a command that takes one."""
     if len(words) != 1:
         raise ScpiError(-108 if words else -109)
+    return words[0]
+
+
+def block_content(word: bytes) -> bytes:
+    """The bytes of a definite-length block."""
+    end = block_end(word, 0) if word.startswith(b"#") else None
+    if end is None or end == 1 or end > len(word):
+        raise ScpiError(-161)
+    return word[2 + word[1] - ord("0") : end]
+
+
+def _mask(words: list[bytes], most: int) -> int:
+    """The one parameter of an enable register."""
     try:
-        value = round(float(words[0]))
+        value = round(float(only(words)))
     except ValueError:
         raise ScpiError(-104) from None
     if not 0 <= value <= most:

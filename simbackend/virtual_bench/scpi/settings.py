@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simbackend.virtual_bench.scpi.headers import pattern_of
-from simbackend.virtual_bench.scpi.scpi import Answer, Command, Scpi, ScpiError
+from simbackend.virtual_bench.scpi.scpi import Answer, Command, Scpi, ScpiError, only
 
 _UNITS = {b"MA": 1e6, b"K": 1e3, b"M": 1e-3, b"U": 1e-6, b"N": 1e-9}
 _NAMED = (b"MIN", b"MINIMUM", b"MAX", b"MAXIMUM", b"DEF", b"DEFAULT", b"INF", b"INFINITY")
@@ -49,10 +49,9 @@ class Setting(ABC):
         return place
 
     def _set(self, device: Scpi, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
-        if len(words) != 1:
-            raise ScpiError(-108 if words else -109)
+        word = only(words)
         place = (self.key, self._place(suffixes))
-        value = self.parse(words[0])
+        value = self.parse(word)
         before, device.values[place] = device.values[place], value
         try:
             device.changed(*place, before)

@@ -105,6 +105,8 @@ def test_a_trace_is_played_as_it_was_sent(channel):
         ("sour25:sine:init", -114),
         ("sour3:sine:per 0", -222),
         ('trac:def "x",1', -222),
+        ("sour3:list:volt #x", -161),
+        ("sour3:list:volt #13ab", -161),
     ],
 )
 def test_what_cannot_be_played_is_refused_and_moves_nothing(channel, words, code):
