@@ -63,11 +63,11 @@ def _seconds(work: Callable[[Any], object], items: list[Any]) -> float:
     return (time.perf_counter() - begin) / len(items)
 
 
-def _stack(rig: SimulatedRig, writer: RunWriter) -> Handler:
+def stacked(rig: SimulatedRig, writer: RunWriter) -> Handler:
     return stack(RigBackend(rig), rig.capabilities, recording=writer)
 
 
-def _writer(root: Path, policy: Policy) -> RunWriter:
+def new_run(root: Path, policy: Policy) -> RunWriter:
     return create_run(root, "overhead", {}, "", policy)
 
 
@@ -83,7 +83,7 @@ class _Timed(SimulatedRig):
         return captures
 
 
-def _shot(random: np.random.Generator) -> RunShots:
+def minimal_shot(random: np.random.Generator) -> RunShots:
     return RunShots((_program(random.normal(size=(1, 4)), ("u1",), ("q1",)),))
 
 
@@ -91,7 +91,7 @@ def _one_by_one(handler: Handler, rig: _Timed, random: np.random.Generator) -> t
     """Seconds per shot whose program was made just before, as a protocol does; and those of them the rig took."""
     total, rig.seconds = 0.0, 0.0
     for _ in range(COUNT):
-        operation = _shot(random)
+        operation = minimal_shot(random)
         begin = time.perf_counter()
         handler.do(operation)
         total += time.perf_counter() - begin
@@ -109,19 +109,19 @@ def overheads(root: Path) -> dict[str, float]:
     random = np.random.default_rng(1)
     times: dict[str, list[float]] = {}
     settings = {"stiffness": np.array([1.0])}
-    full, step = _stack(rig, _writer(root, Policy(1))), 0
-    stacks = {"traces kept": full, "digests only": _stack(rig, _writer(root, Policy(None)))}
+    full, step = stacked(rig, new_run(root, Policy(1))), 0
+    stacks = {"traces kept": full, "digests only": stacked(rig, new_run(root, Policy(None)))}
     for _ in range(ROUNDS):
         steps = list(range(step, step + COUNT))
         step += COUNT
         round_of: dict[str, float] = {}
-        bare = [compile_shot(_shot(random).programs[0], rig.capabilities) for _ in range(COUNT)]
+        bare = [compile_shot(minimal_shot(random).programs[0], rig.capabilities) for _ in range(COUNT)]
         alone = _seconds(lambda shot: rig.run([shot]), bare)
         for name, stack in stacks.items():  # noqa: F402
             total, payload = _one_by_one(stack, rig, random)
             round_of[f"minimal shot, {name}"] = total - payload
             round_of[f"minimal shot, {name}{WITH_RIG}"] = total
-            ahead = _seconds(stack.do, [_shot(random) for _ in range(COUNT)])
+            ahead = _seconds(stack.do, [minimal_shot(random) for _ in range(COUNT)])
             round_of[f"minimal shot, {name}, made ahead"] = ahead - alone
         round_of |= {
             "the two digests of a shot": _seconds(lambda shot: (shot.program.digest, shot.digest), bare),
@@ -143,7 +143,7 @@ def rate(root: Path, count: int = 12) -> tuple[float, float]:
     The second number counts the same bytes, written plainly to new files in the same rounds: what the disk allowed.
     """
     rig = SimulatedRig(OscillatorNetwork(CHANNELS, inputs=[f"u{index + 1}" for index in range(CHANNELS)]))
-    writer, random = _writer(root, Policy(1)), np.random.default_rng(2)
+    writer, random = new_run(root, Policy(1)), np.random.default_rng(2)
     capabilities = _with_limits(rig.capabilities)
     ports = tuple(f"u{index + 1}" for index in range(CHANNELS))
     channels = tuple(f"q{index + 1}" for index in range(CHANNELS))

@@ -23,13 +23,14 @@ import re
 import resource
 import shutil
 import signal
+import sqlite3
 import sys
 import tarfile
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import closing, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,17 @@ _STARTED = 40  # one number in so many starts its reader apart as users do
 _BIG = tuple(b"1000000000 1e308 -1 0 .inf .nan 99999999999999999999 null [] {} *a own.py:Name [[[[[[[[ true".split())
 _URL = "sim:x"
 _CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\ndef Name(*a, **k): ...\n"
+_DATABASE = """
+    CREATE TABLE runs (run_id INTEGER, result_table_name TEXT);
+    CREATE TABLE layouts (layout_id INTEGER, run_id INTEGER, parameter TEXT, unit TEXT);
+    INSERT INTO runs VALUES (1, 'shots');
+    INSERT INTO layouts VALUES (1, 1, 'u', 'V'), (2, 1, 'y', 'V');
+    CREATE TABLE shots (id INTEGER, u BLOB, y BLOB);
+"""
+_LABVIEW = (
+    "LabVIEW Measurement\t\nSeparator\tTab\nDecimal_Separator\t.\n***End_of_Header***\t\n\nChannels\t2\t\n"
+    "Y_Unit_Label\tVolts\tVolts\nDelta_X\t1.0\t1.0\n***End_of_Header***\t\t\nX_Value\tu\ty"
+)
 _WORD = re.compile(rb"[A-Za-z_][A-Za-z_0-9]*|-?[0-9][0-9.e+-]*")
 
 
@@ -78,24 +90,10 @@ class Kind:
 
 def kinds(folder: Path) -> list[Kind]:
     """One of each kind, made in `folder`."""
-    import h5py
-    from scipy.io import savemat
-
     good = folder / "good"
     good.mkdir()
+    recordings = _recordings(good)
     (good / "a.yaml").write_text(SMALL.replace("{record: every 3}", "{record: all, eps: 0.001}"))
-    t = np.arange(200.0)
-    arrays = {"u": np.sin(t), "y": np.cos(t), "fs": np.array([500.0])}
-    np.savez(good / "lab.npz", u=arrays["u"], y=arrays["y"], fs=arrays["fs"])
-    np.savez_compressed(good / "packed.npz", u=arrays["u"], y=arrays["y"], fs=arrays["fs"])
-    savemat(good / "lab.mat", {**arrays, "cells": np.array([[1, "a"]], object)})
-    savemat(good / "packed.mat", arrays, do_compression=True)
-    savemat(good / "old.mat", arrays, format="4")
-    with h5py.File(good / "lab.h5", "w") as file:
-        for name, values in arrays.items():
-            file[name] = values
-    rows = np.stack([arrays["u"], arrays["y"]], axis=1)
-    np.savetxt(good / "lab.csv", rows, delimiter=",", header="u,y", comments="")
     (good / "bench.yaml").write_text(
         "model: coupled_oscillators\nring_down: 60ms\ninstruments:\n  awg1: {kind: keysight_33600}\n"
         "leads:\n  - {wire: awg1.ch1, to: u1, gain: 1.0}\n"
@@ -124,15 +122,47 @@ def kinds(folder: Path) -> list[Kind]:
     for name in ("traffic", "calibration"):  # as they were before their lines had checksums: wounds reach the fields
         text = (good / f"{name}.jsonl").read_text()
         (good / f"old_{name}.jsonl").write_text(re.sub(r', "(crc|check)": [0-9]+(?=}\n)', "", text))
-    data = [f for f in good.iterdir() if f.suffix in (".npz", ".mat", ".h5", ".csv")]
     return [
-        *(Kind(f"recording {file.name}", file, _recording) for file in sorted(data)),
+        *(Kind(f"recording {file.name}", file, _recording) for file in recordings),
         *(Kind(name, good / f"{name}.yaml", _yaml) for name in ("a", "bench", "station", "stack")),
         Kind("run folder", good / "run", _run),
         Kind("archive", good / "run.tar.gz", _archive),
         *(Kind(name, good / f"{name}.jsonl", _traffic) for name in ("traffic", "old_traffic")),
         *(Kind(name, good / f"{name}.jsonl", _calibration) for name in ("calibration", "old_calibration")),
     ]
+
+
+def _recordings(good: Path) -> list[Path]:
+    """A recording of every format that is read; returns the files."""
+    import h5py
+    import xarray
+    from scipy.io import savemat
+
+    t = np.arange(200.0)
+    arrays = {"u": np.sin(t), "y": np.cos(t), "fs": np.array([500.0])}
+    rows = np.stack([arrays["u"], arrays["y"]], axis=1)
+    np.save(good / "lab.npy", rows)
+    np.savez(good / "lab.npz", u=arrays["u"], y=arrays["y"], fs=arrays["fs"])
+    np.savez_compressed(good / "packed.npz", u=arrays["u"], y=arrays["y"], fs=arrays["fs"])
+    savemat(good / "lab.mat", {**arrays, "cells": np.array([[1, "a"]], object)})
+    savemat(good / "packed.mat", arrays, do_compression=True)
+    savemat(good / "old.mat", arrays, format="4")
+    with h5py.File(good / "lab.h5", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+    of_t = xarray.Dataset(
+        {name: ("t", arrays[name], {"units": "mV"}) for name in "uy"}, {"t": ("t", t, {"units": "s"})}
+    )
+    of_t.to_netcdf(good / "lab.nc", engine="h5netcdf")
+    of_t.to_netcdf(good / "old.nc", engine="scipy")
+    with closing(sqlite3.connect(good / "lab.db")) as database:
+        database.executescript(_DATABASE)
+        database.execute("INSERT INTO shots VALUES (1, ?, ?)", [(good / "lab.npy").read_bytes()] * 2)
+        database.commit()
+    np.savetxt(good / "lab.csv", rows, delimiter=",", header="u,y", comments="")
+    np.savetxt(good / "lab.tsv", rows, delimiter="\t", header="u [mV]\ty [mV]", comments="")
+    np.savetxt(good / "lab.lvm", np.column_stack([t, rows]), delimiter="\t", header=_LABVIEW, comments="")
+    return sorted(good.iterdir())
 
 
 def mutated(content: bytes, random: np.random.Generator) -> bytes:
