@@ -344,7 +344,7 @@ def _recording(file: Path, number: int) -> None:
     from labrhel.data.recording import columns, read_recording
 
     arrays, _ = read_recording(file)
-    columns(arrays, ["u"], "input")
+    columns(arrays, list(arrays)[:1] or ["u"], "input")
 
 
 def _yaml(file: Path, number: int) -> None:
