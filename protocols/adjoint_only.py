@@ -43,7 +43,7 @@ class AdjointOnly:
 
     response: float = 1.0
 
-    needs: ClassVar[Needs] = Needs(positions=True, drive=True, linear=True)
+    needs: ClassVar[Needs] = Needs(positions=True, drive=True, linear=True, reciprocal=True)
 
     def __post_init__(self) -> None:
         if not self.response > 0:

@@ -55,7 +55,7 @@ class Agnostic:
     rounds: int = 3
     response: float = 1e-3
 
-    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive_all=True, slow=True)
+    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive_all=True, slow=True, reciprocal=True)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or not self.response > 0:

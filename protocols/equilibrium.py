@@ -47,7 +47,7 @@ class Equilibrium:
 
     response: float | None = None
 
-    needs: ClassVar[Needs] = Needs(positions=True, drive=True, settles=True)
+    needs: ClassVar[Needs] = Needs(positions=True, drive=True, settles=True, reciprocal=True)
 
     def __post_init__(self) -> None:
         _check(self.response)

@@ -31,7 +31,9 @@ class HEB:
     response: float | None = None
     repeats: int = 1
 
-    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive=True, lossless=True, final=True)
+    needs: ClassVar[Needs] = Needs(
+        reversal=True, positions=True, drive=True, lossless=True, final=True, reciprocal=True
+    )
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the loss at the last sample; raises ProgramError if other samples count."""

@@ -37,7 +37,7 @@ class RecordedCorrelation:
     response: float = 1.0
 
     estimator: ClassVar[Estimator] = Estimator.SYMMETRIC
-    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive=True, linear=True)
+    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive=True, linear=True, reciprocal=True)
 
     def __post_init__(self) -> None:
         if not self.response > 0:

@@ -12,6 +12,9 @@ value on E(-eps))/(2 eps), on the half-step grid,
 *Driven echo*: on a lossy rig the echo is given, open loop, f_comp = -2 G v(recorded), so that the un-nudged echo
 retraces while a nudge still decays with the rig's own friction, which is the adjoint equation.
 
+*Asymmetric echo*: where couplings are directed the nudge is eps (e + 2 d N a), found in a few pairs of echoes, and the
+gradient is that of the corrected adjoint a, correlated with the record (`protocols.echoes.directed`).
+
 Sources: Pourcel & Ernoult (2025), Eq. 6 with the force convention used there; the driven echo and the friction
 terms are derived and tested in this project (docs/physics.md).
 """
@@ -87,6 +90,11 @@ def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
             measured["predicted_bias"] = _norm(bias) / (_norm({name: values[name] for name in bias}) or 1.0)
         bias |= {name: np.zeros_like(values[name]) for name in plan.wanted.direct}
     driven = "driven" if plan.friction.any() else "plain"
+    transposed = run.asymmetric
+    if transposed is not None:
+        measured |= {"directed_pairs": float(len(transposed.changes)), "remaining_error": transposed.remaining}
+    if run.flutter > 0:
+        measured["flutter"] = run.flutter
     return Gradient(
         values=values,
         standard_error=errors,
@@ -95,7 +103,8 @@ def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
         bias_bound=bias,
         loss=float(np.mean([block.batch.loss for block in blocks])),
         measured=measured,
-        rule=f"rhel/{options.estimator}/{driven}{'/locked' if options.lock else ''}",
+        rule=f"rhel/{options.estimator}/{driven}{'/locked' if options.lock else ''}"
+        f"{'/directed' if transposed is not None else ''}",
         eps=blocks[-1].eps,
         response_ratio=ratio,
         retrace_error=retrace,
@@ -114,7 +123,8 @@ def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
             *(doubts.of_record(run.record, options) if run.begins else ()),
             *doubts.of_echoes(plan, options, blocks, ratio, retrace, jitter),
             *of_clipping(blocks[0].batch.clipped, sum((Counter(block.clipped) for block in blocks), Counter())),
-            *doubts.of_distortion(blocks),
+            *(doubts.of_distortion(blocks) if transposed is None else ()),
+            *doubts.of_directed(transposed, run.flutter, run.uncorrected),
             *doubts.of_effort(options, locked, blocks, floor),
             *doubts.of_bias(measured),
             *doubts.of_calibration(passed_on, values),

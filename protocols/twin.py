@@ -6,8 +6,9 @@ would:
 
     M a'' + G a' + V''(q_rec) a = e/d          in reversed time, from rest, by the leapfrog of the rig
 
-It is the baseline that every claim of an in-situ win is measured against: it takes one shot a sequence, and is as good
-as the model.  A twin that does not contain the rig goes wrong as the pass gets longer; an echo does not.
+with the stiffness transposed where couplings are directed.  It is the baseline that every claim of an in-situ win is
+measured against: it takes one shot a sequence, and is as good as the model.  A twin that does not contain the rig goes
+wrong as the pass gets longer; an echo does not.
 
 Source: the adjoint method on a model fitted by generalised least squares; Hermans et al. (2015) train so.
 """
@@ -22,7 +23,7 @@ from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.rules import GradientRequest
 from labrhel.model.interface import Model
-from labrhel.model.motion import respond
+from labrhel.model.motion import respond_transposed
 from labrhel.shots.operations import Protocol
 from protocols.forward.forward import ForwardPass, run_forward
 from protocols.inference.correlation import Backwards
@@ -66,5 +67,5 @@ class FittedTwin:
 
 def backwards(model: Model, theta: Arrays, item: ForwardPass, step: float) -> Backwards:
     """Send the error of a forward pass backwards through `model` at `theta`."""
-    back = respond(model, theta, item.q[:, ::-1], item.error[:, ::-1] / step, step)
+    back = respond_transposed(model, theta, item.q[:, ::-1], item.error[:, ::-1] / step, step)
     return Backwards(model, theta, item, step, back.q[:, ::-1], back.end_position, back.end_momentum)

@@ -97,6 +97,25 @@ AutoOrPositive = Annotated[
 """`auto` (None) or a positive number."""
 
 
+def _auto_or_whole(value: Any) -> Any:
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"expected auto or a whole number, 0 or more, not {describe(value)}")
+    return value
+
+
+AutoOrWhole = Annotated[
+    int | None,
+    Field(le=LARGEST_REPEATS),
+    BeforeValidator(_auto_or_whole),
+    WithJsonSchema({
+        "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0, "maximum": LARGEST_REPEATS}], "default": "auto",
+    }),
+]  # fmt: skip
+"""`auto` (None) or a number of times."""
+
+
 def _as_flags(value: Any) -> Any:
     flat = (
         [item for row in value for item in (row if isinstance(row, list) else [row])]

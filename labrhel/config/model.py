@@ -13,6 +13,15 @@ from labrhel.units import COUNTED, factor, read_unit
 
 
 def _pairs(value: Any) -> Any:
+    if isinstance(value, dict):
+        unknown = [key for key in value if key not in ("springs", "directed")]
+        if unknown:
+            raise ValueError(f"couplings are springs and directed; there is nothing called {unknown[0]!r}")
+        return {key: _listed(part) for key, part in value.items()}
+    return _listed(value)
+
+
+def _listed(value: Any) -> Any:
     whole = isinstance(value, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(type(index) is int for index in pair) for pair in value
     )
@@ -58,12 +67,16 @@ def _drive(value: str) -> str:
     return value
 
 
-_COUPLING_SCHEMA = {
-    "anyOf": [
-        {"enum": ["none", "chain", "ring", "all"]},
-        {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}},
-    ]
+_PAIRS_SCHEMA: list[dict[str, Any]] = [
+    {"enum": ["none", "chain", "ring", "all"]},
+    {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}},
+]
+_BOTH_SCHEMA = {
+    "type": "object",
+    "properties": {"springs": {"anyOf": _PAIRS_SCHEMA}, "directed": {"anyOf": _PAIRS_SCHEMA}},
+    "additionalProperties": False,
 }
+_COUPLING_SCHEMA: dict[str, Any] = {"anyOf": [*_PAIRS_SCHEMA, _BOTH_SCHEMA]}
 
 
 class Units(Section):
@@ -109,7 +122,8 @@ class ModelSection(Section):
     )
     coupling: Annotated[Any, AfterValidator(_pairs), WithJsonSchema(_COUPLING_SCHEMA)] = Field(
         default="none",
-        description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0.",
+        description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0. With "
+        "directed couplings, of which [i, j] says that i feels j, and a word both ways: {springs: ..., directed: ...}.",
     )
     units: Units = Field(default=Units(), description="Units of the model.")
     parameters: dict[str, Quantity] = Field(

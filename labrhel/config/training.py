@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from labrhel.config.fields import LARGEST_REPEATS, AutoOrPositive, Fraction, Index, Positive, Repeats, Section, Seed
+from labrhel.config.fields import (
+    LARGEST_REPEATS,
+    AutoOrPositive,
+    AutoOrWhole,
+    Fraction,
+    Index,
+    Positive,
+    Repeats,
+    Section,
+    Seed,
+)
 
 _POLICY = "^(all|none|every [1-9][0-9]*)$"
 
@@ -66,6 +76,11 @@ class ProtocolSection(Section):
     )
     partial: bool = Field(
         default=False, description="Drive the echo also where a lossy oscillator has no port; its bias is bounded."
+    )
+    directed: AutoOrWhole = Field(
+        default=None,
+        description="Pairs of echoes that make a rig with directed couplings run its transpose: auto takes as many as "
+        "precision, or 0.1 %, needs; 0 leaves it out, and the gradient biased.",
     )
     refit: bool = Field(default=True, description="twin: fit the model to the forward pass first.")
     bound: bool = Field(default=False, description="Echo once more at twice the nudge, for a bound of the bias.")

@@ -16,6 +16,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.learning.readout import READOUT
 from labrhel.learning.task import STATE, Task, TrialSequence
 from labrhel.model.interface import SelfAdjusting
+from labrhel.model.motion import is_directed
 from labrhel.rig.capabilities import Capabilities, Kind
 
 PLAIN_BELOW = 0.05
@@ -34,7 +35,7 @@ class Needs:
     `reversal` of the state; `positions` of all oscillators; `drive` of those that are read out; `lossy_drive` of those
     that lose energy; `drive_all`; a `linear` or `lossless` rig; a loss at the last sample only (`final`); a rig that
     `settles` under inputs that stand still, with a loss at its end; parameters that are `knobs` of the rig, or its
-    initial state; parameters that are `slow` variables of the rig.
+    initial state; parameters that are `slow` variables of the rig; a `reciprocal` rig, by its model.
     """
 
     reversal: bool = False
@@ -48,6 +49,7 @@ class Needs:
     settles: bool = False
     slow: bool = False
     knobs: bool = False
+    reciprocal: bool = False
 
 
 def objections(
@@ -73,6 +75,8 @@ def objections(
         found.append("some oscillators have no drive port")
     if needs.linear and not model.is_linear(theta):
         found.append("the rig is not linear")
+    if needs.reciprocal and is_directed(model, theta):
+        found.append("couplings of the model are directed, and what it sends through the rig obeys their transpose")
     folds = folds_lost(task, sequences, theta)
     if needs.lossless and folds > PLAIN_BELOW:
         found.append(f"the rig loses {folds:.2g} e-folds of energy in a pass")

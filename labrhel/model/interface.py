@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from labrhel.arrays import Array, Arrays
 
-ParameterKind = Literal["potential", "kinetic", "input", "friction", "position", "momentum"]
+ParameterKind = Literal["potential", "kinetic", "input", "friction", "directed", "position", "momentum"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class ParameterSpec:
     """What a model says of one of its parameters: `kind` tells a rule where its gradient is read.
 
     potential: dH/dtheta from positions; kinetic: from momenta; input: from positions and inputs; friction: from
-    velocities; position and momentum: the initial state, from the echo's end state.
+    velocities; directed: forces of positions that no energy has, from the response and the record; position and
+    momentum: the initial state, from the echo's end state.
     """
 
     shape: tuple[int, ...]
@@ -28,6 +29,9 @@ class ParameterSpec:
 
 class Model(Protocol):
     """A separable Hamiltonian with friction: M q'' + G q' + dV/dq(q; theta) = W(u + o) + drive forces.
+
+    Forces of positions that come from no V, as of couplings that act one way, are among those of `force`; a model that
+    has some is `Directed`.
 
     `theta` maps parameter names to arrays in model units; parameters that are absent take their nominal values.
     """
@@ -111,6 +115,28 @@ class RunsResponses(Protocol):
 
     def run_response(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
         """What `labrhel.model.motion.respond` asks, up to rounding.  None where the faster way lacks a term."""
+        ...
+
+
+@runtime_checkable
+class Directed(Protocol):
+    """A model that may have forces of positions which come from no energy: its stiffness is then not symmetric."""
+
+    def is_directed(self, theta: Arrays) -> bool:
+        """True if it has some at these parameters."""
+        ...
+
+    def pulled(self, name: str, q: Array, weights: Array, theta: Arrays) -> Array:
+        """sum_k weights_k . dF_k/dtheta of a parameter of the kind directed, at positions and weights (n, steps)."""
+        ...
+
+
+@runtime_checkable
+class RunsTransposed(Protocol):
+    """A directed model that knows a faster way to run its transpose along a path than by derivatives of its force."""
+
+    def run_transposed(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
+        """What `labrhel.model.motion.respond_transposed` asks, up to rounding.  None where a term is lacking."""
         ...
 
 

@@ -6,7 +6,16 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.model.derivatives import jacobian
-from labrhel.model.interface import KnowsHessians, Model, Response, Run, RunsPasses, RunsResponses
+from labrhel.model.interface import (
+    Directed,
+    KnowsHessians,
+    Model,
+    Response,
+    Run,
+    RunsPasses,
+    RunsResponses,
+    RunsTransposed,
+)
 from labrhel.model.leapfrog import leapfrog
 
 
@@ -38,16 +47,47 @@ def respond(model: Model, theta: Arrays, path: Array, forces: Array, step: float
         ran = model.run_response(theta, path, forces, step)
         if ran is not None:
             return ran
-    stiffness, still = iter(hessian_along(model, theta, path)), np.zeros(model.size)
+    return _linearised(model, theta, hessian_along(model, theta, path), forces, step)
+
+
+def respond_transposed(model: Model, theta: Arrays, path: Array, forces: Array, step: float) -> Response:
+    """The answer of the transposed model, which is the adjoint: `respond`, but with the stiffness transposed.
+
+        M a'' + G a' + J(path)^T a = forces,       J = -dF/dq: S - N where couplings that act one way make it S + N
+
+    On reciprocal models the same bits as `respond`.
+    """
+    if not is_directed(model, theta):
+        return respond(model, theta, path, forces, step)
+    ran = model.run_transposed(theta, path, forces, step) if isinstance(model, RunsTransposed) else None
+    if ran is not None:
+        return ran
+    turned = np.swapaxes(hessian_along(model, theta, path), 1, 2)
+    return _linearised(model, theta, turned, forces, step)
+
+
+def _linearised(model: Model, theta: Arrays, stiffness: Array, forces: Array, step: float) -> Response:
+    each, still = iter(stiffness), np.zeros(model.size)
     ran = leapfrog(
-        lambda a: -next(stiffness) @ a,  # that of this kick: one is asked for at each
+        lambda a: -next(each) @ a,  # that of this kick: one is asked for at each
         model.mass(theta), model.friction(theta), forces, step, still, still,
     )  # fmt: skip
     return Response(ran.q, ran.end_position, ran.end_momentum)
 
 
+def is_directed(model: Model, theta: Arrays) -> bool:
+    """True of a model with forces of positions that come from no energy, whose adjoint is not its own motion."""
+    return isinstance(model, Directed) and model.is_directed(theta)
+
+
+def antisymmetry_along(model: Model, theta: Arrays, path: Array) -> Array:
+    """J - J^T (steps, n, n) along positions (n, steps), J = -dF/dq: twice the N of a stiffness S + N."""
+    stiffness = quick_hessian_along(model, theta, path)
+    return stiffness - np.swapaxes(stiffness, 1, 2)
+
+
 def hessian_along(model: Model, theta: Arrays, path: Array) -> Array:
-    """V'' (steps, n, n) along positions (n, steps)."""
+    """The stiffness -dF/dq (steps, n, n) along positions (n, steps): V'' of a reciprocal model."""
     return np.moveaxis(jacobian(lambda q: -model.force(q, theta), path), 2, 0)
 
 

@@ -23,7 +23,7 @@ from labrhel.model.interface import ParameterSpec
 from labrhel.wire.fixed_point import Codes, Format
 
 _SATURATION = "saturation"
-_ABSENT = ("quadratic", "quartic", "friction")
+_ABSENT = ("quadratic", "quartic", "friction", "directed")
 
 
 class Network(Protocol):
@@ -76,8 +76,8 @@ class NetworkCodes:
     def of(cls, model: Network, theta: Arrays, step: float, state: Format, coefficient: Format, table: int = 0) -> Self:
         """The nearest codes of a network's parameters; the inverse, on codes, of `parameters`.
 
-        Raises ProgramError for terms the integer core does not have (quadratic, quartic, friction; saturation without
-        a table), LimitError for a coefficient beyond its format.
+        Raises ProgramError for terms the integer core does not have (quadratic, quartic, friction, directed couplings;
+        saturation without a table), LimitError for a coefficient beyond its format.
         """
         saturates = _SATURATION in model.parameters
         if saturates and not table and np.any(model.value(_SATURATION, theta)):
@@ -85,7 +85,7 @@ class NetworkCodes:
                 "the board has no table of tanh: build one with it (Build(table=1024)), or set saturation to zero"
             )
         for name in _ABSENT:
-            if np.any(model.value(name, theta)):
+            if name in model.parameters and np.any(model.value(name, theta)):
                 raise ProgramError(
                     f"the integer leapfrog has no {name} term: set it to zero, or run the network in floating point"
                 )

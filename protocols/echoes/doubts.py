@@ -12,6 +12,7 @@ from protocols.echoes.aim import GOOD, POOR, Aim
 from protocols.echoes.beliefs import Inherited
 from protocols.echoes.blocks import Block, norm_of, relative_error
 from protocols.echoes.causes import cause_of_miss
+from protocols.echoes.directed import DOUBTFUL, FLUTTERS, Asymmetric
 from protocols.echoes.lock import Locked
 from protocols.echoes.options import EchoOptions
 from protocols.echoes.plan import EchoPlan
@@ -107,6 +108,43 @@ def of_echoes(
         yield f"response ratio {ratio:.2g} is large for a nonlinear rig: {remedy}"
     if batch.has_error and ratio < SMALLEST_RESPONSE:
         yield f"response ratio {ratio:.2g} is close to rounding: raise eps"
+
+
+def of_directed(found: Asymmetric | None, flutter: float, uncorrected: float) -> Iterator[str]:
+    """About a rig with directed couplings: how far it runs its transpose, and what stands in the way."""
+    if found is None and uncorrected > DOUBTFUL:
+        yield (
+            f"couplings are directed, and directed: 0 nudges as if they were not: by the model this gradient is off by "
+            f"{uncorrected:.2g} of its size; leave directed out"
+        )
+    if flutter > FLUTTERS:
+        yield (
+            f"by the model the directed couplings make a mode grow by {flutter:.2g} e-folds in a pass (flutter): "
+            f"corrections may grow before they fall; {_TAMER}"
+        )
+    if found is not None and found.remaining > DOUBTFUL:
+        yield (
+            f"after {len(found.changes)} pairs of echoes the correction for directed couplings leaves about "
+            f"{found.remaining:.2g} of the gradient's size: give directed more pairs, improve the model, or {_TAMER}"
+        )
+    if found is not None and found.unplayed:
+        share = norm_of(found.unplayed) / (norm_of(found.terms[-1]) or 1.0)
+        if share > DOUBTFUL / 2:
+            yield (
+                "oscillators of directed couplings without a drive port have their part of the nudge from the model, "
+                f"which may put this gradient off by {share:.2g} of its size: give them a port"
+            )
+
+
+def refusal_of_transposing(changes: Sequence[float], flutter: float) -> str:
+    """Why there is no gradient of a rig with directed couplings."""
+    told = ", ".join(f"{change:.2g}" for change in changes[-3:])
+    grows = f" (by it a mode grows by {flutter:.2g} e-folds in a pass)" if flutter > FLUTTERS else ""
+    return (
+        f"the correction for directed couplings does not converge: the last pairs of echoes changed the adjoint by "
+        f"{told} of its size, so the model is too far from this rig{grows}: {_TAMER}, calibrate the model, or give "
+        "lock: 6, which fits it; directed: N takes the gradient of N pairs as it is"
+    )
 
 
 def of_distortion(blocks: Sequence[Block]) -> Iterator[str]:

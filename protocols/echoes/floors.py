@@ -129,7 +129,7 @@ def of_inputs(plan: EchoPlan, sequences: Sequence[TrialSequence], batch: Forward
     answer of the model to what was left out, g(path + x) - g(path).
     """
     model, theta, step, names = plan.task.model, plan.theta, plan.task.step, plan.wanted
-    wanted = (*names.summed, *names.traced, *names.friction, *names.state, *names.direct)
+    wanted = (*names.summed, *names.traced, *names.friction, *names.one_way, *names.state, *names.direct)
     effects: dict[str, Array] = {}
     for item, sequence, slopes in zip(batch.passes, sequences, batch.slopes, strict=True):
         silence = np.zeros(item.steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +16,11 @@ from labrhel.learning.rules import GradientRequest
 from labrhel.rig.capabilities import Reversal
 from labrhel.shots.capture import Capture
 from labrhel.shots.operations import Protocol, RunShots
+from protocols.echoes import directed
 from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, Sample, searched
 from protocols.echoes.bias import bias_of_retrace
 from protocols.echoes.blocks import Block, norm_of, relative_error
-from protocols.echoes.doubts import refusal, refusal_of_growth
+from protocols.echoes.doubts import refusal, refusal_of_growth, refusal_of_transposing
 from protocols.echoes.drive import EchoDrive
 from protocols.echoes.floors import MOST_BLOCKS, of_inputs, of_rounding, steps_of
 from protocols.echoes.forecast import forecast_response, undistorted
@@ -56,6 +57,8 @@ class Measurement:
         known = asked.previous if asked.previous is not None and options.lock else NudgeRecord(1.0, 0.0)
         self.deviations, self.learned = known.deviations, known.corrections
         self.plan = options.plan(asked.task, _moved(asked.theta, self.deviations), asked.wanted)
+        self.asymmetric = directed.Asymmetric.of(self.plan)
+        self.flutter = self.uncorrected = 0.0
         self.shots = self.passes = 0
         self._eps = 1.0
         self.aim: Aim | None = None
@@ -102,7 +105,14 @@ class Measurement:
             self._eps = options.eps
         else:
             self._eps = first_eps(plan.task, batch, plan.theta, target, self._asked.previous)
+            if self.asymmetric is not None and batch.has_error and batch.has_motion:
+                forecast = forecast_response(plan, batch.passes)  # of a mode that grows no balance of forces knows
+                self._eps = representable(min(self._eps, target / max(forecast, 1e-300)))
+        if directed.is_directed(plan.task.model, plan.theta) and batch.has_motion:
+            self._look_ahead(batch)
         block = yield from self._at_response(batch, drives, target)
+        if self.asymmetric is not None:
+            block = yield from self._transposed(block, target)
         self.blocks.append(block)
         if not batch.has_error or not batch.has_motion:
             return
@@ -121,6 +131,34 @@ class Measurement:
         asked_once = options.is_automatic and options.repeats == 1 and options.precision is None
         if self.begins and asked_once and self.amplified > FIRST_RESPONSE:
             raise ProgramError(refusal_of_growth(self.amplified))
+
+    def _look_ahead(self, batch: ForwardBatch) -> None:
+        """What the model says of a rig with directed couplings."""
+        self.flutter = directed.growth_in_pass(self.plan, batch.passes)
+        if self.asymmetric is None:
+            names = [name for name in self._asked.wanted if name in self.plan.task.model.parameters]
+            self.uncorrected = directed.bias_uncorrected(self.plan, batch.passes, names)
+
+    def _transposed(self, block: Block, target: float) -> Protocol[Block]:
+        """Pairs of echoes until the rig has run its transpose; raises ProgramError where they lead nowhere."""
+        options, found, batch = self.options, self.asymmetric, block.batch
+        assert found is not None
+        silent = not (batch.has_error and batch.has_motion)
+        tolerance = directed.PRECISION if options.precision is None else options.precision
+        most = options.directed or (directed.USUAL if silent else directed.MOST)
+        while len(found.changes) < most:
+            if not silent and options.directed is None:
+                if found.diverges and self.flutter < directed.FLUTTERS:
+                    break
+                if found.remaining <= tolerance or found.is_at_floor:
+                    break
+            if options.eps is None and not silent and found.size > 0:
+                # The answer to the next nudge is the adjoint, as far as it is known.
+                self._eps = representable(target * float(np.sqrt(batch.size)) / found.size)
+            block = yield from self._echo(batch, block.drives)
+        if not silent and options.directed is None and found.remaining > directed.USELESS:
+            raise ProgramError(refusal_of_transposing(found.changes, self.flutter))
+        return replace(block, reading=found.averaged(block.reading))
 
     def _at_response(self, batch: ForwardBatch, drives: Sequence[EchoDrive], target: float) -> Protocol[Block]:
         """Echoes at a nudge that gives the response ratio `target`, or at the one that is fixed."""
@@ -265,8 +303,10 @@ class Measurement:
             if name in plan.task.model.parameters and name in self._asked.theta
         }
         self.plan = self.options.plan(plan.task, believed, self._asked.wanted)
+        if self.asymmetric is not None:
+            self.asymmetric.forget()
         drives = self._drives(batch)
-        locked = yield from lock(self.plan, batch.passes, drives, LOCKED, self.options.lock)
+        locked = yield from lock(self.plan, batch.passes, drives, self._locked_at, self.options.lock)
         self.locked = locked
         self.shots += locked.shots
         self.passes += locked.passes
@@ -280,19 +320,32 @@ class Measurement:
 
     def _does_not_retrace(self, block: Block) -> bool:
         # The mean of two nudged echoes is off by the square of the response, however well the rig retraces.
-        return block.retrace_error > max(LOCKED, block.response_ratio**2, noise_floor(self.plan, block.batch.passes))
+        return block.retrace_error > max(
+            self._locked_at, block.response_ratio**2, noise_floor(self.plan, block.batch.passes)
+        )
+
+    @property
+    def _locked_at(self) -> float:
+        """Retrace error at which an echo counts as locked: where more pairs of echoes are to bring digits, less."""
+        if self.asymmetric is None:
+            return LOCKED
+        wanted = directed.PRECISION if self.options.precision is None else self.options.precision
+        return min(LOCKED, 0.1 * wanted)
 
     def _echo(self, batch: ForwardBatch, drives: Sequence[EchoDrive]) -> Protocol[Block]:
         plan, options = self.plan, self.options
         careful = options.order is not Order.AB or options.repeats > 1 or options.precision is not None
-        programs = plan.programs(batch.passes, drives, self._eps)
+        nudged = batch.passes if self.asymmetric is None else self.asymmetric.nudged(plan, batch.passes)
+        programs = plan.programs(nudged, drives, self._eps)
         captures = yield RunShots(programs, order="fixed" if careful else "free")
         self._count(captures)
-        nudges = plan.achieved(batch.passes, captures, self._eps)
+        nudges = plan.achieved(nudged, captures, self._eps)
         eps = self._eps * nudges.scale
         reading = plan.read(batch.passes, captures, eps)
         distortion, floor = 0.0, dict[str, Array]()
-        if _UNDISTORTED < nudges.distortion < _BEYOND_REPAIR:
+        if self.asymmetric is not None:  # what was not played as asked is part of its correction
+            distortion = nudges.distortion
+        elif _UNDISTORTED < nudges.distortion < _BEYOND_REPAIR:
             reading, floor = undistorted(plan, batch.passes, reading, nudges)
             distortion = norm_of(floor) / (norm_of(reading.terms) or 1.0)
         elif nudges.distortion > _UNDISTORTED:
@@ -308,23 +361,28 @@ class Measurement:
             floor=floor,
             captures=tuple(captures),
         )
-        if not (plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE):
+        jitter = 0.0
+        if plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE:
+            captures, jitter = at_common_gains(plan, nudged, drives, captures, self._eps)
+            # What the echoes missed is told as it was seen: what a model takes off does not count as retraced.
+            reading = replace(plan.read(batch.passes, captures, eps), miss=reading.miss)
+            made = replace(made, reading=reading, jitter=jitter)
+        if self.asymmetric is None:
             return made
-        settled, jitter = at_common_gains(plan, batch.passes, drives, captures, self._eps)
-        # What the echoes missed is told as it was seen: what a model takes off does not count as retraced.
-        corrected = replace(plan.read(batch.passes, settled, eps), miss=reading.miss)
-        return replace(made, reading=corrected, jitter=jitter)
+        return replace(made, reading=self.asymmetric.read(plan, batch.passes, nudged, captures, eps, nudges, reading))
 
     def floor(self) -> dict[str, Array]:
-        """By parameter the standard error that no repeat shows; empty unless an error bar is asked for.
+        """By parameter the standard error that no repeat shows.
 
+        Of directed couplings, what is left of the correction; the rest only where an error bar is asked for.
         What the model may have left of a distorted nudge; what the miss of a drive that was rounded, or made from a
         rounded record, and inputs that were rounded cost by the model; and the rounding of the readings.
         """
+        parts = [] if self.asymmetric is None else self.asymmetric.floor()
         if len(self.blocks) < 2:
-            return {}
+            return combined_in_squares(parts)
         first = self.blocks[0]
-        parts = [dict(first.floor)]
+        parts.append(dict(first.floor))
         rig = self.plan.task.capabilities
         plays_steps = any(port.converter for port in rig.ports)
         if plays_steps or steps_of(rig):
@@ -332,11 +390,7 @@ class Measurement:
         if plays_steps:
             parts.append(of_inputs(self.plan, self._asked.sequences, first.batch))
         parts.append(self._of_rounding())
-        squares: dict[str, Array] = {}
-        for part in parts:
-            for name, term in part.items():
-                squares[name] = squares.get(name, np.zeros_like(term)) + np.square(term)
-        return {name: np.sqrt(total) for name, total in squares.items()}
+        return combined_in_squares(parts)
 
     def _of_rounding(self) -> dict[str, Array]:
         """Anew only where a block more changes it: `precision` asks after every one."""
@@ -348,6 +402,15 @@ class Measurement:
     def _count(self, captures: Sequence[Capture]) -> None:
         self.shots += len(captures)
         self.passes += sum(capture.passes_run for capture in captures)
+
+
+def combined_in_squares(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Roots of the sums of squares, by name."""
+    squares: dict[str, Array] = {}
+    for part in parts:
+        for name, term in part.items():
+            squares[name] = squares.get(name, np.zeros_like(term)) + np.square(term)
+    return {name: np.sqrt(total) for name, total in squares.items()}
 
 
 def _moved(theta: Arrays, deviations: Arrays) -> dict[str, Array]:

@@ -41,6 +41,9 @@ class EchoOptions:
     that of the nudges within a repeat.  `bound` echoes once more at twice the nudge, for a bound of the bias.
     `partial` lets lossy oscillators be that no port reaches: the echo then misses the forward path, and what that does
     to the gradient is predicted by a twin (`protocols.echoes.bias`) and reported as the bias bound.
+    `directed`: pairs of echoes that make a rig with directed couplings run its transpose
+    (`protocols.echoes.directed`); None takes as many as a remaining error of 1e-3, or `precision`, needs; 0 leaves the
+    gradient biased.
     """
 
     estimator: Estimator = Estimator.SYMMETRIC
@@ -54,6 +57,7 @@ class EchoOptions:
     order: Order = Order.AB
     bound: bool = False
     partial: bool = False
+    directed: int | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("estimator", Estimator), ("echo", Echo), ("order", Order)):
@@ -72,6 +76,10 @@ class EchoOptions:
             raise ConfigurationError(f"precision must be positive, not {self.precision}")
         if self.repeats < 1:
             raise ConfigurationError(f"repeats must be 1 or more, not {self.repeats}")
+        if self.directed is not None and self.directed < 0:
+            raise ConfigurationError(
+                f"directed is a number of pairs of echoes, 0 or more, or auto, not {self.directed}"
+            )
         if self.lock < 0:
             raise ConfigurationError(f"lock is a number of rounds, 0 or more, not {self.lock}")
 
@@ -96,6 +104,7 @@ class EchoOptions:
             order=self.order,
             partial=self.partial,
             reads_preparation=self.lock > 0,
+            transposes=self.directed != 0,
         )
 
     @property

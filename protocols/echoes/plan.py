@@ -20,6 +20,7 @@ from labrhel.shots.waveform import Waveform
 from protocols.echoes.drive import EchoDrive
 from protocols.forward.forward import ForwardBatch, ForwardPass
 from protocols.forward.geometry import Geometry
+from protocols.inference.correlation import correlated
 
 _SMALL = 1e-4  # of the motion: its square is below, and its rounding not yet above, what matters
 _ROUNDING = 1e-8
@@ -34,6 +35,7 @@ class Wanted:
     summed: tuple[str, ...]  # observables the rig accumulates
     traced: tuple[str, ...]  # observables computed from traces
     friction: tuple[str, ...]
+    one_way: tuple[str, ...]  # directed couplings, whose gradient is correlated with the record
     state: tuple[str, ...]  # initial position and momentum
     direct: tuple[str, ...]  # read-out gain and offset, which need no echo
     drags_mass: bool  # a mass that also changes the friction of the first half step
@@ -52,6 +54,7 @@ class Wanted:
             tuple(name for name in observed if name in task.capabilities.accumulates),
             tuple(name for name in observed if name not in task.capabilities.accumulates),
             tuple(name for name, kind in kinds.items() if kind == "friction"),
+            tuple(name for name, kind in kinds.items() if kind == "directed"),
             tuple(name for name, kind in kinds.items() if kind in ("position", "momentum")),
             tuple(name for name in names if name not in specs),
             bool("mass" in kinds and driven and moving),
@@ -107,6 +110,7 @@ class EchoPlan:
     reversal: Reversal
     order: Order = Order.AB
     partial: bool = False  # compensate only what the ports reach
+    transposes: bool = True  # nudge a rig with directed couplings so that it runs its transpose
     reads_preparation: bool = False  # the echo lock needs it, nobody else
 
     def drives(self, passes: Sequence[ForwardPass], lengths: Sequence[int] = ()) -> list[EchoDrive]:
@@ -261,6 +265,7 @@ class EchoPlan:
         for name in wanted.friction:
             rubbed = -task.step * slope @ forward.v.T
             terms[name] = (rubbed + rubbed.T) / 2
+        terms |= correlated(task.model, self.theta, forward, slope, task.step, wanted.one_way)
         if wanted.state or wanted.drags_mass:
             states = {k: state for k, c in echoes.items() if (state := c.last.end_state) is not None}
             dq = derivative({k: state.position[0] for k, state in states.items()}, eps)

@@ -79,7 +79,7 @@ def tape(model: OscillatorNetwork, theta: Arrays, u: Array, step: float) -> tupl
     powers = np.array([model.value(name, theta) for name in POWERS])
     kernels.record_tape(
         q, momenta, positions, drive, inverse_mass, powers, model.edges, np.array(model.value("coupling", theta)),
-        kick.keep, kick.push, step,
+        model.one_way(theta), kick.keep, kick.push, step,
     )  # fmt: skip
     return positions, momenta
 
@@ -95,8 +95,8 @@ def backpropagate(
     powers = np.array([model.value(name, theta) for name in POWERS])
     kernels.backpropagate(
         q, np.ascontiguousarray(p[:, :-1]), np.ascontiguousarray(p[:, 1:]), error, 1 / mass, powers, model.edges,
-        np.array(model.value("coupling", theta)), friction, kick.keep, kick.push, step, mu, inverse_mass_gradient,
-        start_q, start_p,
+        np.array(model.value("coupling", theta)), model.one_way(theta), friction, kick.keep, kick.push, step, mu,
+        inverse_mass_gradient, start_q, start_p,
     )  # fmt: skip
     v = (p[:, :-1] + p[:, 1:]) / 2 / mass[:, None]
     weights, offset = model.value("input", theta), model.value("input_offset", theta)
@@ -112,4 +112,6 @@ def backpropagate(
         "initial_position": start_q,
         "initial_momentum": start_p,
     }
+    if len(model.links):
+        gradient["directed"] = -step * np.sum(mu[model.links[:, 0]] * q[model.links[:, 1]], axis=1)
     return gradient

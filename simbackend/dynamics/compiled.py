@@ -34,6 +34,9 @@ class CompiledNetwork(Propagator):
         self, model: Simulable, theta: Arrays, knobs: Arrays, drive_matrix: Array, one_sided: Array, threads: int
     ) -> None:
         assert isinstance(model, OscillatorNetwork)
+        own = model.one_way(theta)
+        if own.size:
+            one_sided = one_sided - own if one_sided.size else -own
         super().__init__(model, theta, knobs, drive_matrix, one_sided, threads)
         self._inputs, self._edges, self._knobs, self._threads = len(model.inputs), model.edges, knobs, threads
         self._powers = np.array([model.value(name, theta) for name in POWERS])

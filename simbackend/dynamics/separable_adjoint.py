@@ -79,6 +79,20 @@ def backpropagate(
         "initial_momentum": lam_p,
     }
     for name in model.parameters:
-        if name not in gradient:  # of V or of the inputs
+        if model.parameters[name].kind == "directed":
+            gradient[name] = _by_force(model, theta, name, q, step * mu)
+        elif name not in gradient:  # of V or of the inputs
             gradient[name] = -along(lambda x, name=name: model.observables([name], x, v, u, step, theta)[name], q, mu)
     return gradient
+
+
+def _by_force(model: Simulable, theta: Arrays, name: str, q: Array, weight: Array) -> Array:
+    """sum_k weight_k . dF_k/dtheta of a parameter that no observable belongs to, entry by entry."""
+    value = np.array(model.value(name, theta))
+    found = np.empty(value.shape)
+    for index in np.ndindex(value.shape):
+        unit = np.zeros(value.shape)
+        unit[index] = 1.0
+        moved = along(lambda x: np.sum(weight * model.force(q, {**theta, name: x}))[None], value, unit)
+        found[index] = moved[0]
+    return found

@@ -66,4 +66,4 @@ def scaled(theta: Arrays, factors: Arrays) -> dict[str, Array]:
 
 def parts_of(model: Simulable) -> tuple[str, ...]:
     """Parameters that are parts of the rig: masses and those of V; the input map and its offset belong to the ports."""
-    return tuple(name for name, spec in model.parameters.items() if spec.kind in ("kinetic", "potential"))
+    return tuple(name for name, spec in model.parameters.items() if spec.kind in ("kinetic", "potential", "directed"))

@@ -124,6 +124,7 @@ def run_response(
     powers,  # (4, n) coefficients of q, q^2, q^3, q^4 in the force
     edges,  # (edges, 2)
     springs,  # (edges,)
+    one_way,  # (n, n) D of forces -D q, or its transpose, or (0, 0) for none
     keep,  # (n, n)
     push,  # (n, n)
     step,
@@ -146,6 +147,9 @@ def run_response(
             pull = springs[e] * (q[j] - q[i])
             force[i] += pull
             force[j] -= pull
+        for i in range(len(one_way)):
+            for j in range(n):
+                force[i] -= one_way[i, j] * q[j]
         for i in range(n):
             total = 0.0
             for j in range(n):
@@ -157,10 +161,10 @@ def run_response(
 
 
 @compiled
-def record_tape(q, momenta, positions, drive, inverse_mass, powers, edges, springs, keep, push, step):
+def record_tape(q, momenta, positions, drive, inverse_mass, powers, edges, springs, one_way, keep, push, step):
     """One forward pass that keeps positions at the kicks and all momenta; written apart from `run_passes` on purpose.
 
-    The gradient that checks the echo must not share its inner loop.
+    The gradient that checks the echo must not share its inner loop.  `one_way`: D (n, n) of forces -D q, or (0, 0).
     """
     n, steps = positions.shape
     force = np.empty(n)
@@ -177,6 +181,9 @@ def record_tape(q, momenta, positions, drive, inverse_mass, powers, edges, sprin
             pull = springs[e] * (q[edges[e, 1]] - q[edges[e, 0]])
             force[edges[e, 0]] += pull
             force[edges[e, 1]] -= pull
+        for i in range(len(one_way)):
+            for j in range(n):
+                force[i] -= one_way[i, j] * q[j]
         for i in range(n):
             total = 0.0
             for j in range(n):
@@ -195,6 +202,7 @@ def backpropagate(
     powers,
     edges,
     springs,
+    one_way,  # (n, n) D of forces -D q, or (0, 0) for none
     friction,  # (n, n) symmetric
     keep,
     push,
@@ -208,7 +216,8 @@ def backpropagate(
 
     Reversing the three lines of the step, with lambda the adjoints of (q', p'):
         mu = A^-T (lambda_p + (d/2) lambda_q/m)
-        lambda_qh = lambda_q + e_k - d V''(q_h) mu,      lambda_p = B^T mu + (d/2) lambda_qh/m,   lambda_q = lambda_qh
+        lambda_qh = lambda_q + e_k - d J(q_h)^T mu,    lambda_p = B^T mu + (d/2) lambda_qh/m,   lambda_q = lambda_qh
+    and J = V'' + D.
     It shares no formula with the echo, so that the two can check each other.
     """
     n, steps = q.shape
@@ -232,6 +241,9 @@ def backpropagate(
             pull = springs[e] * (mu[j] - mu[i])
             curved[i] -= pull
             curved[j] += pull
+        for i in range(len(one_way)):
+            for j in range(n):
+                curved[j] += one_way[i, j] * mu[i]
         for i in range(n):
             adjoint[i, k] = mu[i]
             rubbed = 0.0

@@ -3,7 +3,8 @@
 Every check compares two things the model says with each other, by central differences at random states, so that a
 wrong sign, a factor 1/2 or a term left out of one function shows by name:
 
-    force      -dV/dq where the model has a `potential`; else its Jacobian is symmetric, as that of any force from a V
+    force      -dV/dq where the model has a `potential`; else its Jacobian is symmetric, as that of any force from a V,
+               unless the model says that it has directed couplings, which it then has
     observable d/dq_i (dH/dtheta) = -dF_i/dtheta, and dV/dtheta itself where there is a `potential`
     reversal   the leapfrog with this force retraces after a flip, with friction compensated: it does if the force is a
                function of the positions alone, and not of what was asked before
@@ -19,6 +20,7 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
 from labrhel.model.leapfrog import leapfrog
+from labrhel.model.motion import is_directed
 
 _TINY = 1e-5  # central differences are then good to 1e-9 of smooth functions of order one
 _LOOSE = 1e-6  # relative error allowed to a central difference
@@ -97,6 +99,9 @@ def _force(model: Model, q: Array, theta: Arrays) -> Finding:
         expected = -_slope(lambda x: potential(x, theta), q)
         return _finding("the force is minus the slope of the potential", model.force(q, theta), expected, _LOOSE)
     jacobian = _slope(lambda x: model.force(x, theta), q)
+    if is_directed(model, theta):
+        apart = float(np.linalg.norm(jacobian - jacobian.T) > _LOOSE * np.linalg.norm(jacobian))
+        return Finding("a model that says it is directed has a Jacobian that is not symmetric", 1.0 - apart, 0.0)
     return _finding("the force comes from a potential: its Jacobian is symmetric", jacobian, jacobian.T, _LOOSE)
 
 
@@ -136,6 +141,8 @@ def _linearity(model: Model, q: Array, theta: Arrays) -> Iterator[Finding]:
         still = model.force(0 * q, theta)
         twice = model.force(2 * q, theta) - still
         yield _finding("a model that says it is linear has a linear force", twice, 2 * (model.force(q, theta) - still))
+    if is_directed(model, theta):
+        return  # modes of a stiffness that is not symmetric may have no real frequency
     root = 1 / np.sqrt(model.mass(theta))
     stiffness = -_slope(lambda x: model.force(x, theta), np.zeros(model.size)) * root[:, None] * root
     slowest, *_, fastest = np.linalg.eigvalsh(np.atleast_2d(stiffness + stiffness.T) / 2)[[0, -1]]

@@ -4,19 +4,22 @@
         + sum_(i,j) K_ij (q_j - q_i)^2/2 - q . W (u + o)
 
     force_i = -k_i q_i - a_i q_i^2 - b_i q_i^3 - c_i q_i^4 + sum_j K_ij (q_j - q_i) + [W (u + o)]_i - [G q']_i
+              - sum_j D_ij q_j
 
 The anharmonic terms are named by the power of q in the *force*: quadratic a, cubic b (Duffing), quartic c.
+Directed couplings D_ij, by which i feels j and not the other way round, come from no energy, and are in no H; a network
+without any has no such parameter.
 Source: Pourcel & Ernoult (2025), Eq. 8, there with six oscillators, drive on 1 and read-out on 4.
 
 Observables dH/dtheta: k: q^2/2; a: q^3/3; b: q^4/4; c: q^5/5; K_ij: (q_j - q_i)^2/2; m: -p^2/(2 m^2);
-W_ij: -q_i (u_j + o_j); o_j: -[W^T q]_j.
+W_ij: -q_i (u_j + o_j); o_j: -[W^T q]_j.  A directed coupling has none: dL/dD_ij = -d sum_k a_i q_j of the response a.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +56,36 @@ def edges_of(coupling: str | Sequence[Sequence[int]], size: int) -> NDArray[np.i
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
+def links_of(directed: str | Sequence[Sequence[int]], size: int) -> NDArray[np.int64]:
+    """Directed couplings (links, 2), numbered from 0: [i, j] says that i feels j.
+
+    A word stands for its pairs, each of them both ways, one after the other.
+    """
+    if isinstance(directed, str):
+        both = [(i, j) for pair in edges_of(directed, size) for i, j in (pair, pair[::-1])]
+        return np.array(both, dtype=np.int64).reshape(-1, 2)
+    links = [tuple(int(index) for index in link) for link in directed]
+    for link in links:
+        if len(link) != 2 or link[0] == link[1] or not all(0 <= index < size for index in link):
+            raise ConfigurationError(
+                f"a directed coupling [i, j], by which i feels j, names two different oscillators of 0..{size - 1}, "
+                f"not {list(link)}"
+            )
+    if len(set(links)) < len(links):
+        raise ConfigurationError("the same directed coupling is named twice; list each [i, j] once")
+    return np.array(links, dtype=np.int64).reshape(-1, 2)
+
+
+def _parts(coupling: Any) -> tuple[Any, Any]:
+    """Springs and directed couplings of what a configuration gives."""
+    if not isinstance(coupling, Mapping):
+        return coupling, []
+    unknown = sorted(set(coupling) - {"springs", "directed"})
+    if unknown:
+        raise ConfigurationError(f"couplings are springs and directed ones; there is nothing called {unknown[0]!r}")
+    return coupling.get("springs", "none"), coupling.get("directed", [])
+
+
 class OscillatorNetwork:
     """The network as a `labrhel.model.interface.Model`; arrays of positions and velocities are (n,) or (n, steps)."""
 
@@ -64,7 +97,7 @@ class OscillatorNetwork:
         size: int,
         *,
         inputs: Sequence[str] = ("u1",),
-        coupling: str | Sequence[Sequence[int]] = "none",
+        coupling: str | Sequence[Sequence[int]] | Mapping[str, Any] = "none",
         nominal: Mapping[str, ArrayLike] | None = None,
         time_unit: float = 1.0,
         position_unit: str = "1",
@@ -74,7 +107,8 @@ class OscillatorNetwork:
             raise ConfigurationError(f"a network needs at least one oscillator, not {size}")
         self.size = size
         self.inputs = tuple(inputs)
-        self.edges = edges_of(coupling, size)
+        springs, directed = _parts(coupling)
+        self.edges, self.links = edges_of(springs, size), links_of(directed, size)
         self.time_unit = time_unit
         self.position_unit, self.input_unit = position_unit, input_unit
         self.parameters: Mapping[str, ParameterSpec] = MappingProxyType(self._specify(dict(nominal or {})))
@@ -84,6 +118,10 @@ class OscillatorNetwork:
         n, inputs = self.size, len(self.inputs)
         first_input = np.zeros((n, inputs))
         first_input[0, :1] = 1.0
+        felt = "directed coupling D_ij, by which i feels j, of each link [i, j]: force -D_ij q_j on i"
+        one_way: dict[str, tuple[ParameterKind, ArrayLike, tuple[int, ...], str]] = {}
+        if len(self.links):
+            one_way["directed"] = ("directed", 0.0, (len(self.links),), felt)
         return {
             "mass": ("kinetic", 1.0, (n,), "inertia m_i"),
             "stiffness": ("potential", 1.0, (n,), "linear restoring force k_i q"),
@@ -91,6 +129,7 @@ class OscillatorNetwork:
             "cubic": ("potential", 0.0, (n,), "force b_i q^3 (Duffing)"),
             "quartic": ("potential", 0.0, (n,), "force c_i q^4"),
             "coupling": ("potential", 0.0, (len(self.edges),), "spring K_ij between the coupled pairs"),
+            **one_way,
             "friction": ("friction", 0.0, (n, n), "symmetric friction matrix G; a vector is its diagonal"),
             "input": ("input", first_input, (n, inputs), "input map W, force per unit of input"),
             "input_offset": ("input", 0.0, (inputs,), "offset o added to the input"),
@@ -109,6 +148,7 @@ class OscillatorNetwork:
         unit |= {
             "mass": "1",
             "coupling": product({time: -2}),
+            "directed": product({time: -2}),
             "saturation": product({place: 1, time: -2}),
             "friction": product({time: -1}),
             "input": f"{product({place: 1, time: -2})} per {drive}" if drive != "1" else product({place: 1, time: -2}),
@@ -170,7 +210,26 @@ class OscillatorNetwork:
             for end, sign in ((0, np.add), (1, np.subtract)):
                 for row, force in zip(self.edges[:, end], stretch, strict=True):
                     sign(total[row], force, out=total[row])
+        if (felt := self.one_way(theta)).size:
+            total -= felt @ q
         return total
+
+    def is_directed(self, theta: Arrays) -> bool:
+        """A `labrhel.model.interface.Directed` model."""
+        felt = self.one_way(theta)
+        return not np.array_equal(felt, felt.T)
+
+    def pulled(self, name: str, q: Array, weights: Array, theta: Arrays) -> Array:
+        """sum_k weights_k . dF_k/dD of each link [i, j]: -sum_k weights_i q_j."""
+        return -np.sum(weights[self.links[:, 0]] * q[self.links[:, 1]], axis=1)
+
+    def one_way(self, theta: Arrays) -> Array:
+        """D (n, n) of the forces -D q; (0, 0) where there are none, which kernels skip."""
+        if not len(self.links) or not np.any(self.value("directed", theta)):
+            return np.zeros((0, 0))
+        matrix = np.zeros((self.size, self.size))
+        matrix[self.links[:, 0], self.links[:, 1]] = self.value("directed", theta)
+        return matrix
 
     def springs(self, theta: Arrays) -> tuple[NDArray[np.int64], Array]:
         """The coupled pairs (edges, 2) and K_ij (edges,): a `simbackend.models.simulable.Sprung` model."""
@@ -194,13 +253,20 @@ class OscillatorNetwork:
         kernels.run_passes(
             q, p, np.repeat(forces[None], batch, axis=0), np.eye(n), np.zeros(n), 1 / self.mass(theta),
             np.array([self.value(name, theta) for name in POWERS]), self.edges, np.array(self.value("coupling", theta)),
-            np.empty((0, 0)), kick.keep, kick.push, kernels.friction_kind(friction), step, 1, trace, no_trace,
+            -self.one_way(theta), kick.keep, kick.push, kernels.friction_kind(friction), step, 1, trace, no_trace,
             no_sums, *unused,
         )  # fmt: skip
         return Run(trace, q, p)
 
     def run_response(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
         """A `labrhel.model.interface.RunsResponses`, by the compiled kernel; None where the force is no polynomial."""
+        return self._respond(theta, path, forces, step, self.one_way(theta))
+
+    def run_transposed(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
+        """A `labrhel.model.interface.RunsTransposed`, by the same kernel."""
+        return self._respond(theta, path, forces, step, self.one_way(theta).T)
+
+    def _respond(self, theta: Arrays, path: Array, forces: Array, step: float, one_way: Array) -> Response | None:
         if not self.is_polynomial:
             return None
         from simbackend.kernels import network as kernels
@@ -211,12 +277,12 @@ class OscillatorNetwork:
         kernels.run_response(
             q, p, np.array(path, float, order="C"), np.array(forces, float, order="C"), 1 / mass,
             np.array([self.value(name, theta) for name in POWERS]), self.edges, np.array(self.value("coupling", theta)),
-            kick.keep, kick.push, step, trace,
+            np.ascontiguousarray(one_way), kick.keep, kick.push, step, trace,
         )  # fmt: skip
         return Response(trace, q, p)
 
     def hessian(self, q: Array, theta: Arrays) -> Array:
-        """d2V/dq2 (n, n) at positions (n,)."""
+        """-dF/dq (n, n) at positions (n,): d2V/dq2, and directed couplings."""
         diagonal = sum(power * self.value(name, theta) * q ** (power - 1) for name, power in POWERS.items())
         matrix = np.diag(diagonal)
         for (i, j), spring in zip(self.edges, self.value("coupling", theta), strict=True):
@@ -224,7 +290,8 @@ class OscillatorNetwork:
             matrix[j, j] += spring
             matrix[i, j] -= spring
             matrix[j, i] -= spring
-        return matrix
+        felt = self.one_way(theta)
+        return matrix + felt if felt.size else matrix
 
     def hessian_along(self, theta: Arrays, path: Array) -> Array | None:
         """A `labrhel.model.interface.KnowsHessians`; None where the force is no polynomial."""
@@ -275,6 +342,10 @@ class OscillatorNetwork:
         """
         inverse_root = 1 / np.sqrt(self.mass(theta))
         stiffness = self.hessian(np.zeros(self.size), theta) * inverse_root[:, None] * inverse_root
+        if self.is_directed(theta):
+            curvatures = np.linalg.eigvals(stiffness)
+            fastest = max(float(np.abs(curvatures).max()), -2 * float(curvatures.real.min()))
+            return np.inf if fastest <= 0 else 2 / np.sqrt(fastest)
         curvatures = np.linalg.eigvalsh(stiffness)
         fastest = max(float(curvatures[-1]), -2 * float(curvatures[0]))
         return np.inf if fastest <= 0 else 2 / np.sqrt(fastest)

@@ -44,7 +44,7 @@ def capabilities_of(model: Simulable, name: str) -> Capabilities:
     channels = tuple(Channel(f"q{i + 1}", Kind.POSITION, model.position_unit) for i in range(n))
     channels += tuple(Channel(f"v{i + 1}", Kind.VELOCITY, f"{model.position_unit}/time") for i in range(n))
     settable = {item: spec for item, spec in model.parameters.items() if spec.kind not in ("position", "momentum")}
-    summed = frozenset(item for item, spec in settable.items() if spec.kind != "friction")
+    summed = frozenset(item for item, spec in settable.items() if spec.kind not in ("friction", "directed"))
     eye = FrozenArray(np.eye(n))
     return Capabilities(
         rig=name,

@@ -10,6 +10,7 @@ from labrhel.config.reader import read
 from labrhel.config.stack import kind_of, load_stack
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
+from labrhel.experiment.model import model_of
 
 SCHEMA = Path(__file__).resolve().parents[3] / "docs" / "config.schema.json"
 SMALLEST = "model:\n  oscillators: 1\n"  # two lines: what a test appends begins at line 3
@@ -51,6 +52,32 @@ def test_numbers_may_be_written_with_an_exponent_and_without_a_point(tmp_path: P
     file.write_text(SMALLEST + "optimizer: {rate: 1e-3}\nprotocol: {eps: 2e-4}\n")
     config = load(file).config
     assert (config.optimizer.rate, config.protocol.eps) == (1e-3, 2e-4)
+
+
+def test_directed_couplings_stand_beside_springs(tmp_path: Path) -> None:
+    file = tmp_path / "directed.yaml"
+    file.write_text(
+        "model: {oscillators: 2, coupling: {directed: [[0, 1]]}, parameters: {directed: {value: 0.1, train: true}}}\n"
+        "protocol: {directed: 3}\n"
+    )
+    document = load(file)
+    model = model_of(document)
+    assert model.parameters["directed"].nominal.tolist() == [0.1]
+    assert document.config.protocol.options() == {"directed": 3}
+    file.write_text(SMALLEST + "protocol: {directed: auto}\n")
+    assert load(file).config.protocol.options() == {"directed": None}
+
+
+@pytest.mark.parametrize("value", ["-1", "true", "1.5", "often"])
+def test_a_number_of_pairs_is_auto_or_whole(tmp_path: Path, value: str) -> None:
+    assert "auto or a whole number" in problem(tmp_path, SMALLEST + f"protocol: {{directed: {value}}}\n").problem
+
+
+def test_a_link_that_cannot_be_is_refused_by_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "directed.yaml"
+    file.write_text("model: {oscillators: 2, coupling: {directed: [[0, 2]]}}\n")
+    with pytest.raises(ConfigurationError, match=r"model\.coupling: a directed coupling \[i, j\]"):
+        model_of(load(file))
 
 
 def test_automatic_values_are_none(tmp_path: Path) -> None:
@@ -105,6 +132,8 @@ def test_a_mistake_is_named_with_its_line_and_key(tmp_path: Path, text: str, key
         ("{oscillators: 0}", "model.oscillators", "must be >= 1"),
         ("{oscillators: 1, inputs: [a, a]}", "model.inputs", "stands twice"),
         ("{oscillators: 1, coupling: [[1]]}", "model.coupling", "list of pairs"),
+        ("{oscillators: 2, coupling: {directed: [[0]]}}", "model.coupling", "list of pairs"),
+        ("{oscillators: 2, coupling: {oneway: all}}", "model.coupling", "nothing called 'oneway'"),
         ("{oscillators: 1, units: {time: min}}", "model.units.time", "SI prefix"),
         ("{oscillators: 1, parameters: {mass: heavy}}", "model.parameters.mass", "expected a number, a list"),
         ("{oscillators: 1, parameters: {mass: [1, .nan]}}", "model.parameters.mass", "finite number"),

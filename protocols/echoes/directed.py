@@ -1,0 +1,258 @@
+"""The asymmetric echo: a rig whose couplings are directed, nudged so that it runs its own transpose.
+
+    M q'' + G q' + S q + N q + dV/dq = u,         S symmetric, N antisymmetric
+
+A force of positions is even in time, so the driven echo retraces all the same; but what a nudge does to it obeys S + N,
+where the adjoint a needs S - N: no retrace shows it.  With the kick
+
+    eps n,     n = e + 2 d N a                    a: the adjoint itself, as well as it is known
+
+the answer m of the rig to n is a.  The first a is that of the model, T(e): its transposed dynamics from rest, backwards
+along the *recorded* path.  What came back gives the next one,
+
+    a <- m + T(e + 2 d N m - n'),                 n': the kicks as they were played
+
+which is Newton's step: exact after one pair of echoes if the model is, and else wrong by (T - T_true)(2 d N (m - a)),
+so the model's error counts once more with every pair.  Ports that are missing, and converters that change a kick, are
+in n', and what they leave to do is done by the model.  The map is strictly causal, so it converges in the end; it
+may grow on the way where |(T - T_true) 2 d N| times the response exceeds one, which flutter makes it do.
+
+With x_n the change of a by the n-th pair and rho = |x_n|/|x_(n-1)|, what remains is about |x_n| rho.
+Source: derived in this project and tested against reverse mode and independent vectors (docs/what-physics-allows.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.model.motion import antisymmetry_along, is_directed, quick_hessian_along, respond
+from labrhel.shots.capture import Capture
+from protocols.echoes.plan import Achieved, EchoPlan, EchoReading
+from protocols.forward.forward import ForwardPass
+from protocols.inference.correlation import Backwards
+from protocols.twin import backwards
+
+PRECISION = 1e-3
+"""Remaining error that `directed: auto` aims at, where `precision` does not say."""
+
+USUAL, MOST = 4, 12
+"""Pairs of echoes: what a dry run counts with, and what `auto` ends with."""
+
+FLUTTERS = 3.0
+"""e-folds of growth in a pass, by the model, from which corrections may grow before they fall."""
+
+DOUBTFUL, USELESS = 0.01, 0.5
+"""Remaining errors above which a gradient comes with a warning, or not at all."""
+
+_FLOOR = 2.0  # times the noise of a response, below which a change of it is noise
+_WHITE = 1.0  # rms of first differences over rms, sqrt(2) of white noise, next to nothing of a motion
+_STUCK = 0.3  # of the response; a change below it that falls no more is what repeats differ by
+_MISTRUST = 0.3  # of what the model does in place of a port
+_PLACES = 64  # along the path, where modes are looked at
+_UNPLAYED = 1e-3  # of the nudge: not worth a run of the model
+
+
+@dataclass(slots=True)
+class Asymmetric:
+    """The adjoints of the sequences while they are found, a pair of echoes after the other.
+
+    `known`: by name of the sequence; `changes`: |x_n|/|a| of every pair; `unplayed`: by parameter, what the model did
+    in place of ports.
+    """
+
+    known: dict[str, Array] = field(default_factory=dict)
+    changes: list[float] = field(default_factory=list)
+    terms: list[dict[str, Array]] = field(default_factory=list)
+    unplayed: dict[str, Array] = field(default_factory=dict)
+    size: float = 0.0  # |a| of the batch
+    noise: float = 0.0  # of a response, by what the channels declare
+    is_white: bool = False
+
+    @classmethod
+    def of(cls, plan: EchoPlan) -> Asymmetric | None:
+        """None where the couplings of the model are reciprocal, or the correction is declined."""
+        return cls() if plan.transposes and is_directed(plan.task.model, plan.theta) else None
+
+    def forget(self) -> None:
+        """Begin again, with another model."""
+        self.known, self.changes, self.terms, self.size = {}, [], [], 0.0
+
+    def nudged(self, plan: EchoPlan, passes: Sequence[ForwardPass]) -> list[ForwardPass]:
+        """The passes with n in place of e, as far as ports reach."""
+        found = []
+        for item in passes:
+            if item.name not in self.known:
+                self.known[item.name] = _transposed(plan, item, item.error).response
+            pushed = plan.geometry.reachable(_turned(plan, item, self.known[item.name]))
+            found.append(replace(item, error=item.error + pushed))
+        return found
+
+    def read(
+        self,
+        plan: EchoPlan,
+        passes: Sequence[ForwardPass],
+        nudged: Sequence[ForwardPass],
+        captures: Sequence[Capture],
+        eps: float,
+        nudges: Achieved,
+        reading: EchoReading,
+    ) -> EchoReading:
+        """The reading of one pair with the gradient by the corrected adjoints, which are known from now on."""
+        terms: dict[str, Array] = {}
+        unplayed: dict[str, Array] = {}
+        change = size = rough = 0.0
+        names = tuple(reading.terms)
+        for item, asked, turns, added in zip(passes, nudged, plan.turns(captures), nudges.added, strict=True):
+            played = asked.error + added[:, ::-1]
+            m = _answer(plan, replace(asked, error=played), turns, eps)
+            lacking = item.error + _turned(plan, item, self.known[item.name]) - played
+            more = _transposed(plan, item, item.error + _turned(plan, item, m.response) - played)
+            found = replace(
+                m, item=item, response=m.response + more.response, position=m.position + more.position,
+                momentum=m.momentum + more.momentum,
+            )  # fmt: skip
+            _add(terms, found.gradients(names))
+            if np.linalg.norm(lacking) > _UNPLAYED * np.linalg.norm(played):
+                _add(unplayed, _transposed(plan, item, lacking).gradients(names))
+            x = found.response - self.known[item.name]
+            change, size = change + float(np.sum(x**2)), size + float(np.sum(found.response**2))
+            rough += float(np.sum(np.diff(x, axis=1) ** 2))
+            self.known[item.name] = found.response
+        self.size = float(np.sqrt(size))
+        self.is_white = rough > _WHITE**2 * change > 0
+        self.changes.append(float(np.sqrt(change / size)) if size > 0 else 0.0)
+        self.terms.append(terms)
+        self.unplayed = {name: _MISTRUST * np.abs(term) for name, term in unplayed.items()}
+        self.noise = _noise(plan, passes, eps) / (self.size or 1.0)
+        return replace(reading, terms=terms)
+
+    @property
+    def shrinks(self) -> float:
+        """How much smaller the last change was than the one before; that of the first pair over the adjoint itself."""
+        before = self.changes[-2] if len(self.changes) > 1 else 1.0
+        return self.changes[-1] / before if before > 0 else 0.0
+
+    @property
+    def remaining(self) -> float:
+        """What is left of the error of the adjoint, relative."""
+        return self.changes[-1] * self.shrinks if self.changes else 0.0
+
+    @property
+    def is_at_floor(self) -> bool:
+        """True where another pair would only show other noise."""
+        last = self.changes[-1]
+        falls = any(last < 0.5 * before for before in self.changes[-3:-1])
+        stuck = len(self.changes) > 2 and last < _STUCK and not falls
+        return last < _FLOOR * self.noise or self.is_white or stuck
+
+    @property
+    def diverges(self) -> bool:
+        """True if the last two changes were no smaller than those before them."""
+        c = self.changes
+        return len(c) > 2 and c[-1] >= c[-2] >= c[-3]
+
+    def averaged(self, reading: EchoReading) -> EchoReading:
+        """At the noise floor the mean of the last two pairs is better than either."""
+        if len(self.terms) < 2 or self.changes[-1] > _STUCK or not self.is_at_floor:
+            return reading
+        last, before = self.terms[-1], self.terms[-2]
+        return replace(reading, terms={name: (last[name] + before[name]) / 2 for name in last})
+
+    def floor(self) -> list[dict[str, Array]]:
+        """By parameter, what is not known of the gradient: what more pairs would change, what ports did not play."""
+        if not self.terms:
+            return []
+        last = self.terms[-1]
+        before = self.terms[-2] if len(self.terms) > 1 else {name: np.zeros_like(term) for name, term in last.items()}
+        scale = self.shrinks if len(self.terms) > 1 else self.remaining
+        return [{name: scale * np.abs(last[name] - before[name]) for name in last}, self.unplayed]
+
+
+def growth_in_pass(plan: EchoPlan, passes: Sequence[ForwardPass]) -> float:
+    """The e-folds that the fastest growing mode of the rig gains in the longest pass: max Re(lambda) T of
+
+        [[0, 1], [-M^-1 (S + N), -M^-1 G]],      lambda on average over the stiffness along the recorded path
+
+    Negative where all decay.
+    """
+    model, theta = plan.task.model, plan.theta
+    mass, friction, n = model.mass(theta)[:, None], model.friction(theta), model.size
+    found = []
+    for item in passes:
+        stiffness = quick_hessian_along(model, theta, item.q[:, :: max(1, item.steps // _PLACES)])
+        motion = np.zeros((len(stiffness), 2 * n, 2 * n))
+        motion[:, :n, n:] = np.eye(n)
+        motion[:, n:, :n], motion[:, n:, n:] = -stiffness / mass, -friction / mass
+        fastest = np.linalg.eigvals(motion).real.max(axis=1)
+        found.append(float(np.mean(fastest)) * item.steps * plan.task.step)
+    return max(found)
+
+
+def bias_uncorrected(plan: EchoPlan, passes: Sequence[ForwardPass], names: Sequence[str]) -> float:
+    """How far a plain nudge is off by the model, relative to the gradient: its answer by S + N, not by S - N."""
+    right: dict[str, Array] = {}
+    wrong: dict[str, Array] = {}
+    for item in passes:
+        a = _transposed(plan, item, item.error)
+        _add(right, a.gradients(names))
+        step = plan.task.step
+        b = respond(plan.task.model, plan.theta, item.q[:, ::-1], item.error[:, ::-1] / step, step)
+        own = replace(a, response=b.q[:, ::-1], position=b.end_position, momentum=b.end_momentum)
+        _add(wrong, own.gradients(names))
+    size = np.sqrt(sum(float(np.sum(term**2)) for term in right.values()))
+    off = np.sqrt(sum(float(np.sum((wrong[name] - right[name]) ** 2)) for name in right))
+    return float(off / size) if size > 0 else 0.0
+
+
+def _turned(plan: EchoPlan, item: ForwardPass, a: Array) -> Array:
+    """2 d N a (n, steps), in units of the error, along the recorded path."""
+    twice = antisymmetry_along(plan.task.model, plan.theta, item.q)
+    return plan.task.step * np.einsum("kij,jk->ik", twice, a)
+
+
+def _transposed(plan: EchoPlan, item: ForwardPass, kicks: Array) -> Backwards:
+    """T(kicks), along the recorded path."""
+    return backwards(plan.task.model, plan.theta, replace(item, error=kicks), plan.task.step)
+
+
+def _answer(plan: EchoPlan, item: ForwardPass, turns: Sequence[dict[int, Capture]], eps: float) -> Backwards:
+    """The response m of the rig, with the state it ends in where that was read."""
+    task, derivative = plan.task, plan.estimator.derivative
+    parts = []
+    for echoes in turns:
+        q, v = {}, {}
+        for level, capture in echoes.items():
+            q[level], v[level] = plan.geometry.state(capture.last, task.step)
+        ends = {level: capture.last.end_state for level, capture in echoes.items()}
+        shown = {level: end for level, end in ends.items() if end is not None}
+        state = None
+        if len(shown) == len(ends):
+            state = [
+                derivative({level: end.position[0] for level, end in shown.items()}, eps),
+                derivative({level: end.momentum[0] for level, end in shown.items()}, eps),
+            ]
+        parts.append((derivative(q, eps), derivative(v, eps), state))
+    q, v = (np.mean([part[place] for part in parts], axis=0) for place in (0, 1))
+    found = Backwards.of_motion(task.model, plan.theta, item, task.step, q, v)
+    states = [part[2] for part in parts if part[2] is not None]
+    if len(states) < len(parts):
+        return found
+    position, momentum = np.mean(states, axis=0)
+    return replace(found, position=position, momentum=momentum)
+
+
+def _noise(plan: EchoPlan, passes: Sequence[ForwardPass], eps: float) -> float:
+    """Norm of the noise in the responses of these passes, by what the channels declare."""
+    weight = sum(value**2 for value in plan.estimator.weights.values())
+    turns = len(plan.order.of(tuple(plan.estimator.weights))) / len(plan.estimator.weights)
+    steps = sum(item.steps for item in passes)
+    return float(np.sqrt(weight / turns * steps * np.sum(plan.geometry.noise**2))) / eps
+
+
+def _add(total: dict[str, Array], terms: dict[str, Array]) -> None:
+    for name, term in terms.items():
+        total[name] = total[name] + term if name in total else term

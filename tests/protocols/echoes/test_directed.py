@@ -1,0 +1,156 @@
+"""The asymmetric echo on rigs with directed couplings, of which the host's model is wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labrhel.errors import ConfigurationError, ProgramError
+from labrhel.executor import DryBackend, execute, stack
+from labrhel.learning.gradient import NudgeRecord
+from labrhel.learning.needs import objections
+from labrhel.rig.capabilities import Reversal
+from protocols.adjoint_only import AdjointOnly
+from protocols.differences import FiniteDifferences
+from protocols.heb import HEB
+from protocols.recorded_correlation import RecordedCorrelation
+from protocols.rhel import RHEL
+from protocols.twin import FittedTwin
+from simbackend.imperfections import Imperfections
+from simbackend.rigs.directed import NAMES, directed_rig
+from simbackend.rigs.reference import lossy_rig
+
+KNOWN = 1  # rounds of lock, of which a drive that is known takes none
+
+
+def test_every_pair_of_echoes_brings_digits_where_the_model_alone_has_none() -> None:
+    rig = directed_rig(1, 0.2)
+    errors = [rig.error(rig.gradient(RHEL(directed=pairs, lock=KNOWN))) for pairs in range(5)]
+    assert errors[0] > 0.1
+    assert rig.error(rig.gradient(FittedTwin(refit=False))) > 0.05
+    assert errors[1] < 0.05
+    assert errors[2] < 2e-3
+    assert errors[3] < 5e-5
+    assert errors[4] < 1e-6
+
+
+def test_left_to_itself_it_goes_on_until_what_remains_is_a_thousandth_and_reports_it() -> None:
+    rig = directed_rig(0, 0.5)
+    gradient = rig.gradient(RHEL(lock=KNOWN))
+    remaining, error = gradient.measured["remaining_error"], rig.error(gradient)
+    assert error < 1e-3
+    assert remaining < 1e-3
+    assert error / 3 < remaining < 30 * error
+    assert gradient.measured["directed_pairs"] >= 2
+    assert gradient.shots == 1 + 2 * gradient.measured["directed_pairs"]
+    size = np.linalg.norm(np.concatenate([np.ravel(value) for value in gradient.values.values()]))
+    floor = np.linalg.norm(np.concatenate([np.ravel(value) for value in gradient.floor.values()]))
+    assert remaining / 5 < floor / size < 5 * remaining
+
+
+def test_precision_asks_for_more_pairs() -> None:
+    rig = directed_rig(0, 0.5)
+    gradient = rig.gradient(RHEL(lock=KNOWN, precision=1e-6, repeats=3))
+    assert rig.error(gradient) < 1e-6
+
+
+def test_it_is_what_differences_of_the_rig_say() -> None:
+    rig = directed_rig(3, 0.3, 5.0, stiffness=0.0, others=0.0)
+    reference = replace(rig.reference, task=replace(rig.reference.task, capabilities=rig.reference.rig.capabilities))
+    echoed = reference.gradient(RHEL(), ("directed", "stiffness"))
+    moved = reference.gradient(FiniteDifferences(step=1e-3), ("directed", "stiffness"))
+    for name, value in moved.values.items():
+        assert np.linalg.norm(echoed.values[name] - value) < 1e-4 * np.linalg.norm(value), name
+
+
+def test_a_rig_with_reciprocal_couplings_gets_the_same_bits_and_not_a_shot_more() -> None:
+    found = [lossy_rig(np.random.default_rng(2)).gradient(RHEL(directed=pairs)) for pairs in (None, 0, 5)]
+    for other in found[1:]:
+        assert (other.shots, other.rule) == (found[0].shots, found[0].rule)
+        assert all(np.array_equal(other.values[name], value) for name, value in found[0].values.items())
+
+
+def test_a_lock_and_the_fit_before_it_serve_a_rig_of_which_the_friction_is_wrong() -> None:
+    rig = directed_rig(1, 0.3)
+    unlocked = rig.gradient(RHEL(), known_drive=False)
+    assert rig.error(unlocked) > 0.05
+    assert any("misses the forward path" in words for words in unlocked.warnings)
+    locked = rig.gradient(RHEL(lock=8), known_drive=False)
+    assert rig.error(locked) < 1e-3
+    assert locked.rule == "rhel/symmetric/driven/locked/directed"
+
+
+def test_a_rig_that_is_prepared_by_drive_runs_its_transpose_as_well() -> None:
+    rig = directed_rig(2, 0.3, stiffness=0.0, others=0.0)
+    offered = replace(rig.reference.task.capabilities, reversals=frozenset({Reversal.BY_DRIVE}))
+    rig = replace(rig, reference=rig.reference.declaring(reversals=offered.reversals))
+    assert rig.error(rig.gradient(RHEL(), known_drive=False)) < 1e-5
+
+
+def test_oscillators_without_a_port_are_left_to_the_model_and_reported() -> None:
+    rig = directed_rig(0, 0.3, folds=0.02, deaf=(0, 4))
+    plain, gradient = (rig.gradient(RHEL(directed=pairs, partial=True), known_drive=False) for pairs in (0, None))
+    assert rig.error(gradient) < rig.error(plain) / 2
+    assert any("without a drive port have their part" in words for words in gradient.warnings)
+    size = np.sqrt(sum(np.sum(value**2) for value in gradient.values.values()))
+    floor = np.sqrt(sum(np.sum(value**2) for value in gradient.floor.values()))
+    assert 1 / 5 < floor / size / rig.error(gradient) < 5
+
+
+def test_noise_ends_the_pairs_and_repeats_say_how_much_of_it_there_is() -> None:
+    rig = directed_rig(0, 0.2, imperfections=Imperfections(seed=3, noise=2e-3))
+    gradient = rig.gradient(RHEL(lock=KNOWN, repeats=4))
+    assert gradient.measured["directed_pairs"] < 10
+    assert gradient.standard_error is not None
+    exact = rig.exact()
+    off = np.concatenate([np.ravel(gradient.values[name] - exact[name]) for name in NAMES])
+    bar = np.concatenate([np.ravel(gradient.uncertainty[name]) for name in NAMES])
+    assert np.mean(np.abs(off[bar > 0]) < 3 * bar[bar > 0]) > 0.8
+    assert rig.error(gradient) < 0.1
+
+
+def test_a_model_that_is_too_wrong_is_refused_in_one_sentence() -> None:
+    rig = directed_rig(1, 1.0, 60.0, stiffness=0.3)
+    with pytest.raises(ProgramError, match=r"does not converge: .* directed: N takes"):
+        rig.gradient(RHEL(lock=KNOWN))
+    taken = rig.gradient(RHEL(lock=KNOWN, directed=3))
+    assert taken.measured["remaining_error"] > 0.01
+    assert any("the correction for directed couplings leaves" in words for words in taken.warnings)
+
+
+def test_flutter_is_foretold() -> None:
+    rig = directed_rig(0, 2.0, 60.0, stiffness=0.0, others=0.0, folds=0.5)
+    gradient = rig.gradient(RHEL(directed=2), known_drive=False)
+    assert gradient.measured["flutter"] > 3
+    assert any("(flutter)" in words for words in gradient.warnings)
+
+
+def test_a_dry_run_counts_the_pairs() -> None:
+    rig = directed_rig(0, 0.2).reference
+    reference = rig.declaring(knobs=rig.rig.capabilities.knobs)
+    for rule, pairs in ((RHEL(), 4), (RHEL(directed=6), 6)):
+        backend = DryBackend(reference.task.capabilities)
+        execute(rule.gradient(reference.request(NAMES)), stack(backend, reference.task.capabilities))
+        assert backend.cost.shots == 1 + 2 * pairs
+
+
+@pytest.mark.parametrize("rule", [HEB(), AdjointOnly(), RecordedCorrelation()])
+def test_rules_that_take_the_rig_for_its_own_transpose_are_refused_by_name(rule: object) -> None:
+    reference = directed_rig(0, 0.2).reference
+    found = objections(rule.needs, reference.task, reference.sequences, reference.theta, ("directed",))  # type: ignore[attr-defined]
+    assert any("couplings of the model are directed" in words for words in found)
+
+
+@pytest.mark.parametrize("pairs", [-1])
+def test_a_number_of_pairs_is_a_number(pairs: int) -> None:
+    with pytest.raises(ConfigurationError, match="0 or more, or auto"):
+        RHEL(directed=pairs)
+
+
+def test_the_nudge_is_set_anew_for_each_pair_and_a_fixed_one_stays() -> None:
+    rig = directed_rig(1, 0.5)
+    gradient = rig.gradient(RHEL(lock=KNOWN, eps=1e-6, directed=2))
+    assert gradient.eps == pytest.approx(1e-6)
+    held = rig.gradient(RHEL(lock=KNOWN, response=1e-4, directed=3))
+    assert held.response_ratio == pytest.approx(1e-4, rel=0.1)
+    assert isinstance(held.nudge, NudgeRecord)
