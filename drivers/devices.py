@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from drivers.fpga.board import FpgaBoard
 from drivers.transport import Lease, canonical_address, open_framed_link, open_link
 from labrhel import plugins
+from labrhel.config.station_sections import FOREIGN
 from labrhel.errors import ConfigurationError, TransportError
 from labrhel.rig.devices import Asked, Device, State
 
@@ -90,6 +91,8 @@ def _asked(item: Asked, timeout: float, drivers: Mapping[str, type[LinkedInstrum
     if not (identity and identity.isascii() and identity.isprintable()):
         note = f"answers {identity[:60]!r}, which is no text: is it another device, or another baud rate?"
         return Device(item.address, State.FAULTY, item.name, driver=item.kind, note=note)
+    if item.kind.startswith(FOREIGN):
+        return Device(item.address, State.ANSWERS, item.name, identity, item.kind)
     driver = driver_of(identity, drivers)
     if item.kind in drivers and driver != item.kind:
         note = f"this is no {item.kind}: correct the address, or the type in the station file"

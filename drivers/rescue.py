@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.transport.address import canonical_address
-from labrhel import plugins
 from labrhel.config.station import StationDocument, station_from
 from labrhel.errors import LabrhelError, NotSafeError
 from labrhel.safety import ledger
@@ -30,12 +29,14 @@ def drivers_of(document: StationDocument, names: Collection[str] = ()) -> dict[s
 
     Here, one after the other: QCoDeS cannot be imported by two threads at once.
     """
+    from drivers.instruments import import_driver
+
     problems = {}
     for name, section in document.station.instruments.items():
         if names and name not in names:
             continue
         try:
-            plugins.instrument_driver(section.type)
+            import_driver(section)
         except LabrhelError as error:
             problems[name] = str(error)
     return problems
@@ -49,7 +50,7 @@ def make_all_safe(
     What went wrong, by name.  `wait` [s]: how long another program may take to give one back; from the process `dying`
     it is taken then.
     """
-    from drivers.instruments import open_instrument
+    from drivers.instruments import open_section
     from drivers.making_safe import TURN, Attempt, SafeLevels, at_once, ramps_of, wait_for_all
     from drivers.transport.permit import making_safe
 
@@ -58,9 +59,7 @@ def make_all_safe(
     boxes: dict[str, Instrument] = {}
 
     def off(name: str) -> None:
-        section = sections[name]
-        options = section.init | {"wait": wait, "dying": dying, "patience": _BACK}
-        boxes[name] = box = open_instrument(section.type, name, section.address, **options)
+        boxes[name] = box = open_section(name, sections[name], wait=wait, dying=dying, patience=_BACK)
         box.switch_off()
 
     levels = SafeLevels(ramps_of(document))

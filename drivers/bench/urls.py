@@ -30,7 +30,7 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
     NotSafeError if they cannot be.  Raises ConfigurationError for a station file that does not fit the
     model or its instruments, TransportError for one that does not answer.
     """
-    from drivers.instruments import open_instrument  # QCoDeS takes half a second to import
+    from drivers.instruments import open_section  # QCoDeS takes half a second to import
 
     if step is None:
         raise ConfigurationError("a bench is opened for one step between kicks; a configuration has one (data.spacing)")
@@ -47,7 +47,7 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
         instruments: dict[str, Instrument] = {}
         for name, section in document.station.instruments.items():
             with document.at("instruments", name):
-                instruments[name] = open_instrument(section.type, name, section.address, **section.init, log=log)
+                instruments[name] = open_section(name, section, log=log)
             opened.callback(instruments[name].close)
         guardian = None
         if not isinstance(log, ReplayedTraffic):  # nothing is attached that could be left on

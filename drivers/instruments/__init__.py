@@ -4,6 +4,6 @@ One module for each dialect, registered by its name in the entry-point group `la
 `digitizer` and `generator` hold what they share.  QCoDeS is imported when the first instrument is opened.
 """
 
-from drivers.instruments.opening import open_instrument
+from drivers.instruments.opening import import_driver, open_instrument, open_section
 
-__all__ = ["open_instrument"]
+__all__ = ["import_driver", "open_instrument", "open_section"]

@@ -12,6 +12,30 @@ from labrhel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from drivers.instruments.linked import LinkedInstrument
+    from drivers.roles import Instrument
+    from labrhel.config.station_sections import InstrumentSection
+
+
+def open_section(name: str, section: InstrumentSection, **link: Any) -> Instrument:
+    """Open an instrument as a station file says it, with a driver of ours or of somebody else; nothing in it changes.
+
+    `link`: what the station file does not say of its link, such as `log`.  Raises what `open_instrument` raises.
+    """
+    if section.is_foreign:
+        from drivers.foreign import open_foreign
+
+        return open_foreign(name, section, **link)
+    return open_instrument(section.type, name, section.address, **(section.init | link))
+
+
+def import_driver(section: InstrumentSection) -> None:
+    """Import the driver of an instrument; raises ConfigurationError if it cannot be had."""
+    if section.is_foreign:
+        from drivers.foreign import classes, digitizer, generator, source  # noqa: F401  (before threads are begun)
+
+        classes.driver_class(section.type)
+    else:
+        plugins.instrument_driver(section.type)
 
 
 def open_instrument(kind: str, name: str, address: str, **options: Any) -> LinkedInstrument:

@@ -59,6 +59,8 @@ def _takes(item: dict[str, Any]) -> str:
     if "anyOf" in item:
         kinds = list(dict.fromkeys(_takes(one) for one in item["anyOf"] if one.get("type") != "null"))
         return "number, or one with its unit" if kinds == ["number", "text"] else " or ".join(kinds)
+    if "title" in item and item["title"] == "step":
+        return "step"
     if "enum" in item:
         return " or ".join(f"`{word}`" for word in item["enum"])
     if "$ref" in item:

@@ -1,7 +1,8 @@
 """What a station file says of each terminal: the ranges and levels that have to agree (labrhel.rig.terminals).
 
 The level that makes a source safe is the `safe` of its `init`, by terminal, and 0 V where that says nothing; the
-`limits` of an `init` count as those of everything else.
+`limits` of an `init` count as those of everything else.  Of an instrument with somebody else's driver, `outputs` or
+`levels` say both.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeGuard
 
-from labrhel.config.station_sections import Station
+from labrhel.config.station_sections import InstrumentSection, Station
 from labrhel.errors import ConfigurationError
 from labrhel.rig.terminals import Claim, Terminals
 
@@ -44,22 +45,32 @@ def _claims(station: Station) -> Iterator[Claim]:
     sources += [terminal for channel in rig.channels.values() for terminal in channel.select]
     named = dict.fromkeys([*(port.terminal for port in rig.ports.values()), *sources])
     for box, section in station.instruments.items():
-        place, limits = ("instruments", box, "init", "limits"), section.init.get("limits")
+        key, limits, _ = _own(section)
+        place = ("instruments", box, key, "limits")
         if isinstance(limits, Mapping):
             pairs = {f"{box}.{own}": pair for own, pair in limits.items()}
         else:
             pairs = {terminal: limits for terminal in named if terminal.startswith(f"{box}.")}
         for terminal, pair in pairs.items():
             if _is_range(pair):  # the driver refuses what is none
-                yield Claim(terminal, f"the init of {box}", place, limits=(float(pair[0]), float(pair[1])))
+                yield Claim(terminal, f"the {key} of {box}", place, limits=(float(pair[0]), float(pair[1])))
     for terminal in dict.fromkeys(sources):
         box, _, own = terminal.partition(".")
         if box in station.instruments:
-            safe = station.instruments[box].init.get("safe")
+            key, _, safe = _own(station.instruments[box])
             level = safe.get(own, 0.0) if isinstance(safe, Mapping) else 0.0
             if isinstance(level, int | float):  # the driver refuses what is no number
-                place = ("instruments", box, "init", "safe")
+                place = ("instruments", box, key, "safe")
                 yield Claim(terminal, f"the safe level of {box}", place, level=float(level))
+
+
+def _own(section: InstrumentSection) -> tuple[str, object, object]:
+    """The key under which an instrument has its own limits and safe levels, and what these are."""
+    if section.outputs is not None:
+        return "outputs", section.outputs.limits, None
+    if section.levels is not None:
+        return "levels", section.levels.limits, section.levels.safe
+    return "init", section.init.get("limits"), section.init.get("safe")
 
 
 def _is_range(pair: object) -> TypeGuard[Sequence[float]]:

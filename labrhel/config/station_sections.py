@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from labrhel.config.driver_sections import InputsSection, LevelsSection, OutputsSection
 from labrhel.config.fields import Finite, Positive, Section
 from labrhel.config.measures import Seconds, Volts
 
@@ -14,14 +15,47 @@ Terminal = Annotated[str, Field(pattern=r"^\w+\.\w+$")]
 Range = Annotated[list[Volts], Field(min_length=2, max_length=2)]
 
 
+FOREIGN = "qcodes:"
+"""What the type of an instrument begins with whose driver is somebody else's."""
+_ROLES = "outputs", "inputs", "levels"
+
+
 class InstrumentSection(Section):
-    """One instrument, as a QCoDeS station writes it."""
+    """One instrument, as a QCoDeS station writes it; `kind`, the word of virtual benches, is another for `type`."""
 
     type: str = Field(
-        description="Driver: its module and class, such as drivers.instruments.qdac2.QDac2, or its registered name."
+        description="Driver: its module and class, such as drivers.instruments.qdac2.QDac2, or its registered name; "
+        "or `qcodes:MODULE.CLASS`, any QCoDeS driver that is installed. Also written `kind`."
     )
     address: str = Field(description="VISA address.")
     init: dict[str, Any] = Field(default={}, description="Further arguments of the driver.")
+    outputs: OutputsSection | None = Field(default=None, description="With `qcodes:`, how it plays bursts.")
+    inputs: InputsSection | None = Field(default=None, description="With `qcodes:`, how it records.")
+    levels: LevelsSection | None = Field(default=None, description="With `qcodes:`, how it holds voltages.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_kind_is_a_type(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "kind" in data and "type" not in data:
+            return {"type" if key == "kind" else key: value for key, value in data.items()}
+        return data
+
+    @model_validator(mode="after")
+    def _one_role_where_the_driver_has_none(self) -> InstrumentSection:
+        roles = [name for name in _ROLES if getattr(self, name) is not None]
+        if self.is_foreign and len(roles) != 1:
+            raise ValueError(
+                f"a driver of somebody else says nothing of its role: give one of outputs, inputs or levels, not "
+                f"{' and '.join(roles) or 'none'}"
+            )
+        if roles and not self.is_foreign:
+            raise ValueError(f"{self.type} has a driver that knows its role: leave {' and '.join(roles)} out")
+        return self
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its driver is somebody else's."""
+        return self.type.startswith(FOREIGN)
 
 
 class PortSection(Section):

@@ -1,0 +1,134 @@
+"""Steps and questions of a station file, done and asked of a driver by its own names.
+
+A name is a path from the driver through its channels to a parameter, a function, or a method of the driver itself;
+what QCoDeS gives to every instrument is left alone, but for `write`, `ask` and the messages of its VISA resource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pyvisa.errors import VisaIOError
+from pyvisa.resources import MessageBasedResource
+from qcodes.instrument import ChannelTuple, InstrumentBase, VisaInstrument
+from qcodes.parameters import ParameterBase
+
+from labrhel.config.problems import nearest
+from labrhel.config.templates import filled
+from labrhel.errors import ConfigurationError, InstrumentError, LabrhelError, TransportError
+
+T = TypeVar("T")
+_OF_ALL = "write", "ask"
+_MESSAGES = (
+    "write", "query", "write_raw", "write_binary_values", "write_ascii_values", "query_binary_values",
+    "query_ascii_values",
+)  # fmt: skip
+_BASES = "qcodes.instrument.", "qcodes.metadatable", "qcodes.utils", "builtins", "abc", "typing", "collections"
+_SHOWN = 300  # characters of what a driver says
+
+
+class Speech:
+    """How the instrument `name` is told and asked through its driver."""
+
+    def __init__(self, name: str, driver: VisaInstrument) -> None:
+        self._name, self._driver = name, driver
+        self._known: dict[str, Any] = {}
+
+    def require(self, step: Any, values: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError if a step names what the driver does not have; nothing is sent."""
+        self._found(filled(_named(step), values))
+
+    def settable(self, name: str, values: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError unless a name is that of a parameter."""
+        path = filled(name, values)
+        if not isinstance(self._found(path), ParameterBase):
+            raise ConfigurationError(f"{path} of {type(self._driver).__name__} is a function, where a parameter is due")
+
+    def answers(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Whether a parameter can be asked."""
+        return bool(getattr(self._found(filled(name, values)), "gettable", False))
+
+    def set(self, name: str, value: Any, values: Mapping[str, Any]) -> None:
+        """Set a parameter."""
+        self.do({name: value}, values)
+
+    def do(self, step: Any, values: Mapping[str, Any]) -> Any:
+        """Do a step, or ask a question: what the driver returns.
+
+        Raises TransportError if the instrument does not answer, InstrumentError for whatever else the driver raises.
+        """
+        path = filled(_named(step), values)
+        found = self._found(path)
+        if isinstance(step, str):
+            return self._called(path, found)
+        argument = filled(step[next(iter(step))], values)
+        if isinstance(found, ParameterBase):
+            return self._called(path, found, argument)
+        if isinstance(argument, Mapping):
+            return self._called(path, found, **{str(key): item for key, item in argument.items()})
+        return self._called(path, found, *(argument if isinstance(argument, list) else [argument]))
+
+    def _called(self, path: str, found: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        return told(self._name, f"{path} of its driver", lambda: found(*arguments, **more))
+
+    def _found(self, path: str) -> Any:
+        """What a path leads to, from the driver on."""
+        if path in self._known:
+            return self._known[path]
+        item: Any = self._driver
+        for part in path.split("."):
+            known = _parts(item)
+            if part not in known:
+                raise ConfigurationError(
+                    f"{type(self._driver).__name__} has no {path!r}: {nearest(part, sorted(known))}"
+                )
+            item = known[part]()
+        if not callable(item) or isinstance(item, InstrumentBase | ChannelTuple):
+            raise ConfigurationError(f"{path} of {type(self._driver).__name__} is no parameter and no function")
+        self._known[path] = item
+        return item
+
+
+def told(name: str, what: str, action: Callable[[], T]) -> T:
+    """What a driver's function returns; what it raises, as an error of ours that begins with `name`."""
+    try:
+        return action()
+    except LabrhelError as error:
+        error.args = error.args[:1]  # QCoDeS adds to whatever passes through it
+        raise
+    except (VisaIOError, OSError) as error:
+        raise TransportError(f"{name}: {what}: {_words(error)}: look at the device and its cable") from error
+    except Exception as error:  # a driver may raise anything
+        said = _words(error)
+        raise InstrumentError(f"{name}: {what} failed: {said}", answer=said) from error
+
+
+def _parts(item: Any) -> dict[str, Callable[[], Any]]:
+    """What may be named of a driver, a channel, several of them, or a VISA resource."""
+    if isinstance(item, ChannelTuple):
+        return {channel.short_name: lambda channel=channel: channel for channel in item}
+    if not isinstance(item, InstrumentBase):
+        names = _MESSAGES if isinstance(item, MessageBasedResource) else ()
+        return {name: lambda name=name: getattr(item, name) for name in names}
+    found: dict[str, Callable[[], Any]] = {}
+    for kind in type(item).__mro__:
+        for name, made in vars(kind).items():
+            is_own = not kind.__module__.startswith(_BASES)
+            if callable(made) and not name.startswith("_") and (is_own or name in _OF_ALL):
+                found.setdefault(name, lambda name=name: getattr(item, name))
+    if isinstance(item, VisaInstrument):
+        found["visa_handle"] = lambda: item.visa_handle
+    for named in (item.functions, item.submodules, item.parameters):
+        found |= {name: lambda part=part: part for name, part in named.items()}
+    return found
+
+
+def _named(step: Any) -> str:
+    return step if isinstance(step, str) else next(iter(step))
+
+
+def _words(error: Exception) -> str:
+    """What a driver says; QCoDeS adds what it was doing."""
+    parts = [" ".join(str(part).split()) for part in error.args]
+    return "; ".join(part for part in parts if part)[:_SHOWN] or type(error).__name__

@@ -1,0 +1,105 @@
+"""Values that are known only when they are sent, as a file writes them: "{rate}", "{span / 8}", ":CHAN{number}:DISP 1".
+
+A text that is one pair of braces becomes the value itself, number or array; any other gets the values written into it.
+Between braces stand names, numbers, + - * / and parentheses: nothing in a file can be more than arithmetic.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from labrhel.config.problems import nearest
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_TWO: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv
+}  # fmt: skip
+_ONE: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
+_LONGEST = 200  # characters between braces
+
+
+def filled(template: Any, values: Mapping[str, Any]) -> Any:
+    """A template with these values in it: of a text, a list or a mapping whatever is in them; else as it is.
+
+    Raises ValueError for what is no arithmetic of known names.
+    """
+    if isinstance(template, Mapping):
+        return {key: filled(item, values) for key, item in template.items()}
+    if isinstance(template, list):
+        return [filled(item, values) for item in template]
+    if not isinstance(template, str):
+        return template
+    if whole := _BRACES.fullmatch(template):
+        return _value(_parsed(whole[1]), values)
+    return _BRACES.sub(lambda found: _written(_value(_parsed(found[1]), values)), template)
+
+
+def check_template(template: Any, known: Collection[str]) -> None:
+    """Raise ValueError for a template with other names than these, or with what is no arithmetic."""
+    for text in _texts(template):
+        for found in _BRACES.finditer(text):
+            for node in ast.walk(_parsed(found[1])):
+                if isinstance(node, ast.Name) and node.id not in known:
+                    raise ValueError(f"nothing is called {{{node.id}}} here; {nearest(node.id, known)}")
+
+
+def _texts(template: Any) -> Iterator[str]:
+    if isinstance(template, str):
+        yield template
+    elif isinstance(template, Mapping):
+        for key, item in template.items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(template, list):
+        for item in template:
+            yield from _texts(item)
+
+
+def _parsed(text: str) -> ast.expr:
+    problem = ValueError(f"{{{text[:60]}}} is no arithmetic: names, numbers, + - * / and parentheses")
+    if len(text) > _LONGEST:
+        raise problem
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        raise problem from None
+    for node in ast.walk(tree):
+        is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+        is_known = isinstance(node, ast.Name | ast.BinOp | ast.UnaryOp | ast.expr_context) or type(node) in (
+            *_TWO,
+            *_ONE,
+        )
+        if not (is_number or is_known):
+            raise problem
+    return tree
+
+
+def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.Name():
+            if node.id not in values:
+                raise ValueError(f"nothing is called {{{node.id}}} here; {nearest(node.id, values)}")
+            return values[node.id]
+        case ast.UnaryOp():
+            return _ONE[type(node.op)](_value(node.operand, values))
+        case ast.BinOp():
+            left, right = _value(node.left, values), _value(node.right, values)
+            try:
+                return _TWO[type(node.op)](left, right)
+            except (TypeError, ZeroDivisionError) as error:
+                raise ValueError(f"{ast.unparse(node)} has no value: {error}") from None
+    raise AssertionError("unreachable")
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str | int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return ",".join(_written(item) for item in value.tolist())
