@@ -4,6 +4,13 @@ Flip the end state, kick the momenta once with +-eps dL/dq, and let the rig echo
 difference is read as in `protocols.rhel`, of which this is the case of an error at the last sample alone.  It asks the
 least of a bench: beside the input no waveform but a pulse is played while the rig echoes.
 
+A rig that can be started in any state, as analog computers can, needs neither a reversal nor a drive port: the state
+that the forward pass ended in, reversed and kicked, is where the echo starts,
+
+    q(0) = q_T - (d/2) M^-1 k,     p(0) = -p_T + k,      k = +-eps dL/dq
+
+(the drift of half a step to the kick gives the position back).
+
 Source: Lopez-Pastor & Marquardt, Phys. Rev. X 13, 031020 (2023).
 """
 
@@ -22,6 +29,12 @@ from protocols.echoes.options import Echo
 from protocols.rhel import RHEL
 
 
+class _Kicked(RHEL):
+    """Echoes that may begin in a state that was prepared."""
+
+    by_state = True
+
+
 @dataclass(frozen=True, slots=True)
 class HEB:
     """The rule; options as those of RHEL."""
@@ -32,7 +45,7 @@ class HEB:
     repeats: int = 1
 
     needs: ClassVar[Needs] = Needs(
-        reversal=True, positions=True, drive=True, lossless=True, final=True, reciprocal=True
+        reversal=True, positions=True, drive=True, lossless=True, final=True, reciprocal=True, or_state=True
     )
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
@@ -43,6 +56,6 @@ class HEB:
                 f"HEB knows a loss at the last sample only, and {early[0]} counts others; skip all but the last, "
                 "or take rule: rhel"
             )
-        echo = RHEL(self.estimator, Echo.PLAIN, self.eps, self.response, repeats=self.repeats)
+        echo = _Kicked(self.estimator, Echo.PLAIN, self.eps, self.response, repeats=self.repeats)
         gradient = yield from echo.gradient(asked)
         return replace(gradient, rule=f"heb/{self.estimator}")

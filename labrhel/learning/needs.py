@@ -36,6 +36,7 @@ class Needs:
     that lose energy; `drive_all`; a `linear` or `lossless` rig; a loss at the last sample only (`final`); a rig that
     `settles` under inputs that stand still, with a loss at its end; parameters that are `knobs` of the rig, or its
     initial state; parameters that are `slow` variables of the rig; a `reciprocal` rig, by its model.
+    `or_state`: a rig that can be started in any state needs neither `reversal` nor `drive`.
     """
 
     reversal: bool = False
@@ -50,6 +51,7 @@ class Needs:
     slow: bool = False
     knobs: bool = False
     reciprocal: bool = False
+    or_state: bool = False
 
 
 def objections(
@@ -58,14 +60,16 @@ def objections(
     """Why the rule does not apply, a sentence part each; empty if it does, as far as can be known."""
     rig, model = task.capabilities, task.model
     found = []
-    if needs.reversal and not rig.reversals:
-        found.append("the rig offers no way to reverse its state")
+    started = needs.or_state and "state" in rig.prepares
+    beside = ", and cannot be started in any state" if needs.or_state else ""
+    if needs.reversal and not rig.reversals and not started:
+        found.append(f"the rig offers no way to reverse its state{beside}")
     if needs.positions and np.linalg.matrix_rank(rig.position_matrix.values) < rig.size:
         found.append(f"it needs the positions of all {rig.size} oscillators, and the rig shows fewer")
-    if needs.drive:
-        deaf = [name for name in task.channels if not _reaches(rig, _seen_by(rig, name))]
+    if needs.drive and not started:
+        deaf = unreached_channels(task)
         if deaf:
-            found.append(f"no drive port reaches what channel {', '.join(deaf)} reads")
+            found.append(f"no drive port reaches what channel {', '.join(deaf)} reads{beside}")
     lossy = np.flatnonzero(np.diag(model.friction(theta)) > 0)
     if needs.lossy_drive:
         deaf = [str(index + 1) for index in lossy if not _reaches(rig, np.eye(rig.size)[index])]
@@ -119,6 +123,12 @@ def folds_lost(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) ->
     """e-folds of energy lost in the longest pass: trace(G M^-1)/n times its duration."""
     longest = max(task.steps(sequence) for sequence in sequences) * task.step
     return float(np.mean(np.diag(task.model.friction(theta)) / task.model.mass(theta))) * longest
+
+
+def unreached_channels(task: Task) -> list[str]:
+    """The channels of the read-out whose oscillators no drive port reaches."""
+    rig = task.capabilities
+    return [name for name in task.channels if not _reaches(rig, _seen_by(rig, name))]
 
 
 def _seen_by(rig: Capabilities, channel: str) -> Array:

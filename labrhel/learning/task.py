@@ -117,10 +117,17 @@ class Task:
         return tuple(Drive(port, waveform, Role.INPUT) for port, waveform in sequence.inputs.items())
 
     def forward(
-        self, sequence: TrialSequence, theta: Arrays, channels: Sequence[str], *, every: int = 1, keep: bool = False
+        self,
+        sequence: TrialSequence,
+        theta: Arrays,
+        channels: Sequence[str],
+        *,
+        every: int = 1,
+        keep: bool = False,
+        ends: bool = False,
     ) -> ShotProgram:
-        """The forward pass over a sequence, reading `channels` at every `every`-th kick."""
-        acquire = Acquire(tuple(channels), every)
+        """The forward pass over a sequence, reading `channels` at every `every`-th kick, and the state it `ends` in."""
+        acquire = Acquire(tuple(channels), every, end_state=ends)
         forward = Pass(self.steps(sequence), self.inputs(sequence), acquire, keep=keep)
         return ShotProgram(self.step, self.prepare(theta), (forward,))
 

@@ -17,7 +17,7 @@ so the model's error counts once more with every pair.  Ports that are missing, 
 in n', and what they leave to do is done by the model.  The map is strictly causal, so it converges in the end; it
 may grow on the way where |(T - T_true) 2 d N| times the response exceeds one, which flutter makes it do.
 
-With x_n the change of a by the n-th pair and rho = |x_n|/|x_(n-1)|, what remains is about |x_n| rho.
+With x_n the change of a by the n-th pair and rho = |x_n|/|x_(n-1)|, what remains is about |x_n| rho (n - 1)/n.
 Source: derived in this project and tested against reverse mode and independent vectors (docs/what-physics-allows.md).
 """
 
@@ -31,6 +31,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.model.motion import antisymmetry_along, is_directed, quick_hessian_along, respond
 from labrhel.shots.capture import Capture
+from protocols.echoes.blocks import norm_of
 from protocols.echoes.plan import Achieved, EchoPlan, EchoReading
 from protocols.forward.forward import ForwardPass
 from protocols.inference.correlation import Backwards
@@ -132,14 +133,27 @@ class Asymmetric:
 
     @property
     def shrinks(self) -> float:
-        """How much smaller the last change was than the one before; that of the first pair over the adjoint itself."""
-        before = self.changes[-2] if len(self.changes) > 1 else 1.0
-        return self.changes[-1] / before if before > 0 else 0.0
+        """How much smaller the next change will be than the last one.
+
+        By as much as the last was than the one before, times (n - 1)/n after n pairs: a causal map to the n-th power
+        falls like c^n/n!.  After the first pair half of what it changed, relative to the adjoint itself.
+        """
+        if len(self.changes) < 2:
+            return 0.5 * self.changes[-1] if self.changes else 0.0
+        count, (before, last) = len(self.changes), self.changes[-2:]
+        return last / before * (count - 1) / count if before > 0 else 0.0
 
     @property
     def remaining(self) -> float:
-        """What is left of the error of the adjoint, relative."""
-        return self.changes[-1] * self.shrinks if self.changes else 0.0
+        """What is left of the error, relative to the gradient, all of its entries as one vector."""
+        if not self.terms:
+            return 0.0
+        size = norm_of(self.terms[-1])
+        changed = self.changes[-1]
+        if len(self.terms) > 1 and size > 0:
+            last, before = self.terms[-1], self.terms[-2]
+            changed = norm_of({name: last[name] - before[name] for name in last}) / size
+        return changed * self.shrinks
 
     @property
     def is_at_floor(self) -> bool:
@@ -167,9 +181,10 @@ class Asymmetric:
         if not self.terms:
             return []
         last = self.terms[-1]
-        before = self.terms[-2] if len(self.terms) > 1 else {name: np.zeros_like(term) for name, term in last.items()}
-        scale = self.shrinks if len(self.terms) > 1 else self.remaining
-        return [{name: scale * np.abs(last[name] - before[name]) for name in last}, self.unplayed]
+        if len(self.terms) < 2:
+            return [{name: self.remaining * np.abs(term) for name, term in last.items()}, self.unplayed]
+        before = self.terms[-2]
+        return [{name: self.shrinks * np.abs(last[name] - before[name]) for name in last}, self.unplayed]
 
 
 def growth_in_pass(plan: EchoPlan, passes: Sequence[ForwardPass]) -> float:

@@ -42,12 +42,8 @@ class EchoDrive:
         path, force = forward.q[:, ::-1], -2 * friction @ forward.v[:, ::-1]
         if not from_rest and task.flip is None:
             return cls(path, force, 0)
-        model, step, started = task.model, forward.program.dt, forward.program.prepare
-        momentum = started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
-        if any(channel.noise or channel.converter for channel in task.capabilities.channels):
-            q, p = fitted_end_state(model, theta, forward.q, forward.u, step)
-        else:
-            q, p = end_state(model, theta, forward.q, forward.u, step, momentum)
+        model, step = task.model, forward.program.dt
+        q, p = reached(task, theta, forward)
         if not from_rest:
             assert task.flip is not None
             return cls(path, _with_flip(force, (task.flip.gain - 1) * p - task.flip.offset, step), 0)
@@ -71,6 +67,17 @@ class EchoDrive:
     def echo_force(self) -> Array:
         """Forces of the echo (n, steps)."""
         return self.force[:, self.prepared :]
+
+
+def reached(task: Task, theta: Arrays, forward: ForwardPass) -> tuple[Array, Array]:
+    """(q_T, p_T) half a step after the last kick of a forward pass: as it was read, else by the nominal model."""
+    if forward.end is not None:
+        return forward.end
+    model, step, started = task.model, forward.program.dt, forward.program.prepare
+    if any(channel.noise or channel.converter for channel in task.capabilities.channels):
+        return fitted_end_state(model, theta, forward.q, forward.u, step)
+    momentum = started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
+    return end_state(model, theta, forward.q, forward.u, step, momentum)
 
 
 def _with_flip(force: Array, lacking: Array, step: float) -> Array:

@@ -279,8 +279,10 @@ class Measurement:
 
     def _forward(self) -> Protocol[ForwardBatch]:
         plan = self.plan
+        ends = plan.starts and plan.task.capabilities.reads_state
         programs = tuple(
-            plan.task.forward(item, plan.theta, plan.geometry.channels, keep=True) for item in self._asked.sequences
+            plan.task.forward(item, plan.theta, plan.geometry.channels, keep=True, ends=ends)
+            for item in self._asked.sequences
         )
         captures = yield RunShots(programs)
         self._count(captures)

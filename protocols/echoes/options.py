@@ -5,15 +5,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from labrhel.arrays import Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.learning.estimator import Estimator, Order
-from labrhel.learning.needs import Needs
+from labrhel.learning.needs import Needs, unreached_channels
 from labrhel.learning.task import Task
-from labrhel.rig.capabilities import Capabilities
+from labrhel.rig.capabilities import Capabilities, Reversal
 from labrhel.shots.compile import reversal_of
 from protocols.echoes.plan import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, representable
 from protocols.forward.geometry import Geometry
@@ -59,6 +60,9 @@ class EchoOptions:
     partial: bool = False
     directed: int | None = None
 
+    by_state: ClassVar[bool] = False
+    """Whether an echo may begin in a state that is prepared, where a rig has no reversal, or no port to nudge."""
+
     def __post_init__(self) -> None:
         for name, kind in (("estimator", Estimator), ("echo", Echo), ("order", Order)):
             value = getattr(self, name)
@@ -91,7 +95,9 @@ class EchoOptions:
 
     def plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:
         """How echoes are built and read at `theta`."""
-        friction = task.model.friction(theta)
+        friction, rig = task.model.friction(theta), task.capabilities
+        lacks = not rig.reversals or bool(unreached_channels(task))
+        starts = self.by_state and "state" in rig.prepares and lacks
         driven = self.echo is Echo.DRIVEN or (self.echo is Echo.AUTO and (self.lock > 0 or bool(friction.any())))
         return EchoPlan(
             task=task,
@@ -100,11 +106,12 @@ class EchoOptions:
             wanted=Wanted.of(task, wanted, theta, driven=driven),
             theta=theta,
             friction=friction if driven else np.zeros_like(friction),
-            reversal=reversal_of(task.capabilities),
+            reversal=Reversal.STATE_RESTORE if starts else reversal_of(rig),
             order=self.order,
             partial=self.partial,
             reads_preparation=self.lock > 0,
             transposes=self.directed != 0,
+            starts=starts,
         )
 
     @property

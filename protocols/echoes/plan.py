@@ -9,15 +9,16 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
+from labrhel.frozen import FrozenArray
 from labrhel.learning.estimator import Estimator, Order
 from labrhel.learning.gradient import NudgeRecord
 from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task
 from labrhel.rig.capabilities import Reversal
 from labrhel.shots.capture import Capture
-from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
+from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
-from protocols.echoes.drive import EchoDrive
+from protocols.echoes.drive import EchoDrive, reached
 from protocols.forward.forward import ForwardBatch, ForwardPass
 from protocols.forward.geometry import Geometry
 from protocols.inference.correlation import correlated
@@ -111,6 +112,7 @@ class EchoPlan:
     order: Order = Order.AB
     partial: bool = False  # compensate only what the ports reach
     transposes: bool = True  # nudge a rig with directed couplings so that it runs its transpose
+    starts: bool = False  # every echo begins in a state that is prepared, reversed and kicked; nothing else nudges it
     reads_preparation: bool = False  # the echo lock needs it, nobody else
 
     def drives(self, passes: Sequence[ForwardPass], lengths: Sequence[int] = ()) -> list[EchoDrive]:
@@ -141,6 +143,8 @@ class EchoPlan:
     def _program(self, forward: ForwardPass, drive: EchoDrive, amplitude: float) -> ShotProgram:
         """An echo after the forward pass, or after the preparation of its reversed end."""
         step = forward.program.dt
+        if self.starts:
+            return self._started(forward, amplitude)
         mirror = (forward.steps - 1) * step
         replayed = [
             Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
@@ -169,6 +173,24 @@ class EchoPlan:
             return ShotProgram(step, Rest(), (first, Pass(forward.steps, drives, acquire)))
         echo = Pass(forward.steps, drives, acquire, echo=True)
         return ShotProgram(step, forward.program.prepare, (forward.program.passes[0], echo))
+
+    def _started(self, forward: ForwardPass, amplitude: float) -> ShotProgram:
+        """An echo of a loss at the last sample, in a shot of its own: the kick is in the state that it starts from.
+
+        Before the drift of half a step to the kick, so that there the momentum is larger by it, and the position as it
+        was.
+        """
+        step, kick = forward.program.dt, amplitude * forward.error[:, -1]
+        q, p = reached(self.task, self.theta, forward)
+        q = q - step / 2 * kick / self.task.model.mass(self.theta)
+        mirror = (forward.steps - 1) * step
+        replayed = [
+            Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
+        ]
+        ends = bool(self.wanted.state) or self.wanted.drags_mass
+        acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
+        start = GivenState(FrozenArray(q), FrozenArray(kick - p))
+        return ShotProgram(step, start, (Pass(forward.steps, tuple(replayed), acquire),))
 
     def _pilot(self, forward: ForwardPass, kicks: int) -> Array:
         """What the inputs play in a preparation (inputs, kicks), so that it shows their gains: see `echoes.port_gains`.
@@ -202,7 +224,9 @@ class EchoPlan:
         return found
 
     def achieved(self, passes: Sequence[ForwardPass], captures: Sequence[Capture], eps: float) -> Achieved:
-        """What the ports made of a nudge of `eps`."""
+        """What the ports made of a nudge of `eps`; a state that is prepared is what it was asked to be."""
+        if self.starts:
+            return Achieved(1.0, 0.0, tuple(np.zeros_like(item.error) for item in passes))
         overlap = norm = 0.0
         played = []
         for forward, turns in zip(passes, self.turns(captures), strict=True):
@@ -262,6 +286,10 @@ class EchoPlan:
                 # Where the two differ by more than rounding the observable is curved beyond the square.
                 curved = np.abs(found[name] - straight[name]).max() > _ROUNDING * np.abs(found[name]).max()
                 terms[name] = straight[name] if curved else found[name]
+        if self.starts and "mass" in terms:
+            # The kick stands before the first kick, whose kinetic term takes the momentum on both sides of it.
+            kicked = forward.error[:, -1] * reached(task, self.theta, forward)[1]
+            terms["mass"] = terms["mass"] + task.step / 2 * kicked / task.model.mass(self.theta) ** 2
         for name in wanted.friction:
             rubbed = -task.step * slope @ forward.v.T
             terms[name] = (rubbed + rubbed.T) / 2

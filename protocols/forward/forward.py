@@ -24,7 +24,8 @@ _STILL = 1e-12  # of a reading, by which rounding may move it
 class ForwardPass:
     """One sequence at the kicks: positions q, velocities v, error e = dL/dq (n, steps), inputs u (inputs, steps).
 
-    `program` is the same run read no second time, the beginning of every echo shot.
+    `program` is the same run read no second time, the beginning of every echo shot; `end`: position and momentum (n,)
+    half a step after the last kick, where they were read.
     """
 
     program: ShotProgram
@@ -33,6 +34,7 @@ class ForwardPass:
     u: Array
     error: Array
     name: str = ""
+    end: tuple[Array, Array] | None = None
 
     @property
     def steps(self) -> int:
@@ -114,7 +116,9 @@ def read_forward(
         error = np.zeros_like(q)
         error[:, :: task.every] = geometry.on_oscillators(task.channels, readout.error(rho))
         u = np.stack([capture.shot.achieved(port, 0) for port in task.model.inputs])
-        passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error, sequence.name))
+        state = capture.last.end_state
+        end = None if state is None else (state.position[0], state.momentum[0])
+        passes.append(ForwardPass(_unread(capture.shot.program), q, v, u, error, sequence.name, end))
     if not np.isfinite(total):
         raise DivergedError("the readings of the forward pass are so large that the loss overflows; lower the drive")
     return ForwardBatch(tuple(passes), total, direct, tuple(slopes), captures[0].shot.calibration, over_range(captures))

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from labrhel.errors import ProgramError
-from labrhel.executor import execute
+from labrhel.executor import RigBackend, execute, stack
+from labrhel.frozen import FrozenArray
 from labrhel.learning.estimator import Estimator
+from labrhel.learning.needs import objections
+from labrhel.rig.capabilities import Kind
+from labrhel.shots.operations import RunShots
+from labrhel.shots.program import ShotProgram
+from protocols.differences import FiniteDifferences
 from protocols.echoes.options import Echo
 from protocols.heb import HEB
 from protocols.rhel import RHEL
@@ -46,3 +52,61 @@ def test_a_loss_that_counts_earlier_samples_is_refused_by_name() -> None:
     with pytest.raises(ProgramError, match="last sample only, and s1 counts others"):
         execute(program, rig.handler())
     assert HEB.needs.lossless and HEB.needs.final and HEB.needs.reversal and HEB.needs.drive and HEB.needs.positions
+
+
+def without_ports(**changes: Any) -> ReferenceTask:
+    """The rig of `final` as an analog computer declares it: started anywhere, never driven, nothing reversed."""
+    rig = final()
+    offered = rig.task.capabilities
+    ports = tuple(port for port in offered.ports if port.kind is Kind.INPUT)
+    return rig.declaring(
+        reversals=frozenset(), ports=ports, drive_matrix=FrozenArray(np.zeros((offered.size, 0))), **changes
+    )
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["state read", "positions alone"])
+def test_a_rig_that_is_started_anywhere_needs_no_port_and_no_reversal(reads: bool) -> None:  # noqa: FBT001
+    rig, names = without_ports(reads_state=reads), ("stiffness", "cubic", "coupling", "mass", "input")
+    gradient = rig.gradient(HEB(), names)
+    differences = rig.gradient(FiniteDifferences(step=2e-4), names)
+    for name in names:
+        size = np.linalg.norm(differences.values[name])
+        assert np.linalg.norm(gradient.values[name] - differences.values[name]) < 1e-6 * size, name
+    assert rig.compare(gradient)[1] < 1e-8
+    assert gradient.shots == 5 * len(rig.sequences)  # two echoes to find the nudge
+    assert gradient.retrace_error < 1e-10
+    if reads:
+        names = ("initial_position", "initial_momentum")
+        assert rig.compare(rig.gradient(HEB(), names))[1] < 1e-8
+
+
+def test_where_a_port_and_a_reversal_are_there_the_echo_is_as_it_was() -> None:
+    rig = final()
+    assert any(len(item.passes) == 2 for item in _fired(rig))
+    assert all(len(item.passes) == 1 for item in _fired(without_ports()))
+
+
+def _fired(rig: ReferenceTask) -> list[ShotProgram]:
+    backend = Counted(RigBackend(rig.rig))
+    execute(HEB().gradient(rig.request(("stiffness",))), stack(backend, rig.task.capabilities))
+    return backend.programs
+
+
+class Counted:
+    """A backend that keeps what it was asked to fire."""
+
+    def __init__(self, within: RigBackend) -> None:
+        self.within = within
+        self.programs: list[ShotProgram] = []
+
+    def do(self, operation: Any) -> Any:
+        if isinstance(operation, RunShots):
+            self.programs += operation.programs
+        return self.within.do(operation)
+
+
+def test_a_rig_that_lacks_all_three_is_refused_with_what_would_do() -> None:
+    rig = without_ports(prepares=frozenset({"rest"}))
+    found = objections(HEB.needs, rig.task, rig.sequences, rig.theta, NAMES)
+    assert any("no way to reverse its state, and cannot be started in any state" in words for words in found)
+    assert not objections(HEB.needs, (able := without_ports()).task, able.sequences, able.theta, NAMES)
