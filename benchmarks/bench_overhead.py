@@ -126,15 +126,16 @@ def _recorded(configuration: Path, station: Path, file: Path) -> list[Exchange]:
     finally:
         experiment.rig.close()
     exchanges: list[Exchange] = []
+    last: dict[str, int] = {}
+    """Place of the last one of each link: those of several links overlap, those of one do not."""
     for piece in read_traffic(file):
         if begin <= piece.monotonic <= end:
             if piece.direction is Direction.SENT:
+                last[piece.link] = len(exchanges)
                 exchanges.append((piece.link, piece.data, b""))
             elif piece.direction is Direction.RECEIVED:
-                link, sent, got = exchanges[-1]
-                if link != piece.link:
-                    raise RuntimeError("exchanges overlap")
-                exchanges[-1] = (link, sent, got + piece.data)
+                link, sent, got = exchanges[last[piece.link]]
+                exchanges[last[piece.link]] = (link, sent, got + piece.data)
     return exchanges
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from drivers.roles import Record
 from labrhel.arrays import Array
@@ -31,16 +30,12 @@ def at_kicks(record: Record, times: Array, step: float) -> Array:
     two steps.
     """
     volts = record.volts
-    first, weights = _weights(record.t0, record.dt, len(volts), float(times[0]), float(times[-1]), len(times), step)
-    count = weights.shape[1]
-    return np.einsum("kj,kj->k", weights, sliding_window_view(volts, count)[first])
+    return _fits(record.t0, record.dt, len(volts), float(times[0]), float(times[-1]), len(times), step) @ volts
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _weights(
-    t0: float, dt: float, samples: int, begin: float, end: float, kicks: int, step: float
-) -> tuple[NDArray[np.intp], Array]:
-    """The first sample of each fit (kicks,), and the weights of its samples (kicks, count).
+def _fits(t0: float, dt: float, samples: int, begin: float, end: float, kicks: int, step: float) -> csr_array:
+    """Weights (kicks, samples) of all samples in each fit; most are none.
 
     Kept, since the channels of a digitizer, and the shots of a gradient, are read on the same grid.
     """
@@ -63,4 +58,5 @@ def _weights(
     a, b, c = s2 * s4 - s3**2, s2 * s3 - s1 * s4, s1 * s3 - s2**2
     weights = a[:, None] + b[:, None] * x + c[:, None] * square
     weights /= (count * a + s1 * b + s2 * c)[:, None]
-    return first, weights
+    columns = first[:, None] + np.arange(count)
+    return csr_array((weights.ravel(), columns.ravel(), np.arange(0, columns.size + 1, count)), (kicks, samples))

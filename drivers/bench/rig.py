@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from drivers.bench.arming import in_turn
 from drivers.bench.bursts import bursts_of, check_shared
 from drivers.bench.capabilities import capabilities_of
 from drivers.bench.driven import Driven, outputs_of
+from drivers.bench.side_by_side import side_by_side
 from drivers.bench.views import Eyes, View, check_views, views_of
 from drivers.bench.wiring import wiring_of
 from drivers.guardian import Guardian
@@ -262,9 +264,10 @@ class BenchRig:
             if self._restored != begun:
                 self._turn_back()
                 self._restored = begun
-            for box, bursts in bursts_of(shot, self._station.ports, self._terminals, self._step).items():
+            loads = bursts_of(shot, self._station.ports, self._terminals, self._step)
+            for box, bursts in loads.items():
                 self._driven.told({f"{box}.{own}": burst.idle for own, burst in bursts.items()})
-                self._generators[box].load(bursts)
+            side_by_side({box: partial(self._generators[box].load, bursts) for box, bursts in loads.items()})
             repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
         passes = tuple(together(readings) for readings in zip(*(fired.passes for fired in repeats), strict=True))
         ran = len(shot.passes) * len(self._views(shot))
@@ -312,11 +315,15 @@ class BenchRig:
             )
         self._generators[fired_by].wait(length + _PATIENCE)
         self._moved = self._clock()
-        records: dict[str, Record] = {}
-        for box, terminals in boxes.items():
-            self._digitizers[box].wait(length + _PATIENCE)
-            records |= {f"{box}.{own}": item for own, item in self._digitizers[box].read(terminals).items()}
+        seconds = length + _PATIENCE
+        read = side_by_side({box: partial(self._recorded, box, inputs, seconds) for box, inputs in boxes.items()})
+        records = {f"{box}.{own}": item for box, found in read.items() for own, item in found.items()}
         return _Fired(self._eyes.read(shot, view, records), planned, started)
+
+    def _recorded(self, box: str, inputs: Sequence[str], seconds: float) -> dict[str, Record]:
+        """What a digitizer has seen, once it has seen all of it."""
+        self._digitizers[box].wait(seconds)
+        return self._digitizers[box].read(inputs)
 
     def _rested(self, pause: float) -> float:
         """Wait until `pause` [s] after an output moved last; when that was over [s]."""

@@ -54,6 +54,7 @@ class Digitizer(LinkedInstrument):
     def __init__(self, name: str, address: str, **link: Any) -> None:
         super().__init__(name, address, **link)
         self._window: tuple[Window, str, float] | None = None
+        self._set: Setup | None = None
         self._rate = 0.0
         self._armed = self._complete = False
         add_readings(self, self.box_readings)
@@ -105,6 +106,10 @@ class Digitizer(LinkedInstrument):
         vertical = [command for own, pair in ranges.items() for command in self._vertical(own, pair)]
         setup = self.setup(window, trigger, level, vertical)
         with self.link.exclusive():
+            if self._window is not None and setup == self._set:  # another part of the same record
+                self._forget()
+                self._window = (window, trigger, level)
+                return self._rate
             self._lost()
             self._remembers = {}
             self._do(*setup.commands)
@@ -114,7 +119,7 @@ class Digitizer(LinkedInstrument):
                     got = answers[question]
                     raise InstrumentError(f"{self.name}: the {words} is {got} instead of {value:g}", answer=got)
             self._remembers = answers
-            self._rate, self._window = rate, (window, trigger, level)
+            self._rate, self._window, self._set = rate, (window, trigger, level), setup
         return self._rate
 
     def arm(self) -> None:

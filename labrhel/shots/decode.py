@@ -23,6 +23,8 @@ from labrhel.shots.capture import Capture, PassCapture, Trace
 
 def decode(capture: Capture, capabilities: Capabilities, wiring: Wiring, calibration: CalibrationSet) -> Capture:
     """The capture in model units; traces of channels that are ideal are passed on unchanged."""
+    if not (calibration.values or wiring.wires):
+        return capture
     unit = capabilities.time_unit
     passes = tuple([_decode_pass(item, unit, wiring, calibration) for item in capture.passes])
     if all(map(operator.is_, passes, capture.passes)):

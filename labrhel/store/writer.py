@@ -159,11 +159,10 @@ class RunWriter:
             for item in capture.passes:
                 for trace in item.traces.values():
                     over += trace.over_range
-            planned, actual = float(capture.planned_start), float(capture.actual_start)
-            rows.append(
-                f'["{program.digest}","{capture.shot.digest}",{encode(planned)},{encode(actual)},'
-                f"{capture.passes_run:d},{over:d},{kept}]"
-            )
+            starts = f"{float(capture.planned_start)},{float(capture.actual_start)}"
+            if "n" in starts:  # inf and nan are no JSON; other starts are written once, and no cache has them
+                starts = f"{encode(float(capture.planned_start))},{encode(float(capture.actual_start))}"
+            rows.append(f'["{program.digest}","{capture.shot.digest}",{starts},{capture.passes_run:d},{over:d},{kept}]')
         fields = f'"order":"{operation.order}","shots":[{",".join(rows)}]'
         before = [piece for pieces in new.values() for piece in pieces]
         self._append("shots", self.step, fields, blobs, before)

@@ -166,12 +166,17 @@ class _Forces:
 
     def __init__(self, plan: EchoPlan, block: Block, place: int, passed: Callable[[Array], Array]) -> None:
         item, drive = block.batch.passes[place], block.drives[place]
-        self._plan, self._passed, self._still = plan, passed, np.zeros(plan.task.model.size)
+        self._plan, self._passed = plan, passed
         self._inverse = InverseDynamics(plan.task.model, plan.theta, plan.task.step)
         self._path, self._raw_v = item.q[:, ::-1], -item.v[:, ::-1]
-        self._resting = self._inverse.force(self._path, self._still)
-        # Friction g that nobody compensates pulls with g (v + v'), v' the velocity of the echo that lacks it.
         miss = block.reading.miss[place]
+        self._mean = self._path + miss
+        self._pull = plan.task.model.force(self._mean, plan.theta)
+        self.needed = self._inverse.inertia(miss, np.zeros(len(miss)))
+        self.needed += plan.task.model.force(self._path, plan.theta) - self._pull
+        """The force (n, kicks) that would explain the miss; of the last kick that of the one before."""
+        self.needed[:, -1] = self.needed[:, -2]
+        # Friction g that nobody compensates pulls with g (v + v'), v' the velocity of the echo that lacks it.
         self._v = passed(self._raw_v + (self._slope(miss) / 2 if miss.shape[1] > 1 else 0.0))
         # What the model has and the echo was not given for pulls with the velocity of the path alone.
         left_out = plan.task.model.friction(plan.theta) - plan.friction
@@ -186,10 +191,6 @@ class _Forces:
         self.played = [passed(force) for force in played]
         self._late = [passed(self._slope(force)) for force in played]
         self._driven, self._late_driven = passed(drive.echo_force), passed(self._slope(drive.echo_force))
-
-    def of(self, miss: Array) -> Array:
-        """The force (n, kicks) that would explain a miss."""
-        return self._inverse.force(self._path + miss, self._still) - self._resting
 
     def _slope(self, force: Array) -> Array:
         """d/ds of a force (n, kicks)."""
@@ -220,19 +221,19 @@ class _Forces:
     @property
     def delayed(self) -> list[Array]:
         """Columns of late channels and late ports."""
-        small = 1e-5 * self._raw_v  # so small that F is linear in them
-        return [self._passed(self.of(row)) for row in _alone(small)] + self._late + _alone(self._late_driven)
+        rows = self._inverse.of_rows(self._raw_v, self._path)
+        return [self._passed(force) for force in rows] + self._late + _alone(self._late_driven)
 
     @property
     def jittered(self) -> list[Array]:
         """Columns of gains that were other ones in this shot than in the forward pass."""
         return self.played + _alone(self._driven)
 
-    def nudge(self, miss: Array, answer: Array) -> list[Array]:
+    def nudge(self, answer: Array) -> list[Array]:
         """The column of an answer (n, kicks) to the nudge that is not small: exact along the mean of the echoes."""
         force, theta = self._plan.task.model.force, self._plan.theta
-        mean = self._path + miss
-        return [self._passed((force(mean + answer, theta) + force(mean - answer, theta)) / 2 - force(mean, theta))]
+        pulls = force(self._mean + answer, theta) + force(self._mean - answer, theta)
+        return [self._passed(pulls / 2 - self._pull)]
 
 
 def _alone(rows: Array) -> list[Array]:
@@ -244,15 +245,14 @@ def _forced(plan: EchoPlan, block: Block) -> dict[str, float]:
     """Shares of the force that explains the miss of a block, each hypothesis on its own."""
     passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
     every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
-    misses, answers = block.reading.miss, _answers(plan, block)
-    raw = [forces.of(miss) for forces, miss in zip(every, misses, strict=True)]
+    raw = [forces.needed for forces in every]
     phi = np.concatenate([passed(item).ravel() for item in raw])
     columns = {
         "friction": [forces.friction for forces in every],
         "drag": [forces.drag for forces in every],
         "delayed": [forces.delayed for forces in every],
         "jittered": [forces.jittered for forces in every],
-        "nudge": [forces.nudge(*pair) for forces, *pair in zip(every, misses, answers, strict=True)],
+        "nudge": [forces.nudge(answer) for forces, answer in zip(every, _answers(plan, block), strict=True)],
     }
     found = {name: _explained(phi, parts) for name, parts in columns.items()}
     whole = sum(float(np.sum(item**2)) for item in raw) or 1e-300
@@ -264,9 +264,8 @@ def _jittered_beside_the_nudge(plan: EchoPlan, block: Block) -> float:
     """Share of the force that gains of one shot explain, after the even part of what is between the echoes."""
     passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
     every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
-    misses, answers = block.reading.miss, _answers(plan, block)
-    phi = np.concatenate([passed(each.of(miss)).ravel() for each, miss in zip(every, misses, strict=True)])
-    even = [each.nudge(*pair)[0].ravel() for each, *pair in zip(every, misses, answers, strict=True)]
+    phi = np.concatenate([passed(each.needed).ravel() for each in every])
+    even = [each.nudge(answer)[0].ravel() for each, answer in zip(every, _answers(plan, block), strict=True)]
     rest, whole = phi - np.concatenate(even), float(phi @ phi) or 1e-300
     left = 1 - _explained(rest, [forces.jittered for forces in every])
     return max(0.0, 1 - left * float(rest @ rest) / whole)

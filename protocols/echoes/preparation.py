@@ -6,8 +6,10 @@ to (q_T, -p_T); here it is made as long as takes little force.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import leastsq
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
@@ -55,11 +57,17 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
         """Of states (2 n, m) half a step before the first of these kicks."""
         return run(model, theta, force, step, states[:n].T, states[n:].T)
 
+    @lru_cache(maxsize=2)  # the fit asks for a path, and then for its slopes: they are run side by side, once
+    def around(state: tuple[float, ...]) -> Array:
+        """Paths (2 n + 1, n count) from a state, and from 2 n that are each a little beside it."""
+        beside = np.column_stack([state, np.array(state)[:, None] + tiny * np.eye(2 * n)])
+        return motion(beside).q.reshape(2 * n + 1, n * count)
+
     def missed(state: Array) -> Array:
-        return (motion(state[:, None]).q - seen).ravel()
+        return around(tuple(state))[0] - seen.ravel()
 
     def slopes(state: Array) -> Array:
-        path = motion(np.column_stack([state, state[:, None] + tiny * np.eye(2 * n)])).q.reshape(2 * n + 1, n * count)
+        path = around(tuple(state))
         return ((path[1:] - path[0]) / tiny).T
 
     v = (seen[:, min(2, count - 1)] - seen[:, 0]) / (min(2, count - 1) * step)
@@ -69,11 +77,10 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
         if not np.isfinite([np.sum(missed(start) ** 2), np.sum(slopes(start) ** 2)]).all():
             return end_state(model, theta, q, u, step, np.zeros(n))
         # MINPACK's own arithmetic: threads of LAPACK would spin around so small a matrix, for longer than a shot takes.
-        found = least_squares(
-            missed, start, slopes,  # pyright: ignore[reportArgumentType]  (what pyright infers of SciPy is a name alone)
-            method="lm", x_scale="jac", ftol=_DONE, xtol=_DONE, gtol=_DONE, max_nfev=_ROUNDS,
-        )  # fmt: skip
-    end = motion(found.x[:, None])
+        found, *_ = leastsq(
+            missed, start, Dfun=slopes, full_output=True, ftol=_DONE, xtol=_DONE, gtol=_DONE, maxfev=_ROUNDS
+        )
+    end = motion(found[:, None])
     return end.end_position[0], end.end_momentum[0]
 
 

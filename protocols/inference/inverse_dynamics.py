@@ -20,6 +20,7 @@ Owens & Rogers (1996).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,7 @@ from scipy.linalg import solveh_banded
 
 from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
-from labrhel.model.motion import hessian_along
+from labrhel.model.motion import hessian_along, quick_hessian_along
 
 _DECADES, _HALVINGS = 6.0, 7  # of the size of the unexplained force, around the noisy one; found to a tenth of a decade
 _LEAST_NOISE = 1e-3  # of the noisiest channel; without noise at all a reading would weigh infinitely
@@ -48,12 +49,32 @@ class InverseDynamics:
         """
         if path.shape[1] < 2:
             return -self.model.force(path, self.theta)
+        found = self.inertia(path, start_momentum)
+        found[:, :-1] -= self.model.force(path[:, :-1], self.theta)
+        found[:, -1] = found[:, -2]
+        return found
+
+    def inertia(self, path: Array, start_momentum: Array) -> Array:
+        """The part of F(path) (n, steps) that masses and friction need; linear in both, and zero of the last kick."""
         mass, friction = self._matrices()
         p = np.concatenate([start_momentum[:, None], mass @ np.diff(path, axis=1) / self.step], axis=1)
         half = self.step / 2 * friction / np.diag(mass)  # as in `labrhel.model.leapfrog.KickMatrices`
         grown = p[:, 1:] + half @ p[:, 1:] - p[:, :-1] + half @ p[:, :-1]
-        found = grown / self.step - self.model.force(path[:, :-1], self.theta)
-        return np.concatenate([found, found[:, -1:]], axis=1)
+        return np.concatenate([grown / self.step, np.zeros((len(path), 1))], axis=1)
+
+    def of_rows(self, rows: Array, path: Array) -> Iterator[Array]:
+        """By row of `rows` (n, steps), the F (n, steps) that this row alone adds to that of `path`, where it is small.
+
+        By the model linearised along the path.
+        """
+        earlier, later = self._neighbours()
+        stiffness, change = quick_hessian_along(self.model, self.theta, path), np.diff(rows, axis=1)
+        for i, row in enumerate(rows):
+            found = stiffness[:, :, i].T * row
+            found[:, :-1] += np.outer(later[:, i], change[i])
+            found[:, 1:-1] -= np.outer(earlier[:, i], change[i, :-1])
+            found[:, -1] = found[:, -2]
+            yield found
 
     def smooth(self, deviation: Array, path: Array, sigma: Array) -> Array:
         """The likeliest deviation (n, steps) from `path`, of one measured with noise `sigma` (n,), zero at its start.
@@ -98,10 +119,13 @@ class InverseDynamics:
 
     def _operator(self, path: Array) -> tuple[Array, Array, Array]:
         """L by its blocks, (L x)_k = earlier x_(k-1) + here_k x_k + later x_(k+1): (n, n), (steps, n, n), (n, n)."""
-        mass, friction = self._matrices()
-        later = (mass + self.step / 2 * friction) / self.step**2
-        earlier = (mass - self.step / 2 * friction) / self.step**2
+        earlier, later = self._neighbours()
         return earlier, hessian_along(self.model, self.theta, path) - later - earlier, later
+
+    def _neighbours(self) -> tuple[Array, Array]:
+        """What x_(k-1) and x_(k+1) add to (L x)_k, (n, n) each."""
+        mass, friction = self._matrices()
+        return (mass - self.step / 2 * friction) / self.step**2, (mass + self.step / 2 * friction) / self.step**2
 
     def _matrices(self) -> tuple[Array, Array]:
         return np.diag(self.model.mass(self.theta)), self.model.friction(self.theta)

@@ -297,8 +297,10 @@ class OscillatorNetwork:
         """A `labrhel.model.interface.KnowsHessians`; None where the force is no polynomial."""
         if not self.is_polynomial:
             return None
-        values = ((power, self.value(name, theta)[:, None]) for name, power in POWERS.items())
-        diagonal = sum(power * value * path ** (power - 1) for power, value in values)
+        diagonal = np.zeros_like(path)
+        for name, power in POWERS.items():
+            if np.count_nonzero(value := self.value(name, theta)):  # as in `force`
+                diagonal += power * value[:, None] * path ** (power - 1)
         resting = self.hessian(np.zeros(self.size), theta)
         matrices = np.repeat(resting[None], path.shape[1], axis=0)
         every = np.arange(self.size)

@@ -1,12 +1,14 @@
 """A stop at every message of a program that sets levels, loads, arms and fires: nothing is switched on after it.
 
-The program is held where it is about to send, until the stop has answered, or waits for the link that it holds.
+The program is held where it is about to send, until the stop has answered, or waits for the link that it holds.  Where
+it talks to several boxes at once, it goes on with the others meanwhile.
 """
 
 import os
 import re
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from simbackend.virtual_bench import Bench
 SWITCHES_ON = re.compile(rb"volt (?!0[;\n])|OUTP\d ?:? ?(1|ON)\b|\*TRG|:DATA:ARB|FUNC:ARB ", re.IGNORECASE)
 EVERY = int(os.environ.get("LABRHEL_STOP_EVERY", "30"))  # message of a shot; those that set levels are all tried
 LEVELS = 6  # of the first messages, which set levels
+_is_program: ContextVar[bool] = ContextVar("is_program", default=False)  # and in the threads that it talks from
 
 
 @dataclass
@@ -35,6 +38,7 @@ class At:
 
     turn: int
     count: int = 0
+    counting: threading.Lock = field(default_factory=threading.Lock)
     program: threading.Thread | None = None
     stop: threading.Thread | None = None
     waits: threading.Event = field(default_factory=threading.Event)
@@ -48,12 +52,14 @@ class At:
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
     at, exchange, exclusive, interrupt = At(0), Link._exchange, Link.exclusive, Link.interrupt
-    send = Port.send
+    send = Port.send_all
 
     def hold() -> None:
-        if threading.current_thread() is at.program and at.stop is not None:
-            at.count += 1
-            if at.count == at.turn:
+        if _is_program.get() and at.stop is not None:
+            with at.counting:
+                at.count += 1
+                is_now = at.count == at.turn
+            if is_now:
                 at.stop.start()
                 wait_for(lambda: at.waits.is_set() or at.stopped.is_set(), "the stop")
 
@@ -65,10 +71,10 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
         hold()
         return exclusive(link)
 
-    def seen(port, data, deadline):
-        if at.stopped.is_set() and SWITCHES_ON.search(data):
-            at.late.append(data)
-        send(port, data, deadline)
+    def seen(port, messages, deadline):
+        if at.stopped.is_set():
+            at.late += [message for message in messages if SWITCHES_ON.search(message)]
+        send(port, messages, deadline)
 
     monkeypatch.setattr(Link, "_exchange", held)
 
@@ -78,7 +84,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
 
     monkeypatch.setattr(Link, "exclusive", alone)
     monkeypatch.setattr(Link, "interrupt", interrupted)
-    monkeypatch.setattr(Port, "send", seen)
+    monkeypatch.setattr(Port, "send_all", seen)
     yield at
 
 
@@ -101,6 +107,7 @@ def test_a_program_that_is_stopped_at_any_message_switches_nothing_on_any_more(
         failures: list[LabrhelError] = []
 
         def program() -> None:
+            _is_program.set(True)
             try:
                 rig.configure({"coupling": np.full(15, 0.2)})
                 rig.run([shot])

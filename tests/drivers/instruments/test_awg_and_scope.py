@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,22 @@ def test_a_record_longer_than_one_read_is_put_together_in_order(start, opened):
     assert len(record.codes) == 300_002
     coarse = shoot(awg, scope, {"ch1": hill()}, Window(0.0, 0.06, 125e3, {"ch1": (-2.5, 2.5)}))[1]["ch1"].volts
     assert np.abs(record.volts[::40] - coarse[: len(record.volts[::40])]).max() < 1.5 * LSB
+
+
+def test_a_window_that_is_another_part_of_the_same_record_is_not_set_again(start, opened):
+    bench, log = start(BENCH), TrafficLog()
+    awg, scope = opened(bench, "awg"), opened(bench, "scope", log=log)
+    shoot(awg, scope, {"ch1": hill()})
+    said, longer = len(log.newest()), replace(WINDOW, duration=0.1)
+    assert scope.prepare(longer, "ch4", 1.0) == pytest.approx(125e3)
+    assert len(log.newest()) == said
+    with pytest.raises(InstrumentError, match="no complete record"):  # that of the shot before is not read as its
+        scope.read(["ch1"])
+    record = shoot(awg, scope, {"ch1": hill()}, longer)[1]["ch1"]
+    assert len(record.codes) == 12502
+    said = len(log.newest())
+    scope.prepare(replace(longer, start=-3e-3), "ch4", 1.0)
+    assert len(log.newest()) > said
 
 
 def test_opening_changes_nothing(start, opened):

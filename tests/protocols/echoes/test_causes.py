@@ -144,8 +144,13 @@ def test_where_the_record_shows_no_grid_the_coarsest_converter_that_is_declared_
 # -- forces that may be the cause --------------------------------------------------------------------------------------
 
 
-def forces(run: Measurement, place: int = 1) -> _Forces:
-    return _Forces(run.plan, run.blocks[0], place, lambda rows: rows)
+def forces(run: Measurement, place: int = 1, miss: np.ndarray | None = None) -> _Forces:
+    """Of a pass that missed what it did, or `miss`."""
+    block = run.blocks[0]
+    if miss is not None:
+        missed = tuple(miss if at == place else other for at, other in enumerate(block.reading.miss))
+        block = replace(block, reading=replace(block.reading, miss=missed))
+    return _Forces(run.plan, block, place, lambda rows: rows)
 
 
 def velocity(run: Measurement, place: int = 1) -> np.ndarray:
@@ -191,26 +196,27 @@ def test_columns_of_drag_go_with_the_square_of_the_speed_and_with_its_sign() -> 
 def test_the_force_of_a_miss_takes_the_model_along_it() -> None:
     """M x'' + G x' + K x on the grid, of a linear rig; the last kick is that of the one before."""
     run = measured(cubic=0.0)
-    found, model, theta = forces(run), run.plan.task.model, run.plan.theta
+    model, theta = run.plan.task.model, run.plan.theta
     miss = 0.01 * np.cumsum(np.random.default_rng(2).normal(size=(3, 39)), axis=1)
     mass, friction = np.diag(model.mass(theta)), model.friction(theta)
     stiffness = np.stack([-model.force(unit, theta) for unit in np.eye(3)], axis=1)
     x = np.concatenate([miss[:, :1], miss], axis=1)  # at rest before the first kick
     after, before, now = x[:, 2:], x[:, :-2], x[:, 1:-1]
     expected = mass @ (after - 2 * now + before) / 0.01 + friction @ (after - before) / 0.2 + stiffness @ now
-    assert np.allclose(found.of(miss)[:, :-1], expected, atol=1e-9)
-    assert np.array_equal(found.of(miss)[:, -1], found.of(miss)[:, -2])
-    assert not found.of(0 * miss).any()
+    needed = forces(run, miss=miss).needed
+    assert np.allclose(needed[:, :-1], expected, atol=1e-9)
+    assert np.array_equal(needed[:, -1], needed[:, -2])
+    assert not forces(run, miss=0 * miss).needed.any()
 
 
 def test_a_late_channel_shows_its_oscillator_displaced_by_its_velocity() -> None:
     run = measured()
-    found = forces(run)
-    late = found.delayed[:3]
+    late = forces(run).delayed[:3]
     for i, column in enumerate(late):
         moved = np.zeros((3, 39))
         moved[i] = 1e-7 * velocity(run)[i]
-        assert np.allclose(column / 1e-5, found.of(moved) / 1e-7, rtol=1e-3, atol=1e-3 * np.abs(column / 1e-5).max())
+        needed = forces(run, miss=moved).needed / 1e-7
+        assert np.allclose(column, needed, rtol=1e-3, atol=1e-3 * np.abs(column).max())
 
 
 def test_a_late_port_shows_the_slope_of_what_it_plays_and_a_jittery_one_that_itself() -> None:
@@ -236,12 +242,12 @@ def test_a_nudge_leaves_the_curvature_of_the_force_along_the_mean_echo() -> None
     """Of a cubic force -c q^3 an answer x leaves -3 c q x^2."""
     run, random = measured(), np.random.default_rng(5)
     miss, answer = 0.1 * random.normal(size=(2, 3, 39))
-    (column,) = forces(run).nudge(miss, answer)
+    (column,) = forces(run, miss=miss).nudge(answer)
     mean = run.blocks[0].batch.passes[1].q[:, ::-1] + miss
     model, theta = run.plan.task.model, run.plan.theta
     curved = model.force(mean, theta) - model.force(mean, {**theta, "cubic": np.zeros(3)})
     assert np.allclose(column, 3 * curved / mean * (answer / mean) ** 2 * mean, atol=1e-12)
-    assert np.allclose(forces(measured(cubic=0.0)).nudge(miss, answer)[0], 0.0, atol=1e-12)
+    assert np.allclose(forces(measured(cubic=0.0), miss=miss).nudge(answer)[0], 0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("estimator", "strongest"), [(Estimator.SYMMETRIC, 1), (Estimator.FOUR_POINT, 2)])
@@ -479,7 +485,7 @@ def test_a_flip_is_what_the_first_three_kicks_say_and_the_others_share_the_rest(
     block = with_miss(
         *(0.02 * np.cumsum(np.random.default_rng(place).normal(size=(3, 39)), axis=1) for place in (0, 1))
     )
-    phi = [forces(run, place).of(block.reading.miss[place]) for place in range(2)]
+    phi = [forces(run, place, block.reading.miss[place]).needed for place in range(2)]
     first = sum(np.sum(item[:, :3] ** 2) for item in phi) / sum(np.sum(item**2) for item in phi)
     found = _forced(run.plan, block)
     assert found["flip"] == pytest.approx(first) and 0.02 < first < 0.98

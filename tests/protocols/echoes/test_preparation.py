@@ -94,6 +94,20 @@ def test_the_end_of_a_noisy_forward_pass_is_fitted_with_the_nominal_model(noise:
         assert np.abs(rough - ran.end_momentum).max() > 5 * np.abs(p - ran.end_momentum).max()
 
 
+def test_a_fit_runs_each_state_that_it_tries_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference, tried = lossy_rig(np.random.default_rng(2)), list[bytes]()
+
+    def counted(model: Any, theta: Any, forces: Any, step: float, position: np.ndarray, momentum: np.ndarray) -> Any:
+        tried.append(position[:1].tobytes() + momentum[:1].tobytes())
+        return run(model, theta, forces, step, position, momentum)
+
+    monkeypatch.setattr("protocols.echoes.preparation.run", counted)
+    n, random = reference.model.size, np.random.default_rng(3)
+    fitted_end_state(reference.model, reference.theta, 0.3 * random.normal(size=(n, 100)), np.zeros((1, 100)), STEP)
+    assert len(tried) > 3
+    assert len(set(tried[:-1])) == len(tried[:-1])  # the last is the motion of the one that was found
+
+
 def test_a_rig_that_did_not_move_ends_at_rest() -> None:
     reference = reference_rig()
     still = np.zeros((6, 100))

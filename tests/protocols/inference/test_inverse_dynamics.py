@@ -35,6 +35,28 @@ def test_inverse_dynamics_undo_the_leapfrog() -> None:
     assert_allclose(found[:, -1], found[:, -2])
 
 
+def test_inertia_and_the_force_of_the_model_are_all_of_it() -> None:
+    reference, inverse = rig()
+    ran, p = moved(reference, np.zeros((reference.model.size, STEPS)))
+    found = inverse.inertia(ran.q, p)
+    assert_allclose(found[:, :-1], reference.model.force(ran.q[:, :-1], reference.theta), atol=1e-12)
+    assert not found[:, -1].any()
+    assert_allclose(inverse.inertia(2 * ran.q, -p), 2 * inverse.inertia(ran.q, -p / 2), atol=1e-9)
+
+
+def test_a_row_alone_adds_what_a_little_of_it_does() -> None:
+    reference, inverse = rig()
+    n = reference.model.size
+    ran, _ = moved(reference, np.zeros((n, STEPS)))
+    rows, still, small = np.random.default_rng(4).normal(size=(n, STEPS)), np.zeros(n), 1e-5
+    for i, found in enumerate(inverse.of_rows(rows, ran.q)):
+        alone = np.zeros((n, STEPS))
+        alone[i] = small * rows[i]
+        difference = inverse.force(ran.q + alone, still) - inverse.force(ran.q - alone, still)
+        assert_allclose(found, difference / (2 * small), atol=1e-5 * np.abs(found).max())
+        assert np.abs(np.delete(found, i, axis=0)).max() > 1e-3  # springs and friction pull the others, too
+
+
 def test_without_noise_a_deviation_is_taken_as_it_is() -> None:
     reference, inverse = rig()
     deviation = np.random.default_rng(0).normal(size=(reference.model.size, STEPS))
