@@ -2,7 +2,7 @@
 # make lint   style, types, import contracts                      make targets  every figure the project promises
 # make mutants   faults put into the core one by one, which its mirrored tests must notice (most of an hour)
 # make system-packages   install mosquitto, Verilator and chromium, which some tests drive (Debian, Ubuntu; as root)
-# make test-torch   install PyTorch (CPU) and run the tests of simbackend.recurrent.stacks, which `make test` skips without it
+# make test-torch   install PyTorch (CPU) and run the tests of stacks and their tables, which `make test` skips without it
 # Windows has no make: the README shows the same commands for it.
 
 PYTHON ?= python3
@@ -50,7 +50,7 @@ $(VENV)/.torch: pyproject.toml | $(VENV)/.dev
 
 test-torch: $(VENV)/.torch
 	$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__)'
-	$(BIN)/python -m pytest tests/simbackend/recurrent/stacks
+	$(BIN)/python -m pytest tests/simbackend/recurrent/stacks tests/simbackend/recurrent/tables
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ Groups and what their entries are:
                                          `virtual` also reads files, checks them: check_file(), and
                                          invents one for a configuration: invents(), next_commands()
     labrhel.runners          model kind  runner(file, *, home, steps, seed, changes): see labrhel.experiment.runners
+    labrhel.tables           name        labrhel.records.tables.TableMaker, of `labrhel paper NAME`
     labrhel.instruments      kind        driver, a drivers.instruments.linked.LinkedInstrument; `kind.virtual`: its
                                          counterpart, a VirtualInstrument of simbackend.virtual_bench.instruments
     labrhel.imperfections    name        simbackend.imperfections.Imperfection; its fields are settings of sim:
@@ -46,6 +47,8 @@ from labrhel.errors import ConfigurationError
 from labrhel.learning.checking import Audit, ExactGradient
 from labrhel.learning.rules import Rule
 from labrhel.model.interface import Model
+from labrhel.records.tables import Asked as TableRequest
+from labrhel.records.tables import PlannedTable, TableMaker
 from labrhel.rig.devices import Asked, Device, Finder
 from labrhel.safety.ledger import Remembered
 from labrhel.shots.rig import Rig
@@ -240,6 +243,12 @@ def runner(kind: str) -> Callable[..., Any] | None:
     if kind not in _points("runners"):
         return None
     return _load("runners", kind, "runner of the model", "; pip install 'labrhel[torch]' brings what stacks need")
+
+
+def paper_table(name: str, asked: TableRequest) -> PlannedTable:
+    """The table of that name, its data and names looked up.  Raises ConfigurationError."""
+    maker: TableMaker = _load("tables", name, "table", "; pip install 'labrhel[torch]' brings what tables need")
+    return maker(asked)
 
 
 def describe_rigs() -> list[str]:

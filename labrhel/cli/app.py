@@ -266,6 +266,40 @@ def card(
 
 
 @app.command()
+def paper(
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="classification, regression, gradients, sensitivity, cost, eps or ablation.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FOLDER", help="The data sets; left out: made series.")
+    ] = None,
+    sets: Annotated[str, typer.Option(metavar="NAME,...", help="Data sets; left out: those of the table.")] = "",
+    units: Annotated[
+        str, typer.Option(metavar="NAME,...", help="linear, nonlinear, damped, damped_nonlinear.", show_default=False)
+    ] = "",
+    engines: Annotated[str, typer.Option(metavar="NAME,...", help="echoes, difference, adjoint, bptt.")] = "",
+    seeds: Annotated[str, typer.Option(metavar="0..4", help="A range, or numbers with commas.")] = "",
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Epochs of each training.")] = None,
+    shrink: Annotated[int, typer.Option(metavar="N", help="Made series N times shorter, and N times fewer.")] = 1,
+    runs: Runs = DEFAULT_RUNS,
+) -> None:
+    """Make a table of the paper on echoes: test scores by echoes beside those by BPTT, and what they differ by.
+
+    Each training is a run folder named by what decides its result. Stopped or killed, the same command goes on: what is
+    done is kept, and the table is the same to the bit. Writes the table as CSV and as a picture beside the runs.
+    """
+    from labrhel.cli import papers
+
+    words = papers.Words(sets, units, engines, seeds)
+    papers.show(table, data, words, steps, shrink, runs)
+
+
+@app.command()
 def timeline(
     config: Config,
     rig: RigUrl = None,

@@ -27,6 +27,8 @@ from labrhel.store import RunReader
 from labrhel.timeline import cost as planning
 from labrhel.units import with_prefix
 
+INTERRUPTION = "interrupted: outputs are safe, every acknowledged shot is in the record; `labrhel resume` goes on"
+
 
 def load(
     config: Path,
@@ -83,7 +85,7 @@ def _duration(seconds: float) -> str:
 
 def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) -> bool:
     """Train with a progress bar, then say where the results lie and how good they are; False if it stalled."""
-    with _progress(experiment.steps) as watch:
+    with progress(experiment.steps) as watch:
         if isinstance(experiment, Experiment):
             outcome = session.start(experiment, root, watch, telemetry=telemetry)
         else:
@@ -100,7 +102,7 @@ def resume(folder: Path, steps: int | None, telemetry: str | None, rig: str | No
     if own is None:
         ask = _confirmed if sys.stdin.isatty() and sys.stderr.isatty() else None
         rig = session.rig_to_resume(folder, RunReader(folder).manifest, rig, ask)
-    with _progress(session.planned_steps(folder, steps)) as watch:
+    with progress(session.planned_steps(folder, steps)) as watch:
         if own is None:
             outcome = session.resume(folder, watch, steps=steps, telemetry=telemetry, rig=rig)
         elif rig is not None:
@@ -140,37 +142,40 @@ def _report(outcome: session.Outcome) -> list[str]:
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[Publish], None]]:
+def progress(steps: int, interrupted: str = INTERRUPTION) -> Iterator[Callable[[Publish], None]]:
+    """A bar that counts to `steps`; Ctrl-C ends with the sentence `interrupted` and the status of one."""
     columns = (
         TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3g}{task.fields[health]}"),
+        TextColumn("{task.fields[said]}"),
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
     bars = Progress(*columns, console=console, transient=True, disable=is_verbose() or not console.is_terminal)
-    with _terminable(), bars as progress:
-        bar = progress.add_task("", total=steps, loss=float("nan"), health="")
+    with _terminable(interrupted), bars as shown:
+        bar = shown.add_task("", total=steps, said="")
 
         def watch(published: Publish) -> None:
             scalars = published.scalars
             if "loss" in scalars:
                 known = {"r": scalars.get("response_ratio"), "retrace": scalars.get("retrace_error")}
                 health = "".join(f"  {name} {value:.1e}" for name, value in known.items() if value is not None)
-                progress.update(bar, completed=published.step + 1, loss=scalars["loss"], health=health)
+                shown.update(bar, completed=published.step + 1, said=f"loss {scalars['loss']:.3g}{health}")
+            elif not scalars:  # what was found done
+                shown.update(bar, completed=published.step + 1)
 
         yield watch
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def _terminable(words: str) -> Iterator[None]:
     """A signal ends a run in one way: outputs safe, record closed, one sentence, status 130 (`labrhel.cli.ending`)."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
         print(
-            "interrupted: outputs are safe, every acknowledged shot is in the record; `labrhel resume` goes on",
+            words,
             *getattr(interrupt, "__notes__", ()),
             sep="\n",
             file=sys.stderr,

@@ -6,9 +6,10 @@ tells the two apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from labrhel.config.changes import read_changed
 from labrhel.config.fields import AutoOrPositive, Count, Positive, Section, Size
 from labrhel.config.problems import sentence
-from labrhel.config.reader import Source
+from labrhel.config.reader import Source, parse
 from labrhel.errors import ConfigurationError
 
 KIND = "hssm"
@@ -120,13 +121,22 @@ class WindowsSection(Section):
 
 
 class TaskSection(Section):
-    """A made problem, drawn anew for each seed."""
+    """A made problem; the first three kinds are drawn anew for each seed."""
 
-    kind: Literal["decay", "adding", "copy_memory"] = Field(
-        description="A leaky integral of noise, the sum of two marked numbers, or symbols to repeat after a wait."
+    kind: Literal["decay", "adding", "copy_memory", "classes", "heart_rate"] = Field(
+        description="A leaky integral of noise, the sum of two marked numbers, symbols to repeat after a wait; or "
+        "series in place of a data set, drawn once for all seeds: of classes, or of a heart rate."
     )
-    steps: Count = Field(description="Length of each sequence.")
+    steps: Count = Field(description="Length of each sequence; of a heart rate the readings of each subject.")
     sequences: Count = Field(default=200, description="Number of sequences, those to stop by and to test on included.")
+    channels: Count | None = Field(default=None, description="Channels of each series of classes; left out: 6.")
+    classes: Count | None = Field(default=None, description="Number of classes; left out: 2.")
+
+    @model_validator(mode="after")
+    def _shaped(self) -> TaskSection:
+        if self.kind != "classes" and (self.channels, self.classes) != (None, None):
+            raise ValueError(f"'channels' and 'classes' belong to kind: classes, not to kind: {self.kind}")
+        return self
 
 
 class StackDataSection(Section):
@@ -142,13 +152,16 @@ class StackDataSection(Section):
         default=None, description="Folder of S1/S1.pkl and so on, beside this file or in the folder LABRHEL_DATA."
     )
     task: TaskSection | None = Field(default=None, description="A made problem, for which no data are needed.")
-    windows: WindowsSection | None = Field(default=None, description="Windows of a folder; left out: the paper's.")
+    windows: WindowsSection | None = Field(
+        default=None, description="Windows of a folder, or of a made heart rate; left out: the paper's."
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> StackDataSection:
         if sum(origin is not None for origin in (self.file, self.folder, self.task)) != 1:
             raise ValueError("data comes either from a file or from a folder, or is a task; give one of the three")
-        if self.folder is None and self.windows is not None:
+        makes_windows = self.folder is not None or (self.task is not None and self.task.kind == "heart_rate")
+        if self.windows is not None and not makes_windows:
             raise ValueError(f"'windows' belongs to a folder, not to a {'task' if self.file is None else 'file'}")
         return self
 
@@ -211,7 +224,23 @@ def load_stack(file: Path, changes: Sequence[str] = ()) -> StackDocument:
 
     Raises ConfigurationError with file, line and key.
     """
-    source = read_changed(file, changes)
+    return _checked(read_changed(file, changes))
+
+
+def stack_of(sections: Mapping[str, Any], name: str) -> StackDocument:
+    """The same of sections as plain data, such as one training of a table; `name` stands for the file.
+
+    Raises ConfigurationError.
+    """
+    from ruamel.yaml import YAML
+
+    stream = StringIO()
+    YAML(typ="safe", pure=True).dump(dict(sections), stream)
+    file = Path(f"{name}.yaml")
+    return _checked(Source(file, stream.getvalue(), *parse(stream.getvalue(), file)))
+
+
+def _checked(source: Source) -> StackDocument:
     try:
         return StackDocument(StackConfig.model_validate(source.data), source)
     except ValidationError as error:

@@ -6,6 +6,7 @@ dropped, then 70/15/15 at random.  Sequences are kept as they are, views include
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,14 @@ class Samples:
     def pick(self, indices: Sequence[int] | Array) -> Samples:
         """The samples of these indices, in this order."""
         return Samples(tuple(self.inputs[i] for i in indices), tuple(self.targets[i] for i in indices))
+
+    def digest(self) -> str:
+        """SHA-256 of all numbers and their shapes: whether two sets are the same."""
+        found = hashlib.sha256()
+        for values in (*self.inputs, *self.targets):
+            found.update(f"{values.dtype.str}{values.shape}".encode())
+            found.update(np.ascontiguousarray(values).data)
+        return found.hexdigest()
 
     def stacked(self) -> tuple[Array, Array]:
         """Inputs (samples, time, channels) and targets (samples, ...)."""

@@ -52,8 +52,9 @@ def make_run_folder(
     *,
     now: Callable[[], datetime] = utc_now,
     token: Callable[[], str] = random_token,
+    identity: str | None = None,
 ) -> Path:
-    """Make `root`/<UTC time>-<name>-<token>, complete but for what will happen in it.
+    """Make `root`/<UTC time>-<name>-<token>, or `root`/`identity`, complete but for what will happen in it.
 
     `manifest` is plain data (configuration as parsed, provenance, seeds, rig, calibration set ...); format, id,
     name, time, policy and command line are added here.  Raises RecordError if the folder cannot be written, and
@@ -61,7 +62,8 @@ def make_run_folder(
     """
     created = now()
     short = re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("._") or "run"
-    identity = f"{created:%Y%m%dT%H%M%SZ}-{short}-{token()}"
+    mark = token()
+    identity = identity or f"{created:%Y%m%dT%H%M%SZ}-{short}-{mark}"
     facts = {
         **manifest,
         "id": identity,
@@ -70,7 +72,7 @@ def make_run_folder(
         "policy": str(policy),
         "command_line": list(sys.argv),
     }
-    folder, hidden = root / identity, root / f".{identity}.making"
+    folder, hidden = root / identity, root / f".{identity}.{mark}.making"  # one that was killed here is not in the way
     with writing(root, "nothing has run"):
         try:
             (hidden / "arrays").mkdir(parents=True)

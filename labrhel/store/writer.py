@@ -52,9 +52,11 @@ def create_run(
     *,
     now: Callable[[], datetime] = utc_now,
     token: Callable[[], str] = random_token,
+    identity: str | None = None,
 ) -> RunWriter:
     """Make a run folder (`make_run_folder` explains the arguments) and open it for writing."""
-    return RunWriter(make_run_folder(root, name, manifest, config_text, policy, now=now, token=token))
+    folder = make_run_folder(root, name, manifest, config_text, policy, now=now, token=token, identity=identity)
+    return RunWriter(folder)
 
 
 class RunWriter:

@@ -1,16 +1,30 @@
-"""The configurations of the RHEL paper, as one table.
+"""The configurations of the RHEL paper as data (`paper.toml`), and the sections of one training by them.
 
-Source: Pourcel & Ernoult (2025), appendix.  All were trained with Adam, 5 seeds each, on the splits of
-`labrhel.data.samples` and `labrhel.data.ppg_dalia`.
+Source: Pourcel & Ernoult (2025), appendix: six sets of the UEA archive and PPG-DaLiA, linear and nonlinear units, all
+trained with Adam, 5 seeds each, on the splits of `labrhel.data.samples` and `labrhel.data.ppg_dalia`.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from labrhel.data.ppg_dalia import READING
+_NONLINEAR_STEP = {"initial": 1e-4, "trained": False}
+"""Of the paper's nonlinear units, which grow no adjoint from it; damped ones have no need of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Of a data set: series, steps of each, channels, classes; of PPG-DaLiA subjects, readings, channels, 0."""
+
+    series: int
+    steps: int
+    channels: int
+    classes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +40,32 @@ class Configuration:
     state: int
     rate: float
     batch: int
-    time_channel: bool
+    shape: Shape
+    time_channel: bool = False
     nonlinear_hidden: int | None = None
     output_step: int = 0
+    in_paper: bool = True
+
+    def sections(self, unit: str, engine: str, seed: int, epochs: int, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of a configuration file for one training, with nothing left to the command line."""
+        hidden = self.nonlinear_hidden if "nonlinear" in unit and self.nonlinear_hidden else self.hidden
+        model = {"kind": "hssm", "unit": unit, "blocks": self.blocks, "hidden": hidden, "state": self.state}
+        model["time_channel"] = self.time_channel
+        if unit == "nonlinear" and self.in_paper:
+            model["step"] = dict(_NONLINEAR_STEP)
+        return {
+            "model": model,
+            "protocol": {"engine": engine},
+            "optimizer": {"rate": self.rate, "batch": self.batch, "epochs": epochs, "seeds": [seed]},
+            "data": dict(data),
+        }
 
 
-PAPER: Mapping[str, Configuration] = MappingProxyType(
-    {
-        "EigenWorms": Configuration(2, 64, 16, 1e-4, 4, time_channel=False),
-        "SelfRegulationSCP1": Configuration(6, 64, 256, 1e-4, 32, time_channel=True, nonlinear_hidden=128),
-        "SelfRegulationSCP2": Configuration(6, 64, 256, 1e-5, 32, time_channel=True),
-        "EthanolConcentration": Configuration(4, 16, 256, 1e-5, 32, time_channel=False),
-        "Heartbeat": Configuration(2, 64, 16, 1e-5, 32, time_channel=True),
-        "MotorImagery": Configuration(2, 128, 16, 1e-5, 32, time_channel=True),
-        "PPG-DaLiA": Configuration(6, 64, 16, 1e-4, 4, time_channel=True, output_step=READING),
-    }
-)
+def _read() -> Mapping[str, Configuration]:
+    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    found = {name: Configuration(**{**row, "shape": Shape(**row["shape"])}) for name, row in rows.items()}
+    return MappingProxyType(found)
+
+
+PAPER: Mapping[str, Configuration] = _read()
 """By name of the data set (the archive's own)."""

@@ -4,6 +4,8 @@ data      targets                    head       minimised            score
 file      classes of UEA's archive   Classify   cross entropy        accuracy
 folder    PPG-DaLiA's heart rate     Regress    mean square error    mean square error, of targets in [-1, 1]
 task      sequences, as they are     EveryStep  mean square error    mean square error; recall of copied symbols
+
+A task may also be a made data set, of classes or of a heart rate, which is learned as a real one is.
 """
 # pyright: reportMissingImports=false
 
@@ -17,8 +19,10 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from labrhel.config.stack import StackDocument
+from labrhel.config.stack import StackDocument, TaskSection
 from labrhel.data.archive import Archive, read_archive
+from labrhel.data.made import classes
+from labrhel.data.made import heart_rate as made_heart_rate
 from labrhel.data.ppg_dalia import READING, SOURCE, Windows, read_ppg_dalia, split_windows
 from labrhel.data.recording import find_folder
 from labrhel.data.samples import Samples, Split, random_split
@@ -26,13 +30,15 @@ from labrhel.data.tasks import TASKS
 from simbackend.recurrent.stacks.hssm import Classify, EveryStep, Regress
 from simbackend.recurrent.stacks.training import CLASSIFICATION, DENSE, RECALL, REGRESSION, Objective
 
+_MADE, _CHANNELS, _CLASSES = 2025, 6, 2  # seed, channels and classes of made series
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """Data that are at hand, and how a stack is joined to them.
 
     `channels` are those of every input, `targets` says in words what is to be learned, `split` makes the three sets of
-    a seed, `head` the read-out of a number of features.
+    a seed, `head` the read-out of a number of features, `digest` tells whether two sets of data are the same.
     """
 
     channels: int
@@ -40,6 +46,7 @@ class Problem:
     split: Callable[[int], Split]
     head: Callable[[int], nn.Module]
     objective: Objective
+    digest: Callable[[], str] = str
 
 
 def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
@@ -51,13 +58,25 @@ def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
     if data.file is not None:
         with document.at("data", "file"):
             return classification(read_archive(data.file, folders))
+    windows = Windows() if data.windows is None else Windows(data.windows.length, data.windows.every)
     if data.task is not None:
         with document.at("data", "task"):
-            return made(data.task.kind, data.task.sequences, data.task.steps)
+            return _of_task(data.task, windows)
     assert data.folder is not None
-    windows = Windows() if data.windows is None else Windows(data.windows.length, data.windows.every)
     with document.at("data", "folder"):
         return heart_rate(read_ppg_dalia(find_folder(data.folder, folders, SOURCE)), windows)
+
+
+def _of_task(task: TaskSection, windows: Windows) -> Problem:
+    """What is made in place of a data set is drawn once: a seed decides its split, as it does of a real one."""
+    random = np.random.default_rng([_MADE, task.steps])
+    if task.kind == "classes":
+        channels, kinds = task.channels or _CHANNELS, task.classes or _CLASSES
+        samples = classes(task.sequences, task.steps, channels, kinds, random)
+        return classification(Archive(samples, tuple(map(str, range(kinds)))))
+    if task.kind == "heart_rate":
+        return heart_rate(made_heart_rate(task.sequences, task.steps, random), windows)
+    return made(task.kind, task.sequences, task.steps)
 
 
 def classification(archive: Archive) -> Problem:
@@ -68,6 +87,7 @@ def classification(archive: Archive) -> Problem:
         split=partial(random_split, archive.samples),
         head=partial(Classify, classes=len(archive.labels)),
         objective=CLASSIFICATION,
+        digest=archive.samples.digest,
     )
 
 
@@ -95,4 +115,5 @@ def heart_rate(subjects: Samples, windows: Windows) -> Problem:
         split=partial(split_windows, subjects, windows),
         head=partial(Regress, outputs=1, output_step=READING),
         objective=REGRESSION,
+        digest=subjects.digest,
     )

@@ -31,10 +31,11 @@ from simbackend.recurrent.stacks.layer import GradientWarning, Unit
 from simbackend.recurrent.stacks.training import Training
 
 
-def start(experiment: StackExperiment, root: Path, watch: Watch) -> list[str]:
-    """Train all seeds into a new run folder under `root`; what there is to say, a line each."""
-    text = experiment.document.source.text
-    return _drive(experiment, create_run(root, experiment.name, _manifest(experiment), text, Policy(None)), watch)
+def start(experiment: StackExperiment, root: Path, watch: Watch, identity: str | None = None) -> list[str]:
+    """Train all seeds into a new run folder under `root`, named `identity`; what there is to say, a line each."""
+    text, manifest = experiment.document.source.text, _manifest(experiment)
+    writer = create_run(root, experiment.name, manifest, text, Policy(None), identity=identity)
+    return _drive(experiment, writer, watch)
 
 
 def resume(experiment: StackExperiment, folder: Path, watch: Watch) -> list[str]:

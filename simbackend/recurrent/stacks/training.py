@@ -113,9 +113,7 @@ class Training:
         losses, ruined = [], []
         with seeded(self.seed, number):
             for x, y in self.split.train.batches(self.batch, generator):
-                self._optimizer.zero_grad()
-                loss = self.objective.loss(self.model(self._tensor(x)), self._target(y))
-                loss.backward()
+                loss = self.gradient(x, y)
                 ruined.append(any(unit.health is not None and unit.health.is_ruined for unit in self._units))
                 if not all(x.grad is None or bool(x.grad.isfinite().all()) for x in self.model.parameters()):
                     raise InterlockError(
@@ -131,6 +129,13 @@ class Training:
             self._best_score = self.objective.better * validation
             self._best = copy.deepcopy(self.model.state_dict())
         return Epoch(number, sum(losses) / len(self.split.train), validation, sum(ruined) / len(ruined))
+
+    def gradient(self, x: Array, y: Array) -> Tensor:
+        """The loss of a batch, whose gradient the model's parameters then have."""
+        self._optimizer.zero_grad()
+        loss = self.objective.loss(self.model(self._tensor(x)), self._target(y))
+        loss.backward()
+        return loss
 
     def score(self, samples: Samples) -> float:
         """Score of the model as it is, without dropout and with the running statistics of BatchNorm."""

@@ -1,0 +1,103 @@
+"""Many trainings, each in a run folder that is named by what decides its result: those that are done are kept.
+
+    NAME-DIGEST/      DIGEST: of the resolved configuration and the data, so that the same training is the same folder
+
+A table or a sweep is a list of points.  Whoever kills it and starts it again finds what was done, goes on with what was
+under way from its last checkpoint, to the same bits, and starts the rest.  A training that an interlock has stopped
+would be stopped again: it is kept too, and says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+from labrhel.errors import InterlockError
+from labrhel.experiment.runners import Watch
+from labrhel.shots.operations import Publish
+from labrhel.store import RunReader
+from labrhel.store.manifest import FILE
+
+_DIGITS = 12
+
+
+class Point(Protocol):
+    """One training: a `labrhel.experiment.runners.Runnable` that says what decides its result."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it; letters, digits, and what may stand in the name of a folder."""
+        ...
+
+    @property
+    def resolved(self) -> Mapping[str, Any]:
+        """All that decides its result, as plain data."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """How many steps it publishes."""
+        ...
+
+    def start(self, root: Path, watch: Watch, identity: str | None = None) -> list[str]:
+        """Run into the new folder `root`/`identity`."""
+        ...
+
+    def resume(self, folder: Path, watch: Watch) -> list[str]:
+        """Go on from the last checkpoint of the run in `folder`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A point and its run folder; `stopped` is what an interlock said when it ended the training, else empty."""
+
+    point: Point
+    folder: Path
+    stopped: str = ""
+
+
+def identity(point: Point) -> str:
+    """The name of a point's run folder."""
+    text = json.dumps(point.resolved, sort_keys=True, separators=(",", ":"))
+    return f"{point.name}-{sha256(text.encode()).hexdigest()[:_DIGITS]}"
+
+
+def carry_out(points: Iterable[Point], root: Path, watch: Watch) -> Iterator[Done]:
+    """Carry out what is not done yet, in order; `watch` is told of steps counted over all points.
+
+    Raises RecordError for a folder that cannot be written, or that another process is writing.
+    """
+    before = 0
+    for point in points:
+        folder = root / identity(point)
+
+        def counted(published: Publish, before: int = before) -> None:
+            watch(replace(published, step=before + published.step))
+
+        stopped = ""
+        if not _is_done(folder):
+            try:
+                if (folder / FILE).is_file():
+                    point.resume(folder, counted)
+                else:
+                    point.start(root, counted, folder.name)
+            except InterlockError as error:
+                stopped = str(error)
+        before += point.steps
+        watch(Publish(before - 1, {}))
+        yield Done(point, folder, stopped or _stopped(folder))
+
+
+def _is_done(folder: Path) -> bool:
+    return (folder / FILE).is_file() and (RunReader(folder).status == "done" or bool(_stopped(folder)))
+
+
+def _stopped(folder: Path) -> str:
+    kind, _, words = RunReader(folder).events()[-1]
+    mark = f"{InterlockError.__name__}: "
+    return words.removeprefix(mark) if kind == "failed" and words.startswith(mark) else ""
