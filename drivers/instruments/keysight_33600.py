@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qcodes.validators import Bool
 
@@ -42,6 +42,18 @@ class _Grade:
 
 
 _GRADES = {"5": _Grade(16, 1_000_000, 8, 62.5e6), "6": _Grade(14, 4_000_000, 32, 250e6)}
+
+_ASKED = ("VOLT:OFFS", "VOLT", "FUNC:ARB:SRAT", "FUNC:ARB:POIN", "FUNC:ARB")
+
+
+class _Playing(NamedTuple):
+    """Offset and amplitude [V], sample rate [Hz], points, and the name of the waveform: the answers to _ASKED."""
+
+    offset: float
+    amplitude: float
+    rate: float
+    points: int
+    chosen: str
 
 
 class Keysight33600(Generator[Plan]):
@@ -105,7 +117,27 @@ class Keysight33600(Generator[Plan]):
         return plan_burst(where, burst, spec, self._grade.shortest, self._smallest[own])
 
     def upload(self, plans: Mapping[str, Plan]) -> dict[str, Array]:
-        return {own: self._upload(own, plan) for own, plan in plans.items()}
+        if not plans:
+            return {}
+        for own, plan in plans.items():
+            if self._free.get(own, 0) < len(plan.codes):
+                self._set_up(own)
+        free = {own: self._free.pop(own) for own in plans}  # a failure in between: set up anew
+        names = {own: f"L{self._count + number}" for number, own in enumerate(plans, start=1)}
+        self._count += len(plans)
+        for own in plans:
+            self._remembers.pop(f":SOUR{own[2:]}:FUNC:ARB?", None)
+        quiet = ";".join(self._untriggered())
+        self._do_blocks(
+            *((f"{quiet};:SOUR{own[2:]}:DATA:ARB:DAC {names[own]},", plan.block) for own, plan in plans.items())
+        )
+        chosen = [command for own, plan in plans.items() for command in self._choice(own, plan, names[own])]
+        asked = [f":SOUR{own[2:]}:{what}?" for own in plans for what in _ASKED]
+        answers = iter(self._do_as(_all_playing, *chosen, *asked))
+        played = {own: self._required(own, plan, names[own], next(answers)) for own, plan in plans.items()}
+        for own, plan in plans.items():
+            self._free[own], self._offsets[own] = free[own] - len(plan.codes), plan.offset
+        return played
 
     def arm_outputs(self, source: str) -> None:
         first, *_ = self._loaded
@@ -149,39 +181,25 @@ class Keysight33600(Generator[Plan]):
             self.link.query("*IDN?")  # a wire that has gone silent says so itself
             raise DeadlineError(f"{self.name}: the burst has not ended within {seconds:g} s; make it safe") from error
 
-    def _upload(self, own: str, plan: Plan) -> Array:
-        if self._free.get(own, 0) < len(plan.codes):
-            self._set_up(own)
-        free, source = self._free.pop(own), f":SOUR{own[2:]}"  # a failure in between: set up anew
-        self._remembers.pop(f"{source}:FUNC:ARB?", None)
-        self._count += 1
-        name = f"L{self._count}"
+    def _choice(self, own: str, plan: Plan, name: str) -> list[str]:
+        """The commands that have an output play what was uploaded under this name."""
+        source = f":SOUR{own[2:]}"
         volts = [f"{source}:VOLT {plan.amplitude:.9g}"]
         if self._offsets[own] != plan.offset:  # nothing in between is beyond the limits
             volts = [f"{source}:VOLT MIN", f"{source}:VOLT:OFFS {plan.offset:.9g}", *volts]
-        quiet = ";".join(self._untriggered())
-        self._do_block(f"{quiet};{source}:DATA:ARB:DAC {name},", plan.block)
-        offset, amplitude, rate, points, chosen = self._do_as(
-            _playing,
-            f"{source}:FUNC:ARB {name}",
-            f"{source}:FUNC:ARB:SRAT {plan.rate:.12g}",
-            *volts,
-            f"{source}:VOLT:OFFS?",
-            f"{source}:VOLT?",
-            f"{source}:FUNC:ARB:SRAT?",
-            f"{source}:FUNC:ARB:POIN?",
-            f"{source}:FUNC:ARB?",
-        )
-        has = points == len(plan.codes) and chosen.strip('"').upper() == name
-        if not has or not math.isclose(rate, plan.rate, rel_tol=1e-6):
+        return [f"{source}:FUNC:ARB {name}", f"{source}:FUNC:ARB:SRAT {plan.rate:.12g}", *volts]
+
+    def _required(self, own: str, plan: Plan, name: str, playing: _Playing) -> Array:
+        """Volts that an output is going to play; InstrumentError if it is not what was uploaded under this name."""
+        has = playing.points == len(plan.codes) and playing.chosen.strip('"').upper() == name
+        if not has or not math.isclose(playing.rate, plan.rate, rel_tol=1e-6):
             raise InstrumentError(
-                f"{self.name}.{own} has {points} points of {chosen} at {rate:g} samples a second instead of "
-                f"{len(plan.codes)} of {name} at {plan.rate:g}: load it again",
-                answer=chosen,
+                f"{self.name}.{own} has {playing.points} points of {playing.chosen} at {playing.rate:g} samples a "
+                f"second instead of {len(plan.codes)} of {name} at {plan.rate:g}: load it again",
+                answer=playing.chosen,
             )
-        self._remembers[f"{source}:FUNC:ARB?"] = chosen
-        self._free[own], self._offsets[own] = free - len(plan.codes), plan.offset
-        return plan.played(amplitude, offset, self._grade.bits)
+        self._remembers[f":SOUR{own[2:]}:FUNC:ARB?"] = playing.chosen
+        return plan.played(playing.amplitude, playing.offset, self._grade.bits)
 
     def _set_up(self, own: str) -> None:
         """With the output off: empty memory, load, limits, bursts of one cycle."""
@@ -236,7 +254,9 @@ class Keysight33600(Generator[Plan]):
         self._free, self._idles = {}, {}
 
 
-def _playing(answers: list[str]) -> tuple[float, float, float, int, str]:
-    """Offset and amplitude [V], sample rate [Hz], points, and the name of the waveform."""
-    offset, amplitude, rate, points, chosen = answers
-    return number(offset), number(amplitude), number(rate), whole(points), chosen
+def _all_playing(answers: list[str]) -> list[_Playing]:
+    found = []
+    for at in range(0, len(answers), len(_ASKED)):
+        offset, amplitude, rate, points, chosen = answers[at : at + len(_ASKED)]
+        found.append(_Playing(number(offset), number(amplitude), number(rate), whole(points), chosen))
+    return found

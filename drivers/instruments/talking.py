@@ -107,11 +107,11 @@ class Talking:
         if first is not None:
             raise first
 
-    def _do_block(self, text: str, data: bytes) -> None:
-        """Send a command that ends in a block; InstrumentError if it is refused."""
+    def _do_blocks(self, *blocks: tuple[str, bytes]) -> None:
+        """Send commands that end in a block each, a message each; InstrumentError if one is refused."""
         with self.link.exclusive():
-            if found := self.link.query_as(ERROR, error, first=[(text, data)]):
-                self._refuse([text], [found])
+            if found := self.link.query_as(ERROR, error, first=blocks):
+                self._refuse([text for text, _ in blocks], [found])
 
     def _together(self, parse: Callable[[list[str]], Any], commands: Sequence[str], *, repeat: bool) -> _Said:
         told = list(takewhile(lambda command: "?" not in command, commands))

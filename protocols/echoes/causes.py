@@ -24,11 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import csr_array
 
 from labrhel.arrays import Array
 from protocols.echoes.blocks import Block
@@ -152,10 +153,20 @@ class _LowPass:
         every, kicks = max(1, int(self.width)), rows.shape[-1]
         if kicks <= 3 * self.edge:
             return gaussian_filter1d(rows, self.width)[..., ::every]
-        radius = int(4 * self.width + 0.5)  # as gaussian_filter1d has it; here only what is kept is computed
-        weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.width) ** 2)
-        inner = rows[..., self.edge - radius : kicks - self.edge + radius]
-        return sliding_window_view(inner, len(weights), axis=-1)[..., ::every, :] @ (weights / weights.sum())
+        # Only what is kept is computed, for all rows at once.
+        passed = _gaussian(self.width, self.edge, kicks, every) @ rows.reshape(-1, kicks).T
+        return passed.T.reshape(*rows.shape[:-1], -1)
+
+
+@lru_cache(maxsize=2)  # as many grids as a gradient has, as a rule; long ones take memory
+def _gaussian(width: float, edge: int, kicks: int, every: int) -> csr_array:
+    """What a filter makes of a row of kicks (samples, kicks), without its edges: as gaussian_filter1d has it."""
+    radius = int(4 * width + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / width) ** 2)
+    middles = np.arange(edge, kicks - edge, every)
+    columns = middles[:, None] + np.arange(-radius, radius + 1)
+    values, ends = np.tile(weights / weights.sum(), len(middles)), np.arange(0, columns.size + 1, columns.shape[1])
+    return csr_array((values, columns.ravel(), ends), (len(middles), kicks))
 
 
 class _Forces:

@@ -10,7 +10,7 @@ import pytest
 from drivers.instruments import open_instrument
 from drivers.roles import Burst, Digitizer, Generator, Window
 from drivers.testing.cut_wires import CutWire
-from drivers.transport import TrafficLog
+from drivers.transport import Direction, TrafficLog
 from labrhel.errors import (
     ConfigurationError,
     DeadlineError,
@@ -163,6 +163,19 @@ def test_a_declared_load_halves_what_comes_out_without_it(start, opened):
     awg.load({"ch1": Burst(np.array([1.0, 2.0, 1.0]), RATE, 1.0)})
     awg.arm(source="software")
     assert level(bench) == pytest.approx(2.0) and awg.ch1.load() == 50.0
+
+
+def test_two_outputs_are_loaded_in_as_many_exchanges_as_one(start, opened):
+    bench, log = start(BENCH), TrafficLog()
+    awg = opened(bench, "awg", log=log)
+    bursts = {"ch1": hill(1), "ch2": hill(2, 0.7)}
+    played, before = awg.load(bursts), len(log.newest())
+    for own, burst in bursts.items():
+        assert np.abs(played[own] - burst.samples).max() < 1e-3
+    assert awg.load({}) == {}
+    awg.load(bursts)
+    answers = [piece for piece in log.newest()[before:] if piece.direction is Direction.RECEIVED]
+    assert len(answers) == 2 + 1  # and one for what is left out in between
 
 
 def test_what_is_beyond_a_limit_is_refused_before_anything_is_sent(start, opened):
