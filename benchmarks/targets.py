@@ -29,6 +29,7 @@ from benchmarks import (
     decay_task,
     deep_layer,
     dense_speed,
+    directed,
     error_bars,
     executor_overhead,
     fault_campaign,
@@ -133,6 +134,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     """Everything, cheap things first."""
     yield from gradient_accuracy.targets(rigs)
     yield from locked_echoes.targets(rigs)
+    yield from directed.targets(rigs)
     yield from lossy_training.targets()
     yield from error_bars.targets(max(rigs, 1000))
     yield from honesty.targets(rigs)

@@ -90,7 +90,7 @@ class Campaign:
         self._x = problem.parameters.flat() if at is None else at
         theta = problem.theta(self._x)
         bench = Bench.of(problem.task, theta, problem.train, problem.rule, problem.wanted)
-        self.bench = replace(bench, reference=reference)
+        self.bench = replace(bench, reference=reference.for_model(bench.task.model))
         self.in_force = record.current()
         self._mine: set[str] = set()  # ids of what this campaign has proposed
         self._take_up(self.in_force)

@@ -18,6 +18,7 @@ from labrhel.errors import LabrhelError
 from labrhel.experiment import Experiment, calibrated
 from labrhel.learning.needs import folds_lost, objections
 from labrhel.learning.rules import GradientRequest, Rule
+from labrhel.model.motion import is_directed
 from labrhel.records.page import heads, items, page, picture, row, table
 from labrhel.rig.calibration import CalibratedValue
 from labrhel.store.calibrations import CalibrationRecord
@@ -104,6 +105,7 @@ def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Cur
         words = f"puts a gradient off by {100 * passed_on.relative:.2g} %, most of it through {passed_on.worst}"
         facts.append(("uncertainties", words))
     asymmetry = _number(values, "reciprocity.asymmetry")
+    transposes = is_directed(problem.task.model, theta)
     verdicts = []
     for name, rule in plugins.usual_rules().items():
         found = against(rule)
@@ -111,6 +113,8 @@ def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Cur
             verdicts.append(Verdict(name, "no", "; ".join(found)))
         elif asymmetry > NOT_RECIPROCAL and name in _SENDS_ERROR_THROUGH:
             verdicts.append(Verdict(name, "doubtful", f"couplings are not reciprocal by {100 * asymmetry:.0f} %"))
+        elif transposes and isinstance(rule, EchoOptions):
+            verdicts.append(Verdict(name, "yes", "couplings are directed: a few pairs of echoes run the transpose"))
         else:
             verdicts.append(Verdict(name, "yes", ""))
     return Card(

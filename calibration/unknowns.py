@@ -8,7 +8,8 @@
 as `labrhel.rig.calibration` names them.  Through the wires alone some of these cannot be told apart: a channel's gain
 from a mass, and, on a rig that does not flip at a time of its own, the delays of ports from those of channels.  A
 *reference* names what is trusted: with `masses` the first channel's gain is 1, and all masses are as declared; with
-`gains` every channel's gain is 1 and the first mass is as declared, and the others are asked for.
+`gains` every channel's gain is 1 and the first mass is as declared, and the others are asked for.  Where couplings are
+directed, no symmetry ties one oscillator's scale to another's, so that `both` have to be trusted.
 """
 
 from __future__ import annotations
@@ -28,12 +29,21 @@ from labrhel.rig.capabilities import Capabilities, Kind
 GAIN, SPRING, FRICTION = 0.2, 0.2, 0.5
 """What is plausible: standard deviations of gains, of springs, and of the e-folds that friction adds to a pass."""
 
+DIRECTED = 0.05
+"""The same of directed couplings, in the stiffness of an oscillator."""
+
 
 class Reference(enum.StrEnum):
     """What is trusted, since the wires cannot tell it."""
 
     MASSES = "masses"
     GAINS = "gains"
+    BOTH = "both"
+
+    def for_model(self, model: Model) -> Reference:
+        """What has to be trusted to calibrate this model."""
+        directed = any(spec.kind == "directed" for spec in model.parameters.values())
+        return Reference.BOTH if directed else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +114,23 @@ def parameter_unknowns(
             for i, j in zip(*np.triu_indices(model.size), strict=True):
                 spread = max(scale, SPRING * abs(float(value[i, j])))
                 found.append(Unknown(f"{name}[{i},{j}].added", 0.0, spread, spec.unit))
+        elif spec.kind == "directed":
+            for index in np.ndindex(value.shape):
+                spread = max(DIRECTED * linear, SPRING * abs(float(value[index])))
+                if not _is_told_by_others(model, index[0]):
+                    found.append(Unknown(f"{name}[{_place(index)}].added", 0.0, spread, spec.unit))
         elif spec.kind == "kinetic" and reference is Reference.GAINS:
             # Masses, springs and forces all twice as large move alike: one mass has to be trusted.
             free = list(np.ndindex(value.shape))[1:]
             found += [Unknown(f"{name}[{_place(index)}].factor", 1.0, SPRING) for index in free]
     return found
+
+
+def _is_told_by_others(model: Model, link: int) -> bool:
+    """Whether springs and the same link the other way round say all that this directed coupling could."""
+    links = [tuple(item) for item in np.asarray(getattr(model, "links", np.empty((0, 2)))).tolist()]
+    edges = [set(item) for item in np.asarray(getattr(model, "edges", np.empty((0, 2)))).tolist()]
+    return links[link][::-1] in links[:link] and set(links[link]) in edges
 
 
 def moved(model: Model, theta: Arrays, values: Mapping[str, float]) -> dict[str, Array]:

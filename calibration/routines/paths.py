@@ -157,5 +157,9 @@ def reference_words(bench: Bench) -> str:
     """Say in words which instrument the gains are referred to."""
     first = bench.channels[0] if bench.channels else "the first channel"
     gains = f"the declared masses and the gain of {first}"
-    trusted = gains if bench.reference is Reference.MASSES else "the gains of all channels, and the first mass"
+    trusted = {
+        Reference.MASSES: gains,
+        Reference.GAINS: "the gains of all channels, and the first mass",
+        Reference.BOTH: "the gains of all channels, and all masses",
+    }[bench.reference]
     return trusted if bench.can_flip else f"{trusted}, and the delay of {first}"

@@ -1,15 +1,24 @@
 """Does i move j as much as j moves i?  The same gentle push at every oscillator in turn, and the answers compared.
 
 From rest, and while it is linear, a reciprocal rig with any symmetric friction gives q_j(push at i) = q_i(push at j).
+What a model with directed couplings says of their difference is taken off, so that what is left is what it lacks; and
+all that is shown, less what that model says, is asked for the antisymmetric part of every pair,
+
+    q(shown) - q(model) = sum over pairs N_ij dq/dN_ij + noise,        force -N_ij q_j on i, N_ij q_i on j
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from calibration.finding import Finding, Measured
 from calibration.path_model import Record
 from calibration.subject import Bench
+from calibration.unknowns import moved
+from labrhel.arrays import Array
+from labrhel.model.motion import antisymmetry_along
 from labrhel.rig.capabilities import Kind
 from labrhel.shots.operations import Protocol
 
@@ -18,6 +27,9 @@ GENTLE = 0.1
 
 FAILS = 0.03
 """Asymmetry from which rules that send the error through the rig are off by several per cent."""
+
+MOST_PAIRS = 45
+"""That are asked for one by one: a run of the model for each of them and each shot."""
 
 
 class Reciprocity:
@@ -44,6 +56,7 @@ class Reciprocity:
         rest, _ = model.shows(Record({}, {}), bench.values, bench.channels, bench.steps)
         silent = dict(zip(bench.channels, rest, strict=True))
         delays = {name: value for name, value in bench.values.items() if name.endswith(".delay")}
+        directed = any(spec.kind == "directed" for spec in bench.task.model.parameters.values())
         worst = Measured(0.0, np.inf)
         named = ""
         for i, (_, seen_i) in enumerate(pairs):
@@ -53,14 +66,17 @@ class Reciprocity:
                     gain = bench.values.get(f"{name}.gain", 1.0)
                     crossed.append(gain * (shot.shown[name] - silent[name]))
                     noise += (gain * bench.noise[name]) ** 2 * bench.steps
-                # Delays of the paths differ by fractions of a sample: let the model say what they alone would do.
+                # Delays of the paths differ by fractions of a sample, and couplings may be directed: let the model say
+                # what they alone would do.
                 expected = [
                     model.shows(shot, {**bench.values, **extra}, (name,), bench.steps)[0][0]
                     * bench.values.get(f"{name}.gain", 1.0)
                     for shot, name in ((records[j], seen_i), (records[i], pairs[j][1]))
                     for extra in ({}, dict.fromkeys(delays, 0.0))
                 ]
-                late = (expected[0] - expected[1]) - (expected[2] - expected[3])
+                late = expected[0] - expected[2]
+                if not directed:  # what else differs is nonlinear, and no business of the model's
+                    late = late - (expected[1] - expected[3])
                 above = float(np.sum((crossed[0] - crossed[1] - late) ** 2))
                 below = max(float(np.sum(crossed[0] ** 2 + crossed[1] ** 2)) / 2, 1e-300)
                 asymmetry = float(np.sqrt(max(above - noise, 0.0) / below))
@@ -75,7 +91,15 @@ class Reciprocity:
                 f"couplings are not reciprocal: {named} differ by {100 * worst.value:.0f} % in what they make of each "
                 "other, and gradients by echoes are biased by as much"
             )
-        return Finding({"reciprocity.asymmetry": worst}, words=(doubt,) if doubt else (), doubt=doubt)
+        words = [doubt] if doubt else []
+        if doubt and not directed:
+            links = ", ".join(f"[{j}, {i}]" for i in range(bench.rig.size) for j in range(i))
+            words.append(
+                "rhel takes directed couplings into account that the model has: give it those that there may be "
+                f"(coupling: {{springs: all, directed: [{links}]}}), and calibrate again"
+            )
+        parts = _antisymmetric(bench, records) if directed else {}
+        return Finding({"reciprocity.asymmetry": worst, **parts}, words=tuple(words), doubt=doubt)
 
     def _pairs(self, bench: Bench) -> list[tuple[str, str]]:
         """Force ports with the channel that sees what they push."""
@@ -88,3 +112,32 @@ class Reciprocity:
                 if alone and same and port in bench.ports and channel in bench.channels:
                     found.append((port, channel))
         return found
+
+
+def _antisymmetric(bench: Bench, records: Sequence[Record]) -> dict[str, Measured]:
+    """N_ij of every pair i < j with standard errors: that of the model, and what was shown beyond it."""
+    model, names, n = bench.model, bench.channels, bench.rig.size
+    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    if len(pairs) > MOST_PAIRS:
+        return {}
+    sigma = np.array([bench.noise[name] for name in names])[:, None]
+    columns: list[list[Array]] = [[] for _ in pairs]
+    left = []
+    for record in records:
+        shown = np.stack([record.shown[name] for name in names])
+        said, _ = model.shows(record, bench.values, names, shown.shape[1])
+        left.append(((shown - said) / sigma)[:, record.skip :].ravel())
+        for column, pair in zip(columns, pairs, strict=True):
+            answer = model.answer_to_asymmetry(record, bench.values, names, pair)[:, : shown.shape[1]]
+            column.append((answer / sigma)[:, record.skip :].ravel())
+    matrix, right = np.stack([np.concatenate(column) for column in columns], axis=1), np.concatenate(left)
+    value, *_ = np.linalg.lstsq(matrix, right, rcond=None)
+    spread = max(1.0, float(np.sqrt(np.mean((right - matrix @ value) ** 2))))
+    errors = spread * np.sqrt(np.diag(np.linalg.pinv(matrix.T @ matrix)))
+    known = moved(bench.task.model, bench.theta, bench.values)
+    twice = antisymmetry_along(bench.task.model, known, np.zeros((n, 1)))[0]
+    unit = bench.task.model.parameters["coupling"].unit if "coupling" in bench.task.model.parameters else "1"
+    return {
+        f"reciprocity[{i},{j}].antisymmetry": Measured(float(twice[i, j] / 2 + part), float(error), unit)
+        for (i, j), part, error in zip(pairs, value, errors, strict=True)
+    }

@@ -50,7 +50,7 @@ def calibrated(experiment: Experiment, calibration: CalibrationSet) -> Experimen
     problem = experiment.problem
     specs, knobs = problem.task.model.parameters, {knob.name for knob in problem.task.capabilities.knobs}
     # Springs with a knob are brought to what the configuration says; the rest is what it is.
-    turned = {name for name in knobs if name in specs and specs[name].kind in ("potential", "input")}
+    turned = {name for name in knobs if name in specs and specs[name].kind in ("potential", "directed", "input")}
     fixed = set(specs) - set(problem.wanted) - turned
     as_set = problem.theta
 
