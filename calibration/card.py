@@ -19,6 +19,7 @@ from labrhel.experiment import Experiment, calibrated
 from labrhel.learning.needs import folds_lost, objections
 from labrhel.learning.rules import GradientRequest, Rule
 from labrhel.model.motion import is_directed
+from labrhel.records import style
 from labrhel.records.page import heads, items, page, picture, row, table
 from labrhel.rig.calibration import CalibratedValue
 from labrhel.store.calibrations import CalibrationRecord
@@ -205,12 +206,14 @@ def _number(values: Mapping[str, CalibratedValue], name: str) -> float:
 def _picture(curve: Curve) -> str:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    for label, line in curve.lines.items():
-        axes.plot(curve.x, line, label=label, linewidth=1)
-    if curve.logarithmic and any(np.any(line > 0) for line in curve.lines.values()):
-        axes.set_yscale("log")
-    axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
-    axes.legend(fontsize="x-small", ncols=2)
-    return picture(curve.title, figure)
+    with style.plain_text():
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        axes = figure.subplots()
+        for number, (label, line) in enumerate(curve.lines.items()):
+            colour = style.NAMED[number % len(style.NAMED)]
+            axes.plot(curve.x, line, label=label, linewidth=1.1, color=colour)
+        axes.set(xlabel=style.printed(curve.x_label), ylabel=style.printed(curve.y_label))
+        if curve.logarithmic:
+            style.logarithmic(axes)
+        style.above(axes)
+        return picture(curve.title, figure)

@@ -136,17 +136,43 @@ def with_prefix(value: float, unit: str) -> str:
     """
     if unit in _WITHOUT_PREFIX:
         return f"{value:.{_SIGNIFICANT}g}"
+    bare = _without_prefix(unit)
+    if bare is None:
+        return f"{value:.{_SIGNIFICANT}g} {unit}"
+    value, unit = value * bare[0], bare[1]
+    power = _power(value)
+    if power is None:
+        return f"{value:g} {unit}"
+    mantissa = float(f"{value:.{_SIGNIFICANT - 1}e}") / 10.0**power
+    decimals = max(0, _SIGNIFICANT - 1 - math.floor(math.log10(abs(mantissa)) + 1e-12))
+    return f"{mantissa:.{decimals}f} {_BY_POWER[power]}{unit}"
+
+
+def fitting(largest: float, unit: str) -> tuple[float, str]:
+    """The unit in which `largest` [unit] is between 0.1 and 100, and how many of it one `unit` is: (1e6, "µV").
+
+    (1, unit) where `with_prefix` would set no prefix either.
+    """
+    bare = _without_prefix(unit)
+    power = None if bare is None else _power(largest * bare[0])
+    if bare is None or power is None:
+        return 1.0, unit
+    return bare[0] / 10.0**power, _BY_POWER[power] + bare[1]
+
+
+def _without_prefix(unit: str) -> tuple[float, str] | None:
+    """Size and name of a unit whose first factor has lost its prefix; None for one that takes none."""
     first = _FIRST.fullmatch(unit)
     known = read_unit(first[1]) if first else None
     if first is None or known is None or first[2].lstrip().startswith(("^", "²", "³")):
-        return f"{value:.{_SIGNIFICANT}g} {unit}"
-    if first[1] not in _OTHERS:
-        value, unit = value * known.size, known.base + first[2]
+        return None
+    return (1.0, unit) if first[1] in _OTHERS else (known.size, known.base + first[2])
+
+
+def _power(value: float) -> int | None:
+    """The power of ten of the prefix; None for zero and what is not finite."""
     rounded = float(f"{value:.{_SIGNIFICANT - 1}e}")
     if rounded == 0 or not math.isfinite(rounded):
-        return f"{value:g} {unit}"
+        return None
     power = 3 * math.floor((math.log10(abs(rounded)) + 1 + 1e-12) / 3)
-    power = min(max(power, min(_BY_POWER)), max(_BY_POWER))
-    mantissa = rounded / 10.0**power
-    decimals = max(0, _SIGNIFICANT - 1 - math.floor(math.log10(abs(mantissa)) + 1e-12))
-    return f"{mantissa:.{decimals}f} {_BY_POWER[power]}{unit}"
+    return min(max(power, min(_BY_POWER)), max(_BY_POWER))

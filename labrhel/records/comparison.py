@@ -18,6 +18,7 @@ from labrhel.arrays import Array
 from labrhel.errors import RecordError
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, calibrated, load_experiment, wiring_of
+from labrhel.records import style
 from labrhel.records.replay_rig import Entry, brought_by, capabilities_of, effective
 from labrhel.rig.calibration import set_of
 from labrhel.rig.capabilities import Kind
@@ -153,18 +154,23 @@ def save(comparison: Comparison, file: Path, unit: str, time: str) -> Path:
     from matplotlib.figure import Figure
 
     names = list(comparison.traces)
-    figure = Figure(figsize=(9, 1.8 * max(1, len(names))), layout="constrained")
-    grid = figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)
-    for axes, name in zip(grid[:, 0], names, strict=False):
-        recorded, model = comparison.traces[name]
-        axes.plot(comparison.times[: len(recorded)], recorded, lw=2, alpha=0.5, label="recorded")
-        axes.plot(comparison.times[: len(model)], model, lw=1, ls="--", label="model")
-        axes.plot(comparison.times[: len(model)], model - recorded, lw=0.8, color="tab:red", label="difference")
-        axes.set_ylabel(f"{name} [{unit}]")
-    grid[0, 0].legend(fontsize=8, ncols=3)
-    grid[-1, 0].set_xlabel(f"time [{time}]")
-    with written_aside(file) as aside:
-        figure.savefig(aside, dpi=110)
+    with style.plain_text():
+        figure = Figure(figsize=(9, 1.8 * max(1, len(names))), layout="constrained")
+        grid = figure.subplots(max(1, len(names)), 1, sharex=True, squeeze=False)
+        for axes, name in zip(grid[:, 0], names, strict=False):
+            recorded, model = comparison.traces[name]
+            factor, fits = style.scaled(unit, recorded, model)
+            for values, label, drawn in (
+                (recorded, "recorded", {"color": style.FORWARD, "lw": 2, "alpha": 0.4}),
+                (model, "model", {"color": "black", "lw": 1, "ls": "--"}),
+                (model - recorded, "difference", {"color": style.NUDGED, "lw": 0.8}),
+            ):
+                axes.plot(comparison.times[: len(values)], factor * values, label=label, **drawn)
+            axes.set_ylabel(f"{name} [{fits}]")
+        style.above(grid[0, 0])
+        grid[-1, 0].set_xlabel(f"time [{time}]")
+        with written_aside(file) as aside:
+            figure.savefig(aside, dpi=110)
     return file
 
 

@@ -6,31 +6,26 @@ from the record alone, so that any run can be reported again, also while it is g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.learning.scoring import GOOD
-from labrhel.records import tested
+from labrhel.records import style, tested
 from labrhel.records.page import items, page, picture, row, table
-from labrhel.records.plots import RecordedEcho, last_echo
+from labrhel.records.panels import panels
+from labrhel.records.tested import Picture
 from labrhel.session.outcome import outcome_of
 from labrhel.store import RunReader
 from labrhel.store.index import ALIVE
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 _WELL, _DOUBT, _BAD = "well", "doubt", "bad"
 _FELL, _ROSE = 0.9, 1.0  # last loss over first
 _RETRACES, _LARGE = 0.05, 0.3  # retrace error and response ratio that raise a doubt
-_SHOWN = 400
-_MOST = 12  # parameters that are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +101,9 @@ def verdict_of(reader: RunReader) -> Verdict:
 def report(reader: RunReader) -> str:
     """Write the page of a run."""
     manifest, scalars = reader.manifest, reader.scalars()
-    verdict, echo = verdict_of(reader), last_echo(reader)
-    unit, time = manifest["target_unit"], manifest["time_unit"]
-    panels: list[tuple[str, Callable[[Axes], None]]] = [
-        ("Loss", lambda axes: _line(axes, scalars, ("loss",), logarithmic=True)),
-        ("Parameters", lambda axes: _parameters(axes, reader)),
-    ]
-    # What the rule does not measure is not drawn.
-    for title, names in (("Health of the echo", ("retrace_error", "response_ratio")), ("Nudge strength eps", ("eps",))):
-        if any(_finite(scalars.get(name)).size for name in names):
-            panels.append((title, partial(_line, scalars=scalars, names=names, logarithmic=True)))
-    if echo is not None:
-        panels += [
-            (f"Forward, and the echo mirrored: {echo.channel}", lambda axes: _trajectory(axes, echo, time, unit)),
-            (f"Phase portrait of {echo.channel}", lambda axes: _portrait(axes, echo, time, unit)),
-        ]
-    pictures = "".join(_picture(title, draw) for title, draw in panels)
-    pictures += "".join(_picture(item.title, item.draw, drawn=True) for item in tested.pictures(reader))
+    verdict, unit = verdict_of(reader), manifest["target_unit"]
+    tests = [item.title for item in tested.pictures(reader)]
+    pictures = "".join(_picture(item, drawn=item.title in tests) for item in panels(reader))
     outcome = outcome_of(reader.folder, unit)
     return page(
         f"{manifest['name']} {reader.id}",
@@ -146,53 +127,13 @@ def _finite(values: Array | None) -> Array:
     return np.array([]) if values is None else values[np.isfinite(values)]
 
 
-def _line(axes: Axes, scalars: dict[str, Array], names: tuple[str, ...], *, logarithmic: bool) -> None:
-    for name in names:
-        values = scalars.get(name)
-        if values is None or not np.isfinite(values).any():
-            continue
-        there = np.isfinite(values)
-        axes.plot(scalars["step"][there], values[there], lw=1.3, label=name.replace("_", " "))
-        if logarithmic and (values[there] > 0).any():
-            axes.set_yscale("log")
-    axes.set_xlabel("gradient")
-    if len(names) > 1 and axes.lines:
-        axes.legend(fontsize=8)
-
-
-def _parameters(axes: Axes, reader: RunReader) -> None:
-    columns = reader.parameters()
-    step = columns.pop("step")
-    for name, values in list(columns.items())[:_MOST]:
-        axes.plot(step, values, lw=1, label=name)
-    axes.set_xlabel("gradient" if len(columns) <= _MOST else f"gradient; {_MOST} of {len(columns)} are drawn")
-    if columns:
-        tested.above(axes, most=_MOST)
-
-
-def _trajectory(axes: Axes, echo: RecordedEcho, time: str, unit: str) -> None:
-    at = np.arange(echo.forward.size)[:_SHOWN] * echo.dt
-    axes.plot(at, echo.forward[:_SHOWN], lw=2.5, alpha=0.5, label="forward")
-    axes.plot(at, echo.retraced[:_SHOWN], lw=1, ls="--", label="echo, mirrored")
-    axes.set(xlabel=f"time [{time}]", ylabel=unit)
-    axes.legend(fontsize=8)
-
-
-def _portrait(axes: Axes, echo: RecordedEcho, time: str, unit: str) -> None:
-    for motion, label, style in ((echo.forward, "forward", "-"), (echo.retraced, "echo, mirrored", "--")):
-        axes.plot(motion[:_SHOWN], np.gradient(motion, echo.dt)[:_SHOWN], style, lw=1, label=label)
-    axes.set(xlabel=unit, ylabel=f"{unit} per {time}")
-    axes.legend(fontsize=8)
-
-
-def _picture(title: str, draw: Callable[[Axes], None], *, drawn: bool = False) -> str:
-    from matplotlib import rc_context
+def _picture(panel: Picture, *, drawn: bool) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 3.1), layout="constrained")
-    with rc_context({"text.parse_math": False}):  # a $ in a name is a $; labels of ticks are made later, and are math
-        draw(figure.subplots())
-    return picture(title, figure, drawn=drawn)
+    with style.plain_text():
+        panel.draw(figure.subplots())
+        return picture(panel.title, figure, drawn=drawn)
 
 
 def _facts(reader: RunReader, scalars: dict[str, Array]) -> dict[str, str]:

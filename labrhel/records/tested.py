@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.records import style
 from labrhel.store import RunReader
 from labrhel.store.consolidate import results_of
 from labrhel.units import with_prefix
@@ -16,13 +17,7 @@ from labrhel.units import with_prefix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN = 400
-"""Samples of a trace; more than that is a solid block at this size."""
-
-_WIDE = 75  # letters of a legend in a row
 _MOST = 6  # outputs of a test set that are drawn
-
-_TARGET, _BEFORE, _AFTER = "0.35", "tab:green", "tab:blue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +29,13 @@ class Picture:
 
 
 def pictures(reader: RunReader) -> Iterator[Picture]:
-    """Of the first sequence of each test set: its inputs, and each output with its name."""
+    """Of the first sequence of each test set: each output with its name, and its inputs."""
     unit, time = reader.manifest["target_unit"], reader.manifest["time_unit"]
     for name, result in results_of(reader).items():
         target, weight = np.asarray(result["target"]), np.asarray(result["weight"])
         spacing, axis = (result["spacing"], f"time [{time}]") if "spacing" in result else (1.0, "sample")
         window = _loudest(target, weight)
         at = spacing * np.arange(target.shape[1])
-        if "input" in result:
-            inputs = dict(zip(result["ports"], np.asarray(result["input"]), strict=True))
-            drive = reader.manifest["configuration"]["model"]["units"]["input"]  # a stack of units has none
-            yield Picture(f"{name}: input", _lines(at[window], inputs, window, axis, drive))
         outputs = result.get("outputs", [f"y{index + 1}" for index in range(len(target))])
         for row, output in enumerate(outputs[:_MOST]):
             after = np.asarray(result["output"])[row]
@@ -55,47 +46,33 @@ def pictures(reader: RunReader) -> Iterator[Picture]:
             more = f" ({_MOST} of {len(outputs)} outputs are drawn)" if row == 0 and len(outputs) > _MOST else ""
             title = f"{name}: {output}, error {with_prefix(error, unit)} rms{more}"
             yield Picture(title, _lines(at[window], lines, window, axis, unit))
+        if "input" in result:
+            inputs = dict(zip(result["ports"], np.asarray(result["input"]), strict=True))
+            drive = reader.manifest["configuration"]["model"]["units"]["input"]  # a stack of units has none
+            yield Picture(f"{name}: input", _lines(at[window], inputs, window, axis, drive))
 
 
 def _loudest(target: Array, weight: Array) -> slice:
     """Where a wrong nonlinearity would show first."""
     middle = int(np.argmax(np.abs(target).max(axis=0) * (weight > 0)))
-    begin = max(0, min(middle - SHOWN // 2, target.shape[1] - SHOWN))
-    return slice(begin, begin + SHOWN)
+    begin = max(0, min(middle - style.SHOWN // 2, target.shape[1] - style.SHOWN))
+    return slice(begin, begin + style.SHOWN)
 
 
 def _lines(at: Array, lines: dict[str, Array], window: slice, axis: str, unit: str) -> Callable[[Axes], None]:
     styles = {
-        "target": {"color": _TARGET, "lw": 2.5, "alpha": 0.5},
-        "read-out before": {"color": _BEFORE, "lw": 0.9, "ls": "--"},
-        "read-out, trained": {"color": _AFTER, "lw": 1.1},
+        "target": {"color": style.TARGET, "lw": 2.5, "alpha": 0.5},
+        "read-out before": {"color": style.BEFORE, "lw": 0.9, "ls": "--"},
+        "read-out, trained": {"color": style.FORWARD, "lw": 1.1},
     }
 
     def draw(axes: Axes) -> None:
-        for label, values in lines.items():
-            axes.plot(at, np.asarray(values)[window], label=label, **styles.get(label, {"lw": 1.1}))
-        axes.set(xlabel=axis, ylabel=unit)
-        above(axes)
+        shown = {label: np.asarray(values)[window] for label, values in lines.items()}
+        factor, fits = style.scaled(unit, *shown.values())
+        for number, (label, values) in enumerate(shown.items()):
+            other = {"lw": 1.1, "color": style.NAMED[(5 + number) % len(style.NAMED)]}
+            axes.plot(at, factor * values, label=label, **styles.get(label, other))
+        axes.set(xlabel=axis, ylabel=fits)
+        style.above(axes)
 
     return draw
-
-
-def above(axes: Axes, title: str = "", most: int = 8) -> None:
-    """A legend of the first `most` lines above the axes, where it hides no curve, and no wider; then a title."""
-    lines = axes.get_lines()[:most]
-    longest = max(len(str(line.get_label())) for line in lines)
-    columns = max(1, min(len(lines), _WIDE // (longest + 5)))
-    axes.legend(
-        handles=lines,
-        fontsize=7,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        columnspacing=1,
-        handlelength=1.5,
-        borderaxespad=0.2,
-        borderpad=0.2,
-        frameon=False,
-    )
-    if title:
-        axes.set_title(title, pad=6 + 11 * -(-len(lines) // columns))

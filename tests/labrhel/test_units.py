@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labrhel.errors import ConfigurationError
-from labrhel.units import PREFIXES, Unit, factor, prefixed, product, ratio, read_unit, with_prefix
+from labrhel.units import PREFIXES, Unit, factor, fitting, prefixed, product, ratio, read_unit, with_prefix
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,13 @@ def test_units_are_read_however_people_write_them(words: str, size: float, base:
 def test_what_is_no_unit_is_none_and_different_things_have_no_ratio() -> None:
     assert [read_unit(word) for word in ("furlong", "mm m", "", "kmV")] == [None] * 4
     assert (ratio("mV", "V"), ratio("V", "mV"), ratio("mA", "V")) == (1e-3, 1e3, None)
+
+
+@pytest.mark.parametrize(
+    ("largest", "unit", "size", "fits"),
+    [(2.7e-5, "V", 1e6, "µV"), (2940.0, "mV", 1e-3, "V"), (0.2, "V/ms^2", 1.0, "V/ms^2"), (0.0, "mV", 1.0, "mV")],
+)
+def test_a_unit_is_found_that_fits_the_largest_of_many_values(
+    largest: float, unit: str, size: float, fits: str
+) -> None:
+    assert fitting(largest, unit) == (pytest.approx(size), fits)

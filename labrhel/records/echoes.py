@@ -1,0 +1,78 @@
+"""The newest echo whose traces a record kept, beside the forward pass that it retraced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.store import RunReader, ShotRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEcho:
+    """The newest recorded gradient's first sequence, at the kicks in forward order, for one channel."""
+
+    step: int
+    channel: str
+    unit: str
+    dt: float
+    forward: Array
+    plus: Array
+    minus: Array
+
+    @property
+    def times(self) -> Array:
+        """From the begin of the forward pass, in the time unit of the model."""
+        return np.arange(self.forward.size) * self.dt
+
+    @property
+    def retraced(self) -> Array:
+        """Mean of the two echoes: where the un-nudged echo would have gone."""
+        return (self.plus + self.minus) / 2
+
+    @property
+    def response(self) -> Array:
+        """Half the difference of the two echoes: the answer to the nudge."""
+        return (self.plus - self.minus) / 2
+
+
+def last_echo(reader: RunReader) -> RecordedEcho | None:
+    """The newest pair of echoes whose traces were kept, with its forward pass; None if the record has none."""
+    steps = sorted({shot.step for shot in reader.shots() if shot.capture is not None}, reverse=True)
+    for step in steps:
+        found = _echo_of_step(reader, step)
+        if found is not None:
+            return found
+    return None
+
+
+def _echo_of_step(reader: RunReader, step: int) -> RecordedEcho | None:
+    kept = [shot for shot in reader.shots(step) if shot.capture is not None]
+    passes: dict[ShotRecord, int] = {shot: len(reader.load_program(shot.program).passes) for shot in kept}
+    echoes = [shot for shot, count in passes.items() if count == 2]
+    if not echoes:
+        return None
+    newest = max(shot.operation for shot in echoes)
+    pair = [shot for shot in echoes if shot.operation == newest][:2]
+    before = [shot for shot, count in passes.items() if count == 1 and shot.operation < newest and shot.number == 0]
+    if len(pair) < 2 or not before:
+        return None
+    channel = read_out_channel(reader)
+    forward = reader.load_capture(before[-1])[-1].traces[channel]
+    plus, minus = (np.asarray(reader.load_capture(shot)[-1].traces[channel].values[0])[::-1] for shot in pair)
+    return RecordedEcho(
+        step,
+        channel,
+        forward.unit or reader.manifest["target_unit"],
+        forward.dt,
+        np.asarray(forward.values[0]),
+        plus,
+        minus,
+    )
+
+
+def read_out_channel(reader: RunReader) -> str:
+    """The first channel that is read out, by the configuration in the record."""
+    return reader.manifest["configuration"]["model"]["readout"]["channels"][0]
