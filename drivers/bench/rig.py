@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -151,6 +152,12 @@ class BenchRig:
                 got[terminal] = source.get_levels([own])[own]
             found[name] = self._levels_of(name, got)
         return found
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """What the instruments are set to, by instrument and parameter (`labrhel.shots.rig.OfInstruments`)."""
+        from drivers.bench.settings import settings_of  # QCoDeS takes half a second to import
+
+        return settings_of(self._instruments)
 
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
         """Run the shots in turn; made safe meanwhile, by whomever, none is fired any more: InstrumentError."""

@@ -12,15 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 from qcodes.instrument import InstrumentChannel
+from qcodes.parameters import ParameterWithSetpoints
+from qcodes.validators import Arrays
 
 from drivers.instruments._waiting import wait_until
 from drivers.instruments.answers import number
-from drivers.instruments.linked import LinkedInstrument, Range, Reading, add_readings
+from drivers.instruments.linked import LinkedInstrument, Range, Reading, add_readings, require_within
 from drivers.roles import InputSpec, Record, Window
+from labrhel.arrays import Array
 from labrhel.errors import InstrumentError, LimitError, ProgramError
 
 T = TypeVar("T")
+_TRIGGER = 5.0  # s that a trace waits for its trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Digitizer(LinkedInstrument):
         self._set: Setup | None = None
         self._rate = 0.0
         self._armed = self._complete = False
+        self._shown = set[str]()  # inputs whose record somebody has as a trace
         add_readings(self, self.box_readings)
         for own in self.inputs:
             self.add_submodule(own, DigitizerChannel(self, own))
@@ -90,9 +96,40 @@ class Digitizer(LinkedInstrument):
     def record(self, own: str, window: Window) -> Record:
         """The record of an input; what it holds is complete."""
 
+    def points(self, window: Window) -> int:
+        """How many samples the record of a window has."""
+        return math.ceil(window.duration * self._rate)
+
     def readings(self, own: str) -> Sequence[Reading]:
         """What an input is asked for, as QCoDeS parameters."""
         return ()
+
+    def setter(self, command: str, allowed: Range = (-math.inf, math.inf)) -> Callable[[float], None]:
+        """What sets an input by hand, in a `command` with braces; whatever was prepared is to be prepared again."""
+
+        def send(volts: float) -> None:
+            require_within(f"{self.name} by {command.split()[0]}", volts, allowed)
+            with self.link.exclusive():
+                self._lost()
+                self._do(command.format(volts))
+
+        return send
+
+    def trace(self, own: str) -> Record:
+        """The record that this input has not shown yet: of the trigger it is armed for, else of the next one."""
+        if self._window is None:
+            raise InstrumentError(f"{self.name} does not know what to record: prepare it first")
+        if not self._armed or own in self._shown:
+            self.arm()
+        if not self._complete:
+            start, duration = self._window[0].start, self._window[0].duration
+            self.wait(max(start + duration, 0.0) + _TRIGGER)
+        self._shown.add(own)
+        return self._read(own)
+
+    def length(self) -> int:
+        """Samples of the record that is prepared; 0 if none is."""
+        return 0 if self._window is None else self.points(self._window[0])
 
     def prepare(self, window: Window, trigger: str, level: float) -> float:
         """Set time base, ranges and trigger (an input or external, at `level` [V], rising); the rate it took [Hz]."""
@@ -131,6 +168,7 @@ class Digitizer(LinkedInstrument):
             self._armed = self._complete = False
             self._do(*self.arming)
             self._armed = True
+            self._shown.clear()
         wait_until(self.is_waiting, 2 * before + 5.0, f"{self.name} does not begin to wait for a trigger")
 
     def wait(self, seconds: float) -> None:
@@ -193,8 +231,43 @@ class Digitizer(LinkedInstrument):
 
 
 class DigitizerChannel(InstrumentChannel):
-    """One input; set by `Digitizer.prepare`."""
+    """One input; set by `Digitizer.prepare`.
+
+    Its `trace` has the `time` of its samples as setpoints, for QCoDeS measurements.  Of several inputs each shows the
+    same record, and whichever is asked twice lets the instrument wait for the next trigger:
+
+        do1d(awg.ch1.amplitude, 0.1, 1.0, 10, 0.0, scope.arm, awg.fire, scope.ch1.trace, scope.ch2.trace)
+    """
 
     def __init__(self, parent: Digitizer, own: str) -> None:
         super().__init__(parent, own)
         add_readings(self, parent.readings(own))
+        self._axis = 0.0, 1.0  # s after the trigger of the sample shown last, and between two
+        self.time = self.add_parameter(
+            "time",
+            label="Time after the trigger",
+            unit="s",
+            get_cmd=lambda: self._axis[0] + self._axis[1] * np.arange(parent.length()),
+            set_cmd=False,
+            vals=Arrays(shape=(parent.length,)),
+            snapshot_value=False,
+        )
+        self.trace = self.add_parameter(
+            "trace",
+            parameter_class=ParameterWithSetpoints,
+            label="Voltage",
+            unit="V",
+            get_cmd=lambda: self._read(parent, own),
+            set_cmd=False,
+            setpoints=(self.time,),
+            vals=Arrays(shape=(parent.length,)),
+            snapshot_value=False,
+        )
+
+        for parameter in (self.time, self.trace):
+            parameter.cache.set(np.zeros(0))  # a monitor asks where there is nothing, and must not wait for a trigger
+
+    def _read(self, parent: Digitizer, own: str) -> Array:
+        record = parent.trace(own)
+        self._axis = record.t0, record.dt
+        return record.volts

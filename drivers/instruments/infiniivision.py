@@ -96,10 +96,32 @@ class InfiniiVision(Digitizer):
     def readings(self, own: str) -> Sequence[Reading]:
         channel = f":CHAN{own[2:]}"
         return (
-            Reading("range", f"{channel}:RANG?", "Range of the screen", "V"),
-            Reading("offset", f"{channel}:OFFS?", "Middle of the screen", "V"),
+            Reading(
+                "range",
+                f"{channel}:RANG?",
+                "Range of the screen",
+                "V",
+                setter=self.setter(f"{channel}:RANG {{:.6g}}", (_NARROWEST, _WIDEST)),
+            ),
+            Reading(
+                "scale",
+                f"{channel}:SCAL?",
+                "Division",
+                "V",
+                setter=self.setter(f"{channel}:SCAL {{:.6g}}", (_NARROWEST / 8, _WIDEST / 8)),
+            ),
+            Reading(
+                "offset",
+                f"{channel}:OFFS?",
+                "Middle of the screen",
+                "V",
+                setter=self.setter(f"{channel}:OFFS {{:.6g}}"),
+            ),
             Reading("coupling", f"{channel}:COUP?", "Coupling", parser=None),
         )
+
+    def points(self, window: Window) -> int:
+        return self._time_base(window)[0]
 
     def record(self, own: str, window: Window) -> Record:
         asked = f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?"

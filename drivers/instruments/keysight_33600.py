@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from qcodes.validators import Bool
@@ -21,13 +21,14 @@ from qcodes.validators import Bool
 from drivers.instruments._bursts import Plan, plan_burst
 from drivers.instruments.answers import extended, flag, number, one_of, whole
 from drivers.instruments.generator import Generator, GeneratorChannel
-from drivers.instruments.linked import Ranges, Reading, asker, closed_after
+from drivers.instruments.linked import Ranges, Reading, asker, closed_after, require_within
 from drivers.roles import Burst
 from drivers.transport import LinkError
 from labrhel.arrays import Array
-from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError
+from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError, LimitError
 
 _ODD = "13579"
+_SMALLEST = 2e-3  # V peak to peak without load
 _TRIGGERS = {"external": "EXT", "software": "BUS"}
 
 
@@ -90,7 +91,9 @@ class Keysight33600(Generator[Plan]):
             closed_after(self)
             raise
         self._reference = reference
-        self._smallest = {own: 2e-3 / (1 + self.resistance / ohm) for own, ohm in self._loads.items()}  # V peak to peak
+        self._smallest = {
+            own: _SMALLEST / (1 + self.resistance / ohm) for own, ohm in self._loads.items()
+        }  # V peak to peak
         self._free: dict[str, int] = {}  # samples of memory, of outputs that have been set up
         self._offsets: dict[str, float] = {}
         self._count = 0
@@ -163,13 +166,53 @@ class Keysight33600(Generator[Plan]):
     def output_readings(self, own: str) -> Sequence[Reading]:
         source = f":SOUR{own[2:]}"
         return (
-            Reading("amplitude", f"{source}:VOLT?", "Amplitude, peak to peak", "V"),
-            Reading("offset", f"{source}:VOLT:OFFS?", "Offset", "V"),
+            Reading(
+                "amplitude",
+                f"{source}:VOLT?",
+                "Amplitude, peak to peak",
+                "V",
+                setter=lambda volts: self._set_volts(own, amplitude=volts),
+            ),
+            Reading(
+                "offset", f"{source}:VOLT:OFFS?", "Offset", "V", setter=lambda volts: self._set_volts(own, offset=volts)
+            ),
             Reading("limit_low", f"{source}:VOLT:LIM:LOW?", "Lowest voltage", "V"),
             Reading("limit_high", f"{source}:VOLT:LIM:HIGH?", "Highest voltage", "V"),
             Reading("sample_rate", f"{source}:FUNC:ARB:SRAT?", "Sample rate", "Hz"),
-            Reading("load", f":OUTP{own[2:]}:LOAD?", "Load", "Ohm", extended),
+            Reading("load", f":OUTP{own[2:]}:LOAD?", "Load", "Ohm", extended, lambda ohm: self._set_load(own, ohm)),
         )
+
+    def _set_volts(self, own: str, *, amplitude: float | None = None, offset: float | None = None) -> None:
+        """Of what is loaded, until the next burst is; LimitError if its ends would lie outside the limits."""
+        source = f":SOUR{own[2:]}"
+        with self.link.exclusive():
+            has, at = self._do_as(
+                lambda texts: [number(text) for text in texts],
+                f"{source}:VOLT:UNIT VPP", f"{source}:VOLT?", f"{source}:VOLT:OFFS?",
+            )  # fmt: skip
+            half, middle = (has if amplitude is None else amplitude) / 2, at if offset is None else offset
+            for volts in (middle - half, middle + half):
+                require_within(f"{self.name}.{own}", volts, self._limits[own])
+            if own in self._offsets:
+                self._offsets[own] = math.nan  # whatever the next burst needs is another one
+            self._do(f"{source}:VOLT {amplitude:.9g}" if offset is None else f"{source}:VOLT:OFFS {offset:.9g}")
+
+    def _set_load(self, own: str, ohm: float) -> None:
+        """With the output off, and to be loaded again; LimitError if its limits lie beyond what it reaches then."""
+        if not ohm >= 1:
+            raise LimitError(f"{self.name}.{own}: a load has 1 Ohm to infinity, not {ohm:g}; nothing was sent")
+        reach, limits = self.swing / (1 + self.resistance / ohm), self._limits[own]
+        if limits == (-self._reach[own], self._reach[own]):  # nobody has set any
+            limits = -reach, reach
+        for volts in limits:
+            require_within(f"{self.name}.{own} at {ohm:g} Ohm, by its limits,", volts, (-reach, reach))
+        with self.link.exclusive():
+            self._free.pop(own, None)
+            self._forget()
+            self._do(f":OUTP{own[2:]} OFF", f":SOUR{own[2:]}:VOLT:LIM:STAT OFF", f":OUTP{own[2:]}:LOAD {_spelled(ohm)}")
+            self._loads[own], self._reach[own], self._limits[own] = ohm, reach, limits
+            self._smallest[own] = _SMALLEST / (1 + self.resistance / ohm)
+            self.outputs = dict(self.outputs) | {own: replace(self.outputs[own], low=limits[0], high=limits[1])}
 
     def wait(self, seconds: float) -> None:
         """Until the burst has ended; DeadlineError if it has not by then."""
@@ -205,7 +248,6 @@ class Keysight33600(Generator[Plan]):
         """With the output off: empty memory, load, limits, bursts of one cycle."""
         number, source = own[2:], f":SOUR{own[2:]}"
         low, high = self._limits[own]
-        load = "INF" if math.isinf(self._loads[own]) else f"{self._loads[own]:.9g}"
         self._offsets[own] = min(max(0.0, low + self._smallest[own]), high - self._smallest[own])
         reference = [] if self._reference is None else [f":ROSC:SOUR {self._reference[:3].upper()}"]
         self._free[own] = self._do_as(
@@ -220,7 +262,7 @@ class Keysight33600(Generator[Plan]):
             f"{source}:VOLT:UNIT VPP",
             f"{source}:VOLT MIN",
             f"{source}:VOLT:OFFS 0",
-            f":OUTP{number}:LOAD {load}",
+            f":OUTP{number}:LOAD {_spelled(self._loads[own])}",
             f":OUTP{number}:POL NORM",
             f"{source}:VOLT:OFFS {self._offsets[own]:.9g}",
             f"{source}:VOLT:LIM:HIGH {high:.9g}",
@@ -252,6 +294,10 @@ class Keysight33600(Generator[Plan]):
     def _lost(self) -> None:
         self._forget()
         self._free, self._idles = {}, {}
+
+
+def _spelled(ohm: float) -> str:
+    return "INF" if math.isinf(ohm) else f"{ohm:.9g}"
 
 
 def _all_playing(answers: list[str]) -> list[_Playing]:

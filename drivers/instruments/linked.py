@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from qcodes.instrument import Instrument, InstrumentBase
+from qcodes.validators import Numbers
 
 from drivers.instruments.answers import identity_of, number
 from drivers.instruments.talking import TRIES, Talking
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 
 class Reading(NamedTuple):
-    """Something that an instrument or a terminal is asked for: a QCoDeS parameter that cannot be set."""
+    """What an instrument or a terminal is asked for: a QCoDeS parameter, which `setter` sets, if there is one."""
 
     key: str
     question: str
@@ -40,12 +41,21 @@ class Reading(NamedTuple):
     unit: str | None = None
     parser: Callable[[str], Any] | None = number
     """What makes a value of the answer (`answers`); None: the answer as it is."""
+    setter: Callable[[float], None] | None = None
+    """Checks a number, and sends it; LimitError where it must not be."""
 
 
 def add_readings(owner: InstrumentBase, readings: Iterable[Reading]) -> None:
     """Give an instrument, or a terminal of it, these parameters."""
-    for key, question, label, unit, parser in readings:
-        owner.add_parameter(key, label=label, unit=unit, get_cmd=asker(owner, question, parser or str), set_cmd=False)
+    for key, question, label, unit, parser, setter in readings:
+        owner.add_parameter(
+            key,
+            label=label,
+            unit=unit,
+            get_cmd=asker(owner, question, parser or str),
+            set_cmd=setter or False,
+            vals=None if setter is None else Numbers(),
+        )
 
 
 def asker(owner: InstrumentBase, question: str, parse: Callable[[str], T]) -> Callable[[], T]:

@@ -30,6 +30,7 @@ _DEPTHS = (3000, 30_000, 300_000, 3_000_000)
 _FASTEST = 250e6  # samples a second with four channels
 _TIME_SCALES = [number(f"{digit}e{power}") for power in range(-9, 2) for digit in (1, 2, 5)][2:]  # 5 ns to 50 s
 _SCALES = [number(f"{digit}e{power}") for power in range(-3, 2) for digit in (1, 2, 5)][:13]  # 1 mV to 10 V
+_SPAN = 1e-3, 100.0  # V a division, with any probe
 _MOST_AT_ONCE = 250_000
 _SPARE = 4  # samples that a window is rounded up by, at most
 _RATES = sorted({depth / _DIVISIONS / scale for depth in _DEPTHS for scale in _TIME_SCALES})
@@ -94,10 +95,15 @@ class RigolDS1000Z(Digitizer):
     def readings(self, own: str) -> Sequence[Reading]:
         channel = f":CHAN{own[2:]}"
         return (
-            Reading("scale", f"{channel}:SCAL?", "Division", "V"),
-            Reading("offset", f"{channel}:OFFS?", "Offset", "V"),
+            Reading(
+                "scale", f"{channel}:SCAL?", "Division", "V", setter=self.setter(f"{channel}:SCAL {{:.6g}}", _SPAN)
+            ),
+            Reading("offset", f"{channel}:OFFS?", "Offset", "V", setter=self.setter(f"{channel}:OFFS {{:.6g}}")),
             Reading("coupling", f"{channel}:COUP?", "Coupling", parser=None),
         )
+
+    def points(self, window: Window) -> int:
+        return math.ceil(window.duration * self._rate - 1e-6) + 2
 
     def record(self, own: str, window: Window) -> Record:
         asked = f":WAV:SOUR CHAN{own[2:]}", ":WAV:PRE?", ":WAV:SOUR?"

@@ -26,6 +26,7 @@ from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
 from labrhel.session.training import Concluded, training
 from labrhel.shots.operations import Publish
+from labrhel.shots.rig import OfInstruments
 from labrhel.store import RunReader, RunWriter, consolidate, create_run, require_replayable
 from labrhel.telemetry import Run, Settings, Telemetry, settings_of
 from labrhel.timeline.cost import rehearse
@@ -43,7 +44,10 @@ def start(experiment: Experiment, root: Path, watch: Watch, *, telemetry: str | 
     try:
         settings = telemetry_of(experiment, telemetry)
         rehearse(experiment)
-        writer = create_run(root, experiment.name, experiment.manifest(), experiment.config_text, experiment.policy)
+        manifest = experiment.manifest()
+        if isinstance(experiment.rig, OfInstruments):
+            manifest["instruments"] = experiment.rig.settings()
+        writer = create_run(root, experiment.name, manifest, experiment.config_text, experiment.policy)
     except BaseException:
         experiment.rig.close()
         raise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from labrhel.arrays import Array, Arrays
 from labrhel.rig.capabilities import Capabilities
@@ -44,4 +44,13 @@ class Rig(Protocol):
 
     def close(self) -> None:
         """Give the rig back; outputs are safe afterwards."""
+        ...
+
+
+@runtime_checkable
+class OfInstruments(Protocol):
+    """A rig that can say what its instruments are set to; a run records it when it begins."""
+
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """Plain values by instrument and setting, asked for where they are not known; nothing is changed."""
         ...

@@ -49,6 +49,7 @@ class ManifestSchema(BaseModel):
     configuration: dict[str, Any] = {}
     code: dict[str, str] = {}
     provenance: dict[str, Any] = {}
+    instruments: dict[str, dict[str, Any]] = {}
     command_line: list[str] = []
     seal: str = ""
 
