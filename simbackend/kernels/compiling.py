@@ -1,8 +1,8 @@
 """How kernels are compiled: cached on disk, without the GIL, and never out of date.
 
 numba compiles a cached function again if its own file changes, not if a function that was inlined from another file
-does: an edit of tanh would leave every kernel that uses it as it was.  Here the cache also looks at all sources of
-this package.  numba also numbers the files of compiled code and writes the index before them: of two processes that
+does: an edit of tanh would leave every kernel that uses it as it was.  Here the cache also looks at the sources of all
+kernels.  numba also numbers the files of compiled code and writes the index before them: of two processes that
 compile at once, one may load what the other, or an older source, left under that number.  Here files carry the digest
 of the sources and a name of the process.  No fastmath: two runs on one machine give the same bits.
 """
@@ -28,12 +28,16 @@ _LOG = logging.getLogger(__name__)
 _PROCESS = uuid.uuid4().hex[:12]
 
 
-@functools.cache
-def _sources() -> str:
+def sources_of_kernels(package: Path) -> str:
+    """A digest of all a package's modules in folders `kernels`, or named so: each may be inlined in any other."""
     digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    places = "kernels/*.py", "*/kernels/*.py", "*/kernel.py"
+    for file in sorted(file for place in places for file in package.glob(place)):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+_SOURCES = sources_of_kernels(Path(__file__).parents[1])
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -42,10 +46,8 @@ def compiled(function: Callable[..., Any]) -> Any:
     _forgiving(getattr(dispatcher, "_cache", None))
     index: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if hasattr(index, "_source_stamp"):
-        index._source_stamp = (index._source_stamp, _sources())
-        index._data_name_pattern = index._data_name_pattern.replace(
-            ".{number", f".{_sources()[:12]}.{_PROCESS}.{{number"
-        )
+        index._source_stamp = (index._source_stamp, _SOURCES)
+        index._data_name_pattern = index._data_name_pattern.replace(".{number", f".{_SOURCES[:12]}.{_PROCESS}.{{number")
     return dispatcher
 
 

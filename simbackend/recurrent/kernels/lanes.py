@@ -25,7 +25,7 @@ from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 from numba.extending import intrinsic as _intrinsic
-from numba.extending import overload
+from numba.extending import lower_builtin, type_callable
 
 REGISTER_BYTES = 64  # the widest there are; a narrower machine takes several for one
 intrinsic: Any = _intrinsic
@@ -109,22 +109,30 @@ def store(typing_context, table, row, column, value):
 
 
 def _operator(operation: Any, instruction: str) -> None:
-    @intrinsic
-    def combine(typing_context, left, right):
-        lanes = left if isinstance(left, Lanes) else right
+    # Lowered where it stands: of an overload numba makes a function for each pair of types, which is linked and inlined
+    # anew in every kernel.
 
-        def generate(context, builder, signature, arguments):
-            both = zip(arguments, signature.args, strict=True)
-            wide = [widened(context, builder, value, given, lanes) for value, given in both]
-            return getattr(builder, instruction)(*wide, flags=_FUSE)
+    @type_callable(operation)
+    def kind_of(context):
+        def typed(left, right):
+            of = left if isinstance(left, Lanes) else right
+            return (
+                of
+                if isinstance(of, Lanes)
+                and isinstance(left, (Lanes, types.Number))
+                and isinstance(right, (Lanes, types.Number))
+                else None
+            )
 
-        return lanes(left, right), generate
+        return typed
 
-    @overload(operation)
-    def choose(left, right):
-        if isinstance(left, Lanes) or isinstance(right, Lanes):
-            return lambda left, right: combine(left, right)  # noqa: PLW0108  (numba wants a plain function)
-        return None
+    def combine(context, builder, signature, arguments):
+        both = zip(arguments, signature.args, strict=True)
+        wide = [widened(context, builder, value, given, signature.return_type) for value, given in both]
+        return getattr(builder, instruction)(*wide, flags=_FUSE)
+
+    for kinds in ((Lanes, Lanes), (Lanes, types.Number), (types.Number, Lanes)):
+        lower_builtin(operation, *kinds)(combine)
 
 
 _operator(operator.add, "fadd")
@@ -133,14 +141,11 @@ _operator(operator.mul, "fmul")
 _operator(operator.truediv, "fdiv")
 
 
-@intrinsic
-def _negated(typing_context, value):
-    def generate(context, builder, signature, arguments):
-        return builder.fneg(arguments[0])
-
-    return value(value), generate
+@type_callable(operator.neg)
+def _kind_of_negative(context):
+    return lambda value: value if isinstance(value, Lanes) else None
 
 
-@overload(operator.neg)
-def _negative(value):
-    return (lambda value: _negated(value)) if isinstance(value, Lanes) else None  # noqa: PLW0108
+@lower_builtin(operator.neg, Lanes)
+def _negative(context, builder, signature, arguments):
+    return builder.fneg(arguments[0])

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivers.guardian import make_all_safe
 from drivers.instruments import open_instrument
+from drivers.rescue import make_all_safe
 from drivers.transport import Direction, read_traffic
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError

@@ -1,6 +1,7 @@
 """Kernels are compiled wherever there is a place for their cache, and where there is none."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import numba
 import pytest
 
-from simbackend.kernels.compiling import inlined
+import simbackend
+from simbackend.kernels.compiling import inlined, sources_of_kernels
 
 KERNEL = """
 import logging, sys
@@ -49,3 +51,22 @@ def test_a_piece_is_compiled_once_whatever_constants_a_kernel_calls_it_with() ->
 
     assert kernel(0.5, 2) == 4.5
     assert len(piece.signatures) == 1
+
+
+def test_an_edit_of_whatever_a_kernel_may_be_made_of_makes_all_kernels_anew(tmp_path: Path) -> None:
+    package = Path(simbackend.__file__).parent
+    makers = [
+        file
+        for file in package.rglob("*.py")
+        if re.search(r"^(import|from) numba|^from .*compiling import", file.read_text(), re.MULTILINE)
+    ]
+    assert len(makers) > 10
+    for file in makers:
+        copy = tmp_path / file.relative_to(package)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(file.read_text())
+    for file in makers:
+        before = sources_of_kernels(tmp_path)
+        copy = tmp_path / file.relative_to(package)
+        copy.write_text(copy.read_text() + "# edited\n")
+        assert sources_of_kernels(tmp_path) != before, f"kernels do not look at {file.name}"

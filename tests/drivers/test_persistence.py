@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.guardian import LONGEST, keep_trying
-from drivers.guardian import _pauses as pauses
+from drivers.persistence import LONGEST, keep_trying
+from drivers.persistence import _pauses as pauses
 from drivers.rescue import take_up
 from labrhel.config.station import load_station
 from labrhel.errors import NotSafeError
