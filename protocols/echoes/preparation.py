@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import leastsq
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
@@ -49,6 +48,8 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
     readings alone has the noise of a reading times sqrt(2) m/d, which is as large as the momentum where the grid is
     fine.
     """
+    from scipy.optimize import leastsq  # a quarter of a second, which a rig with flip hardware need not wait
+
     n, mass = model.size, model.mass(theta)
     count = min(q.shape[1], max(8, int(np.ceil(2 * np.pi * model.largest_step(theta) / step))))
     seen, force = q[:, -count:], model.input_force(u[:, -count:], theta)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import root
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import InstrumentError
@@ -116,6 +115,8 @@ class Oscillators:
         pull, zero = propagator.ports_to_force @ forces + propagator.bias, np.zeros(self.model.size)
         if not pull.any():
             return zero
+        from scipy.optimize import root  # a quarter of a second, which a bench at rest need not wait
+
         theta = self.parameters(moment)
         found = root(
             lambda q: pull + self.model.force(q, theta), zero, jac=lambda q: -self.model.hessian(q, theta), tol=_STILL
