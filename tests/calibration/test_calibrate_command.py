@@ -1,13 +1,13 @@
 """`labrhel calibrate` and what belongs to it, as a user types them: on a simulated rig, and over a bench's wires."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from calibration.testing import IMPERFECT, written
-from labrhel.testing.command_line import called, labrhel
+from labrhel.testing.command_line import called
+from simbackend.testing.benches import bench_and_station
 
 
 @pytest.mark.slow
@@ -51,17 +51,16 @@ def test_mistakes_get_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_over_the_wires_of_a_bench_in_three_commands(tmp_path: Path) -> None:
-    labrhel_ = f"{sys.executable} -m labrhel"
-    steps = (
-        f"{labrhel_} calibrate bench:{{station}} --config bench_oscillators --accept && "
-        f"{labrhel_} run bench_oscillators --rig bench:{{station}} --steps 2"
-    )
-    done = labrhel(tmp_path, "bench", "up", "coupled_oscillators", "--for", f"sh -c '{steps}'")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "accepted: link, noise, drift, paths" in done.stdout
-    assert "values in force" in done.stdout
-    found = re.search(r"f2\.gain +([\d.]+) \+- ([\d.]+)", done.stdout)
+def test_over_the_wires_of_a_bench_in_two_commands(tmp_path: Path) -> None:
+    with bench_and_station(tmp_path):
+        rig, config = "bench:station.yaml", "bench_oscillators"
+        measured = called(tmp_path, "calibrate", rig, "--config", config, "--accept")
+        assert measured.returncode == 0, measured.stdout + measured.stderr
+        trained = called(tmp_path, "run", config, "--rig", rig, "--steps", "2")
+        assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert "accepted: link, noise, drift, paths" in measured.stdout
+    assert "values in force" in trained.stdout
+    found = re.search(r"f2\.gain +([\d.]+) \+- ([\d.]+)", measured.stdout)
     assert found is not None
     assert float(found[1]) == pytest.approx(1.0, abs=4 * float(found[2]))
-    assert "'paths'" not in done.stderr
+    assert "'paths'" not in measured.stderr + trained.stderr

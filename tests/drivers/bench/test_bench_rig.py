@@ -175,7 +175,8 @@ def test_the_guardian_makes_the_bench_safe_within_a_second_when_its_owner_is_kil
 
 @pytest.mark.parametrize("words", [["run", "--dry-run"], ["check", "--tolerance", "10"]])
 def test_a_bench_is_given_back_by_commands_that_train_nothing(tmp_path: Path, words: list[str]) -> None:
-    (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    # No shots are spent on the choice of a nudge.
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("record: none", "record: none, eps: 0.1"), encoding="utf-8")
     with virtual_bench("coupled_oscillators") as bench:
         file = tmp_path / "station.yaml"
         file.write_text(station_text(bench), encoding="utf-8")

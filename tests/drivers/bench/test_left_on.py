@@ -21,6 +21,7 @@ from labrhel.errors import NotSafeError
 from labrhel.experiment import load_experiment
 from labrhel.safety import ledger
 from labrhel.store import RunReader
+from labrhel.testing.command_line import called
 from labrhel.testing.waiting import wait_for
 from simbackend.testing.benches import CONFIG, bench_and_station, volts
 from simbackend.virtual_bench import Bench
@@ -80,9 +81,9 @@ class Lab:
         )  # fmt: skip
 
     def labrhel(self, *words: str) -> tuple[int, str]:
-        process = self.run(*words)
-        said, errors = process.communicate(timeout=START)
-        return process.returncode, said + errors
+        """Status and words of a command; for what drives the bench this process is another program, too."""
+        done = called(self.folder, *words)
+        return done.returncode, done.stdout + done.stderr
 
 
 @contextmanager

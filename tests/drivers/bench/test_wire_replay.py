@@ -1,7 +1,6 @@
 """The drivers against a record of their traffic: the same run with nothing attached, and a changed driver caught."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,26 +10,27 @@ from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import Direction, TrafficLog
 from labrhel.config import find
 from labrhel.errors import RecordError
-from labrhel.testing.command_line import called, labrhel
+from labrhel.testing.command_line import called
+from simbackend.testing.benches import bench_and_station
 
 
 @pytest.mark.slow
 def test_a_run_over_wires_is_run_again_from_their_traffic_alone(tmp_path: Path) -> None:
     text = find("bench_oscillators").read_text().replace("steps: 40", "steps: 2")
     (tmp_path / "b.yaml").write_text(text)
-    command = f'cp {{station}} st.yaml; {sys.executable} -m labrhel run b.yaml --rig "bench:st.yaml?traffic=w.jsonl"'
-    first = labrhel(tmp_path, "bench", "up", "coupled_oscillators", "--for", f"sh -c '{command}'")
+    with bench_and_station(tmp_path):
+        first = called(tmp_path, "run", "b.yaml", "--rig", "bench:station.yaml?traffic=w.jsonl")
     assert first.returncode == 0, first.stdout + first.stderr
-    again = called(tmp_path, "run", "b.yaml", "--rig", "bench:st.yaml?wires=w.jsonl")
+    again = called(tmp_path, "run", "b.yaml", "--rig", "bench:station.yaml?wires=w.jsonl")
     assert again.returncode == 0, again.stderr
     words = r"loss \S+ -> \S+ in \d+ gradients|test error .*"
     assert re.findall(words, again.stdout) == re.findall(words, first.stdout) != []
     changed = tmp_path / "louder.yaml"
     changed.write_text(text.replace("amplitude: 0.3", "amplitude: 0.31"))
-    other = called(tmp_path, "run", "louder.yaml", "--rig", "bench:st.yaml?wires=w.jsonl")
+    other = called(tmp_path, "run", "louder.yaml", "--rig", "bench:station.yaml?wires=w.jsonl")
     assert other.returncode == 3
     assert "the driver sends" in other.stderr
-    missing = called(tmp_path, "run", "b.yaml", "--rig", "bench:st.yaml?wires=nothing.jsonl")
+    missing = called(tmp_path, "run", "b.yaml", "--rig", "bench:station.yaml?wires=nothing.jsonl")
     assert missing.returncode == 2 and "there is no record of traffic" in missing.stderr
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from labrhel.errors import InstrumentError
 from labrhel.safety import estop, places, processes
+from labrhel.testing.command_line import called
 from labrhel.testing.waiting import wait_for
 
 
@@ -187,13 +188,6 @@ def test_what_a_killed_program_left_is_cleared_away(tmp_path: Path) -> None:
     assert not list((tmp_path / "rigs").iterdir())
 
 
-def command(*words: str, state: Path, **more: object) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"LABRHEL_STATE": str(state)}
-    return subprocess.run(
-        [sys.executable, "-m", "labrhel", *words], capture_output=True, text=True, env=environment, check=False, **more
-    )  # pyright: ignore[reportCallIssue]
-
-
 @pytest.mark.slow
 def test_a_run_is_stopped_by_another_process_and_none_begins_until_reset(tmp_path: Path) -> None:
     state, runs = tmp_path / "state", tmp_path / "runs"
@@ -201,16 +195,16 @@ def test_a_run_is_stopped_by_another_process_and_none_begins_until_reset(tmp_pat
     words = [sys.executable, "-m", "labrhel", "run", "coupled_oscillators", "--out", str(runs), "--steps", "100000"]
     training = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     wait_for(lambda: list((state / "rigs").glob("*.json")), "the run")
-    pressed = command("estop", state=state)
+    pressed = called(tmp_path, "estop")
     assert pressed.returncode == 0, pressed.stderr
     assert "safe after" in pressed.stdout
     _, said = training.communicate(timeout=60)
     assert training.returncode == 3
     assert "emergency stop" in said and "labrhel reset" in said
-    again = command("run", "coupled_oscillators", "--out", str(runs), "--steps", "2", state=state)
+    again = called(tmp_path, "run", "coupled_oscillators", "--out", runs, "--steps", "2")
     assert again.returncode == 3 and "emergency stop" in again.stderr
-    assert command("reset", state=state).returncode == 0
-    assert command("run", "coupled_oscillators", "--out", str(runs), "--steps", "2", state=state).returncode == 0
+    assert called(tmp_path, "reset").returncode == 0
+    assert called(tmp_path, "run", "coupled_oscillators", "--out", runs, "--steps", "2").returncode == 0
 
 
 def test_a_latch_says_since_when_also_if_its_file_is_damaged(tmp_path: Path) -> None:

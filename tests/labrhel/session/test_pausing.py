@@ -11,6 +11,7 @@ import pytest
 
 from labrhel.store import RunReader, list_runs
 from labrhel.store.index import prune, rows
+from labrhel.testing.command_line import called
 from labrhel.testing.configurations import SMALL
 from labrhel.testing.waiting import PATIENCE, wait_for
 
@@ -31,15 +32,8 @@ def going(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"LABRHEL_STATE": str(folder / "state")}
-    options = ["--runs", str(folder / "runs")]
-    return subprocess.run(
-        [sys.executable, "-m", "labrhel", *words, *options],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    """A command given from this program, which is another one than the run's."""
+    return called(folder, *words, "--runs", folder / "runs")
 
 
 def steps(folder: Path) -> int:
@@ -83,9 +77,7 @@ def test_a_run_is_paused_woken_and_stopped_from_the_command_line(going: subproce
 def test_a_paused_run_can_be_stopped_by_the_emergency_stop(going: subprocess.Popen[str], tmp_path: Path) -> None:
     wait_for_steps(tmp_path, 1)
     command(tmp_path, "pause")
-    state = {**os.environ, "LABRHEL_STATE": str(tmp_path / "state")}
-    press = [sys.executable, "-m", "labrhel", "estop"]
-    assert "safe after" in subprocess.run(press, capture_output=True, text=True, env=state, check=False).stdout
+    assert "safe after" in called(tmp_path, "estop").stdout
     (reader,) = list_runs(tmp_path / "runs")
     command(tmp_path, "resume", reader.folder.name)
     _, errors = going.communicate(timeout=PATIENCE)

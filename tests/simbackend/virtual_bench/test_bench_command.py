@@ -8,6 +8,7 @@ import pytest
 from labrhel import plugins
 from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError
+from labrhel.testing.command_line import called
 from labrhel.testing.programs import VERILATOR
 from labrhel.testing.waiting import PATIENCE
 from simbackend.testing.plain_client import Client, station
@@ -96,8 +97,8 @@ def test_a_board_is_a_bench_as_well_and_a_command_finds_it(tmp_path):
     assert "rig: 'fpga:tcp://127.0.0.1:" in (tmp_path / "b.yaml").read_text()
 
 
-def test_benches_are_listed_with_the_boards():
-    done = subprocess.run([*LABRHEL, "bench", "list"], check=False, capture_output=True, text=True)
+def test_benches_are_listed_with_the_boards(tmp_path):
+    done = called(tmp_path, "bench", "list")
     assert {"coupled_oscillators", "red_pitaya", "fpga_board"} <= {line.split()[0] for line in done.stdout.splitlines()}
-    done = subprocess.run([*LABRHEL, "bench", "up", "fpga_board", "--speed", "2"], check=False, capture_output=True)
-    assert done.returncode == 2 and b"leave out --speed" in done.stderr
+    done = called(tmp_path, "bench", "up", "fpga_board", "--speed", "2")
+    assert done.returncode == 2 and "leave out --speed" in done.stderr
