@@ -70,16 +70,25 @@ def identify(
 
     def residual(z: Array, record: Record, steps: int) -> Array:
         """In units of the noise (channels, samples), at `z` standard deviations of what was thought before."""
-        values = dict(zip(names, start + spread * z, strict=True))
+        values = dict(zip(names, (start + spread * z).tolist(), strict=True))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of a motion that diverges
             forward, echo = bench.shows(record, values, channels, steps)
-        samples = -(-steps // record.every)
-        shown = np.stack([record.shown[channel][:samples] for channel in channels])
+        shown, read = rows(record, steps)
         parts = [((shown - forward[:, :: record.every]) / sigma)[:, record.skip :]]
-        if echo is not None and record.echo is not None:
-            read = np.stack([record.echo[channel][:steps] for channel in channels])
+        if echo is not None and read is not None:
             parts.append(((read - echo) / sigma)[:, record.skip :])
         return np.sqrt(record.repeats) * np.concatenate(parts, axis=1)
+
+    known: dict[tuple[int, int], tuple[Array, Array | None]] = {}
+
+    def rows(record: Record, steps: int) -> tuple[Array, Array | None]:
+        """What the channels showed in these steps of a shot, and of its echo; put together once."""
+        if (asked := (id(record), steps)) not in known:
+            samples = -(-steps // record.every)
+            shown = np.stack([record.shown[channel][:samples] for channel in channels])
+            echo = None if record.echo is None else np.stack([record.echo[name][:steps] for name in channels])
+            known[asked] = shown, echo
+        return known[asked]
 
     z, covariance, slopes = np.zeros(len(names)), np.eye(len(names)), None
     for share in _WINDOWS:

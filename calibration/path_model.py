@@ -9,7 +9,7 @@ between kicks positions move in straight lines, which is what the leapfrog does,
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,28 +52,39 @@ class BenchModel:
         self._columns = force_columns(model, theta, capabilities)
         rows = capabilities.position_matrix.values
         self._sees = {channel: rows[row] for row, channel in enumerate(capabilities.channels_of(Kind.POSITION))}
+        self._felt: dict[tuple[Any, ...], tuple[Record, tuple[str, ...], tuple[str, ...]]] = {}
         self._known: OrderedDict[tuple[Any, ...], tuple[Record, Array, Array | None]] = OrderedDict()
+        self._shown: OrderedDict[tuple[Any, ...], tuple[Record, Array, Array | None]] = OrderedDict()
 
     def shows(
         self, record: Record, values: Mapping[str, float], channels: Sequence[str], steps: int
     ) -> tuple[Array, Array | None]:
-        """The first `steps` readings (channels, steps) of a shot, and those of its echo, with these errors."""
-        forward, back = self._moves(record, values, steps)
-        return self._read(forward, values, channels), None if back is None else self._read(back, values, channels)
+        """The first `steps` readings (channels, steps) of a shot, and those of its echo, with these errors.
 
-    def _moves(self, record: Record, values: Mapping[str, float], steps: int) -> tuple[Array, Array | None]:
-        """Positions (n, steps) in a shot and in its echo; remembered, since half of the unknowns leave a shot as it is.
-
-        A fit asks once for each unknown, by how much the shots change with it.
+        Motions and readings are remembered, since half of the unknowns leave a shot as it is: a fit asks once for each
+        of them, by how much the shots change with it.
         """
-        asked = (id(record), steps, *(item for item in values.items() if self._is_felt(item[0], record)))
-        if asked in self._known:
-            self._known.move_to_end(asked)
-        else:
-            self._known[asked] = (record, *self._run(record, values, steps))  # it holds the record, whose id is taken
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        return self._known[asked][1:]
+        in_motion, in_readings = self._names_felt(record, tuple(values))
+        moved_by = (id(record), steps, in_motion, *map(values.__getitem__, in_motion))
+
+        def moves() -> tuple[Array, Array | None]:
+            return _remembered(self._known, moved_by, record, lambda: self._run(record, values, steps))
+
+        def reads() -> tuple[Array, Array | None]:
+            forward, back = moves()
+            return self._read(forward, values, channels), None if back is None else self._read(back, values, channels)
+
+        shown_by = (*moved_by, tuple(channels), in_readings, *map(values.__getitem__, in_readings))
+        return _remembered(self._shown, shown_by, record, reads)
+
+    def _names_felt(self, record: Record, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Which of the values a shot's motion depends on, and which its readings alone."""
+        asked = (id(record), names)
+        if asked not in self._felt:
+            in_motion = tuple(name for name in names if self._is_felt(name, record))
+            in_readings = tuple(name for name in names if name.rpartition(".")[0] in self._sees)
+            self._felt[asked] = (record, in_motion, in_readings)
+        return self._felt[asked][1:]
 
     def _is_felt(self, name: str, record: Record) -> bool:
         """Whether the motion in this shot depends on that value."""
@@ -136,3 +147,19 @@ class BenchModel:
                 seen = np.interp(kicks - delay, self.step * np.arange(-1, len(seen) + 1), line)
             found[row] = (seen - values.get(f"{channel}.offset", 0.0)) / values.get(f"{channel}.gain", 1.0)
         return found
+
+
+def _remembered(
+    memory: OrderedDict[tuple[Any, ...], tuple[Record, Array, Array | None]],
+    asked: tuple[Any, ...],
+    record: Record,
+    compute: Callable[[], tuple[Array, Array | None]],
+) -> tuple[Array, Array | None]:
+    """What was computed before, or now; the newest are kept, with their record, so that its id stays taken."""
+    if asked in memory:
+        memory.move_to_end(asked)
+    else:
+        memory[asked] = (record, *compute())
+        if len(memory) > _REMEMBERED:
+            memory.popitem(last=False)
+    return memory[asked][1:]
