@@ -43,7 +43,8 @@ def draw(reader: RunReader) -> Figure:
 def _entitle(axes: Axes, title: str) -> None:
     """A title above the legend, in as many lines as it takes."""
     rows = textwrap.wrap(title, _LETTERS)
-    axes.set_title("\n".join(rows), fontsize=10, pad=6 + _POINTS * _above(axes))
+    # With a height of its own a title is not moved about, for which every label would be measured: half of the drawing.
+    axes.set_title("\n".join(rows), fontsize=10, y=1.0, pad=6 + _POINTS * _above(axes))
 
 
 def _arrange(figure: Figure) -> float:
