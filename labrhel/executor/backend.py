@@ -31,23 +31,20 @@ class RigBackend:
 
     def do(self, operation: Operation) -> Any:
         """Configure, run or read; DeadlineError for a shot that the rig started too late."""
-        if self._quiet or not _LOG.isEnabledFor(logging.INFO):
-            return self._done(operation)
-        began = time.perf_counter()
-        answer = self._done(operation)
-        _tell(operation, answer, time.perf_counter() - began)
-        return answer
-
-    def _done(self, operation: Operation) -> Any:
+        tells = not self._quiet and _LOG.isEnabledFor(logging.INFO)
+        began, answer = time.perf_counter() if tells else 0.0, None
         if isinstance(operation, RunShots):
             if operation.order == "free":
-                return self._in_time(self._rig.run(operation.compiled))
-            return [capture for shot in operation.compiled for capture in self._in_time(self._rig.run([shot]))]
-        if isinstance(operation, Configure):
-            return self._rig.configure(operation.knobs)
-        if isinstance(operation, Read):
-            return self._rig.read(operation.names)
-        return None
+                answer = self._in_time(self._rig.run(operation.compiled))
+            else:
+                answer = [capture for shot in operation.compiled for capture in self._in_time(self._rig.run([shot]))]
+        elif isinstance(operation, Configure):
+            answer = self._rig.configure(operation.knobs)
+        elif isinstance(operation, Read):
+            answer = self._rig.read(operation.names)
+        if tells:
+            _tell(operation, answer, time.perf_counter() - began)
+        return answer
 
     def _in_time(self, captures: Sequence[Capture]) -> list[Capture]:
         for capture in captures:

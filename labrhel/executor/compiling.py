@@ -39,9 +39,12 @@ class Compiling:
             captures = self._inner.do(RunShots(operation.programs, operation.order, tuple(compiled)))
             return [decode(item, self._capabilities, self._wiring, self._calibration) for item in captures]
         if isinstance(operation, Configure):
-            asked = {name: np.asarray(value, float) for name, value in operation.parameters.items()}
-            set_to = {name: setting_for(self._calibration, name, value) for name, value in asked.items()}
+            calibration, set_to = self._calibration, operation.parameters
+            if calibration.values:
+                set_to = {name: setting_for(calibration, name, np.asarray(to, float)) for name, to in set_to.items()}
             achieved = self._inner.do(Configure(operation.parameters, self._wiring.to_knobs(set_to)))
             found = self._wiring.to_parameters(achieved)
-            return {name: is_for(self._calibration, name, value) for name, value in found.items()}
+            if not calibration.values:
+                return found
+            return {name: is_for(calibration, name, value) for name, value in found.items()}
         return self._inner.do(operation)

@@ -57,12 +57,9 @@ class Stack:
 
     def __init__(self, layers: tuple[tuple[str, Handler], ...]) -> None:
         self._layers = layers
-        self._outermost = layers[0][1]
-        self._open = ExitStack()
-
-    def do(self, operation: Operation) -> Any:
+        self.do: Callable[[Operation], Any] = layers[0][1].do
         """Carry out one operation, through all layers."""
-        return self._outermost.do(operation)
+        self._open = ExitStack()
 
     def __enter__(self) -> Stack:
         for _, layer in self._layers:

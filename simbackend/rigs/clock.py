@@ -16,8 +16,9 @@ class ShotClock:
 
     def start(self, shot: CompiledShot, passes: int) -> float:
         """When a shot starts [s] of which the last `passes` run; afterwards all of its repeats have ended."""
-        rest = shot.prepare.wait * self._unit if isinstance(shot.prepare, Rest) else 0.0
-        pause = max(rest, self._pause)
+        prepare, pause = shot.prepare, self._pause
+        if isinstance(prepare, Rest) and prepare.wait * self._unit > pause:
+            pause = prepare.wait * self._unit
         length = self._unit * shot.dt * sum([item.steps for item in shot.passes[len(shot.passes) - passes :]])
         start = self.now + pause
         self.now += shot.repeats * (pause + length)
