@@ -14,9 +14,9 @@ from labrhel.units import COUNTED, factor, read_unit
 
 def _pairs(value: Any) -> Any:
     if isinstance(value, dict):
-        unknown = [key for key in value if key not in ("springs", "directed")]
+        unknown = [key for key in value if key not in ("springs", "directed", "gyroscopic")]
         if unknown:
-            raise ValueError(f"couplings are springs and directed; there is nothing called {unknown[0]!r}")
+            raise ValueError(f"couplings are springs, directed, gyroscopic; there is nothing called {unknown[0]!r}")
         return {key: _listed(part) for key, part in value.items()}
     return _listed(value)
 
@@ -73,7 +73,7 @@ _PAIRS_SCHEMA: list[dict[str, Any]] = [
 ]
 _BOTH_SCHEMA = {
     "type": "object",
-    "properties": {"springs": {"anyOf": _PAIRS_SCHEMA}, "directed": {"anyOf": _PAIRS_SCHEMA}},
+    "properties": {name: {"anyOf": _PAIRS_SCHEMA} for name in ("springs", "directed", "gyroscopic")},
     "additionalProperties": False,
 }
 _COUPLING_SCHEMA: dict[str, Any] = {"anyOf": [*_PAIRS_SCHEMA, _BOTH_SCHEMA]}
@@ -122,8 +122,9 @@ class ModelSection(Section):
     )
     coupling: Annotated[Any, AfterValidator(_pairs), WithJsonSchema(_COUPLING_SCHEMA)] = Field(
         default="none",
-        description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0. With "
-        "directed couplings, of which [i, j] says that i feels j, and a word both ways: {springs: ..., directed: ...}.",
+        description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0. Others "
+        "beside them: {springs: ..., directed: ..., gyroscopic: ...}; of directed ones [i, j] says that i feels j, a "
+        "word stands for both ways.",
     )
     units: Units = Field(default=Units(), description="Units of the model.")
     parameters: dict[str, Quantity] = Field(

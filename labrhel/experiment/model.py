@@ -78,9 +78,13 @@ def _check_shape(spec: ParameterSpec, value: Any) -> None:
 
 
 def _check_friction(model: Model) -> None:
-    lowest, *_, highest = np.linalg.eigvalsh(model.friction({}))[[0, -1]]
+    lowest, *_, highest = np.linalg.eigvalsh(_symmetric(model.friction({})))[[0, -1]]
     if lowest < -_ROUNDING * max(abs(highest), 1.0):
         raise ConfigurationError("friction must not be negative, in any mode: a passive rig does not gain energy")
+
+
+def _symmetric(matrix: Array) -> Array:
+    return (matrix + matrix.T) / 2  # what is antisymmetric does no work
 
 
 def trained_model_parameters(document: Document, model: Model) -> list[Parameter]:

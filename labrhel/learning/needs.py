@@ -80,7 +80,9 @@ def objections(
     if needs.linear and not model.is_linear(theta):
         found.append("the rig is not linear")
     if needs.reciprocal and is_directed(model, theta):
-        found.append("couplings of the model are directed, and what it sends through the rig obeys their transpose")
+        found.append(
+            "couplings of the model are directed or gyroscopic, and what it sends through the rig obeys their transpose"
+        )
     folds = folds_lost(task, sequences, theta)
     if needs.lossless and folds > PLAIN_BELOW:
         found.append(f"the rig loses {folds:.2g} e-folds of energy in a pass")

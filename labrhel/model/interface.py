@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from labrhel.arrays import Array, Arrays
 
-ParameterKind = Literal["potential", "kinetic", "input", "friction", "directed", "position", "momentum"]
+ParameterKind = Literal["potential", "kinetic", "input", "friction", "directed", "gyroscopic", "position", "momentum"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class ParameterSpec:
     """What a model says of one of its parameters: `kind` tells a rule where its gradient is read.
 
     potential: dH/dtheta from positions; kinetic: from momenta; input: from positions and inputs; friction: from
-    velocities; directed: forces of positions that no energy has, from the response and the record; position and
-    momentum: the initial state, from the echo's end state.
+    velocities; directed, gyroscopic: forces of positions that no energy has, and of velocities that do no work, from
+    the response and the record; position and momentum: the initial state, from the echo's end state.
     """
 
     shape: tuple[int, ...]
@@ -56,7 +56,7 @@ class Model(Protocol):
         ...
 
     def friction(self, theta: Arrays) -> Array:
-        """The symmetric friction matrix G (n, n)."""
+        """The symmetric friction matrix G (n, n), plus the antisymmetric Omega of gyroscopic forces."""
         ...
 
     def mass(self, theta: Arrays) -> Array:
@@ -120,7 +120,11 @@ class RunsResponses(Protocol):
 
 @runtime_checkable
 class Directed(Protocol):
-    """A model that may have forces of positions which come from no energy: its stiffness is then not symmetric."""
+    """A model that may have forces whose adjoint is not its own motion.
+
+    Forces of positions that come from no energy, whose stiffness is not symmetric; or gyroscopic ones, with which the
+    `friction` is not.
+    """
 
     def is_directed(self, theta: Arrays) -> bool:
         """True if it has some at these parameters."""

@@ -47,13 +47,13 @@ def respond(model: Model, theta: Arrays, path: Array, forces: Array, step: float
         ran = model.run_response(theta, path, forces, step)
         if ran is not None:
             return ran
-    return _linearised(model, theta, hessian_along(model, theta, path), forces, step)
+    return _linearised(model, theta, hessian_along(model, theta, path), forces, step, model.friction(theta))
 
 
 def respond_transposed(model: Model, theta: Arrays, path: Array, forces: Array, step: float) -> Response:
     """The answer of the transposed model, which is the adjoint: `respond`, but with the stiffness transposed.
 
-        M a'' + G a' + J(path)^T a = forces,       J = -dF/dq: S - N where couplings that act one way make it S + N
+        M a'' + G^T a' + J(path)^T a = forces,     J = -dF/dq: S - N where couplings that act one way make it S + N
 
     On reciprocal models the same bits as `respond`.
     """
@@ -63,20 +63,20 @@ def respond_transposed(model: Model, theta: Arrays, path: Array, forces: Array, 
     if ran is not None:
         return ran
     turned = np.swapaxes(hessian_along(model, theta, path), 1, 2)
-    return _linearised(model, theta, turned, forces, step)
+    return _linearised(model, theta, turned, forces, step, model.friction(theta).T)
 
 
-def _linearised(model: Model, theta: Arrays, stiffness: Array, forces: Array, step: float) -> Response:
+def _linearised(model: Model, theta: Arrays, stiffness: Array, forces: Array, step: float, friction: Array) -> Response:
     each, still = iter(stiffness), np.zeros(model.size)
     ran = leapfrog(
         lambda a: -next(each) @ a,  # that of this kick: one is asked for at each
-        model.mass(theta), model.friction(theta), forces, step, still, still,
+        model.mass(theta), friction, forces, step, still, still,
     )  # fmt: skip
     return Response(ran.q, ran.end_position, ran.end_momentum)
 
 
 def is_directed(model: Model, theta: Arrays) -> bool:
-    """True of a model with forces of positions that come from no energy, whose adjoint is not its own motion."""
+    """True of a model with directed couplings or gyroscopic forces, whose adjoint is not its own motion."""
     return isinstance(model, Directed) and model.is_directed(theta)
 
 

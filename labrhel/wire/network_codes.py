@@ -23,7 +23,7 @@ from labrhel.model.interface import ParameterSpec
 from labrhel.wire.fixed_point import Codes, Format
 
 _SATURATION = "saturation"
-_ABSENT = ("quadratic", "quartic", "friction", "directed")
+_ABSENT = ("quadratic", "quartic", "friction", "directed", "gyroscopic")
 
 
 class Network(Protocol):

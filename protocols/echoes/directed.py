@@ -17,6 +17,9 @@ so the model's error counts once more with every pair.  Ports that are missing, 
 in n', and what they leave to do is done by the model.  The map is strictly causal, so it converges in the end; it
 may grow on the way where |(T - T_true) 2 d N| times the response exceeds one, which flutter makes it do.
 
+*Gyroscopic* forces Omega q', Omega antisymmetric, are compensated as friction is, -2 (G + Omega) v, and add 2 d Omega
+a' to n; T runs with (G + Omega)^T.
+
 With x_n the change of a by the n-th pair and rho = |x_n|/|x_(n-1)|, what remains is about |x_n| rho (n - 1)/n.
 Source: derived in this project and tested against reverse mode and independent vectors (docs/what-physics-allows.md).
 """
@@ -65,7 +68,7 @@ class Asymmetric:
     in place of ports.
     """
 
-    known: dict[str, Array] = field(default_factory=dict)
+    known: dict[str, Backwards] = field(default_factory=dict)
     changes: list[float] = field(default_factory=list)
     terms: list[dict[str, Array]] = field(default_factory=list)
     unplayed: dict[str, Array] = field(default_factory=dict)
@@ -87,7 +90,7 @@ class Asymmetric:
         found = []
         for item in passes:
             if item.name not in self.known:
-                self.known[item.name] = _transposed(plan, item, item.error).response
+                self.known[item.name] = _transposed(plan, item, item.error)
             pushed = plan.geometry.reachable(_turned(plan, item, self.known[item.name]))
             found.append(replace(item, error=item.error + pushed))
         return found
@@ -111,7 +114,7 @@ class Asymmetric:
             played = asked.error + added[:, ::-1]
             m = _answer(plan, replace(asked, error=played), turns, eps)
             lacking = item.error + _turned(plan, item, self.known[item.name]) - played
-            more = _transposed(plan, item, item.error + _turned(plan, item, m.response) - played)
+            more = _transposed(plan, item, item.error + _turned(plan, item, m) - played)
             found = replace(
                 m, item=item, response=m.response + more.response, position=m.position + more.position,
                 momentum=m.momentum + more.momentum,
@@ -119,10 +122,10 @@ class Asymmetric:
             _add(terms, found.gradients(names))
             if np.linalg.norm(lacking) > _UNPLAYED * np.linalg.norm(played):
                 _add(unplayed, _transposed(plan, item, lacking).gradients(names))
-            x = found.response - self.known[item.name]
+            x = found.response - self.known[item.name].response
             change, size = change + float(np.sum(x**2)), size + float(np.sum(found.response**2))
             rough += float(np.sum(np.diff(x, axis=1) ** 2))
-            self.known[item.name] = found.response
+            self.known[item.name] = found
         self.size = float(np.sqrt(size))
         self.is_white = rough > _WHITE**2 * change > 0
         self.changes.append(float(np.sqrt(change / size)) if size > 0 else 0.0)
@@ -223,10 +226,17 @@ def bias_uncorrected(plan: EchoPlan, passes: Sequence[ForwardPass], names: Seque
     return float(off / size) if size > 0 else 0.0
 
 
-def _turned(plan: EchoPlan, item: ForwardPass, a: Array) -> Array:
-    """2 d N a (n, steps), in units of the error, along the recorded path."""
-    twice = antisymmetry_along(plan.task.model, plan.theta, item.q)
-    return plan.task.step * np.einsum("kij,jk->ik", twice, a)
+def _turned(plan: EchoPlan, item: ForwardPass, a: Backwards) -> Array:
+    """2 d (N a + Omega a') (n, steps), in units of the error, along the recorded path; a' in the time of the echo."""
+    model, theta, step = plan.task.model, plan.theta, plan.task.step
+    found = step * np.einsum("kij,jk->ik", antisymmetry_along(model, theta, item.q), a.response)
+    friction = model.friction(theta)
+    if np.array_equal(friction, friction.T):
+        return found
+    last = a.position + step / 2 * a.momentum / model.mass(theta)
+    path = np.column_stack([a.response[:, -1], a.response[:, ::-1], last])  # from rest, in the order of the echo
+    velocity = (path[:, 2:] - path[:, :-2]) / (2 * step)
+    return found + step * (friction - friction.T) @ velocity[:, ::-1]
 
 
 def _transposed(plan: EchoPlan, item: ForwardPass, kicks: Array) -> Backwards:

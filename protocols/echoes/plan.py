@@ -36,7 +36,7 @@ class Wanted:
     summed: tuple[str, ...]  # observables the rig accumulates
     traced: tuple[str, ...]  # observables computed from traces
     friction: tuple[str, ...]
-    one_way: tuple[str, ...]  # directed couplings, whose gradient is correlated with the record
+    one_way: tuple[str, ...]  # directed couplings and gyroscopic forces, whose gradient is correlated with the record
     state: tuple[str, ...]  # initial position and momentum
     direct: tuple[str, ...]  # read-out gain and offset, which need no echo
     drags_mass: bool  # a mass that also changes the friction of the first half step
@@ -55,7 +55,7 @@ class Wanted:
             tuple(name for name in observed if name in task.capabilities.accumulates),
             tuple(name for name in observed if name not in task.capabilities.accumulates),
             tuple(name for name, kind in kinds.items() if kind == "friction"),
-            tuple(name for name, kind in kinds.items() if kind == "directed"),
+            tuple(name for name, kind in kinds.items() if kind in ("directed", "gyroscopic")),
             tuple(name for name, kind in kinds.items() if kind in ("position", "momentum")),
             tuple(name for name in names if name not in specs),
             bool("mass" in kinds and driven and moving),

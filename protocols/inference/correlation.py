@@ -25,7 +25,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.learning.readout import READOUT
 from labrhel.model.derivatives import along
 from labrhel.model.interface import Directed, Model
-from labrhel.model.motion import hessian_along
+from labrhel.model.motion import hessian_along, is_directed
 from labrhel.shots.program import GivenState
 from protocols.forward.forward import ForwardPass
 from protocols.inference.inverse_dynamics import InverseDynamics
@@ -69,6 +69,8 @@ class Backwards:
         state = [name for name in names if name in known and known[name].kind in ("position", "momentum")]
         rest = [name for name in names if name in known and name not in state]
         friction, mass = model.friction(self.theta), model.mass(self.theta)
+        if is_directed(model, self.theta):
+            friction = friction.T  # an adjoint runs with the transpose of what is not symmetric
         dragged = self.step**2 / 4 * friction @ (self.momentum / mass) / mass
         at_start = self.momentum + friction @ self.position
         ends = {"initial_position": at_start, "initial_momentum": self.position + dragged}

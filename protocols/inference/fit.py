@@ -38,7 +38,7 @@ from protocols.inference.inverse_dynamics import InverseDynamics
 SPREAD = 0.3
 """Relative uncertainty of a nominal value; a friction that should be zero may as well cost an e-fold a pass."""
 
-_KINDS = ("potential", "kinetic", "friction", "directed")
+_KINDS = ("potential", "kinetic", "friction", "directed", "gyroscopic")
 _ROUNDS = 2  # of Gauss-Newton; one suffices where the force is linear in the parameters
 _UNKNOWN = 1e-3  # of the force: what acts on every rig and is in no model; bounds the weight of noiseless records
 _ABSENT = 0.1  # of the force: prior for a term of V that is zero in the model

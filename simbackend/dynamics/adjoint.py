@@ -114,4 +114,7 @@ def backpropagate(
     }
     if len(model.links):
         gradient["directed"] = -step * np.sum(mu[model.links[:, 0]] * q[model.links[:, 1]], axis=1)
+    if len(model.spins):
+        i, j = model.spins[:, 0], model.spins[:, 1]
+        gradient["gyroscopic"] = -step * np.sum(mu[i] * v[j] - mu[j] * v[i], axis=1)
     return gradient

@@ -69,7 +69,7 @@ def backpropagate(
         lam_p = kick.keep.T @ pulled + half * lam_q
     p_before, p_after = p[:, :-1], p[:, 1:]
     both = p_before + p_after
-    by_inverse_mass = step / 2 * np.sum(before * p_before + after * p_after - friction @ mu * both, axis=1)
+    by_inverse_mass = step / 2 * np.sum(before * p_before + after * p_after - friction.T @ mu * both, axis=1)
     v = both / 2 / mass[:, None]
     rubbed = -step * mu @ v.T
     gradient = {
@@ -79,11 +79,24 @@ def backpropagate(
         "initial_momentum": lam_p,
     }
     for name in model.parameters:
-        if model.parameters[name].kind == "directed":
+        if model.parameters[name].kind == "gyroscopic":
+            gradient[name] = _by_friction(model, theta, name, -step * mu @ v.T)
+        elif model.parameters[name].kind == "directed":
             gradient[name] = _by_force(model, theta, name, q, step * mu)
         elif name not in gradient:  # of V or of the inputs
             gradient[name] = -along(lambda x, name=name: model.observables([name], x, v, u, step, theta)[name], q, mu)
     return gradient
+
+
+def _by_friction(model: Simulable, theta: Arrays, name: str, slope: Array) -> Array:
+    """Of a parameter that the matrix of the velocities is linear in, by the slope (n, n) of that matrix."""
+    found = np.empty(np.shape(model.value(name, theta)))
+    for index in np.ndindex(found.shape):
+        unit = np.zeros(found.shape)
+        unit[index] = 1.0
+        ends = [model.friction({**theta, name: sign * unit}) for sign in (1.0, -1.0)]
+        found[index] = np.sum(slope * (ends[0] - ends[1])) / 2
+    return found
 
 
 def _by_force(model: Simulable, theta: Arrays, name: str, q: Array, weight: Array) -> Array:

@@ -32,7 +32,8 @@ class ForceNoise(Imperfection):
     def forces(self, friction: Array, steps: int, site: Site, moment: Moment) -> Array:
         """Forces (n, steps) at the kicks, for the friction matrix (n, n) of the rig."""
         random = site.stream("force", moment.shot, moment.pass_index)
-        covariance = (self.density**2 * np.eye(len(friction)) + 2 * self.temperature * friction) / moment.step
+        lossy = (friction + friction.T) / 2  # gyroscopic forces do no work, and make no noise
+        covariance = (self.density**2 * np.eye(len(friction)) + 2 * self.temperature * lossy) / moment.step
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.clip(values, 0, None))
         return root @ random.standard_normal((len(friction), steps))

@@ -204,7 +204,7 @@ def backpropagate(
     edges,
     springs,
     one_way,  # (n, n) D of forces -D q, or (0, 0) for none
-    friction,  # (n, n) symmetric
+    friction,  # (n, n)
     keep,
     push,
     step,

@@ -4,15 +4,16 @@
         + sum_(i,j) K_ij (q_j - q_i)^2/2 - q . W (u + o)
 
     force_i = -k_i q_i - a_i q_i^2 - b_i q_i^3 - c_i q_i^4 + sum_j K_ij (q_j - q_i) + [W (u + o)]_i - [G q']_i
-              - sum_j D_ij q_j
+              - sum_j D_ij q_j - sum_j O_ij q'_j
 
 The anharmonic terms are named by the power of q in the *force*: quadratic a, cubic b (Duffing), quartic c.
-Directed couplings D_ij, by which i feels j and not the other way round, come from no energy, and are in no H; a network
-without any has no such parameter.
+Directed couplings D_ij, by which i feels j and not the other way round, come from no energy; gyroscopic ones, O_ij =
+-O_ji of a pair, do no work.  Both are in no H, and a network without any has no such parameter.
 Source: Pourcel & Ernoult (2025), Eq. 8, there with six oscillators, drive on 1 and read-out on 4.
 
 Observables dH/dtheta: k: q^2/2; a: q^3/3; b: q^4/4; c: q^5/5; K_ij: (q_j - q_i)^2/2; m: -p^2/(2 m^2);
-W_ij: -q_i (u_j + o_j); o_j: -[W^T q]_j.  A directed coupling has none: dL/dD_ij = -d sum_k a_i q_j of the response a.
+W_ij: -q_i (u_j + o_j); o_j: -[W^T q]_j.  Directed and gyroscopic couplings have none: with the response a, dL/dD_ij =
+-d sum_k a_i q_j, dL/dO_ij = -d sum_k (a_i v_j - a_j v_i).
 """
 
 from __future__ import annotations
@@ -76,14 +77,16 @@ def links_of(directed: str | Sequence[Sequence[int]], size: int) -> NDArray[np.i
     return np.array(links, dtype=np.int64).reshape(-1, 2)
 
 
-def _parts(coupling: Any) -> tuple[Any, Any]:
-    """Springs and directed couplings of what a configuration gives."""
+def _parts(coupling: Any) -> tuple[Any, Any, Any]:
+    """Springs, directed and gyroscopic couplings of what a configuration gives."""
     if not isinstance(coupling, Mapping):
-        return coupling, []
-    unknown = sorted(set(coupling) - {"springs", "directed"})
+        return coupling, [], []
+    unknown = sorted(set(coupling) - {"springs", "directed", "gyroscopic"})
     if unknown:
-        raise ConfigurationError(f"couplings are springs and directed ones; there is nothing called {unknown[0]!r}")
-    return coupling.get("springs", "none"), coupling.get("directed", [])
+        raise ConfigurationError(
+            f"couplings are springs, directed and gyroscopic ones; there is nothing called {unknown[0]!r}"
+        )
+    return coupling.get("springs", "none"), coupling.get("directed", []), coupling.get("gyroscopic", [])
 
 
 class OscillatorNetwork:
@@ -107,8 +110,12 @@ class OscillatorNetwork:
             raise ConfigurationError(f"a network needs at least one oscillator, not {size}")
         self.size = size
         self.inputs = tuple(inputs)
-        springs, directed = _parts(coupling)
-        self.edges, self.links = edges_of(springs, size), links_of(directed, size)
+        springs, directed, gyroscopic = _parts(coupling)
+        self.edges, self.links, self.spins = (
+            edges_of(springs, size),
+            links_of(directed, size),
+            edges_of(gyroscopic, size),
+        )
         self.time_unit = time_unit
         self.position_unit, self.input_unit = position_unit, input_unit
         self.parameters: Mapping[str, ParameterSpec] = MappingProxyType(self._specify(dict(nominal or {})))
@@ -122,6 +129,9 @@ class OscillatorNetwork:
         one_way: dict[str, tuple[ParameterKind, ArrayLike, tuple[int, ...], str]] = {}
         if len(self.links):
             one_way["directed"] = ("directed", 0.0, (len(self.links),), felt)
+        if len(self.spins):
+            turned = "gyroscopic force of each pair [i, j]: -O q'_j on i, O q'_i on j"
+            one_way["gyroscopic"] = ("gyroscopic", 0.0, (len(self.spins),), turned)
         return {
             "mass": ("kinetic", 1.0, (n,), "inertia m_i"),
             "stiffness": ("potential", 1.0, (n,), "linear restoring force k_i q"),
@@ -149,6 +159,7 @@ class OscillatorNetwork:
             "mass": "1",
             "coupling": product({time: -2}),
             "directed": product({time: -2}),
+            "gyroscopic": product({time: -1}),
             "saturation": product({place: 1, time: -2}),
             "friction": product({time: -1}),
             "input": f"{product({place: 1, time: -2})} per {drive}" if drive != "1" else product({place: 1, time: -2}),
@@ -178,7 +189,9 @@ class OscillatorNetwork:
         if name == "mass" and (array <= 0).any():
             raise ConfigurationError("every mass must be positive")
         if name == "friction" and not np.allclose(array, array.T):
-            raise ConfigurationError("the friction matrix must be symmetric; magnetic-like terms cannot be echoed")
+            raise ConfigurationError(
+                "the friction matrix must be symmetric; magnetic-like terms are coupling: {gyroscopic: [[i, j]]}"
+            )
         return array
 
     def value(self, name: str, theta: Arrays) -> Array:
@@ -190,9 +203,14 @@ class OscillatorNetwork:
         return self.value("mass", theta)
 
     def friction(self, theta: Arrays) -> Array:
-        """Friction matrix (n, n), symmetrised."""
+        """Friction matrix (n, n), symmetrised, and what is gyroscopic, which is antisymmetric."""
         matrix = self.value("friction", theta)
-        return (matrix + matrix.T) / 2
+        lossy = (matrix + matrix.T) / 2
+        if not len(self.spins):
+            return lossy
+        turned, (i, j) = np.zeros_like(lossy), self.spins.T
+        turned[i, j] = self.value("gyroscopic", theta)
+        return lossy + turned - turned.T
 
     def force(self, q: Array, theta: Arrays) -> Array:
         """-dV/dq at positions (n,) or (n, steps), without inputs."""
@@ -217,7 +235,8 @@ class OscillatorNetwork:
     def is_directed(self, theta: Arrays) -> bool:
         """A `labrhel.model.interface.Directed` model."""
         felt = self.one_way(theta)
-        return not np.array_equal(felt, felt.T)
+        spins = len(self.spins) > 0 and bool(np.any(self.value("gyroscopic", theta)))
+        return spins or not np.array_equal(felt, felt.T)
 
     def pulled(self, name: str, q: Array, weights: Array, theta: Arrays) -> Array:
         """sum_k weights_k . dF_k/dD of each link [i, j]: -sum_k weights_i q_j."""
@@ -260,19 +279,21 @@ class OscillatorNetwork:
 
     def run_response(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
         """A `labrhel.model.interface.RunsResponses`, by the compiled kernel; None where the force is no polynomial."""
-        return self._respond(theta, path, forces, step, self.one_way(theta))
+        return self._respond(theta, path, forces, step, self.one_way(theta), self.friction(theta))
 
     def run_transposed(self, theta: Arrays, path: Array, forces: Array, step: float) -> Response | None:
         """A `labrhel.model.interface.RunsTransposed`, by the same kernel."""
-        return self._respond(theta, path, forces, step, self.one_way(theta).T)
+        return self._respond(theta, path, forces, step, self.one_way(theta).T, self.friction(theta).T)
 
-    def _respond(self, theta: Arrays, path: Array, forces: Array, step: float, one_way: Array) -> Response | None:
+    def _respond(
+        self, theta: Arrays, path: Array, forces: Array, step: float, one_way: Array, friction: Array
+    ) -> Response | None:
         if not self.is_polynomial:
             return None
         from simbackend.kernels import network as kernels
 
         mass = self.mass(theta)
-        kick = KickMatrices.of(mass, self.friction(theta), step)
+        kick = KickMatrices.of(mass, friction, step)
         q, p, trace = np.zeros(self.size), np.zeros(self.size), np.empty(path.shape)
         kernels.run_response(
             q, p, np.array(path, float, order="C"), np.array(forces, float, order="C"), 1 / mass,

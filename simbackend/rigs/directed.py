@@ -49,6 +49,11 @@ class DirectedRig:
     reference: ReferenceTask
     truth: dict[str, Array]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All parameters but the initial state."""
+        return (*NAMES, *(("gyroscopic",) if "gyroscopic" in self.truth else ()))
+
     def exact(self) -> dict[str, Array]:
         """The gradient of the rig as it is."""
         return exact_gradient(replace(self.reference.task, model=self.reference.rig.model), self.reference.sequences,
@@ -58,7 +63,7 @@ class DirectedRig:
         """Measure it; with a `known_drive` an echo lock has learned before what the friction of the model lacks."""
         reference = self.reference
         previous = self._learned() if known_drive else None
-        request = reference.request(wanted or NAMES, previous)
+        request = reference.request(wanted or self.names, previous)
         return execute(rule.gradient(request), reference.handler())
 
     def error(self, gradient: Gradient) -> float:
@@ -87,10 +92,11 @@ def directed_rig(
     others: float = 0.2,
     folds: float = 2.0,
     deaf: tuple[int, ...] = (),
+    gyroscopic: float = 0.0,
     imperfections: Imperfections = IDEAL,
 ) -> DirectedRig:
     """Lossy by `folds` e-folds of energy a pass; the host's springs are wrong by `stiffness`, friction and cubic terms
-    by `others`, each entry up or down; no port reaches the oscillators `deaf`.
+    by `others`, each entry up or down; no port reaches the oscillators `deaf`.  `gyroscopic`: |Omega| over |G|.
     """
     random = np.random.default_rng(seed)
     n, steps = SIZE, round(duration / STEP)
@@ -114,6 +120,10 @@ def directed_rig(
         "initial_position": random.normal(size=n) * 0.3,
     }
     coupling = {"springs": "all", "directed": "all"}
+    if gyroscopic:
+        spins = random.normal(size=n * (n - 1) // 2)
+        coupling["gyroscopic"] = "all"
+        truth["gyroscopic"] = spins * gyroscopic * np.linalg.norm(friction) / np.linalg.norm(spins) / np.sqrt(2)
     model = OscillatorNetwork(n, coupling=coupling, inputs=("u1", "u2"), nominal=truth)
     truth = {name: spec.nominal for name, spec in model.parameters.items()}
     rig = SimulatedRig(model, imperfections=imperfections)

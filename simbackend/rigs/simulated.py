@@ -31,6 +31,7 @@ from simbackend.imperfections import IDEAL, Device, Imperfections, Knobs, Life, 
 from simbackend.models.simulable import Simulable
 from simbackend.rigs.clock import ShotClock
 
+_UNSUMMED = ("friction", "directed", "gyroscopic")
 _POSITIVE = Limits(low=np.finfo(float).tiny)
 _STORED_STATES = 4096  # 2 n floats each
 _UNCALIBRATED = IDEAL_CALIBRATION.digest
@@ -44,7 +45,7 @@ def capabilities_of(model: Simulable, name: str) -> Capabilities:
     channels = tuple(Channel(f"q{i + 1}", Kind.POSITION, model.position_unit) for i in range(n))
     channels += tuple(Channel(f"v{i + 1}", Kind.VELOCITY, f"{model.position_unit}/time") for i in range(n))
     settable = {item: spec for item, spec in model.parameters.items() if spec.kind not in ("position", "momentum")}
-    summed = frozenset(item for item, spec in settable.items() if spec.kind not in ("friction", "directed"))
+    summed = frozenset(item for item, spec in settable.items() if spec.kind not in _UNSUMMED)
     eye = FrozenArray(np.eye(n))
     return Capabilities(
         rig=name,

@@ -34,6 +34,17 @@ def test_every_pair_of_echoes_brings_digits_where_the_model_alone_has_none() -> 
     assert errors[4] < 1e-6
 
 
+def test_gyroscopic_forces_at_half_of_the_friction_are_corrected_as_well() -> None:
+    rig = directed_rig(1, 0.0, gyroscopic=0.5)
+    assert rig.error(rig.gradient(RHEL(directed=0, lock=KNOWN))) > 0.1
+    assert rig.error(rig.gradient(RHEL(directed=3, lock=KNOWN))) < 1e-3
+    known = directed_rig(0, 0.2, gyroscopic=0.5, stiffness=0.0, others=0.0)
+    gradient = known.gradient(RHEL(), tuple(known.reference.model.parameters), known_drive=False)
+    exact = known.exact()
+    for name, value in gradient.values.items():  # the initial state among them
+        assert np.linalg.norm(value - exact[name]) < 1e-7 * np.linalg.norm(exact[name]), name
+
+
 def test_left_to_itself_it_goes_on_until_what_remains_is_a_thousandth_and_reports_it() -> None:
     rig = directed_rig(0, 0.5)
     gradient = rig.gradient(RHEL(lock=KNOWN))

@@ -1,5 +1,6 @@
 """Directed couplings in the model: which links there are, what they do, and the transposed motion."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,14 @@ NOMINAL = {"cubic": 0.2, "coupling": [0.2, 0.3], "directed": [0.3, -0.2, 0.1], "
 
 def model(kind: type[OscillatorNetwork] = OscillatorNetwork, **more: Any) -> OscillatorNetwork:
     return kind(3, coupling={"springs": "chain", "directed": LINKS}, nominal={**NOMINAL, **more})
+
+
+def spinning(kind: type[OscillatorNetwork] = OscillatorNetwork, **more: Any) -> OscillatorNetwork:
+    """Springs, and two pairs that are gyroscopic."""
+    nominal = {name: value for name, value in NOMINAL.items() if name != "directed"}
+    return kind(
+        3, coupling={"springs": "chain", "gyroscopic": "chain"}, nominal={**nominal, "gyroscopic": [0.2, -0.1], **more}
+    )
 
 
 def test_a_link_is_felt_by_its_first_oscillator_alone() -> None:
@@ -61,6 +70,18 @@ def test_a_network_without_links_has_no_such_parameter_and_is_reciprocal() -> No
 @pytest.mark.parametrize("kind", [OscillatorNetwork, SaturatingNetwork])
 def test_a_directed_network_keeps_the_contract_of_models(kind: type[OscillatorNetwork]) -> None:
     assert not failures(check_model(model(kind), np.random.default_rng(0)))
+    assert not failures(check_model(spinning(kind), np.random.default_rng(0)))
+
+
+def test_a_gyroscopic_force_turns_the_motion_and_does_no_work() -> None:
+    bare = OscillatorNetwork(3, coupling={"gyroscopic": [[0, 2]]}, nominal={"gyroscopic": 0.5})
+    assert np.array_equal(bare.friction({}), [[0, 0, 0.5], [0, 0, 0], [-0.5, 0, 0]])
+    ran = run(bare, {}, np.zeros((3, 400)), 0.05, np.array([[1.0, 0.2, 0.0]]), np.zeros((1, 3)))
+    energy = (np.sum(ran.end_position**2) + np.sum(ran.end_momentum**2)) / 2
+    assert energy == pytest.approx((1 + 0.2**2) / 2, rel=1e-3)
+    assert np.abs(ran.q[0, 2]).max() > 0.2
+    assert is_directed(bare, {})
+    assert not is_directed(bare, {"gyroscopic": np.zeros(1)})
 
 
 def test_a_model_that_says_it_is_directed_and_is_not_is_found() -> None:
@@ -73,8 +94,9 @@ def test_a_model_that_says_it_is_directed_and_is_not_is_found() -> None:
     assert any("says it is directed" in words for words in found)
 
 
-def test_kernels_and_readable_code_agree() -> None:
-    network, steps = model(), 50
+@pytest.mark.parametrize("made", [model, spinning])
+def test_kernels_and_readable_code_agree(made: Callable[..., OscillatorNetwork]) -> None:
+    network, steps = made(), 50
     forces, q, p = RANDOM.normal(size=(3, steps)), RANDOM.normal(size=3), RANDOM.normal(size=3)
     fast = run(network, {}, forces, 0.1, q[None], p[None])
     slow = leapfrog(lambda x: network.force(x, {}), network.mass({}), network.friction({}), forces, 0.1, q, p)
@@ -83,15 +105,16 @@ def test_kernels_and_readable_code_agree() -> None:
     known = network.hessian_along({}, path)
     assert known is not None
     assert np.abs(known - hessian_along(network, {}, path)).max() < 1e-13
-    plain = model(SaturatingNetwork, saturation=0.0)  # which no kernel runs
+    plain = made(SaturatingNetwork, saturation=0.0)  # which no kernel runs
     for answer in (respond, respond_transposed):
         ends = [answer(each, {}, path, forces, 0.1) for each in (network, plain)]
         assert np.abs(ends[0].q - ends[1].q).max() < 1e-12
         assert np.abs(ends[0].end_momentum - ends[1].end_momentum).max() < 1e-12
 
 
-def test_the_transposed_motion_is_the_transpose_of_the_motion() -> None:
-    network, path = model(), RANDOM.normal(size=(3, 40))
+@pytest.mark.parametrize("made", [model, spinning])
+def test_the_transposed_motion_is_the_transpose_of_the_motion(made: Callable[..., OscillatorNetwork]) -> None:
+    network, path = made(), RANDOM.normal(size=(3, 40))
     there, back = RANDOM.normal(size=(2, 3, 40))
     forward = np.sum(back * respond(network, {}, path, there, 0.1).q)
     backward = np.sum(there[:, ::-1] * respond_transposed(network, {}, path[:, ::-1], back[:, ::-1], 0.1).q)
@@ -108,10 +131,10 @@ def test_twice_the_antisymmetric_part_is_what_the_links_differ_by() -> None:
 
 @pytest.mark.parametrize("exact", [exact_gradient, separable_gradient])
 def test_the_exact_gradient_is_that_of_central_differences(exact: object) -> None:
-    rig = directed_rig(1, 0.3, 5.0)
+    rig = directed_rig(1, 0.3, 5.0, gyroscopic=0.5)
     reference, tiny = rig.reference, 1e-6
     gradient = exact(reference.task, reference.sequences, rig.truth)[1]  # type: ignore[operator]
-    for name in ("directed", "coupling", "friction", "initial_position"):
+    for name in ("directed", "gyroscopic", "mass", "coupling", "friction", "initial_position"):
         direction = np.random.default_rng(0).normal(size=rig.truth[name].shape)
         direction = direction + direction.T if name == "friction" else direction
         ends = [
