@@ -140,9 +140,9 @@ class TaskSection(Section):
 
 
 class StackDataSection(Section):
-    """One of `file`, classes of the UEA archive, `folder`, the heart rate of PPG-DaLiA, and `task`, which is made.
+    """One of `file`, of the UEA archive, `folder`, PPG-DaLiA's heart rate, `images`, and `task`, which is made.
 
-    Split 70/15/15 at random.
+    Split 70/15/15 at random, if not as it was given.
     """
 
     file: str | None = Field(
@@ -152,17 +152,28 @@ class StackDataSection(Section):
         default=None, description="Folder of S1/S1.pkl and so on, beside this file or in the folder LABRHEL_DATA."
     )
     task: TaskSection | None = Field(default=None, description="A made problem, for which no data are needed.")
+    images: str | None = Field(
+        default=None,
+        description="Images read pixel by pixel: digits (scikit-learn's, 8 x 8), or a file such as mnist.npz.",
+    )
+    split: Literal["merged", "given"] = Field(
+        default="merged",
+        description="Training and test set merged, duplicates dropped, and split anew, or as they were given.",
+    )
     windows: WindowsSection | None = Field(
         default=None, description="Windows of a folder, or of a made heart rate; left out: the paper's."
     )
 
     @model_validator(mode="after")
     def _one_origin(self) -> StackDataSection:
-        if sum(origin is not None for origin in (self.file, self.folder, self.task)) != 1:
-            raise ValueError("data comes either from a file or from a folder, or is a task; give one of the three")
+        if sum(origin is not None for origin in (self.file, self.folder, self.task, self.images)) != 1:
+            raise ValueError("data comes from a file or from a folder, or is a task, or images; give one of them")
+        if self.split != "merged" and self.file is None and self.images is None:
+            raise ValueError(f"split: {self.split} belongs to a file or to images")
         makes_windows = self.folder is not None or (self.task is not None and self.task.kind == "heart_rate")
         if self.windows is not None and not makes_windows:
-            raise ValueError(f"'windows' belongs to a folder, not to a {'task' if self.file is None else 'file'}")
+            other = "file" if self.file is not None else "task" if self.task is not None else "set of images"
+            raise ValueError(f"'windows' belongs to a folder, not to a {other}")
         return self
 
 

@@ -11,6 +11,10 @@ channel by commas, the class label last.
 
 An `.npz` file holds X_train and X_test (samples, channels, time), y_train and y_test (class numbers) and, optionally,
 `labels`, their names.
+
+Series may differ in length; in an `.npz` file the shorter ones end in NaN.  A `.ts` file may have a number in place of
+the class (`@targetLabel true`, the regression archive): it is scaled to mean 0 and variance 1 over both sets, so that
+an error is a share of the variance.
 """
 
 from __future__ import annotations
@@ -28,13 +32,20 @@ from labrhel.data.samples import Samples, without_duplicates
 from labrhel.errors import ConfigurationError
 from labrhel.safety.plain_files import read_plain
 
+_NOTHING = Samples((), ())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Archive:
-    """Classified sequences, training and test set merged and duplicates dropped, and the names of the classes."""
+    """Classified sequences, training and test set merged and duplicates dropped, and the names of the classes.
+
+    `labels` are empty where the target is a number.  `train` and `test` are the sets as they were published.
+    """
 
     samples: Samples
     labels: tuple[str, ...]
+    train: Samples = _NOTHING
+    test: Samples = _NOTHING
 
     @property
     def channels(self) -> int:
@@ -45,7 +56,7 @@ class Archive:
 def read_archive(name: str, folders: Sequence[Path]) -> Archive:
     """A problem of the archive: `NAME.npz`, or `NAME_TRAIN.ts` with `NAME_TEST.ts` beside it, named by the first.
 
-    Raises ConfigurationError for a missing or damaged file, and for samples that differ in length.
+    Raises ConfigurationError for a missing or damaged file.
     """
     file = find_recording(name, folders, "timeseriesclassification.com")
     if file.suffix == ".ts":
@@ -55,22 +66,32 @@ def read_archive(name: str, folders: Sequence[Path]) -> Archive:
         test, others = read_ts(file.with_name(file.name.replace("_TRAIN", "_TEST")))
         if labels != others:
             raise ConfigurationError(f"{file.name} and its test file name different classes; take both from one source")
-        samples = train + test
+        if train.inputs[0].shape[1] != test.inputs[0].shape[1]:
+            raise ConfigurationError(f"{file.name} and its test file differ in channels; take both from one source")
+        if not labels:
+            train, test = _scaled(train, test, file)
     else:
-        samples, labels = _from_npz(read_arrays(file), file)
-    lengths = {len(values) for values in samples.inputs}
-    if len(lengths) > 1:
-        raise ConfigurationError(
-            f"the samples of {file.name} have {min(lengths)} to {max(lengths)} steps; pad or cut them to one length"
-        )
-    return Archive(without_duplicates(samples), labels)
+        train, test, labels = _from_npz(read_arrays(file), file)
+    return Archive(without_duplicates(train + test), labels, train, test)
+
+
+def _scaled(train: Samples, test: Samples, file: Path) -> tuple[Samples, Samples]:
+    values = np.stack(train.targets + test.targets)
+    mean, size = values.mean(), values.std()
+    if not size > 0:
+        raise ConfigurationError(f"all targets of {file.name} and its test file are the same: nothing can be learned")
+
+    def scaled(part: Samples) -> Samples:
+        return Samples(part.inputs, tuple(((value - mean) / size).astype(np.float32) for value in part.targets))
+
+    return scaled(train), scaled(test)
 
 
 def read_ts(file: Path) -> tuple[Samples, tuple[str, ...]]:
-    """Samples of one `.ts` file, and the names of the classes.
+    """Samples of one `.ts` file, and the names of the classes; none of these if the targets are numbers (1,).
 
-    Raises ConfigurationError, with the line, for what this reader does not take: time stamps, missing values, a
-    class that the header does not name, channels that differ in number or length.
+    Raises ConfigurationError, with the line, for what this reader does not take: time stamps, missing values that the
+    header does not announce, a class that it does not name, channels that differ in number or, in one sample, length.
     """
     try:
         # Comments come in any encoding; a class with a letter that is none of UTF-8 is the same in both files.
@@ -91,7 +112,7 @@ def read_ts(file: Path) -> tuple[Samples, tuple[str, ...]]:
                 if inputs and values.shape[1] != inputs[0].shape[1]:
                     raise ValueError(f"{values.shape[1]} channels where the first sample has {inputs[0].shape[1]}")
                 inputs.append(values)
-                targets.append(np.array(target))
+                targets.append(target)
             elif line.lower() == "@data":
                 labels, in_data = _classes(header), True
             else:
@@ -107,15 +128,19 @@ def read_ts(file: Path) -> tuple[Samples, tuple[str, ...]]:
 def _classes(header: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     if header.get("@timestamps", ["false"])[0].lower() == "true":
         raise ValueError("samples with time stamps are not read; resample them to equal steps")
+    if header.get("@targetlabel", ["false"])[0].lower() == "true":
+        return ()
     flag, *labels = header.get("@classlabel", ["false"])
     if flag.lower() != "true" or not labels:
-        raise ValueError("the header names no classes (@classLabel true NAME NAME ...); only classification is read")
+        raise ValueError("the header names no classes (@classLabel true NAME NAME ...), and no @targetLabel true")
     return tuple(labels)
 
 
-def _sample(line: str, labels: tuple[str, ...], *, fill: bool) -> tuple[Array, int]:
+def _sample(line: str, labels: tuple[str, ...], *, fill: bool) -> tuple[Array, Array]:
     *channels, label = line.split(":")
-    label = _class(label.strip(), labels)
+    target = np.array(labels.index(_class(label.strip(), labels))) if labels else np.array([float(label)])
+    if not np.isfinite(target).all():
+        raise ValueError(f"the target {label.strip()!r} is not a finite number")
     if "?" in line and not fill:
         raise ValueError("a value is missing (?) though the header does not say @missing true; fill it in")
     rows = [_channel(channel, fill=fill) for channel in channels]
@@ -124,7 +149,7 @@ def _sample(line: str, labels: tuple[str, ...], *, fill: bool) -> tuple[Array, i
     values = np.stack(rows, axis=1)
     if not np.isfinite(values).all():
         raise ValueError("a value is not a finite number; clean the data")
-    return values, labels.index(label)
+    return values, target
 
 
 def _class(label: str, labels: tuple[str, ...]) -> str:
@@ -149,23 +174,34 @@ def _channel(text: str, *, fill: bool) -> Array:
     return np.interp(np.arange(len(values)), np.flatnonzero(there), values[there]).astype(np.float32)
 
 
-def _from_npz(arrays: Mapping[str, Array], file: Path) -> tuple[Samples, tuple[str, ...]]:
+def _from_npz(arrays: Mapping[str, Array], file: Path) -> tuple[Samples, Samples, tuple[str, ...]]:
     missing = [name for name in ("X_train", "y_train", "X_test", "y_test") if name not in arrays]
     if missing:
         raise ConfigurationError(f"{file.name} has no array {missing[0]!r}; it needs X_train, y_train, X_test, y_test")
-    samples = Samples((), ())
+    parts = []
     for part in ("train", "test"):
         x, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
         if x.ndim != 3 or y.shape != x.shape[:1] or y.dtype.kind not in "iu":
             raise ConfigurationError(
                 f"{file.name}: X_{part} is (samples, channels, time), y_{part} a class number each"
             )
-        if not np.isfinite(x).all():
-            raise ConfigurationError(f"{file.name}: X_{part} holds values that are not finite numbers; clean the data")
-        rows = np.ascontiguousarray(np.swapaxes(x, 1, 2), dtype=np.float32)
-        samples += Samples(tuple(rows), tuple(np.array(int(label)) for label in y))
+        rows = [_without_end(row) for row in np.ascontiguousarray(np.swapaxes(x, 1, 2), dtype=np.float32)]
+        if not all(len(row) and np.isfinite(row).all() for row in rows):
+            raise ConfigurationError(
+                f"{file.name}: X_{part} holds values that are not finite numbers; clean the data: NaN may only stand "
+                "behind a series that is shorter than others"
+            )
+        parts.append(Samples(tuple(rows), tuple(np.array(int(label)) for label in y)))
+    train, test = parts
+    samples = train + test
     highest = max(int(target) for target in samples.targets)
     names = tuple(str(name) for name in arrays["labels"]) if "labels" in arrays else tuple(map(str, range(highest + 1)))
     if highest >= len(names) or min(int(target) for target in samples.targets) < 0:
         raise ConfigurationError(f"{file.name}: class numbers go from 0 to {len(names) - 1}, one per label")
-    return samples, names
+    return train, test, names
+
+
+def _without_end(series: Array) -> Array:
+    """A series (time, channels) without the NaN behind it."""
+    there = np.flatnonzero(~np.isnan(series).all(axis=1))
+    return series[: there[-1] + 1] if there.size else series[:0]

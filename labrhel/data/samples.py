@@ -45,8 +45,14 @@ class Samples:
         return found.hexdigest()
 
     def stacked(self) -> tuple[Array, Array]:
-        """Inputs (samples, time, channels) and targets (samples, ...)."""
-        return np.stack(self.inputs), np.stack(self.targets)
+        """Inputs (samples, time, channels), shorter ones with NaN behind them, and targets (samples, ...)."""
+        longest = max(map(len, self.inputs))
+        if min(map(len, self.inputs)) == longest:
+            return np.stack(self.inputs), np.stack(self.targets)
+        padded = np.full((len(self), longest, self.inputs[0].shape[1]), np.nan, self.inputs[0].dtype)
+        for row, values in zip(padded, self.inputs, strict=True):
+            row[: len(values)] = values
+        return padded, np.stack(self.targets)
 
     def batches(self, size: int, generator: np.random.Generator | None = None) -> Iterator[tuple[Array, Array]]:
         """All samples in batches of `size`, the last one smaller; in random order if there is a generator."""
@@ -72,6 +78,17 @@ def without_duplicates(samples: Samples) -> Samples:
     return samples.pick(list(first.values()))
 
 
+def given_split(train: Samples, test: Samples, seed: int) -> Split:
+    """The training and test sets as they were published; of the former a random part, by the seed, to stop by.
+
+    Raises ConfigurationError if one part would be empty.
+    """
+    parts = random_split(train, seed, (SHARES[0] / (SHARES[0] + SHARES[1]), SHARES[1] / (SHARES[0] + SHARES[1]), 0.0))
+    if not len(test):
+        raise ConfigurationError("there is no test set of its own; leave out split: given")
+    return Split(parts.train, parts.validation, test)
+
+
 def random_split(samples: Samples, seed: int, shares: tuple[float, float, float] = SHARES) -> Split:
     """A random split by `shares`; the same seed gives the same split.
 
@@ -80,6 +97,6 @@ def random_split(samples: Samples, seed: int, shares: tuple[float, float, float]
     order = np.random.default_rng(seed).permutation(len(samples))
     ends = np.round(np.cumsum(shares) * len(samples)).astype(int)
     train, validation, test = order[: ends[0]], order[ends[0] : ends[1]], order[ends[1] : ends[2]]
-    if not min(len(train), len(validation), len(test)):
+    if any(share and not len(part) for share, part in zip(shares, (train, validation, test), strict=True)):
         raise ConfigurationError(f"{len(samples)} samples are too few for a split by {shares}; each part needs one")
     return Split(samples.pick(train), samples.pick(validation), samples.pick(test))

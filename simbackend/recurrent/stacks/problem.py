@@ -2,6 +2,8 @@
 
 data      targets                    head       minimised            score
 file      classes of UEA's archive   Classify   cross entropy        accuracy
+file      numbers, each of a series  Estimate   mean square error    mean square error, over the variance
+images    what an image shows        Classify   cross entropy        accuracy
 folder    PPG-DaLiA's heart rate     Regress    mean square error    mean square error, of targets in [-1, 1]
 task      sequences, as they are     EveryStep  mean square error    mean square error; recall of copied symbols
 
@@ -21,13 +23,14 @@ from torch import nn
 
 from labrhel.config.stack import StackDocument, TaskSection
 from labrhel.data.archive import Archive, read_archive
+from labrhel.data.images import read_images
 from labrhel.data.made import classes
 from labrhel.data.made import heart_rate as made_heart_rate
 from labrhel.data.ppg_dalia import READING, SOURCE, Windows, read_ppg_dalia, split_windows
 from labrhel.data.recording import find_folder
-from labrhel.data.samples import Samples, Split, random_split
+from labrhel.data.samples import Samples, Split, given_split, random_split
 from labrhel.data.tasks import TASKS
-from simbackend.recurrent.stacks.hssm import Classify, EveryStep, Regress
+from simbackend.recurrent.stacks.hssm import Classify, Estimate, EveryStep, Regress
 from simbackend.recurrent.stacks.training import CLASSIFICATION, DENSE, RECALL, REGRESSION, Objective
 
 _MADE, _CHANNELS, _CLASSES = 2025, 6, 2  # seed, channels and classes of made series
@@ -57,7 +60,10 @@ def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
     data = document.config.data
     if data.file is not None:
         with document.at("data", "file"):
-            return classification(read_archive(data.file, folders))
+            return classification(read_archive(data.file, folders), given=data.split == "given")
+    if data.images is not None:
+        with document.at("data", "images"):
+            return classification(read_images(data.images, folders), given=data.split == "given")
     windows = Windows() if data.windows is None else Windows(data.windows.length, data.windows.every)
     if data.task is not None:
         with document.at("data", "task"):
@@ -79,16 +85,16 @@ def _of_task(task: TaskSection, windows: Windows) -> Problem:
     return made(task.kind, task.sequences, task.steps)
 
 
-def classification(archive: Archive) -> Problem:
-    """Whether the problem asks for the class of each sequence."""
-    return Problem(
-        channels=archive.channels,
-        targets=f"{len(archive.labels)} classes",
-        split=partial(random_split, archive.samples),
-        head=partial(Classify, classes=len(archive.labels)),
-        objective=CLASSIFICATION,
-        digest=archive.samples.digest,
-    )
+def classification(archive: Archive, *, given: bool = False) -> Problem:
+    """What is the class of each sequence, or the number that goes with it?  `given`: the archive's own split."""
+    split = partial(given_split, archive.train, archive.test) if given else partial(random_split, archive.samples)
+    digest = (archive.train + archive.test).digest if given else archive.samples.digest
+    if not archive.labels:
+        head, words, objective = partial(Estimate, outputs=1), "a number for each", REGRESSION
+    else:
+        count = len(archive.labels)
+        head, words, objective = partial(Classify, classes=count), f"{count} classes", CLASSIFICATION
+    return Problem(archive.channels, words, split, head, objective, digest)
 
 
 def made(kind: str, sequences: int, steps: int) -> Problem:

@@ -69,10 +69,64 @@ def test_what_a_ts_file_may_not_hold_is_named_with_its_line(tmp_path: Path, text
     assert words in str(caught.value)
 
 
-def test_samples_of_different_lengths_are_refused(tmp_path: Path) -> None:
+def test_samples_of_different_lengths_keep_theirs_and_are_padded_with_nan_in_a_batch(tmp_path: Path) -> None:
     written(tmp_path, test=HEADER + "7,8:1,1:fast\n")
-    with pytest.raises(ConfigurationError, match="2 to 3 steps"):
+    samples = read_archive("Toy_TRAIN.ts", [tmp_path]).samples
+    assert [len(values) for values in samples.inputs] == [3, 3, 2]
+    stacked, _ = samples.stacked()
+    np.testing.assert_array_equal(stacked[2], np.array([[7, 1], [8, 1], [np.nan, np.nan]], np.float32))
+    assert np.isfinite(stacked[:2]).all()
+
+
+def test_nan_behind_a_series_of_an_npz_file_is_its_end_and_anywhere_else_a_fault(tmp_path: Path) -> None:
+    x = np.arange(24, dtype=float).reshape(4, 2, 3)
+    x[1, :, 2] = np.nan
+    y = np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "toy.npz", X_train=x[:2], y_train=y[:2], X_test=x[2:], y_test=y[2:])
+    assert [len(values) for values in read_archive("toy.npz", [tmp_path]).samples.inputs] == [3, 2, 3, 3]
+    for place in ((1, 0, 0), (1, 1, 1)):
+        spoiled = x.copy()
+        spoiled[place] = np.nan
+        np.savez(tmp_path / "bad.npz", X_train=spoiled[:2], y_train=y[:2], X_test=x[2:], y_test=y[2:])
+        with pytest.raises(ConfigurationError, match="NaN may only stand behind a series"):
+            read_archive("bad.npz", [tmp_path])
+
+
+def test_numbers_in_place_of_classes_are_scaled_over_both_files(tmp_path: Path) -> None:
+    header = HEADER.replace("@classLabel true slow fast", "@targetLabel true")
+    written(tmp_path, train=header + "1,2:3,4:10\n5,6:7,8:20\n", test=header + "1,1:1,1:60\n")
+    archive = read_archive("Toy_TRAIN.ts", [tmp_path])
+    assert archive.labels == ()
+    targets = np.stack(archive.samples.targets)
+    assert targets.shape == (3, 1)
+    np.testing.assert_allclose((targets.mean(), targets.std()), (0, 1), atol=1e-6)
+    np.testing.assert_allclose((targets[2] - targets[0]) / (targets[1] - targets[0]), 5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ("1,2:3,4:ten\n", "Toy_TRAIN.ts:7: could not convert string to float"),
+        ("1,2:3,4:nan\n", "is not a finite number"),
+    ],
+)
+def test_a_target_that_is_no_number_is_named_with_its_line(tmp_path: Path, train: str, words: str) -> None:
+    header = HEADER.replace("@classLabel true slow fast", "@targetLabel true")
+    with pytest.raises(ConfigurationError) as caught:
+        read_ts(written(tmp_path, train=header + train))
+    assert words in str(caught.value)
+
+
+def test_targets_that_are_all_the_same_teach_nothing(tmp_path: Path) -> None:
+    header = HEADER.replace("@classLabel true slow fast", "@targetLabel true")
+    written(tmp_path, train=header + "1,2:3,4:5\n", test=header + "2,2:3,4:5\n")
+    with pytest.raises(ConfigurationError, match="are the same"):
         read_archive("Toy_TRAIN.ts", [tmp_path])
+
+
+def test_the_sets_as_they_were_given_stay_beside_the_merged_one(tmp_path: Path) -> None:
+    archive = read_archive(written(tmp_path).name, [tmp_path])
+    assert (len(archive.train), len(archive.test), len(archive.samples)) == (2, 2, 3)
 
 
 def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def long_windows(file: Path) -> None:
         (damage, "S2.pkl is not a subject of PPG-DaLiA"),
         (
             two_origins,
-            "hearts.yaml:5: data: data comes either from a file or from a folder, or is a task; give one of the three",
+            "hearts.yaml:5: data: data comes from a file or from a folder, or is a task, or images; give one of them",
         ),
         (long_windows, "hearts.yaml:5: data: a record of 40 readings has a stretch of"),
     ],
