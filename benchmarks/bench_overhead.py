@@ -30,7 +30,7 @@ from labrhel.executor import execute
 from labrhel.experiment import Experiment, load_experiment
 from labrhel.learning.gradient import Gradient
 
-ROUNDS, MOST = 15, 1.5
+ROUNDS, MOST = 15, 1.3
 CONFIG = """
 model:
   oscillators: 6

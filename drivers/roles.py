@@ -4,7 +4,7 @@ An instrument is one box behind one link and has terminals, each with its own na
 outputs, at the load that the output is set for; of inputs, at the connector.  Times are seconds from the trigger.
 Opening an instrument resets nothing and changes no output.  Every waveform is one finite burst that idles at the safe
 level; `make_safe` may be called at any time, from any thread, twice, and works while an exchange is stuck.  Several
-instruments are loaded, or read, at the same time, each from one thread.
+instruments are loaded, armed, or read, at the same time, each from one thread.
 """
 
 from __future__ import annotations

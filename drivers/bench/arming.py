@@ -49,6 +49,9 @@ def _check(box: str, boxes: Sequence[str], before: Sequence[str]) -> None:
         raise ConfigurationError(f"{box} is named twice; keep one")
 
 
-def in_turn(triggers: Sequence[TriggerDomain]) -> list[str]:
-    """The boxes, in the order in which they are armed; those of one turn by name."""
-    return [item.name for item in sorted(triggers, key=lambda item: (item.arming_order, item.name))]
+def in_turn(triggers: Sequence[TriggerDomain]) -> list[list[str]]:
+    """The boxes, in the order in which they are armed; those of one turn, by name, at the same time."""
+    turns: dict[int, list[str]] = {}
+    for item in sorted(triggers, key=lambda item: (item.arming_order, item.name)):
+        turns.setdefault(item.arming_order, []).append(item.name)
+    return list(turns.values())

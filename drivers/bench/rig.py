@@ -342,11 +342,15 @@ class BenchRig:
         """In the declared order: a box that plays waits for its trigger, one of those `recording` for its own."""
         trigger = self._station.trigger
         playing = {trigger.fired_by, *(item.terminal.partition(".")[0] for item in self._station.ports.values())}
-        for box in self._arming:
+
+        def arm(box: str) -> None:
             if box in playing:
                 self._generators[box].arm(source="software" if box == trigger.fired_by else "external")
             if box in recording:
                 self._digitizers[box].arm()
+
+        for turn in self._arming:
+            side_by_side({box: partial(arm, box) for box in turn if box in playing or box in recording})
 
 
 @dataclass(frozen=True, slots=True)
