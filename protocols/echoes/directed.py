@@ -75,6 +75,8 @@ class Asymmetric:
     size: float = 0.0  # |a| of the batch
     noise: float = 0.0  # of a response, by what the channels declare
     is_white: bool = False
+    is_concluded: bool = False  # what follows repeats the measurement, and tells its spread
+    ended_at_floor: bool = False
 
     @classmethod
     def of(cls, plan: EchoPlan) -> Asymmetric | None:
@@ -84,6 +86,7 @@ class Asymmetric:
     def forget(self) -> None:
         """Begin again, with another model."""
         self.known, self.changes, self.terms, self.size = {}, [], [], 0.0
+        self.is_concluded = self.ended_at_floor = False
 
     def nudged(self, plan: EchoPlan, passes: Sequence[ForwardPass]) -> list[ForwardPass]:
         """The passes with n in place of e, as far as ports reach."""
@@ -127,6 +130,8 @@ class Asymmetric:
             rough += float(np.sum(np.diff(x, axis=1) ** 2))
             self.known[item.name] = found
         self.size = float(np.sqrt(size))
+        if self.is_concluded:
+            return replace(reading, terms=terms)
         self.is_white = rough > _WHITE**2 * change > 0
         self.changes.append(float(np.sqrt(change / size)) if size > 0 else 0.0)
         self.terms.append(terms)
@@ -148,9 +153,14 @@ class Asymmetric:
 
     @property
     def remaining(self) -> float:
-        """What is left of the error, relative to the gradient, all of its entries as one vector."""
+        """What is left of the error, relative to the gradient, all of its entries as one vector.
+
+        Where it ended in noise, that of the mean of the last two pairs.
+        """
         if not self.terms:
             return 0.0
+        if self.ended_at_floor:
+            return 0.5 * self.changes[-1]
         size = norm_of(self.terms[-1])
         changed = self.changes[-1]
         if len(self.terms) > 1 and size > 0:
@@ -172,17 +182,22 @@ class Asymmetric:
         c = self.changes
         return len(c) > 2 and c[-1] >= c[-2] >= c[-3]
 
-    def averaged(self, reading: EchoReading) -> EchoReading:
-        """At the noise floor the mean of the last two pairs is better than either."""
-        if len(self.terms) < 2 or self.changes[-1] > _STUCK or not self.is_at_floor:
+    def concluded(self, reading: EchoReading) -> EchoReading:
+        """The reading that counts: at the noise floor the mean of the last two pairs is better than either."""
+        self.is_concluded = True
+        self.ended_at_floor = bool(self.changes) and self.changes[-1] < _STUCK and self.is_at_floor
+        if len(self.terms) < 2 or not self.ended_at_floor:
             return reading
         last, before = self.terms[-1], self.terms[-2]
         return replace(reading, terms={name: (last[name] + before[name]) / 2 for name in last})
 
     def floor(self) -> list[dict[str, Array]]:
-        """By parameter, what is not known of the gradient: what more pairs would change, what ports did not play."""
-        if not self.terms:
-            return []
+        """By parameter, what is not known of the gradient: what more pairs would change, what ports did not play.
+
+        What is noise shows in the spread of repeats.
+        """
+        if not self.terms or self.ended_at_floor:
+            return [self.unplayed]
         last = self.terms[-1]
         if len(self.terms) < 2:
             return [{name: self.remaining * np.abs(term) for name, term in last.items()}, self.unplayed]

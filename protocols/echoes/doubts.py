@@ -122,7 +122,7 @@ def of_directed(found: Asymmetric | None, flutter: float, uncorrected: float) ->
             f"by the model the directed couplings make a mode grow by {flutter:.2g} e-folds in a pass (flutter): "
             f"corrections may grow before they fall; {_TAMER}"
         )
-    if found is not None and found.remaining > DOUBTFUL:
+    if found is not None and found.remaining > DOUBTFUL and not found.ended_at_floor:
         yield (
             f"after {len(found.changes)} pairs of echoes the correction for directed couplings leaves about "
             f"{found.remaining:.2g} of the gradient's size: give directed more pairs, improve the model, or {_TAMER}"
@@ -131,8 +131,8 @@ def of_directed(found: Asymmetric | None, flutter: float, uncorrected: float) ->
         share = norm_of(found.unplayed) / (norm_of(found.terms[-1]) or 1.0)
         if share > DOUBTFUL / 2:
             yield (
-                "oscillators of directed couplings without a drive port have their part of the nudge from the model, "
-                f"which may put this gradient off by {share:.2g} of its size: give them a port"
+                "drive ports that are missing, or round, leave part of the nudge for directed couplings to the model, "
+                f"which may put this gradient off by {share:.2g} of its size: give them ports, or more bits"
             )
 
 

@@ -158,7 +158,7 @@ class Measurement:
             block = yield from self._echo(batch, block.drives)
         if not silent and options.directed is None and found.remaining > directed.USELESS:
             raise ProgramError(refusal_of_transposing(found.changes, self.flutter))
-        return replace(block, reading=found.averaged(block.reading))
+        return replace(block, reading=found.concluded(block.reading))
 
     def _at_response(self, batch: ForwardBatch, drives: Sequence[EchoDrive], target: float) -> Protocol[Block]:
         """Echoes at a nudge that gives the response ratio `target`, or at the one that is fixed."""
