@@ -15,7 +15,7 @@ Groups and what their entries are:
                                          `virtual` also reads files, checks them: check_file(), and
                                          invents one for a configuration: invents(), next_commands()
     labrhel.runners          model kind  runner(file, *, home, steps, seed, changes): see labrhel.experiment.runners
-    labrhel.tables           name        labrhel.records.tables.TableMaker, of `labrhel paper NAME`
+    labrhel.tables           name        labrhel.learning.tables.TableMaker, of `labrhel paper NAME`
     labrhel.instruments      kind        driver, a drivers.instruments.linked.LinkedInstrument; `kind.virtual`: its
                                          counterpart, a VirtualInstrument of simbackend.virtual_bench.instruments
     labrhel.imperfections    name        simbackend.imperfections.Imperfection; its fields are settings of sim:
@@ -46,9 +46,9 @@ from labrhel.config.stack import KIND, kind_of
 from labrhel.errors import ConfigurationError
 from labrhel.learning.checking import Audit, ExactGradient
 from labrhel.learning.rules import Rule
+from labrhel.learning.tables import Asked as TableRequest
+from labrhel.learning.tables import PlannedTable, TableMaker
 from labrhel.model.interface import Model
-from labrhel.records.tables import Asked as TableRequest
-from labrhel.records.tables import PlannedTable, TableMaker
 from labrhel.rig.devices import Asked, Device, Finder
 from labrhel.safety.ledger import Remembered
 from labrhel.shots.rig import Rig

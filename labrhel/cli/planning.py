@@ -11,8 +11,8 @@ from rich.table import Table
 
 from labrhel.cli.tables import print_table
 from labrhel.experiment import load_experiment
+from labrhel.records.timeline_picture import save
 from labrhel.timeline.plan import PlannedPass, timeline_of
-from labrhel.timeline.plot import save
 from labrhel.units import with_prefix
 
 

@@ -4,6 +4,8 @@ Small nudges drown in rounding, large ones bend nonlinear units; the rule that e
 each case.  Compared are all parameters of all units at once, with BPTT in float64 from the same values.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence

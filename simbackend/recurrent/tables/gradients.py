@@ -3,6 +3,8 @@
 At the initial values, on the first batch; cosine, ratio of the norms, and relative error, the worst of the seeds.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections import defaultdict

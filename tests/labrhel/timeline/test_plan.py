@@ -9,12 +9,12 @@ import pytest
 from labrhel.errors import LimitError
 from labrhel.executor import execute
 from labrhel.experiment import Experiment, load_experiment
+from labrhel.records.timeline_picture import save
 from labrhel.rig.capabilities import Limits, Reversal
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Operation
 from labrhel.testing.configurations import SMALL
 from labrhel.timeline.plan import timeline_of
-from labrhel.timeline.plot import save
 from simbackend.rigs.simulated import SimulatedRig
 
 
