@@ -63,4 +63,4 @@ def _options(made: type) -> set[str]:
     makers = [vars(parent)["__init__"] for parent in own if "__init__" in vars(parent)]
     named = {item.name for maker in (*makers, open_link) for item in inspect.signature(maker).parameters.values()
              if item.kind is item.KEYWORD_ONLY}  # fmt: skip
-    return named - {"terminator", "marker"}
+    return named - {"marker"}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from drivers.transport._visa import OpenPort
-from drivers.transport.block import encode_block, read_block
+from drivers.transport.block import BlockEnd, encode_block, read_block
 from drivers.transport.commands import is_repeatable
 from drivers.transport.deadline import Deadline
 from drivers.transport.lease import Lease
@@ -37,9 +37,10 @@ _AGAIN = 0.5  # s for a device that was given up less than its patience ago
 class Link(Owner):
     """One instrument behind one wire; every method may be called from any thread.
 
-    `timeout` [s] is for a whole exchange; `terminator` ends messages both ways; `marker` is a harmless query that
-    always has the same answer (None: prove by reopening alone).  A query that only reads (`is_repeatable`, or as
-    `repeat` says) is tried up to 1 + `retries` times; a set or a trigger never again.
+    `timeout` [s] is for a whole exchange; `terminator` ends messages both ways, unless the device is seen to end its
+    own by another line end; `marker` is a harmless query that always has the same answer (None: prove by reopening
+    alone).  A query that only reads (`is_repeatable`, or as `repeat` says) is tried up to 1 + `retries` times; a set or
+    a trigger never again.
 
     A byte changed within an answer's text leaves no trace in the wire: give `query_as` a strict parser.
     """
@@ -61,6 +62,7 @@ class Link(Owner):
         self.timeout, self.retries = timeout, retries
         self._terminator = terminator.encode()
         self._proof = Proof(marker, self._terminator, timeout)
+        self._block_end = BlockEnd()
         self._in_step, self._gave_up = False, -math.inf
         self._silence: Callable[[str], None] | None = None
         try:
@@ -120,7 +122,7 @@ class Link(Owner):
         """
 
         def receive(port: Port, deadline: Deadline) -> _T:
-            line = port.receive_line(self._terminator, deadline)
+            line = port.receive_line(self._proof.end, deadline)
             self._check_end(port, line)
             if not line or not line.isascii() or not (answer := line.decode()).isprintable():
                 raise DamageError(f"the answer {line[:60]!r} is no text", line)
@@ -146,16 +148,15 @@ class Link(Owner):
         """Ask for a block; return its bytes, all of them.  `length` [bytes] is what it must have, if that is known."""
 
         def receive(port: Port, deadline: Deadline) -> bytes:
-            data = read_block(port, self._terminator, length, deadline)
-            self._check_end(port, data[-1:])
-            return data
+            proof, behind = self._proof, self._block_end
+            return read_block(port, proof.end, length, deadline, behind=behind, terminates=proof.terminates)
 
         return self._exchange(text, [self._message(text)], receive, repeat=repeat, timeout=timeout)
 
     def _check_end(self, port: Port, answer: bytes) -> None:
-        """One answer and its terminator, no more and no less: a block that lost a byte swallows its terminator."""
+        """One answer and its terminator, no more and no less."""
         if port.held:
-            raise DamageError("more than one answer came", answer + self._terminator + port.held)
+            raise DamageError("more than one answer came", answer + self._proof.end + port.held)
         if self._proof.terminates and not port.terminated:
             raise DamageError("the answer ended without its terminator", answer)
 

@@ -15,6 +15,9 @@ from drivers.transport.link import Link
 from drivers.transport.port import Port
 from drivers.transport.replayed import ReplayedTraffic
 from drivers.transport.traffic import TrafficLog
+from labrhel.errors import ConfigurationError
+
+_TERMINATORS = "\n", "\r\n", "\r"
 
 
 def open_link(
@@ -39,6 +42,10 @@ def open_link(
     Raises ConfigurationError for what is no address, TransportError if it is taken or does not answer.
     """
     parse_visa(address)
+    if terminator not in _TERMINATORS:
+        raise ConfigurationError(
+            f'a terminator is "\\n", "\\r\\n" or "\\r", in double quotes in a station file, not {terminator!r}'
+        )
     replayed = log if isinstance(log, ReplayedTraffic) else None
     lease = None if replayed else Lease(address, folder=lease_folder, wait=wait, dying=dying)
 

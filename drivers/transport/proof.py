@@ -23,13 +23,14 @@ class Proof:
 
     Devices answer in order, so whatever comes before the identity is old.  But markers look alike: the answer to an
     earlier one, sent by a proof that failed, or by the user, proves nothing while another is on its way.  `terminates`
-    says whether the device ends its answers with the terminator, as it should even where the wire marks their end.
+    says whether the device ends its answers with `end`, as it should even where the wire marks their end.  That is the
+    terminator of messages until the device is seen to end its own with a line feed alone, or with a return before it.
     """
 
     def __init__(self, marker: str | None, terminator: bytes, timeout: float) -> None:
         self.marker, self.identity, self.due, self.terminates = marker, b"", 0, True
         self._message = (marker or "").encode() + terminator
-        self._terminator, self._timeout = terminator, timeout
+        self.end, self._timeout = terminator, timeout
 
     def give(self, port: Port, *, reopened: bool, seconds: float = math.inf) -> None:
         """Bring a port in step, or raise OSError; the first time, learn the identity.
@@ -68,7 +69,7 @@ class Proof:
             while not line.endswith(self.identity):
                 if line:
                     deadline.require()
-                line = port.receive_line(self._terminator, deadline)
+                line = port.receive_line(self.end, deadline)
                 self._refuse_echo(line)
         except TimeoutError as error:
             if not line:
@@ -86,12 +87,24 @@ class Proof:
                 deadline.require()
             before = identity
             port.send(self._message, deadline)
-            identity = port.receive_line(self._terminator, deadline)
+            identity = self._first_line(port, deadline)
             self._refuse_echo(identity)
         time.sleep(QUIET)  # a device that never stops would be taken for one that says the same twice
         if port.has_arrived():
             raise DamageError("the device sends more than it is asked for", port.held)
         self.identity, self.terminates = identity, port.terminated
+
+    def _first_line(self, port: Port, deadline: Deadline) -> bytes:
+        """A line that tells what ends lines; a device that ends them with less than was waited for is asked again."""
+        try:
+            line = port.receive_line(self.end, deadline)
+        except TimeoutError:
+            if port.held.endswith(b"\n") and self.end == b"\r\n":
+                self.end = b"\n"
+            raise
+        if self.end == b"\n" and line.endswith(b"\r"):
+            self.end, line = b"\r\n", line[:-1]
+        return line
 
     def _refuse_echo(self, line: bytes) -> None:
         if line.strip() == self._message.strip():
