@@ -280,7 +280,10 @@ def paper(
     ] = None,
     sets: Annotated[str, typer.Option(metavar="NAME,...", help="Data sets; left out: those of the table.")] = "",
     units: Annotated[
-        str, typer.Option(metavar="NAME,...", help="linear, nonlinear, damped, damped_nonlinear.", show_default=False)
+        str,
+        typer.Option(
+            metavar="NAME,...", help="linear, complex, nonlinear, damped, damped_nonlinear.", show_default=False
+        ),
     ] = "",
     engines: Annotated[str, typer.Option(metavar="NAME,...", help="echoes, difference, adjoint, bptt.")] = "",
     seeds: Annotated[str, typer.Option(metavar="0..4", help="A range, or numbers with commas.")] = "",

@@ -31,7 +31,7 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 EngineName = Literal["echoes", "difference", "adjoint", "bptt"]
-UnitName = Literal["linear", "nonlinear", "damped", "damped_nonlinear"]
+UnitName = Literal["linear", "complex", "nonlinear", "damped", "damped_nonlinear"]
 Within = Annotated[float, Field(gt=0, lt=1)]
 
 

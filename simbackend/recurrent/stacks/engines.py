@@ -17,12 +17,13 @@ from simbackend.recurrent.models.linear_hru import LinearHRU
 from simbackend.recurrent.models.nonlinear_hru import NonlinearHRU
 from simbackend.recurrent.models.recurrent_unit import RecurrentUnit
 
-UnitKind = Literal["linear", "nonlinear", "damped", "damped_nonlinear"]
+UnitKind = Literal["linear", "complex", "nonlinear", "damped", "damped_nonlinear"]
 EngineName = Literal["echoes", "difference", "adjoint", "bptt"]
 
 _MODELS: Mapping[str, RecurrentUnit] = MappingProxyType(
     {
         "linear": LinearHRU(),
+        "complex": LinearHRU(),
         "nonlinear": NonlinearHRU(),
         "damped": Damped(LinearHRU()),
         "damped_nonlinear": Damped(NonlinearHRU()),

@@ -1,4 +1,4 @@
-"""The two recurrent units of the paper as torch modules: random initial values, and what keeps them physical.
+"""The recurrent units of the paper as torch modules: random initial values, and what keeps them physical.
 
 Each is lossless, or damped with a friction of every oscillator's own.  Engines take the parameters of
 `simbackend.recurrent.models.linear_hru`, `nonlinear_hru` and `damped`.  Trained are other coordinates, in which no step
@@ -101,6 +101,35 @@ class LinearUnit(_WithFriction):
         return lossless | self._friction()
 
 
+class ComplexUnit(_WithFriction):
+    """The linear unit on complex positions, as published: two real copies that share step and stiffness; y = Re(C q).
+
+    Real and imaginary parts of q and B stand one below the other, (2n,) and (2n, d_in); C reads both, (d_out, 2n).
+    """
+
+    def __init__(self, engine: Engine, size: Size, beginning: Beginning = _DRAWN) -> None:
+        n = size.state
+        super().__init__(
+            engine,
+            {
+                "step": torch.rand(n),
+                "frequency": _inverse_softplus(_open_unit(n)),
+                "B": _uniform(2 * n, size.inputs),
+                "C": torch.cat([_uniform(size.outputs, n), _uniform(size.outputs, n)], dim=1),
+            },
+            beginning,
+        )
+
+    def theta(self) -> dict[str, Tensor]:
+        x = self.coordinates
+        return {
+            "d": torch.sigmoid(x["step"]).repeat(2),
+            "A": softplus(x["frequency"]).repeat(2),
+            "B": x["B"],
+            "C": x["C"],
+        }
+
+
 class NonlinearUnit(_WithFriction):
     """H = |p|^2/2 + alpha |q|^2/2 + sum_i s_i log cosh(A_i q_i + (B u)_i + b_i)/A_i, s = sigmoid(c); y = C q."""
 
@@ -146,9 +175,10 @@ class DampedNonlinearUnit(NonlinearUnit):
     damped = True
 
 
-UNITS: Mapping[str, type[LinearUnit] | type[NonlinearUnit]] = MappingProxyType(
+UNITS: Mapping[str, type[LinearUnit] | type[ComplexUnit] | type[NonlinearUnit]] = MappingProxyType(
     {
         "linear": LinearUnit,
+        "complex": ComplexUnit,
         "nonlinear": NonlinearUnit,
         "damped": DampedLinearUnit,
         "damped_nonlinear": DampedNonlinearUnit,

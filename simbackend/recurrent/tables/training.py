@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EPOCHS = 50
 SEEDS = (0, 1, 2, 3, 4)
-PAPERS_UNITS = ("linear", "nonlinear")
+PAPERS_UNITS = ("complex", "nonlinear")
 PAIR = ("echoes", "bptt")
 COLOURS = {"echoes": "tab:orange", "difference": "tab:green", "adjoint": "tab:purple", "bptt": "tab:blue"}
 CLASSES = tuple(name for name, row in PAPER.items() if not row.output_step)

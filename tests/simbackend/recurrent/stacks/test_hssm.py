@@ -124,6 +124,28 @@ def test_the_time_channel_is_0_to_1_over_the_sequence_and_comes_first() -> None:
     torch.testing.assert_close(model(3, time_channel=True).eval()(u), expected)
 
 
+def test_a_complex_unit_is_the_complex_recurrence_and_has_its_gradient() -> None:
+    torch.manual_seed(0)
+    unit = UNITS["complex"](engine("complex", "echoes"), Size(3, 4, 2)).double()
+    u = torch.randn(2, 30, 3, dtype=torch.float64)
+    found = unit(u)
+    x = unit.coordinates
+    d, stiffness = torch.sigmoid(x["step"]), torch.nn.functional.softplus(x["frequency"])
+    drive, read = torch.complex(x["B"][:4], x["B"][4:]), torch.complex(x["C"][:, :4], -x["C"][:, 4:])
+    q = p = torch.zeros(2, 4, dtype=torch.complex128)
+    outputs = []
+    for k in range(u.shape[1]):
+        q = q + d / 2 * p
+        p = p + d * (u[:, k].to(drive.dtype) @ drive.T - stiffness * q)
+        q = q + d / 2 * p
+        outputs.append((q @ read.T).real)
+    expected = torch.stack(outputs, dim=1)
+    torch.testing.assert_close(found, expected)
+    by_echoes, exact = (gradients(unit, outputs.square().mean()) for outputs in (found, expected))
+    for name, value in exact.items():
+        torch.testing.assert_close(by_echoes[name], value, rtol=1e-7, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_every_configuration_of_the_paper_can_be_built(name: str) -> None:
     row = PAPER[name]

@@ -20,7 +20,14 @@ from labrhel.testing.command_line import called  # noqa: E402
 from simbackend.recurrent.stacks.paper import PAPER  # noqa: E402
 from simbackend.recurrent.tables.training import classification, paired, regression  # noqa: E402
 
-SMALL = ("--sets", "BasicMotions", "--units", "linear", "--seeds", "0..1", "--steps", "3", "--shrink", "2")
+DOCS = Path(__file__).parents[4] / "docs"
+PRINTED = [
+    line.split()[1:]
+    for page in sorted(DOCS.glob("*.md"))
+    for line in page.read_text().splitlines()
+    if line.startswith("    labrhel paper ") and "--data" not in line
+]
+SMALL = PRINTED[0][2:]
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:
@@ -53,6 +60,11 @@ def test_the_table_compares_engines_by_seed_and_says_first_that_its_series_are_m
     difference = float(rows[0]["accuracy [%]"]) - float(rows[1]["accuracy [%]"])
     assert float(rows[0]["minus BPTT"]) == pytest.approx(difference)
     assert rows[1]["minus BPTT"] == ""
+
+
+def test_what_the_pages_print_is_what_these_tests_run() -> None:
+    assert len(PRINTED) >= 2
+    assert all(words == ["paper", "classification", *SMALL] for words in PRINTED)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
