@@ -35,6 +35,6 @@ def write(table: Table, words: str, file: Path) -> tuple[Path, Path]:
         figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
         table.draw(figure)
         figure.suptitle(words, fontsize=9, wrap=True)
-        with written_aside(picture) as aside:
-            figure.savefig(aside)
+    with written_aside(picture) as aside:  # outside: the numbers of logarithmic axes are mathematics
+        figure.savefig(aside)
     return text, picture

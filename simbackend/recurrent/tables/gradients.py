@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OWN = ("SelfRegulationSCP1",)
-_LEAST = 1e-17  # of 1 - cosine; below it is rounding of the cosine itself
+_LEAST = 1e-17  # that is drawn; below it is rounding of the figure itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ def _draw(rows: Sequence[tuple[Cell, ...]], figure: Figure) -> None:
         style = {"s": 18, "marker": markers[index % len(markers)], "color": COLOURS[str(case[2])], "alpha": 0.7}
         name = " ".join(map(str, case))
         angle.scatter(at, [max(1 - float(row[5] or 0), _LEAST) for row in drawn], label=name, **style)
-        size.scatter(at, [float(row[6] or 0) for row in drawn], label=name, **style)
-    for axes, words in ((angle, "1 - cosine"), (size, "norm / that of BPTT")):
+        size.scatter(at, [max(abs(float(row[6] or 0) - 1), _LEAST) for row in drawn], label=name, **style)
+    for axes, words in ((angle, "1 - cosine"), (size, "|norm / that of BPTT - 1|")):
         axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right", fontsize=8)
         axes.set_ylabel(words)
-    angle.set_yscale("log")
+        axes.set_yscale("log")
     angle.legend(fontsize=8)

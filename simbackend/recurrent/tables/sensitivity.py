@@ -131,7 +131,7 @@ def fading_of(batch: FirstBatch) -> Fading:
 
 def _draw(curves: Mapping[str, Fading], figure: Figure) -> None:
     across = min(len(curves), 4)
-    panels = figure.subplots(-(-len(curves) // across), across, squeeze=False, sharex=True).ravel()
+    panels = figure.subplots(-(-len(curves) // across), across, squeeze=False, sharex=True, sharey=True).ravel()
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
     for axes, (name, fading) in zip(panels, curves.items(), strict=False):
@@ -139,6 +139,6 @@ def _draw(curves: Mapping[str, Fading], figure: Figure) -> None:
             axes.plot(fading.lag, fading.by[engine], color=COLOURS[engine], label=engine, **style)
         axes.set_yscale("log")
         axes.set_title(name, fontsize=9)
-        axes.set_xlabel("lag [model time]")
+    figure.supxlabel("lag [model time]", fontsize=10)
     panels[0].set_ylabel("|dL/du|")
     panels[0].legend(fontsize=8)
