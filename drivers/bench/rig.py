@@ -24,7 +24,7 @@ from drivers.bench.arming import in_turn
 from drivers.bench.bursts import bursts_of, check_shared
 from drivers.bench.capabilities import capabilities_of
 from drivers.bench.driven import Driven, outputs_of
-from drivers.bench.side_by_side import side_by_side
+from drivers.bench.side_by_side import SideBySide
 from drivers.bench.views import Eyes, View, check_views, views_of
 from drivers.bench.wiring import wiring_of
 from drivers.guardian import Guardian
@@ -88,7 +88,7 @@ class BenchRig:
         self._made_safe = 0  # how often; what began before the last time must not go on
         self._connected: dict[str, float] = {}  # levels of the switches
         self._restored = 0  # the last time after which the levels were turned back
-        self._arming = in_turn(self.capabilities.triggers)
+        self._arming, self._side_by_side = in_turn(self.capabilities.triggers), SideBySide()
         self._latest = document.station.rig.trigger.latest
         self._idles_on = any(section.safe for section in document.station.rig.ports.values())
         self._cold = self._idles_on  # the first arming takes outputs from off to where they idle, which pushes
@@ -230,6 +230,7 @@ class BenchRig:
         atexit.unregister(self._close_at_exit)
         first = try_all([self._make_safe_at_last, *(item.release for item in self._instruments.values())])
         self._closed = True
+        self._side_by_side.close()
         if self._guardian is not None:
             if left := self._driven.left():
                 self._guardian.take_over(left, first.why if isinstance(first, NotSafeError) else str(first))
@@ -274,7 +275,7 @@ class BenchRig:
             loads = bursts_of(shot, self._station.ports, self._terminals, self._step)
             for box, bursts in loads.items():
                 self._driven.told({f"{box}.{own}": burst.idle for own, burst in bursts.items()})
-            side_by_side({box: partial(self._generators[box].load, bursts) for box, bursts in loads.items()})
+            self._side_by_side.do({box: partial(self._generators[box].load, bursts) for box, bursts in loads.items()})
             repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
         passes = tuple(together(readings) for readings in zip(*(fired.passes for fired in repeats), strict=True))
         ran = len(shot.passes) * len(self._views(shot))
@@ -323,7 +324,9 @@ class BenchRig:
         self._generators[fired_by].wait(length + _PATIENCE)
         self._moved = self._clock()
         seconds = length + _PATIENCE
-        read = side_by_side({box: partial(self._recorded, box, inputs, seconds) for box, inputs in boxes.items()})
+        read = self._side_by_side.do(
+            {box: partial(self._recorded, box, inputs, seconds) for box, inputs in boxes.items()}
+        )
         records = {f"{box}.{own}": item for box, found in read.items() for own, item in found.items()}
         return _Fired(self._eyes.read(shot, view, records), planned, started)
 
@@ -350,7 +353,7 @@ class BenchRig:
                 self._digitizers[box].arm()
 
         for turn in self._arming:
-            side_by_side({box: partial(arm, box) for box in turn if box in playing or box in recording})
+            self._side_by_side.do({box: partial(arm, box) for box in turn if box in playing or box in recording})
 
 
 @dataclass(frozen=True, slots=True)

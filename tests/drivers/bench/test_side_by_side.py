@@ -1,5 +1,6 @@
 """Boxes of a bench that are talked to at the same time."""
 
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -8,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from drivers.bench.side_by_side import side_by_side
+from drivers.bench.side_by_side import SideBySide
 from drivers.transport.permit import StoppedError, as_long_as, require_permit
 from labrhel.errors import InstrumentError
 from labrhel.shots.compile import compile
+from labrhel.testing.leaks import no_leaks
 from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.testing.benches import drive, opened, volts
 
@@ -23,13 +25,13 @@ def test_all_jobs_are_done_at_once_and_told_in_their_order() -> None:
         everybody.wait(PATIENCE)  # one after the other they would wait forever
         return number
 
-    found = side_by_side({"c": lambda: meet(1), "a": lambda: meet(2), "b": lambda: meet(3)})
+    found = SideBySide().do({"c": lambda: meet(1), "a": lambda: meet(2), "b": lambda: meet(3)})
     assert list(found.items()) == [("c", 1), ("a", 2), ("b", 3)]
 
 
 def test_one_job_alone_is_done_by_whoever_asks() -> None:
-    assert side_by_side({"a": threading.current_thread}) == {"a": threading.current_thread()}
-    assert side_by_side({}) == {}
+    assert SideBySide().do({"a": threading.current_thread}) == {"a": threading.current_thread()}
+    assert SideBySide().do({}) == {}
 
 
 def test_the_first_failure_waits_for_nobody() -> None:
@@ -40,19 +42,60 @@ def test_the_first_failure_waits_for_nobody() -> None:
 
     try:
         with pytest.raises(InstrumentError, match="refused"):
-            side_by_side({"slow": lambda: goes_on.wait(PATIENCE), "fails": fail})
+            SideBySide().do({"slow": lambda: goes_on.wait(PATIENCE), "fails": fail})
         assert not goes_on.is_set()
     finally:
         goes_on.set()
+
+
+def test_a_box_keeps_its_thread_until_the_end() -> None:
+    with no_leaks():
+        boxes = SideBySide()
+        before = boxes.do({"a": threading.get_ident, "b": threading.get_ident})
+        assert len({*before.values(), threading.get_ident()}) == 3
+        assert boxes.do({"b": threading.get_ident, "a": threading.get_ident}) == before
+        boxes.close()
+    with no_leaks():
+        SideBySide().do({"a": int, "b": int})  # nobody has it any more
+
+
+def test_where_no_thread_can_be_had_one_is_done_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    assert set(SideBySide().do({"a": threading.get_ident, "b": threading.get_ident}).values()) == {
+        threading.get_ident()
+    }
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are for Unix only")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_has_threads_of_its_own() -> None:
+    boxes = SideBySide()
+    boxes.do({"a": int, "b": int})
+    child = os.fork()
+    if child == 0:
+        os._exit(7 if boxes.do({"a": os.getpid, "b": os.getpid}) == dict.fromkeys("ab", os.getpid()) else 1)
+    ended: list[int] = []
+
+    def has_ended() -> bool:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        ended.append(status)
+        return pid == child
+
+    wait_for(has_ended, "the fork")
+    assert os.waitstatus_to_exitcode(ended[-1]) == 7
+    boxes.close()
 
 
 def test_jobs_may_send_what_the_thread_may_that_asks_for_them() -> None:
     def stopped() -> None:
         raise StoppedError("made safe")
 
-    side_by_side({"a": require_permit, "b": require_permit})
+    SideBySide().do({"a": require_permit, "b": require_permit})
     with as_long_as(stopped), pytest.raises(StoppedError, match="made safe"):
-        side_by_side({"a": require_permit, "b": require_permit})
+        SideBySide().do({"a": require_permit, "b": require_permit})
 
 
 def met(everybody: threading.Barrier, does: Callable[..., Any], *args: Any) -> Any:
