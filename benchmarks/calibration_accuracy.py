@@ -120,6 +120,7 @@ def truth(experiment: Experiment, reference: str, first: str) -> dict[str, float
         found[f"{name}.delay"] = path.delay * unit
         found[f"{name}.gain"] = path.gain / scale / (heavier if name in device._ports else 1.0)
     found["flip.gain"] = 1 + device.errors.flip.error
+    found["clock.rate"] = device.errors.clock.apart
     theta, model = rig.true_parameters(), rig.model
     n, mass = model.size, model.mass(theta)
     state = np.block([

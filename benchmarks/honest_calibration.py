@@ -33,7 +33,7 @@ DEVICES = {
     "gains that jitter by 1 %": "gain_jitter=1%",
     "clocks 100 ppm apart": "clock_apart=100ppm",
 }
-ROUTINES = ("paths", "reciprocity")
+ROUTINES = ("paths", "clock", "reciprocity")
 ENTRY = 100  # seed; those below were used while the routines were written
 
 

@@ -226,6 +226,7 @@ class Campaign:
                 valid_until=until,
                 node=routine.name,
                 reference=trusted,
+                correlations=item.correlations,
             )
             for name, item in finding.values.items()
         }

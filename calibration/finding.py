@@ -14,11 +14,12 @@ REFUSED = (ProgramError, LimitError, InstrumentError, ConfigurationError, Traini
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One number with its standard error and unit; `relative` ones are judged against 1, the others against 0."""
+    """One number with its standard error and unit; `correlations` [1] by name with others that were fitted with it."""
 
     value: float
     error: float
     unit: str = "1"
+    correlations: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

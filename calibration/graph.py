@@ -1,6 +1,7 @@
 """Which routine stands on which: a literal list, dependencies first.
 
-    link;  noise -> signs -> paths -> linearity, hysteresis, reciprocity, retrace -> nudge -> gradient;  signs -> drift
+    link;  noise -> signs -> paths -> clock, linearity, hysteresis, reciprocity, retrace -> nudge -> gradient;
+    signs -> drift
 
 A routine is any object with a `name`, a `title`, what it `needs`, the `lifetime` [h] of what it finds, the number of
 `shots` that it takes, and `measure`, a protocol that returns a `Finding`.  Those in `CALIBRATED` work on the rig as the
@@ -13,6 +14,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from calibration.finding import Finding
+from calibration.routines.clock import Clock
 from calibration.routines.drift import Drift
 from calibration.routines.gradient import GradientTest
 from calibration.routines.hysteresis import Hysteresis
@@ -63,7 +65,7 @@ class Routine(Protocol):
 
 
 ROUTINES: tuple[Routine, ...] = (
-    Link(), Noise(), Signs(), Drift(), Paths(), Linearity(), Hysteresis(), Reciprocity(), Retrace(), Nudge(),
+    Link(), Noise(), Signs(), Drift(), Paths(), Clock(), Linearity(), Hysteresis(), Reciprocity(), Retrace(), Nudge(),
     GradientTest(),
 )  # fmt: skip
 

@@ -7,7 +7,6 @@ about it (the columns of J) has been taken off both; what is shown is taken from
 
     AC coupling     the integral of what a channel shows                      a column for each shot and channel
     jitter          its slope                                                 a column for each shot
-    clocks          time times its slope                                      one column
     gain jitter     what is shown                                             a column for each shot
     asymmetry       the answer to -q_j on i and q_i on j                      a column for each pair
 
@@ -30,10 +29,9 @@ NAMED = 0.5
 
 _MOST_PAIRS = 45  # of asymmetry; a run of the model for each shot
 
-AC, JITTER, CLOCKS, GAIN, ASYMMETRY = (
+AC, JITTER, GAIN, ASYMMETRY = (
     "paths that are AC-coupled, and lose what is slow",
     "shots that do not start at the same time (jitter of the trigger)",
-    "clocks of generator and digitizer that do not agree",
     "gains that change from shot to shot",
     "couplings that are not reciprocal",
 )
@@ -79,7 +77,8 @@ def _suspects(bench: Bench, found: Identified, records: Sequence[Record]) -> Map
         if record.echo is not None:
             parts.append(np.stack([record.echo[name] for name in bench.channels]))
         width = item.shape[1] // len(parts)
-        parts = [part[:, : width + record.skip] / sigma for part in parts]
+        scale = np.sqrt(record.repeats) / sigma
+        parts = [part[:, : width + record.skip] * scale for part in parts]
         for number, part in enumerate(parts):  # what the model says: the residual must not be asked to explain itself
             part[:, record.skip :] -= item[:, number * width : (number + 1) * width]
         shown.append(parts)
@@ -91,18 +90,15 @@ def _suspects(bench: Bench, found: Identified, records: Sequence[Record]) -> Map
         full[places[which]] = np.concatenate([part[:, records[which].skip :] for part in parts], axis=1).ravel()
         return full
 
-    suspects: dict[str, list[Array]] = {name: [] for name in (AC, JITTER, CLOCKS, GAIN, ASYMMETRY)}
-    late = np.zeros(start)
+    suspects: dict[str, list[Array]] = {name: [] for name in (AC, JITTER, GAIN, ASYMMETRY)}
     for which, parts in enumerate(shown):
         slopes = [np.gradient(part, axis=1) for part in parts]
         suspects[JITTER].append(column(which, slopes))
         suspects[GAIN].append(column(which, parts))
-        late += column(which, [np.arange(part.shape[1]) * part for part in slopes])
         for row in range(len(bench.channels)):
             only = np.zeros((len(bench.channels), 1))
             only[row] = 1.0
             suspects[AC].append(column(which, [only * np.cumsum(part, axis=1) for part in parts]))
-    suspects[CLOCKS].append(late)
     pairs = [(i, j) for i in range(bench.rig.size) for j in range(i)]
     if len(pairs) <= _MOST_PAIRS and not any(record.flipped for record in records[:1]):
         forward = [which for which, record in enumerate(records) if not record.flipped]
@@ -110,6 +106,7 @@ def _suspects(bench: Bench, found: Identified, records: Sequence[Record]) -> Map
             full = np.zeros(start)
             for which in forward:
                 answer = bench.model.answer_to_asymmetry(records[which], found.by_name, bench.channels, pair)
-                full += column(which, [answer[:, : shown[which][0].shape[1]] / sigma])
+                scale = np.sqrt(records[which].repeats) / sigma
+                full += column(which, [answer[:, : shown[which][0].shape[1]] * scale])
             suspects[ASYMMETRY].append(full)
     return suspects

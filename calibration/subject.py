@@ -124,18 +124,22 @@ class Bench:
             wanted *= RANGE * min(ranges) / peak
         return float(min(wanted, REACH * highest / np.abs(wave).max()))
 
-    def multisine(self, number: int) -> Array:
-        """Tones over the modes (steps,), rms 1, rising and falling smoothly; each `number` has phases of its own."""
+    def multisine(self, number: int, steps: int | None = None) -> Array:
+        """Tones over the modes (steps,), rms 1, rising and falling smoothly; each `number` has phases of its own.
+
+        As long as the first sequence, unless `steps` are given.
+        """
+        steps = self.steps if steps is None else steps
         model = self.task.model
         root = 1 / np.sqrt(model.mass(self.theta))
         stiffness = self.model_stiffness * root[:, None] * root
         modes = np.sqrt(np.clip(np.linalg.eigvalsh(stiffness), 1e-12, None))
-        slowest = max(float(modes[0]), 2 * np.pi / (self.steps * self.step))
+        slowest = max(float(modes[0]), 2 * np.pi / (steps * self.step))
         random = np.random.default_rng([_SEED, number])
         tones = np.geomspace(_BAND[0] * slowest, _BAND[1] * float(modes[-1]), TONES)
-        at = self.step * np.arange(self.steps)
+        at = self.step * np.arange(steps)
         wave = np.sum(np.sin(tones[:, None] * at + random.uniform(0, 2 * np.pi, (TONES, 1))), axis=0)
-        ends = np.clip(np.minimum(np.arange(self.steps), np.arange(self.steps)[::-1]) / (0.03 * self.steps), 0, 1)
+        ends = np.clip(np.minimum(np.arange(steps), np.arange(steps)[::-1]) / (0.03 * steps), 0, 1)
         wave = wave * ends
         return wave / np.sqrt(np.mean(wave**2))
 

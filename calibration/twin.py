@@ -18,6 +18,7 @@ import yaml
 
 from calibration.identify import Identified, identify
 from calibration.path_model import BenchModel, Record
+from calibration.repeats import averaged
 from calibration.subject import Bench
 from calibration.unknowns import Reference, Unknown, parameter_unknowns, path_unknowns
 from labrhel.arrays import Array
@@ -258,8 +259,7 @@ def _record(equal: Sequence[RecordedShot], channels: Sequence[str], bench: Bench
         wave = drive.waveform.on_grid(bench.step, steps)
         played[drive.port] = played[drive.port] + wave if drive.port in played else np.asarray(wave)
     traces = [shot.capture.passes[0].traces for shot in equal]
-    shown = {name: np.mean([each[name].values[0] for each in traces], axis=0) for name in channels}
-    return Record(played, shown, repeats=len(equal))
+    return averaged([Record(played, {name: each[name].values[0] for name in channels}) for each in traces])
 
 
 def _left(

@@ -40,6 +40,7 @@ from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import Acquire, Drive, Pass, Role, ShotProgram
 from labrhel.shots.waveform import Waveform
 from protocols.differences import size_of
+from protocols.echoes.inherited import with_inherited
 from protocols.echoes.plan import representable
 from protocols.forward.forward import ForwardBatch, ForwardPass, read_forward
 from protocols.forward.geometry import Geometry
@@ -95,7 +96,7 @@ class Agnostic:
                 f"the parameters drift by {drift / typical:.2g} of their size on the way out: more rounds, or slower",
             )
         slopes = sum(run.slope(x, eps) for x, _ in moved)
-        return Gradient(
+        found = Gradient(
             values={run.name: np.asarray(slopes)}
             | {name: batch.direct[name] for name in wanted if name in batch.direct},
             loss=batch.loss,
@@ -109,6 +110,7 @@ class Agnostic:
             warnings=words,
             measured={"drift": drift / typical},
         )
+        return found if asked.previous is not None else with_inherited(found, self, asked)
 
 
 class _Run:

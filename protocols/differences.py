@@ -33,6 +33,7 @@ from labrhel.learning.readout import READOUT
 from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task
 from labrhel.shots.operations import Configure, Protocol
+from protocols.echoes.inherited import with_inherited
 from protocols.forward.moving import MovedLoss
 
 _NEEDS = Needs(knobs=True)
@@ -65,7 +66,8 @@ class FiniteDifferences:
         errors = None
         if self.repeats > 1:
             errors = _assembled(task, theta, rig, rows.std(axis=0, ddof=1) / np.sqrt(self.repeats))
-        return measured.gradient("finite_differences", values, errors, asked.wanted, self.repeats)
+        found = measured.gradient("finite_differences", values, errors, asked.wanted, self.repeats)
+        return found if errors is None else with_inherited(found, FiniteDifferences(self.step), asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ class SPSA:
         if self.directions > 1:
             share = np.sqrt(self.directions)
             errors = {name: rows.std(axis=0, ddof=1) / share for name, rows in estimates.items()}
-        return measured.gradient("spsa", values, errors, asked.wanted, self.directions)
+        found = measured.gradient("spsa", values, errors, asked.wanted, self.directions)
+        # Its mean is that of finite differences; its own signs would hide what a calibration does.
+        return found if errors is None else with_inherited(found, FiniteDifferences(self.step), asked)
 
 
 def random_at(theta: Arrays, seed: int) -> np.random.Generator:

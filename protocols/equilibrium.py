@@ -34,6 +34,7 @@ from labrhel.learning.needs import Needs
 from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task
 from labrhel.shots.operations import Configure, Protocol
+from protocols.echoes.inherited import with_inherited
 from protocols.forward.forward import ForwardBatch
 from protocols.inference.settled import Moved, Rest, Settling
 
@@ -58,7 +59,9 @@ class Equilibrium:
         beta = _beta(settling, rests, _target(self.response, asked.task))
         pushes = [-beta * rest.error[:, None] for rest in rests]
         moved = yield from settling.push(rests, pushes)
-        return _gradient("equilibrium", settling, batch, rests, [answers[0] for answers in moved], asked.wanted, beta)
+        straight = [answers[0] for answers in moved]
+        found = _gradient("equilibrium", settling, batch, rests, straight, asked.wanted, beta)
+        return found if asked.previous is not None else with_inherited(found, self, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,10 @@ class AsymmetricEquilibrium:
         moved = yield from settling.push(rests, [push[:, None] for push in pushes])
         straight = [answers[0] for answers in moved]
         asymmetry = max(asymmetry_of(slope) for slope in jacobians)
-        return _gradient(
+        found = _gradient(
             "asymmetric_equilibrium", settling, batch, rests, straight, asked.wanted, beta, {"asymmetry": asymmetry}
         )
+        return found if asked.previous is not None else with_inherited(found, self, asked)
 
 
 def asymmetry_of(jacobian: Array) -> float:

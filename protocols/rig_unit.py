@@ -31,6 +31,7 @@ from labrhel.shots.compile import reversal_of
 from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import Pass, ShotProgram
 from labrhel.shots.waveform import Waveform
+from protocols.echoes.beliefs import beliefs
 from protocols.echoes.blocks import Block
 from protocols.echoes.causes import cause_of_miss
 from protocols.echoes.doubts import LARGEST_MISS
@@ -64,6 +65,7 @@ class RigUnit:
         self._response, self._estimator = response, estimator
         self._geometry = Geometry(task.capabilities)
         self._eps: float | None = None
+        self._has_told = False
 
     def forward(self, theta: Arrays, inputs: Array, start: UnitState | None = None) -> ForwardRun:
         """Run every item of the batch; raises ConfigurationError for a start: a rig starts as its model says."""
@@ -164,6 +166,9 @@ class RigUnit:
         words = [*of_clipping(block.batch.clipped, block.clipped)]
         if miss > LARGEST_MISS:
             words.append(f"the echo misses the forward path by {miss:.2g} of its size; {cause_of_miss(plan, [block])}")
+        if not self._has_told and next(beliefs(plan.task, plan.theta), None) is not None:
+            words.append("what the calibration knows only to an uncertainty is not counted in a rig inside a stack")
+        self._has_told = True
         weights = np.asarray(plan.theta.get("input", self._task.model.parameters["input"].nominal), float)
         inputs = []
         for (echoes,) in plan.turns(block.captures):

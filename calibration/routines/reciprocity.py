@@ -82,7 +82,8 @@ class Reciprocity:
                 asymmetry = float(np.sqrt(max(above - noise, 0.0) / below))
                 # What is left of the squares scatters by noise sqrt(2/steps), and a root turns small scatter into more.
                 scatter = noise / below * np.sqrt(2 / bench.steps)
-                error = float(scatter / max(2 * asymmetry, np.sqrt(scatter)))
+                jitter = _of_jitter(bench, crossed)
+                error = float(np.hypot(scatter / max(2 * asymmetry, np.sqrt(scatter)), jitter))
                 if not named or asymmetry - 3 * error > worst.value - 3 * worst.error:
                     worst, named = Measured(asymmetry, error), f"{pairs[j][1]} and {seen_i}"
         doubt = ""
@@ -141,3 +142,11 @@ def _antisymmetric(bench: Bench, records: Sequence[Record]) -> dict[str, Measure
         f"reciprocity[{i},{j}].antisymmetry": Measured(float(twice[i, j] / 2 + part), float(error), unit)
         for (i, j), part, error in zip(pairs, value, errors, strict=True)
     }
+
+
+def _of_jitter(bench: Bench, crossed: Sequence[Array]) -> float:
+    """How far two answers (steps,) differ, over their size, by gains and triggers that were other ones in each shot."""
+    late = bench.values.get("trigger.jitter", 0.0) / (bench.step * bench.rig.time_unit)
+    sizes = [float(np.sum(row**2)) or 1e-300 for row in crossed]
+    moved = [late**2 * float(np.sum(np.gradient(row) ** 2)) / size for row, size in zip(crossed, sizes, strict=True)]
+    return float(np.sqrt(2 * bench.values.get("gain.jitter", 0.0) ** 2 + sum(moved)))

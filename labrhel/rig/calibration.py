@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from labrhel.frozen import Digested
+from labrhel.frozen import Digested, digest_of
 
 IDEAL: Mapping[str, float] = MappingProxyType({"delay": 0.0, "gain": 1.0, "offset": 0.0, "rate": 0.0})
 
@@ -20,7 +20,8 @@ IDEAL: Mapping[str, float] = MappingProxyType({"delay": 0.0, "gain": 1.0, "offse
 class CalibratedValue(Digested):
     """One measured number with unit, standard error, method, and the time [s since 1970] it is valid until.
 
-    `node` is the routine that measured it, `reference` what it trusts.
+    `node` is the routine that measured it, `reference` what it trusts.  `correlations` [1]: by name, with values of the
+    same fit; each pair stands in one of the two, and what is not named is independent.
     """
 
     tag = "CalibratedValue"
@@ -32,6 +33,12 @@ class CalibratedValue(Digested):
     valid_until: float | None = None
     node: str = ""
     reference: str = ""
+    correlations: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    def _compute_digest(self) -> str:
+        """Values without correlations keep the digest that they had before there were any."""
+        alone = Digested._compute_digest(self)
+        return digest_of((alone, self.correlations)) if self.correlations else alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +55,13 @@ class CalibrationSet(Digested):
         """The value of `subject.quantity`, or that of the ideal rig."""
         known = self.values.get(f"{subject}.{quantity}") if self.values else None
         return IDEAL[quantity] if known is None else known.value
+
+    def correlation(self, one: str, other: str) -> float:
+        """Of the errors of two values [1]: those that were fitted together may share a part."""
+        if one == other:
+            return 1.0
+        found = [self.values[a].correlations.get(b) for a, b in ((one, other), (other, one)) if a in self.values]
+        return next((item for item in found if item is not None), 0.0)
 
     def parameters(self) -> frozenset[str]:
         """Names of the parameters that have a factor, or something added, in any entry."""

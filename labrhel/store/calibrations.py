@@ -151,7 +151,10 @@ def _read(file: Path) -> list[Entry]:
 
 
 def _plain(value: CalibratedValue) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in CalibratedValue.__dataclass_fields__}
+    found = {name: getattr(value, name) for name in CalibratedValue.__dataclass_fields__}
+    if not value.correlations:
+        del found["correlations"]
+    return found
 
 
 def _slug(url: str) -> str:

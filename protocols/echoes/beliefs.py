@@ -45,6 +45,20 @@ class Belief:
     theta: Arrays | None = None
     flip: Flip | None = None
 
+    def becomes(self, theta: Arrays, configured: Arrays) -> dict[str, Array]:
+        """What parameters become that this host sets to `configured`, on a rig at `theta` where it is set to its own.
+
+        A factor that is believed otherwise is in all that is set; what is added is added.
+        """
+        if self.theta is None:
+            return {name: np.asarray(value, float) for name, value in configured.items()}
+        found = {}
+        for name, value in configured.items():
+            real, believed = np.asarray(theta[name], float), np.asarray(self.theta[name], float)
+            share = np.divide(real, believed, out=np.ones_like(real), where=believed != 0)
+            found[name] = share * value if self.name.endswith(".factor") else value + real - believed
+        return found
+
 
 def beliefs(task: Task, theta: Arrays) -> Iterator[Belief]:
     """Every calibrated value of this rig that is uncertain, moved by its standard error."""

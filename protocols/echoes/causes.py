@@ -93,14 +93,15 @@ def cause_of_miss(plan: EchoPlan, blocks: Sequence[Block]) -> Cause:
         return Cause(most, shares[most])
     left = max(0.0, 1 - max(white, rounded))
     random = _random(blocks) / total - max(white, rounded)
-    found = _forced(plan, blocks[0]) if kicks >= _SHORTEST * len(blocks[0].drives) else {"jittered": 0.0}
+    forced = _Explanations(plan, blocks[0]) if kicks >= _SHORTEST * len(blocks[0].drives) else None
+    found = {"jittered": 0.0} if forced is None else forced.shares()
     if random > _CHANGES * left:
         # A delay that is another one in each shot is that of a trigger, and so is a start that the flip leaves; forces
         # that are, and nothing else, are noise.
         found["jittered"] = max(found["jittered"], found.pop("delayed", 0.0), found.pop("flip", 0.0))
-        if found.get("nudge", 0.0) > found["jittered"]:
+        if forced is not None and found["nudge"] > found["jittered"]:
             # Echoes whose gains differ are apart by more than the nudge, and that bends the motion like a strong one.
-            found["jittered"] = max(found["jittered"], _jittered_beside_the_nudge(plan, blocks[0]))
+            found["jittered"] = max(found["jittered"], forced.jittered_beside_the_nudge())
         found["noisy"] = 1 - max(found.values())
     for name, share in found.items():
         shares[name] = shares.get(name, 0.0) + left * share
@@ -252,34 +253,42 @@ def _alone(rows: Array) -> list[Array]:
     return list(np.eye(len(rows))[:, :, None] * rows)
 
 
-def _forced(plan: EchoPlan, block: Block) -> dict[str, float]:
-    """Shares of the force that explains the miss of a block, each hypothesis on its own."""
-    passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
-    every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
-    raw = [forces.needed for forces in every]
-    phi = np.concatenate([passed(item).ravel() for item in raw])
-    columns = {
-        "friction": [forces.friction for forces in every],
-        "drag": [forces.drag for forces in every],
-        "delayed": [forces.delayed for forces in every],
-        "jittered": [forces.jittered for forces in every],
-        "nudge": [forces.nudge(answer) for forces, answer in zip(every, _answers(plan, block), strict=True)],
-    }
-    found = {name: _explained(phi, parts) for name, parts in columns.items()}
-    whole = sum(float(np.sum(item**2)) for item in raw) or 1e-300
-    flip = sum(float(np.sum(item[:, :_FIRST] ** 2)) for item in raw) / whole
-    return {"flip": flip, **{name: (1 - flip) * share for name, share in found.items()}}
+class _Explanations:
+    """Of the force that explains the miss of a block, what each hypothesis explains on its own."""
 
+    def __init__(self, plan: EchoPlan, block: Block) -> None:
+        passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
+        self._every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
+        self._raw = [forces.needed for forces in self._every]
+        self._phi = np.concatenate([passed(item).ravel() for item in self._raw])
+        answers = _answers(plan, block)
+        self._even = [forces.nudge(answer) for forces, answer in zip(self._every, answers, strict=True)]
 
-def _jittered_beside_the_nudge(plan: EchoPlan, block: Block) -> float:
-    """Share of the force that gains of one shot explain, after the even part of what is between the echoes."""
-    passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
-    every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
-    phi = np.concatenate([passed(each.needed).ravel() for each in every])
-    even = [each.nudge(answer)[0].ravel() for each, answer in zip(every, _answers(plan, block), strict=True)]
-    rest, whole = phi - np.concatenate(even), float(phi @ phi) or 1e-300
-    left = 1 - _explained(rest, [forces.jittered for forces in every])
-    return max(0.0, 1 - left * float(rest @ rest) / whole)
+    def shares(self) -> dict[str, float]:
+        """By hypothesis."""
+        columns = {
+            "friction": [forces.friction for forces in self._every],
+            "drag": [forces.drag for forces in self._every],
+            "delayed": [forces.delayed for forces in self._every],
+            "jittered": [forces.jittered for forces in self._every],
+            "nudge": self._even,
+        }
+        found = {name: _explained(self._phi, parts) for name, parts in columns.items()}
+        whole = sum(float(np.sum(item**2)) for item in self._raw) or 1e-300
+        flip = sum(float(np.sum(item[:, :_FIRST] ** 2)) for item in self._raw) / whole
+        return {"flip": flip, **{name: (1 - flip) * share for name, share in found.items()}}
+
+    def jittered_beside_the_nudge(self) -> float:
+        """What gains of one shot explain, after the even part of what is between the echoes.
+
+        Forces that shake the rig move the echoes apart, too, and the even part of that is no sign of gains: what it
+        leaves has to look like them.
+        """
+        rest = self._phi - np.concatenate([column.ravel() for (column,) in self._even])
+        share = _explained(rest, [forces.jittered for forces in self._every])
+        if share < _KNOWN:
+            return 0.0
+        return max(0.0, 1 - (1 - share) * float(rest @ rest) / (float(self._phi @ self._phi) or 1e-300))
 
 
 def _answers(plan: EchoPlan, block: Block) -> list[Array]:

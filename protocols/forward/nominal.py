@@ -7,7 +7,8 @@ rig agree, is what a wrong belief does to it.  No noise, no converters, no limit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -47,9 +48,10 @@ def idealised(rig: Capabilities) -> Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class NominalRig:
-    """A rig that exists on paper: the `model` at `theta`, whatever it is configured to, behind `rig`'s ideal wires.
+    """A rig that exists on paper: the `model` at `theta` behind `rig`'s ideal wires.
 
     `believed`: what the host takes the ideal wires for.  `flip`: how the rig reverses its momenta; None: exactly.
+    `becomes`: what parameters are that are configured to something; None: they stay as they are.
     Raises ProgramError for shots that go on from the state that another has left.
     """
 
@@ -58,6 +60,8 @@ class NominalRig:
     rig: Capabilities
     believed: CalibrationSet
     flip: Flip | None = None
+    becomes: Callable[[Arrays], Arrays] | None = None
+    _moved: dict[str, Array] = field(default_factory=dict, init=False)
 
     def carry_out(self, protocol: Protocol[R]) -> R:
         """Run a protocol to its end and return what it returns."""
@@ -72,6 +76,8 @@ class NominalRig:
     def do(self, operation: Operation) -> dict[str, Array] | list[Capture] | None:
         """Carry out one operation."""
         if isinstance(operation, Configure):
+            if self.becomes is not None:
+                self._moved.update(self.becomes(operation.parameters))
             return dict(operation.parameters)
         if isinstance(operation, RunShots):
             return [self._run(program) for program in operation.programs]
@@ -80,12 +86,12 @@ class NominalRig:
     def _run(self, program: ShotProgram) -> Capture:
         shot = compiled_for(program, self.rig, IDEAL_WIRING, self.believed)
         q, p = self._start(shot)
-        found = []
+        found, theta = [], {**self.theta, **self._moved}
         for item in shot.passes:
             if item.reversal is not None:
                 p = -p if self.flip is None else -self.flip.gain * p + self.flip.offset
             with np.errstate(over="ignore", invalid="ignore"):
-                ran = run(self.model, self.theta, self._forces(item), program.dt, q[None], p[None])
+                ran = run(self.model, theta, self._forces(item, theta), program.dt, q[None], p[None])
             q, p = ran.end_position[0], ran.end_momentum[0]
             if not (np.isfinite(q).all() and np.isfinite(p).all()):
                 raise DivergedError("the nominal model diverges along this shot")
@@ -101,7 +107,7 @@ class NominalRig:
             raise ProgramError("a nominal rig runs every shot from a start of its own")
         return np.zeros(self.model.size), np.zeros(self.model.size)
 
-    def _forces(self, item: CompiledPass) -> Array:
+    def _forces(self, item: CompiledPass, theta: Arrays) -> Array:
         """On the oscillators (n, steps), by what was sent: no port changes it."""
 
         def sent(names: tuple[str, ...]) -> Array:
@@ -110,7 +116,7 @@ class NominalRig:
             return np.stack(rows) if rows else np.zeros((0, item.steps))
 
         pushed = self.rig.drive_matrix.values @ sent(self.rig.ports_of(Kind.FORCE))
-        return self.model.input_force(sent(self.model.inputs), self.theta) + pushed
+        return self.model.input_force(sent(self.model.inputs), theta) + pushed
 
     def _shown(self, item: CompiledPass, q: Array, step: float, position: Array, momentum: Array) -> PassCapture:
         names = self.rig.channels_of(Kind.POSITION)

@@ -75,3 +75,11 @@ def test_a_folder_that_cannot_be_written_accepts_nothing(tmp_path: Path) -> None
     (tmp_path / "later").write_text("a file where the folder should be by now")
     with pytest.raises(RecordError, match="nothing was accepted"):
         record.propose("paths", {"f1.gain": value(1.1)})
+
+
+def test_what_errors_share_is_kept_in_the_file_and_left_out_where_there_is_nothing(tmp_path: Path) -> None:
+    record = CalibrationRecord(tmp_path, "sim:x")
+    shared = CalibratedValue(1.1, "1", 0.01, "fit", node="paths", correlations={"f2.gain": 0.7})
+    record.accept([record.propose("paths", {"f1.gain": shared, "f2.gain": value(0.9)})])
+    assert record.file is not None and record.file.read_text().count("correlations") == 1
+    assert CalibrationRecord(tmp_path, "sim:x").current().correlation("f2.gain", "f1.gain") == 0.7

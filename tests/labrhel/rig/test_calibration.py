@@ -46,3 +46,19 @@ def test_a_set_comes_back_from_plain_data_under_the_same_digest() -> None:
     plain = {name: asdict(item) for name, item in SET.values.items()}
     assert set_of(plain) == SET
     assert set_of(plain).digest == SET.digest != CalibrationSet().digest
+
+
+def test_two_values_share_an_error_whichever_of_them_says_so() -> None:
+    fitted = CalibratedValue(1.1, "1", 0.01, "fit", correlations={"q2.gain": -0.5})
+    known = CalibrationSet({"q1.gain": fitted, "q2.gain": value(1.0), "q3.gain": value(1.0)})
+    assert known.correlation("q1.gain", "q2.gain") == known.correlation("q2.gain", "q1.gain") == -0.5
+    assert known.correlation("q1.gain", "q3.gain") == known.correlation("q9.gain", "q3.gain") == 0.0
+    assert known.correlation("q3.gain", "q3.gain") == 1.0
+
+
+def test_correlations_are_part_of_what_a_calibration_is_and_sets_without_them_keep_their_id() -> None:
+    plain = CalibratedValue(1.25, "V", 0.01, "fit", node="paths")
+    assert CalibrationSet({"q1.gain": plain}).digest == "72ec292d23287423228a561ea211dfa8"
+    others = [CalibratedValue(1.25, "V", 0.01, "fit", node="paths", correlations={"q2.gain": r}) for r in (0.5, 0.4)]
+    assert len({item.digest for item in (plain, *others)}) == 3
+    assert set_of({"q1.gain": asdict(others[0])}) == CalibrationSet({"q1.gain": others[0]})

@@ -13,12 +13,14 @@ from labrhel.learning.gradient import Gradient
 from labrhel.learning.task import Flip
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.rig.capabilities import Kind, Reversal
-from protocols.echoes.beliefs import Inherited, beliefs
-from protocols.echoes.inherited import inherited
+from protocols.differences import SPSA, FiniteDifferences
+from protocols.echoes.beliefs import Belief, Inherited, beliefs
+from protocols.echoes.inherited import Procedure, inherited, with_inherited
+from protocols.equilibrium import Equilibrium
 from protocols.rhel import RHEL
 from simbackend.imperfections.paths import PathErrors
 from simbackend.imperfections.timing import ClockErrors
-from simbackend.rigs.reference import ReferenceTask
+from simbackend.rigs.reference import ReferenceTask, relaxing_rig
 
 SHORT = Sizes(cubic=(0.0, 0.0), steps=120)
 
@@ -46,7 +48,7 @@ def rig_of(calibration: CalibrationSet, seed: int = 1, sizes: Sizes = SHORT, **w
     return replace(rig, task=replace(rig.task, calibration=calibration))
 
 
-def gradient(rig: ReferenceTask, rule: RHEL = RHEL(repeats=2)) -> Gradient:  # noqa: B008
+def gradient(rig: ReferenceTask, rule: Procedure = RHEL(repeats=2)) -> Gradient:  # noqa: B008
     handler = stack(RigBackend(rig.rig), rig.task.capabilities, calibration=rig.task.calibration)
     return execute(rule.gradient(rig.request(LINEAR_NAMES)), handler)
 
@@ -195,6 +197,87 @@ def test_uncertain_values_add_in_squares_and_the_worst_is_that_of_the_rigs_param
     assert both.worst == (alone if sizes[0] > sizes[1] else beside).worst
     assert both.share == pytest.approx(max(sizes) / sum(sizes)) and both.errors["readout"].any()
     assert of(q4__gain=(1.0, 0.0)) == Inherited({}) == Inherited({}, "", 0.0)
+
+
+def test_errors_that_were_fitted_together_add_as_they_go_together() -> None:
+    one, other = {"q4__gain": (1.0, 0.01)}, {"u1__gain": (1.0, 0.01)}
+
+    def of(correlation: float, **values: tuple[float, float]) -> np.ndarray:
+        free = known(**values).values
+        if correlation:
+            free = {**free, "u1.gain": replace(free["u1.gain"], correlations={"q4.gain": correlation})}
+        return flat(dict(inherited(RHEL(), rig_of(CalibrationSet(free), noise=0.0).request(LINEAR_NAMES), 1e-3).errors))
+
+    first, second = of(0, **one), of(0, **other)
+    together, apart, half = (of(r, **one, **other) for r in (1.0, -1.0, 0.5))
+    np.testing.assert_allclose(np.maximum(together, apart), first + second, rtol=1e-9)
+    np.testing.assert_allclose(np.minimum(together, apart), np.abs(first - second), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(half**2, (3 * together**2 + apart**2) / 4, rtol=1e-9)
+
+
+# -- rules that are none of echoes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["q4", "u1"])
+def test_finite_differences_inherit_a_gain_that_their_loss_is_read_with(path: str) -> None:
+    exact = {f"{path}.gain": 1.1}
+    wrong: dict[str, Any] = {"noise": 0.0, "ports": PathErrors(exact=exact), "channels": PathErrors(exact=exact)}
+    found = [
+        gradient(rig_of(known(**{f"{path}__gain": (value, 0.01)}), **wrong), FiniteDifferences(repeats=2))
+        for value in (1.1, 1.11)
+    ]
+    moved, told = flat(dict(found[1].values)) - flat(dict(found[0].values)), flat(dict(found[0].calibration_error))
+    assert np.linalg.norm(moved) > 1e-3 * np.linalg.norm(flat(dict(found[0].values)))
+    np.testing.assert_allclose(told, np.abs(moved), rtol=0.1, atol=0.05 * np.abs(moved).max())
+    assert found[0].measured["calibration_error"] > 0
+
+
+def test_random_directions_inherit_what_differences_along_the_entries_do_and_nothing_without_an_error_bar() -> None:
+    rig = rig_of(known(q4__gain=(1.0, 0.01)))
+    entries = gradient(rig, FiniteDifferences(step=0.01, repeats=2)).calibration_error
+    directions = gradient(rig, SPSA(step=0.01, directions=2)).calibration_error
+    np.testing.assert_allclose(flat(dict(directions)), flat(dict(entries)), rtol=1e-9)
+    assert not gradient(rig, FiniteDifferences()).calibration_error
+
+
+def test_a_rig_that_settles_says_in_its_first_gradient_what_the_calibration_does() -> None:
+    rig = relaxing_rig(np.random.default_rng(0))
+    names = ("stiffness", "cubic")
+
+    def of(value: float, previous: Gradient | None = None) -> Gradient:
+        believed = known(**{f"{rig.task.channels[0]}__gain": (value, 0.01)})
+        task = replace(rig.task, calibration=believed)
+        asked = replace(rig.request(names), task=task, previous=None if previous is None else previous.nudge)
+        handler = stack(RigBackend(rig.rig), rig.task.capabilities, calibration=believed)
+        return execute(Equilibrium().gradient(asked), handler)
+
+    here = of(1.0)
+    moved = {name: of(1.01).values[name] - here.values[name] for name in names}
+    told = {name: here.calibration_error[name] for name in names}
+    assert max(np.abs(term).max() for term in moved.values()) > 0
+    for name in names:
+        np.testing.assert_allclose(told[name], np.abs(moved[name]), rtol=0.05, atol=1e-3 * np.abs(moved[name]).max())
+    assert not of(1.0, here).calibration_error
+
+
+def test_a_rig_whose_model_has_no_motion_says_that_the_calibration_is_in_no_error_bar() -> None:
+    rig = rig_of(known(q4__gain=(1.0, 0.01)))
+    asked = rig.request(LINEAR_NAMES)
+    wild = replace(asked, theta={**asked.theta, "cubic": np.full(4, -50.0)})
+    bare = gradient(rig, FiniteDifferences())
+    found = with_inherited(bare, FiniteDifferences(), wild)
+    assert any("in no error bar of this gradient" in words for words in found.warnings)
+    assert found.values is bare.values
+
+
+def test_what_is_configured_becomes_what_the_rig_makes_of_it_and_not_what_the_host_believes() -> None:
+    rig = {"stiffness": np.array([1.0, 2.0])}
+    factor = Belief("stiffness[1].factor", theta={"stiffness": np.array([1.0, 2.5])})
+    added = Belief("stiffness[1].added", theta={"stiffness": np.array([1.0, 2.5])})
+    set_to = {"stiffness": np.array([1.2, 3.0])}
+    assert factor.becomes(rig, set_to)["stiffness"].tolist() == [1.2, pytest.approx(2.4)]
+    assert added.becomes(rig, set_to)["stiffness"].tolist() == [pytest.approx(1.2), pytest.approx(2.5)]
+    assert Belief("q1.gain").becomes(rig, set_to)["stiffness"].tolist() == [1.2, 3.0]
 
 
 def test_what_is_passed_on_is_that_of_the_nudge_whatever_chose_it_and_however_often_it_was_measured() -> None:
