@@ -83,12 +83,14 @@ class KernelEngine:
         record = np.empty((layout.rows, steps, layout.row), inputs.dtype) if damped and not taped else None
         # Only nonlinear units have a tanh: for the others a second kernel would be compiled for nothing.
         quick = None if self.model.linear or self.model.coupled else self.quick
+        uncoupled = not self.model.coupled or None
 
         def run(rows: slice, items: slice) -> None:
             hru_forward.forward(
-                q[rows], p[rows], inputs[items], tables.into, tables.bias, tables.gain, tables.coupling, tables.units,
-                tables.readout, tables.readout_across, outputs[items], None if tape is None else tape[rows],
-                quick, None if lost is None else lost[rows], damped, None if record is None else record[rows],
+                q[rows], p[rows], inputs[items], tables.into, tables.bias, tables.gain, tables.coupling, uncoupled,
+                tables.units, tables.readout, tables.readout_across, outputs[items],
+                None if tape is None else tape[rows], quick, None if lost is None else lost[rows], damped,
+                None if record is None else record[rows],
             )  # fmt: skip
 
         self._spread(run, layout, steps)
@@ -116,6 +118,7 @@ class KernelEngine:
         upper, lower = (None, None) if levels is None else (number(levels[0]), number(levels[1]))
         inverse = None if eps is None else number(1 / eps)
         lost = None if self.quick or tape is not None else _lost(layout)
+        uncoupled = not self.model.coupled or None
         # The levels as the kernel has them: rounded to float32 they are others.
         scale = 1.0 if upper is None else 1 / (float(upper) - float(lower))  # pyright: ignore[reportArgumentType]
         tables = Tables.of(self.model, run.theta, layout).scaled(scale)
@@ -133,7 +136,8 @@ class KernelEngine:
         def back(rows: slice, items: slice) -> None:
             hru_backward.backward(
                 state[rows], run.inputs[items], cotangent[items], tables.into, tables.bias, tables.gain,
-                tables.coupling, tables.units, tables.nudging, tables.back, tables.back_across, upper, lower, inverse,
+                tables.coupling, uncoupled, tables.units, tables.nudging, tables.back, tables.back_across, upper, lower,
+                levels is None or None, inverse,
                 None if tape is None else tape[rows],  # pyright: ignore[reportIndexIssue]
                 None if lost is None else lost[rows], self.model.damped or None,
                 None if record is None else record[rows],  # pyright: ignore[reportIndexIssue]

@@ -1,8 +1,8 @@
 """Backward passes of recurrent units over whole sequences, latest stretch first.
 
 What runs in a stretch is a pair of echoes if nudge levels are given (`hru_echoes`, or `dense_echoes` where units are
-coupled) and a path with its tangent else (`hru_tangent`, `dense_tangent`); here the inputs are replayed, the cotangent
-becomes the nudge, and what comes out of a stretch is summed.
+coupled) and a path with its tangent else (`hru_tangent`, `dense_tangent`); around it the inputs are replayed, the
+cotangent becomes the nudge, and what comes out of a stretch is summed (`hru_around`).
 """
 
 # Branches on None are taken when a kernel is compiled, which pyright cannot know.
@@ -13,12 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from simbackend.kernels.compiling import compiled
-from simbackend.recurrent.kernels.chunks import STRETCH, correlate, gather, pour, spread
+from simbackend.recurrent.kernels.chunks import STRETCH, pour
 from simbackend.recurrent.kernels.dense_echoes import dense_echo_stretch
 from simbackend.recurrent.kernels.dense_tangent import dense_tangent_stretch
+from simbackend.recurrent.kernels.hru_around import compare_echoes, replay, show_tangent, sum_up, sum_up_coupling
 from simbackend.recurrent.kernels.hru_echoes import echo_stretch
 from simbackend.recurrent.kernels.hru_tangent import tangent_stretch
-from simbackend.recurrent.kernels.hru_watch import add_up, watch, watch_together
+from simbackend.recurrent.kernels.hru_watch import watch, watch_together
 from simbackend.recurrent.kernels.workspace import part_of, tables
 
 POUR_EVERY = 8
@@ -36,12 +37,14 @@ def backward(
     bias,  # (1, size)
     gain,  # (1, row), or None for linear and coupled units
     coupling,  # (n, size) symmetric, or None where units do not couple
+    uncoupled,  # True where they do not, or None: numba drops a branch whose argument is None, and no other
     units,  # (7, row) constants of the units, see `hru`
     nudging,  # (d_out, size) from the cotangent to the nudge: the read-out, over 1 + d g/2 under friction
     back,  # (d_in, size) from g to the input gradient
     back_across,  # its transpose, see `gather`
     upper,  # nudge of one echo in units of the cotangent, or None: mean and scaled difference
     lower,  # nudge of the other
+    tangent,  # True where there are no such levels, or None
     inverse_eps,  # 1/eps of the difference form, or None: its limit
     tape,  # (rows, 2 steps, row), or None to run the path backwards
     lost,  # (rows, 2, row) of the path that runs backwards, see `hru`, or None
@@ -67,62 +70,57 @@ def backward(
     stretches, one = (steps + STRETCH - 1) // STRETCH, kind.type(1.0)
     for group in range(state.shape[0]):
         here = state[group]
-        last = min(items, inputs.shape[0] - group * items)
+        index = group * items
+        last = min(items, inputs.shape[0] - index)
         # Places that no sequence takes stay at rest, and add nothing to the sums.
         drive[:], nudge[:], feed[:] = 0.0, 0.0, 0.0
         for stretch in range(stretches - 1, -1, -1):
             first = stretch * STRETCH
             count = min(STRETCH, steps - first)
-            for item in range(last):
-                index, column = group * items + item, item * size
-                spread(into, bias, inputs[index], first, 0, count, drive, column)
-                spread(nudging, nothing, cotangent[index], first, 0, count, nudge, column)
-                add_up(cotangent[index], first, count, amounts)
-                spread(weights, nothing, amounts, 0, 0, 1, feed, column)
+            replay(
+                inputs, cotangent, index, last, first, count, into, bias, nudging, nothing, weights, drive, nudge,
+                amounts, feed,
+            )  # fmt: skip
             if upper is not None:
-                if coupling is None:  # nested: numba drops the dead branch of a simple condition only
+                if uncoupled is not None:  # nested: numba drops the dead branch of a simple condition only
                     echo_stretch(
                         here, gain, units, drive, nudge, count, upper, lower, part, slope, mean, damped,
                         part_of(record, group), first,
                     )  # fmt: skip
-                else:
+                if coupling is not None:
                     dense_echo_stretch(
                         here, coupling, units, drive, nudge, count, upper, lower, part, slope, mean, at_kick
                     )  # fmt: skip
-            elif coupling is None:
-                tangent_stretch(
-                    here, gain, units, drive, nudge, count, inverse_eps, part_of(tape, group), first, part, slope, mean,
-                    part_of(lost, group), damped, part_of(record, group),
-                )  # fmt: skip
-            else:
-                dense_tangent_stretch(
-                    here, coupling, units, drive, nudge, count, inverse_eps, part_of(tape, group), first, part, slope,
-                    mean, at_kick, part_of(lost, group),
-                )  # fmt: skip
-            for item in range(last):
-                index, column = group * items + item, item * size
-                correlate(inputs[index], first, 0, count, slope, column, part_in)
-                correlate(cotangent[index], first, 0, count, mean, column, part_out)
+            if tangent is not None:
+                if uncoupled is not None:
+                    tangent_stretch(
+                        here, gain, units, drive, nudge, count, inverse_eps, part_of(tape, group), first, part, slope,
+                        mean, part_of(lost, group), damped, part_of(record, group),
+                    )  # fmt: skip
                 if coupling is not None:
-                    correlate(slope, 0, column, count, at_kick, column, part_coupling)
-                if input_gradient.shape[1] > 0:
-                    gather(back, back_across, slope, column, count, input_gradient[index], first)
+                    dense_tangent_stretch(
+                        here, coupling, units, drive, nudge, count, inverse_eps, part_of(tape, group), first, part,
+                        slope, mean, at_kick, part_of(lost, group),
+                    )  # fmt: skip
+            sum_up(
+                inputs, cotangent, index, last, first, count, slope, mean, back, back_across, part_in, part_out,
+                input_gradient,
+            )  # fmt: skip
+            if coupling is not None:
+                sum_up_coupling(last, count, slope, at_kick, part_coupling)
             if stretch % POUR_EVERY == 0:
                 pour(part, sums[group])
                 pour(part_in, sums_in[group])
                 pour(part_out, sums_out[group])
                 if coupling is not None:
                     pour(part_coupling, sums_coupling[group])
+            scale = one / one
             if upper is not None:
-                for i in range(row):
-                    now[0, i], now[1, i] = here[0, i] - here[2, i], here[1, i] - here[3, i]
-                    now[2, i] = (here[0, i] + here[2, i]) * 0.5
+                compare_echoes(here, now)
                 scale = 1.0 / (upper - lower)
-            else:
-                for i in range(row):
-                    now[0, i], now[1, i], now[2, i] = here[2, i], here[3, i], here[0, i]
-                scale = 1.0 / one
-            if coupling is None:
+            if tangent is not None:
+                show_tangent(here, now)
+            if uncoupled is not None:
                 watch(now, scale, units, feed, health[group])
-            else:
+            if coupling is not None:
                 watch_together(now, scale, units, feed, health[group], items)

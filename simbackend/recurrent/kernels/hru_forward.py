@@ -11,8 +11,9 @@ from simbackend.recurrent.kernels.workspace import part_of, tables
 
 @compiled
 def forward(
-    q, p, inputs, into, bias, gain, coupling, units, readout, across, outputs, tape, quick, lost, damped, record
-):
+    q, p, inputs, into, bias, gain, coupling, uncoupled, units, readout, across, outputs, tape, quick, lost, damped,
+    record,
+):  # fmt: skip
     """Run every sequence; q, p (rows, 1, row) in: start, out: end; tape (rows, 2 steps, row) and record
     (rows, steps, row), or None.
     """
@@ -27,12 +28,12 @@ def forward(
             count = min(STRETCH, steps - first)
             for item in range(last):
                 spread(into, bias, inputs[group * items + item], first, 0, count, drive, item * size)
-            if coupling is None:
+            if uncoupled is not None:
                 advance(
                     q[group], p[group], gain, units, drive, count, seen, part_of(tape, group), first, quick,
                     part_of(lost, group), damped, part_of(record, group),
                 )  # fmt: skip
-            else:
+            if coupling is not None:
                 dense_advance(
                     q[group], p[group], coupling, units, drive, count, seen, part_of(tape, group), first,
                     part_of(lost, group),

@@ -16,6 +16,7 @@ from labrhel.config.station import load_station
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError, ProgramError
 from labrhel.experiment import load_experiment
 from labrhel.learning.checking import compare
+from labrhel.safety import ledger
 from labrhel.shots.program import GivenState, ShotProgram
 from labrhel.testing.waiting import wait_for
 from simbackend.testing.benches import CONFIG, drive, gradient, opened, shoot, volts
@@ -169,6 +170,8 @@ def test_the_guardian_makes_the_bench_safe_within_a_second_when_its_owner_is_kil
         wait_for(lambda: volts(bench)[0] == 0.0, "safe outputs", patience=30)
         took = time.monotonic() - killed
         owner.stdout.close()
+        # A guardian whose bench is taken apart before it has seen all of it would go on for an hour.
+        wait_for(lambda: not ledger.left(tmp_path / "state"), "the guardian to have seen everything safe")
         assert volts(bench) == [0.0] * 8
         assert took < 5.0, took  # 0.2 to 0.6 s on quiet cores; the target of 1 s is judged by `make targets`
 
