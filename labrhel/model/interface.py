@@ -130,6 +130,11 @@ class Directed(Protocol):
         """True if it has some at these parameters."""
         ...
 
+
+@runtime_checkable
+class KnowsPulls(Protocol):
+    """A directed model that knows the slopes of its force by its directed parameters, where others are differenced."""
+
     def pulled(self, name: str, q: Array, weights: Array, theta: Arrays) -> Array:
         """sum_k weights_k . dF_k/dtheta of a parameter of the kind directed, at positions and weights (n, steps)."""
         ...

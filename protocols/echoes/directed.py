@@ -143,13 +143,23 @@ class Asymmetric:
     def shrinks(self) -> float:
         """How much smaller the next change will be than the last one.
 
-        By as much as the last was than the one before, times (n - 1)/n after n pairs: a causal map to the n-th power
-        falls like c^n/n!.  After the first pair half of what it changed, relative to the adjoint itself.
+        By as much as the last was than the one before, of the adjoint or of the gradient, whichever shrank less, times
+        (n - 1)/n after n pairs: a causal map to the n-th power falls like c^n/n!.  After the first pair half of what it
+        changed, relative to the adjoint itself.
         """
         if len(self.changes) < 2:
             return 0.5 * self.changes[-1] if self.changes else 0.0
         count, (before, last) = len(self.changes), self.changes[-2:]
-        return last / before * (count - 1) / count if before > 0 else 0.0
+        ratio = last / before if before > 0 else 0.0
+        if count > 2 and (moved := self._moved(-2)) > 0:
+            ratio = max(ratio, self._moved(-1) / moved)
+        return ratio * (count - 1) / count
+
+    def _moved(self, place: int) -> float:
+        """By how much the gradient changed with a pair, relative to itself."""
+        last, before = self.terms[place], self.terms[place - 1]
+        size = norm_of(last)
+        return norm_of({name: last[name] - before[name] for name in last}) / size if size > 0 else 0.0
 
     @property
     def remaining(self) -> float:
@@ -161,12 +171,7 @@ class Asymmetric:
             return 0.0
         if self.ended_at_floor:
             return 0.5 * self.changes[-1]
-        size = norm_of(self.terms[-1])
-        changed = self.changes[-1]
-        if len(self.terms) > 1 and size > 0:
-            last, before = self.terms[-1], self.terms[-2]
-            changed = norm_of({name: last[name] - before[name] for name in last}) / size
-        return changed * self.shrinks
+        return (self._moved(-1) if len(self.terms) > 1 else self.changes[-1]) * self.shrinks
 
     @property
     def is_at_floor(self) -> bool:

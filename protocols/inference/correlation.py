@@ -24,7 +24,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.learning.readout import READOUT
 from labrhel.model.derivatives import along
-from labrhel.model.interface import Directed, Model
+from labrhel.model.interface import KnowsPulls, Model
 from labrhel.model.motion import hessian_along, is_directed
 from labrhel.shots.program import GivenState
 from protocols.forward.forward import ForwardPass
@@ -115,8 +115,7 @@ def correlated(
             # The force is -d/dq of dH/dtheta, whose sums a model knows for all entries at once.
             found[name] = -along(partial(_observed, model, theta, item, step, name), item.q, response)
             continue
-        if model.parameters[name].kind == "directed":
-            assert isinstance(model, Directed)
+        if model.parameters[name].kind == "directed" and isinstance(model, KnowsPulls):
             found[name] = step * model.pulled(name, item.q, response, theta)
             continue
         value = np.array(theta.get(name, model.parameters[name].nominal), float)

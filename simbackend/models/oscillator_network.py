@@ -239,7 +239,7 @@ class OscillatorNetwork:
         return spins or not np.array_equal(felt, felt.T)
 
     def pulled(self, name: str, q: Array, weights: Array, theta: Arrays) -> Array:
-        """sum_k weights_k . dF_k/dD of each link [i, j]: -sum_k weights_i q_j."""
+        """A `labrhel.model.interface.KnowsPulls`: of each link [i, j] -sum_k weights_i q_j."""
         return -np.sum(weights[self.links[:, 0]] * q[self.links[:, 1]], axis=1)
 
     def one_way(self, theta: Arrays) -> Array:

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.executor import DryBackend, execute, stack
 from labrhel.learning.gradient import NudgeRecord
 from labrhel.learning.needs import objections
+from labrhel.model.motion import hessian_along
 from labrhel.rig.capabilities import Reversal
 from protocols.adjoint_only import AdjointOnly
 from protocols.differences import FiniteDifferences
@@ -16,9 +18,12 @@ from protocols.heb import HEB
 from protocols.recorded_correlation import RecordedCorrelation
 from protocols.rhel import RHEL
 from protocols.twin import FittedTwin
+from simbackend.dynamics.separable_adjoint import exact_gradient as separable_gradient
 from simbackend.imperfections import Imperfections
+from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.directed import NAMES, directed_rig
-from simbackend.rigs.reference import lossy_rig
+from simbackend.rigs.reference import ReferenceTask, lossy_rig
+from simbackend.rigs.simulated import SimulatedRig
 
 KNOWN = 1  # rounds of lock, of which a drive that is known takes none
 
@@ -43,6 +48,42 @@ def test_gyroscopic_forces_at_half_of_the_friction_are_corrected_as_well() -> No
     exact = known.exact()
     for name, value in gradient.values.items():  # the initial state among them
         assert np.linalg.norm(value - exact[name]) < 1e-7 * np.linalg.norm(exact[name]), name
+
+
+class NonlinearLinks(OscillatorNetwork):
+    """i feels tanh(q_j): a directed coupling whose stiffness changes along the path, and which no kernel runs."""
+
+    is_polynomial = False
+
+    def force(self, q: Array, theta: Arrays) -> Array:
+        total = super().force(q, {**theta, "directed": np.zeros(len(self.links))})
+        pull = self.value("directed", theta)[(slice(None),) + (None,) * (q.ndim - 1)] * np.tanh(q[self.links[:, 1]])
+        for row, each in zip(self.links[:, 0], pull, strict=True):
+            total[row] = total[row] - each
+        return total
+
+    def is_directed(self, theta: Arrays) -> bool:
+        return bool(np.any(self.value("directed", theta)))
+
+    def pulled(self, name: str, q: Array, weights: Array, theta: Arrays) -> Array:
+        return -np.sum(weights[self.links[:, 0]] * np.tanh(q[self.links[:, 1]]), axis=1)
+
+    def hessian(self, q: Array, theta: Arrays) -> Array:
+        return hessian_along(self, theta, q[:, None])[0]
+
+
+def test_directed_couplings_may_be_nonlinear() -> None:
+    rig = directed_rig(0, 0.5, 10.0, stiffness=0.0, others=0.0)
+    nominal = {name: rig.truth[name] for name in rig.reference.model.parameters}
+    coupling = {"springs": "all", "directed": "all"}
+    model = NonlinearLinks(6, coupling=coupling, inputs=("u1", "u2"), nominal=nominal)
+    made = SimulatedRig(model)
+    task = replace(rig.reference.task, model=model, capabilities=made.capabilities)
+    reference = ReferenceTask(model, made, task, rig.reference.sequences, rig.truth)
+    gradient = reference.gradient(RHEL(), (*NAMES, "initial_position"))
+    exact = separable_gradient(task, reference.sequences, rig.truth)[1]
+    for name, value in gradient.values.items():
+        assert np.linalg.norm(value - exact[name]) < 1e-5 * np.linalg.norm(exact[name]), name
 
 
 def test_left_to_itself_it_goes_on_until_what_remains_is_a_thousandth_and_reports_it() -> None:
