@@ -1,7 +1,8 @@
 # make run    install into .venv and train the example rig        make test     all tests
 # make lint   style, types, import contracts                      make targets  every figure the project promises
 # make mutants   faults put into the core one by one, which its mirrored tests must notice (most of an hour)
-# make system-packages   install mosquitto, Verilator and chromium, which some tests drive (Debian, Ubuntu; as root)
+# make system-packages   install mosquitto, Verilator, chromium, sigrok-cli and lxi-tools, which some tests drive
+#                        (Debian, Ubuntu; as root)
 # make test-torch   install PyTorch (CPU) and run the tests of stacks and their tables, which `make test` skips without it
 # Windows has no make: the README shows the same commands for it.
 
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run test test-torch lint targets mutants wheel-smoke system-packages clean
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -21,6 +21,7 @@ import numpy as np
 
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
+from simbackend.virtual_bench.instruments.red_pitaya_board import BOARD, BoardCommands
 from simbackend.virtual_bench.instruments.red_pitaya_generator import CHANNELS, GENERATOR, Generators, Switch
 from simbackend.virtual_bench.scpi.messages import block_of
 from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
@@ -41,7 +42,7 @@ _LATER = ("ACQ:AXI", "ACQ:TRIG:FILL", "SOUR#:BURS:LASTVALUE", "SOUR#:INITVALUE")
 _OLD = "INSTR2014"
 
 
-class VirtualRedPitaya(VirtualInstrument):
+class VirtualRedPitaya(VirtualInstrument, BoardCommands):
     """See the module.  `noise`: of both inputs [V rms]."""
 
     maker, models, firmware, terminator = "REDPITAYA", ("INSTR2023", "INSTR2014"), "01-02", b"\r\n"
@@ -50,6 +51,7 @@ class VirtualRedPitaya(VirtualInstrument):
 
     settings: ClassVar[Sequence[Setting]] = (
         *GENERATOR,
+        *BOARD,
         Whole("ACQ:DEC", "decimation", 1.0, (0,), 1.0, 65536.0),
         Switch("ACQ:AVG", "average", True),
         Whole("ACQ:TRIG:DLY", "delay", 0.0, (0,), -float(_HALF), 2.0**31),
@@ -83,6 +85,7 @@ class VirtualRedPitaya(VirtualInstrument):
         self._recorder.stop()
         self._generators.restore(self.values)
         self._zero((), [])
+        self.reset_board()
 
     def execute(self, message: bytes) -> bytes | None:
         """Refuse what an old server does not know."""
