@@ -60,6 +60,24 @@ def test_a_waveform_that_is_played_moves_the_oscillators_as_the_readable_leapfro
         assert np.abs(volts[times < 0]).max() == 0
 
 
+def test_directed_and_gyroscopic_couplings_act_on_a_bench_as_in_the_model(tmp_path):
+    file = station(tmp_path)
+    pair = tmp_path / "pair.yaml"
+    kinds = "coupling: {springs: chain, directed: [[1, 0]], gyroscopic: [[0, 1]]}"
+    text = pair.read_text(encoding="utf-8").replace("coupling: chain", kinds)
+    pair.write_text(
+        text.replace("coupling: 0.15", "coupling: 0.15, directed: -0.15, gyroscopic: 0.1"), encoding="utf-8"
+    )
+    with virtual_bench(file) as bench:
+        samples = np.stack([waveform(1), np.zeros(COUNT)])
+        seen = shoot(bench, samples)
+    truth = expected(tmp_path, samples * AMPLITUDE / 2, seen[0][0])
+    lsb = 0.5 / 25
+    assert np.abs(truth[1]).max() > 10 * lsb
+    for (_, volts), wanted in zip(seen, truth, strict=True):
+        assert np.abs(volts - wanted).max() < 0.55 * lsb
+
+
 def test_latency_gain_offset_delay_and_load_act_where_the_file_says(tmp_path):
     file = station(
         tmp_path, awg=", latency: 1ms", drive=", delay: 0.4ms, gain: 2, load: 50", sense=", gain: 2, offset: 0.3"
