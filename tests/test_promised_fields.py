@@ -10,7 +10,6 @@ ROOT = Path(__file__).parent.parent
 
 TOLD = {
     "CalibratedValue.method": "is written to the record of calibrations for its readers",
-    "Configuration.nonlinear_hidden": "is a column of the paper's table",
     "Settled.settled": "is for users of the relaxation model as a library",
 }
 """Fields that are for people, with the reason."""
