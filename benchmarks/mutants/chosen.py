@@ -98,18 +98,15 @@ _NO_ZERO = "however small, it only keeps a zero from being divided by"
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
         _PREPARATION,
-        "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, gtol=_DONE, "
-        "max_nfev=_ROUNDS)) # fmt: skip",
+        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, ftol=_DONE, gtol=_DONE, maxfev=_ROUNDS))",
     ): "what is left of the squares ends the fit before",
     (
         _PREPARATION,
-        "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, xtol=_DONE, "
-        "max_nfev=_ROUNDS)) # fmt: skip",
+        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, ftol=_DONE, xtol=_DONE, maxfev=_ROUNDS))",
     ): "what is left of the squares ends the fit before",
     (
         _PREPARATION,
-        "found = (least_squares(missed, start, slopes, method='lm', x_scale='jac', ftol=_DONE, xtol=_DONE, "
-        "gtol=_DONE)) # fmt: skip",
+        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, ftol=_DONE, xtol=_DONE, gtol=_DONE))",
     ): "the fit ends long before",
     (
         _PREPARATION,
@@ -252,7 +249,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         _CAUSES,
         "found[i] = least if (np.abs(gaps / least - np.round(gaps / least)).max() <= 0.001) else 0.0",
     ): _LAST_BIT,
-    (_CAUSES, "rest, whole = phi - np.concatenate(even), float(phi @ phi) or (2e-300)"): _NO_ZERO,
+    (
+        _CAUSES,
+        "return max(0.0, 1 - (1 - share) * float(rest @ rest) / (float(self._phi @ self._phi) or (2e-300)))",
+    ): _NO_ZERO,
     ("protocols/echoes/floors.py", "random = np.random.default_rng((1))"): "one draw is as good as any",
     (_GROWTH, "random = np.random.default_rng((1))"): "one draw is as good as any",
     (_GROWTH, "ratio = float(np.sqrt(grown / max(size, (2e-300))))"): _NO_ZERO,
