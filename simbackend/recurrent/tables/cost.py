@@ -27,7 +27,16 @@ import torch
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
-from simbackend.recurrent.tables.sources import ENGINES, UNITS, Source, chosen, said, sources
+from simbackend.recurrent.tables.sources import (
+    ENGINES,
+    UNITS,
+    Source,
+    chosen,
+    only_seed,
+    require_unasked,
+    said,
+    sources,
+)
 from simbackend.recurrent.tables.training import COLOURS, PAIR, PAPERS_UNITS
 
 if TYPE_CHECKING:
@@ -89,9 +98,10 @@ class CostTable:
 
 def cost(asked: Asked) -> CostTable:
     """The table of costs.  Raises ConfigurationError."""
+    require_unasked(asked, "steps")
     found = sources(asked, OWN)
     units = chosen(asked.units, PAPERS_UNITS, UNITS, "unit")
-    return CostTable(asked, found, units, chosen(asked.engines, PAIR, ENGINES, "engine"), (asked.seeds or (0,))[0])
+    return CostTable(asked, found, units, chosen(asked.engines, PAIR, ENGINES, "engine"), only_seed(asked))
 
 
 def joules_so_far(counters: Path = COUNTERS) -> float | None:

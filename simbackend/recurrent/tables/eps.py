@@ -23,7 +23,7 @@ from labrhel.learning.checking import compare
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
-from simbackend.recurrent.tables.sources import UNITS, Source, chosen, said, sources
+from simbackend.recurrent.tables.sources import UNITS, Source, chosen, only_seed, require_unasked, said, sources
 from simbackend.recurrent.tables.training import PAPERS_UNITS
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class EpsTable:
 
 def eps(asked: Asked) -> EpsTable:
     """The table over eps.  Raises ConfigurationError."""
+    require_unasked(asked, "steps", "engines")
     units = chosen(asked.units, PAPERS_UNITS, UNITS, "unit")
-    return EpsTable(asked, sources(asked, OWN), units, (asked.seeds or (0,))[0])
+    return EpsTable(asked, sources(asked, OWN), units, only_seed(asked))
 
 
 def _of_units(gradient: Mapping[str, Array]) -> Array:

@@ -21,7 +21,7 @@ from labrhel.learning.checking import compare
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
-from simbackend.recurrent.tables.sources import ENGINES, UNITS, Source, chosen, said, sources
+from simbackend.recurrent.tables.sources import ENGINES, UNITS, Source, chosen, require_unasked, said, sources
 from simbackend.recurrent.tables.training import COLOURS, PAPERS_UNITS
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ class GradientTable:
 
 def gradients(asked: Asked) -> GradientTable:
     """The table of gradients.  Raises ConfigurationError."""
+    require_unasked(asked, "steps")
     units = chosen(asked.units, PAPERS_UNITS, UNITS, "unit")
-    engines = [name for name in chosen(asked.engines, ("echoes",), ENGINES, "engine") if name != "bptt"]
-    return GradientTable(asked, sources(asked, OWN), units, engines or ["echoes"], asked.seeds or (0,))
+    engines = chosen(asked.engines, ("echoes",), ENGINES, "engine")
+    return GradientTable(asked, sources(asked, OWN), units, engines, asked.seeds or (0,))
 
 
 def _layer(name: str) -> tuple[str, str]:

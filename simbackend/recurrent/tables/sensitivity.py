@@ -30,7 +30,7 @@ from simbackend.recurrent.stacks.layer import GradientWarning
 from simbackend.recurrent.stacks.training import seeded
 from simbackend.recurrent.stacks.units import UNITS, Beginning, Size
 from simbackend.recurrent.tables.batches import FirstBatch
-from simbackend.recurrent.tables.sources import Source, chosen, said, sources
+from simbackend.recurrent.tables.sources import Source, chosen, only_seed, require_unasked, said, sources
 from simbackend.recurrent.tables.training import COLOURS
 
 if TYPE_CHECKING:
@@ -102,8 +102,9 @@ class SensitivityTable:
 
 def sensitivity(asked: Asked) -> SensitivityTable:
     """The table of sensitivities.  Raises ConfigurationError."""
+    require_unasked(asked, "steps", "engines")
     units = chosen(asked.units, tuple(UNITS), tuple(UNITS), "unit")
-    return SensitivityTable(asked, sources(asked, OWN), units, (asked.seeds or (0,))[0])
+    return SensitivityTable(asked, sources(asked, OWN), units, only_seed(asked))
 
 
 def fading_of(batch: FirstBatch) -> Fading:

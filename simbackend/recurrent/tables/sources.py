@@ -67,6 +67,20 @@ def chosen(asked: Sequence[str], own: Sequence[str], known: Sequence[str], what:
     return tuple(dict.fromkeys(asked)) or own
 
 
+def require_unasked(asked: Asked, *names: str) -> None:
+    """Raise ConfigurationError for what is asked of a table that has no use for it."""
+    for name in names:
+        if getattr(asked, name):
+            raise ConfigurationError(f"this table has no use for --{name}; leave it out")
+
+
+def only_seed(asked: Asked) -> int:
+    """The seed of a table that takes one, 0 if none is asked for; raises ConfigurationError for several."""
+    if len(asked.seeds) > 1:
+        raise ConfigurationError(f"this table is of one seed; {len(asked.seeds)} are given by --seeds")
+    return asked.seeds[0] if asked.seeds else 0
+
+
 def said(asked: Asked, found: Sequence[Source]) -> str:
     """What the figures are of, in one line."""
     names = ", ".join(source.name for source in found)

@@ -111,6 +111,10 @@ def test_the_ablation_varies_one_thing_at_a_time_around_the_stack_of_the_paper()
     ("maker", "asked", "words"),
     [
         (ablation, Asked(units=("linear",)), "leave out --units"),
+        (gradients, Asked(steps=3), "this table has no use for --steps; leave it out"),
+        (sensitivity, Asked(engines=("bptt",)), "no use for --engines"),
+        (eps, Asked(seeds=(0, 1)), "this table is of one seed; 2 are given by --seeds"),
+        (cost, Asked(seeds=(0, 1)), "this table is of one seed"),
         (gradients, Asked(units=("linaer",)), "there is no unit 'linaer'"),
         (cost, Asked(engines=("echo",)), "there is no engine 'echo'"),
         (eps, Asked(sets=("Worms",)), "there is no data set of this table 'Worms'"),
