@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import labrhel
+from drivers.devices import find
 from drivers.instruments import open_section
 from drivers.roles import Burst, Digitizer, Generator, LevelSource, Window
 from drivers.transport import Direction, TrafficLog, read_traffic
@@ -28,6 +29,7 @@ from labrhel.errors import (
     TransportError,
 )
 from labrhel.learning.checking import compare
+from labrhel.rig.devices import Asked, State
 from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.testing.stock_drivers import INSTRUMENTS, bench_and_station, opened, volts
 
@@ -239,6 +241,16 @@ def test_names_that_a_driver_does_not_have_are_found_when_it_is_opened(tmp_path:
             section = station_from(text.replace(old, new), file).station.instruments["bias"]
             with pytest.raises(ConfigurationError, match=words):
                 open_section("bias", section)
+
+
+def test_looking_for_devices_names_the_driver_that_the_station_file_names(tmp_path: Path) -> None:
+    with bench_and_station(tmp_path) as (_, file):
+        sections = load_station(file).station.instruments
+        asked = [Asked(section.address, name, section.type) for name, section in sections.items()]
+        found = [device for device in find(asked, 20.0) if device.name]
+        assert [(device.name, device.state, device.driver, device.note) for device in found] == [
+            (name, State.ANSWERS, section.type, "") for name, section in sections.items()
+        ]
 
 
 def test_the_page_shows_the_instruments_of_this_station() -> None:
