@@ -11,7 +11,7 @@ from calibration.testing import measured, opened
 ORDINARY = "noise=2mV&port_gain=2%&channel_gain=2%&port_skew=4us&channel_skew=4us&friction=20/s"
 
 
-@pytest.mark.parametrize(("seed", "apart"), [(4, 100), (5, -40)])
+@pytest.mark.parametrize(("seed", "apart"), [(4, 100), pytest.param(5, -40, marks=pytest.mark.slow)])
 def test_clocks_that_are_apart_are_found_and_no_path_is_the_worse_for_it(tmp_path: Path, seed: int, apart: int) -> None:
     campaign, done = measured(opened(tmp_path, f"seed={seed}&{ORDINARY}&clock_apart={apart}ppm"), "paths", "clock")
     found = done["clock"].finding.values["clock.rate"]
