@@ -10,7 +10,7 @@ would be stopped again: it is kept too, and says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from labrhel.errors import InterlockError
 from labrhel.experiment.runners import Watch
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader
+from labrhel.store.index import ALIVE
 from labrhel.store.manifest import FILE
 
 _DIGITS = 12
@@ -67,30 +68,47 @@ def identity(point: Point) -> str:
     return f"{point.name}-{sha256(text.encode()).hexdigest()[:_DIGITS]}"
 
 
-def carry_out(points: Iterable[Point], root: Path, watch: Watch) -> Iterator[Done]:
-    """Carry out what is not done yet, in order; `watch` is told of steps counted over all points.
+def carry_out(points: Iterable[Point], root: Path, watch: Watch) -> list[Done]:
+    """Carry out what is not done yet; `watch` is told of steps counted over all points.
 
-    Raises RecordError for a folder that cannot be written, or that another process is writing.
+    What another process is writing is left for the end, so that several processes share the work.  Raises RecordError
+    for a folder that cannot be written, and for one that another process is still writing then.
     """
-    before = 0
-    for point in points:
-        folder = root / identity(point)
+    found: dict[int, Done] = {}
+    left: list[tuple[int, Point]] = []
+    steps = 0
+    for place, point in enumerate(points):
+        if _is_under_way(root / identity(point)):
+            left.append((place, point))
+        else:
+            found[place] = _carried_out(point, root, watch, steps)
+            steps += point.steps
+    for place, point in left:
+        found[place] = _carried_out(point, root, watch, steps)
+        steps += point.steps
+    return [found[place] for place in sorted(found)]
 
-        def counted(published: Publish, before: int = before) -> None:
-            watch(replace(published, step=before + published.step))
 
-        stopped = ""
-        if not _is_done(folder):
-            try:
-                if (folder / FILE).is_file():
-                    point.resume(folder, counted)
-                else:
-                    point.start(root, counted, folder.name)
-            except InterlockError as error:
-                stopped = str(error)
-        before += point.steps
-        watch(Publish(before - 1, {}))
-        yield Done(point, folder, stopped or _stopped(folder))
+def _carried_out(point: Point, root: Path, watch: Watch, before: int) -> Done:
+    folder, stopped = root / identity(point), ""
+
+    def counted(published: Publish) -> None:
+        watch(replace(published, step=before + published.step))
+
+    if not _is_done(folder):
+        try:
+            if (folder / FILE).is_file():
+                point.resume(folder, counted)
+            else:
+                point.start(root, counted, folder.name)
+        except InterlockError as error:
+            stopped = str(error)
+    watch(Publish(before + point.steps - 1, {}))
+    return Done(point, folder, stopped or _stopped(folder))
+
+
+def _is_under_way(folder: Path) -> bool:
+    return (folder / FILE).is_file() and RunReader(folder).status in ALIVE
 
 
 def _is_done(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labrhel.errors import InterlockError
+from labrhel.errors import InterlockError, RecordError
 from labrhel.experiment.points import carry_out, identity
 from labrhel.shots.operations import Checkpoint, Publish
 from labrhel.store import RunReader, RunWriter, create_run
@@ -104,6 +104,31 @@ def test_a_folder_that_a_kill_left_half_made_is_in_nobodys_way(tmp_path: Path) -
     (tmp_path / f".{identity(point)}.making" / "arrays").mkdir(parents=True)
     (tmp_path / f".{identity(point)}.abcdef.making" / "arrays").mkdir(parents=True)
     assert len(list(carry_out([point], tmp_path, quiet))) == 1
+
+
+def under_way(point: Sum, root: Path) -> RunWriter:
+    """The writer of a point that somebody else has begun."""
+    return create_run(root, point.name, {}, "", Policy(None), identity=identity(point))
+
+
+def test_a_point_that_another_program_is_writing_is_left_for_the_end(tmp_path: Path) -> None:
+    writer = under_way(Sum(1), tmp_path)
+
+    def let_go(step: int) -> None:
+        writer.close()
+
+    points = [Sum(1), Sum(2, let_go)]
+    found = carry_out(points, tmp_path, quiet)
+    assert [done.point for done in found] == points
+    assert [point.begun for point in points] == [["resumed"], ["started"]]
+    assert losses(found[0].folder) == [1 / 3, 2 / 3, 1.0]
+
+
+def test_what_is_still_being_written_at_the_end_is_said_and_all_others_are_done(tmp_path: Path) -> None:
+    points = [Sum(1), Sum(2)]
+    with under_way(Sum(1), tmp_path), pytest.raises(RecordError, match="is writing"):
+        carry_out(points, tmp_path, quiet)
+    assert points[1].begun == ["started"]
 
 
 def test_progress_is_counted_over_all_points_those_that_were_done_before_included(tmp_path: Path) -> None:
