@@ -278,15 +278,17 @@ def paper(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="FOLDER", help="The data sets; left out: made series.")
     ] = None,
-    sets: Annotated[str, typer.Option(metavar="NAME,...", help="Data sets; left out: those of the table.")] = "",
+    sets: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Data sets; left out: those of the table.")
+    ] = None,
     units: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME,...", help="linear, complex, nonlinear, damped, damped_nonlinear.", show_default=False
         ),
-    ] = "",
-    engines: Annotated[str, typer.Option(metavar="NAME,...", help="echoes, difference, adjoint, bptt.")] = "",
-    seeds: Annotated[str, typer.Option(metavar="0..4", help="A range, or numbers with commas.")] = "",
+    ] = None,
+    engines: Annotated[str | None, typer.Option(metavar="NAME,...", help="echoes, difference, adjoint, bptt.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0..4", help="A range, or numbers with commas.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Epochs of each training.")] = None,
     shrink: Annotated[int, typer.Option(metavar="N", help="Made series N times shorter, and N times fewer.")] = 1,
     runs: Runs = DEFAULT_RUNS,

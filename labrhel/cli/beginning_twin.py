@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.cli.looking import Chosen
+from labrhel.cli.looking import NO_AXIS, Chosen, printable
 from labrhel.data.formats.interface import Entry
 from labrhel.data.recording import Recording
 from labrhel.data.resonator import Resonator, resonator
@@ -45,7 +46,7 @@ def twin_of(recording: Recording, found: Chosen, name: str, interval: float, rat
     """The configuration for samples every `interval` [s]; `rate` [1/s] is said in place of the file's own time."""
     piece = _stretch(recording, found)
     output, drive = piece.output.values, None if piece.drive is None else piece.drive.values
-    seconds = resonator(output, interval, drive)
+    seconds = _guessed(name, output, interval, drive)
     time = min(_TIMES, key=lambda unit: abs(np.log(seconds.frequency * _TIMES[unit])))
     size = _TIMES[time]
     guess = Resonator(seconds.stiffness * size**2, seconds.friction * size, seconds.gain * size**2)
@@ -53,9 +54,10 @@ def twin_of(recording: Recording, found: Chosen, name: str, interval: float, rat
     pushed = 0.0 if drive is None else float(drive.mean()) * guess.gain / guess.stiffness
     offset, spread = float(output.mean()) - pushed, float(output.std()) or 1.0
     played = "1" if piece.drive is None else piece.drive.unit
-    driven = "" if piece.drive is None else f"driven by {piece.drive.name} and "
+    driven = "" if piece.drive is None else f"driven by {printable(piece.drive.name)} and "
     return "\n".join([
-        f"# A twin of {name}, begun by labrhel init: one damped oscillator, {driven}seen at {piece.output.name}.",
+        f"# A twin of {printable(name)}, begun by labrhel init: one damped oscillator, {driven}seen at "
+        f"{printable(piece.output.name)}.",
         f"# {found.words}; docs/configuration.md has every key.",
         "",
         "model:",
@@ -79,6 +81,21 @@ def twin_of(recording: Recording, found: Chosen, name: str, interval: float, rat
     ])  # fmt: skip
 
 
+def _guessed(name: str, output: Array, interval: float, drive: Array | None) -> Resonator:
+    """The resonator of the samples; ConfigurationError where numbers are too large or too small for one."""
+    with np.errstate(all="ignore"), suppress(np.linalg.LinAlgError, ValueError):
+        found = resonator(output, interval, drive)
+        if (
+            np.all(np.isfinite([found.stiffness, found.friction, found.gain]))
+            and min(found.stiffness, found.friction) > 0
+        ):
+            return found
+    raise ConfigurationError(
+        f"{name}: no resonance can be guessed from samples every {interval:g} s with values up to "
+        f"{np.abs(output).max():.3g}; are its units, and its times, what they should be?"
+    )
+
+
 def _beginning(piece: _Stretch, guess: Resonator, offset: float, spacing: float) -> list[str]:
     """What sets it in motion: the input, or the state it rings down from."""
     if piece.drive is not None:
@@ -90,14 +107,15 @@ def _beginning(piece: _Stretch, guess: Resonator, offset: float, spacing: float)
 
 def _unsaid(piece: _Stretch) -> str:
     signals = [signal for signal in (piece.output, piece.drive) if signal is not None and signal.unit == "1"]
-    names = " and ".join(signal.name for signal in signals)
+    names = " and ".join(printable(signal.name) for signal in signals)
     return f"   # the file does not say that of {names}: write V, mV, ..." if signals else ""
 
 
 def _data(found: Chosen, name: str, piece: _Stretch, rate: float | None) -> list[str]:
     lines = [line for line in found.section(name, piece.cut, piece.stop, piece.start) if "# units:" not in line]
     if rate is not None:
-        lines = [f"  rate: {rate:.12g}" if line == found.timing else line for line in lines]
+        said = f"  rate: {rate:.12g}" + (f"\n{NO_AXIS}" if NO_AXIS in found.timing else "")
+        lines = [said if line == found.timing else line for line in lines]
     if piece.drive is None:  # a test would have to know the state that it begins with
         lines = [line for line in lines if not line.startswith("  test:")]
     return lines

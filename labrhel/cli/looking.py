@@ -37,15 +37,15 @@ def show(name: str) -> None:
 def lines(recording: Recording, name: str) -> Iterator[str]:
     """What is said of a recording."""
     entries, listing = recording.listing.entries, recording.listing
-    yield f"{_shown(name)}: {len(entries)} array{'s' if len(entries) != 1 else ''}"
-    width = max((len(_shown(entry.name)) for entry in entries[:_MOST]), default=0)
+    yield f"{printable(name)}: {len(entries)} array{'s' if len(entries) != 1 else ''}"
+    width = max((len(printable(entry.name)) for entry in entries[:_MOST]), default=0)
     for entry in entries[:_MOST]:
         shape = " x ".join(map(str, entry.shape)) or "1"
-        unit = _shown(entry.unit) or "no unit"
-        yield f"  {_shown(entry.name):<{width}}  {shape:>12}  {_KINDS.get(entry.kind, 'no numbers'):<8}  {unit}"
+        unit = printable(entry.unit) or "no unit"
+        yield f"  {printable(entry.name):<{width}}  {shape:>12}  {_KINDS.get(entry.kind, 'no numbers'):<8}  {unit}"
     if len(entries) > _MOST:
         yield f"  and {len(entries) - _MOST} more"
-    yield from (f"  note: {_shown(words)}" for words in listing.notes)
+    yield from (f"  note: {printable(words)}" for words in listing.notes)
     yield from _section(recording, name)
 
 
@@ -82,6 +82,10 @@ class Chosen:
             yield f"  # units: {{{units}}}  # the file does not say"
         yield f"  train: {{start: {start}, stop: {cut}}}"
         yield f"  test: {{rest: {{start: {cut}, stop: {stop}}}}}"
+
+
+NO_AXIS = "  time: none  # its axis of time is not one"
+"""The line of a section that leaves an axis alone which does not go on."""
 
 
 def chosen(recording: Recording, drive: str | None = None, target: str | None = None) -> Chosen | str:
@@ -137,9 +141,9 @@ def _rate(recording: Recording, axes: Sequence[Entry], count: int) -> tuple[str,
             size = ratio(time_unit(axis.entry.unit or "s"), "s") or 1.0
             step = size * interval_of(np.asarray(times, float), axis.asked)
         except ConfigurationError as error:
-            return f"  time: {_quoted(axes[0].name)}", None, _shown(error.problem)
+            return f"  rate: 1e3  # samples per second\n{NO_AXIS}", None, printable(error.problem)
         said = "" if axis.entry.unit else ", if its unit is s, which the file does not say"
-        words = f"{1 / step:.6g} samples per second, by {_shown(axis.asked)}{said}"
+        words = f"{1 / step:.6g} samples per second, by {printable(axis.asked)}{said}"
         return f"  time: {_quoted(axes[0].name)}", step, words
     if recording.listing.interval:
         rate = 1 / recording.listing.interval
@@ -160,6 +164,6 @@ def _quoted(name: str) -> str:
     return name if plain and "[" not in name and ": " not in name else json.dumps(name, ensure_ascii=False)
 
 
-def _shown(words: str) -> str:
+def printable(words: str) -> str:
     """On a terminal: without what would move its cursor."""
     return "".join(letter if letter.isprintable() else "?" for letter in words)

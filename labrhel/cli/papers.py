@@ -20,12 +20,12 @@ _INTERRUPTED = "interrupted: trainings are kept as far as they came; the same co
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Lists as they are typed: names with commas between them, and seeds as a range or with commas."""
+    """Lists as they are typed: names with commas between them, and seeds as a range or with commas; None for all."""
 
-    sets: str = ""
-    units: str = ""
-    engines: str = ""
-    seeds: str = ""
+    sets: str | None = None
+    units: str | None = None
+    engines: str | None = None
+    seeds: str | None = None
 
 
 def show(name: str, data: Path | None, words: Words, steps: int | None, shrink: int, runs: Path) -> None:
@@ -35,7 +35,8 @@ def show(name: str, data: Path | None, words: Words, steps: int | None, shrink: 
             raise ConfigurationError(f"{option} is 1 or more, not {number}")
     if data is not None and not data.is_dir():
         raise ConfigurationError(f"there is no folder {data}; --data names the one that holds the data sets")
-    sets, units, engines = (_names(text) for text in (words.sets, words.units, words.engines))
+    lists = {"--sets": words.sets, "--units": words.units, "--engines": words.engines}
+    sets, units, engines = (_names(option, text) for option, text in lists.items())
     asked = Asked(data, sets, units, engines, _seeds(words.seeds), steps, shrink)
     planned = plugins.paper_table(name, asked)
     print(planned.words)
@@ -51,19 +52,27 @@ def show(name: str, data: Path | None, words: Words, steps: int | None, shrink: 
     print(f"table   {text}\nplot    {picture}")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def _names(option: str, text: str | None) -> tuple[str, ...]:
+    """The names of a list; none where the option was not given.  Raises ConfigurationError for an empty list."""
+    if text is None:
+        return ()
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not found:
+        raise ConfigurationError(f"{option} names none; leave it out for all of them")
+    return found
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def _seeds(text: str | None) -> tuple[int, ...]:
     """`0..4` or `0,1,5`; raises ConfigurationError for anything else."""
+    if text is None:
+        return ()
     try:
         if match := re.fullmatch(r"\s*(\d+)\.\.(\d+)\s*", text):
             first, last = int(match[1]), int(match[2])
             if not 0 <= last - first < _MOST_SEEDS:
                 raise ValueError
             return tuple(range(first, last + 1))
-        found = tuple(dict.fromkeys(int(word) for word in _names(text)))
+        found = tuple(dict.fromkeys(int(word) for word in text.split(",")))
         if any(seed < 0 for seed in found):
             raise ValueError
     except ValueError:

@@ -168,7 +168,7 @@ def save(comparison: Comparison, file: Path, unit: str, time: str) -> Path:
                 axes.plot(comparison.times[: len(values)], factor * values, label=label, **drawn)
             axes.set_ylabel(f"{name} [{fits}]")
         style.above(grid[0, 0])
-        grid[-1, 0].set_xlabel(f"time [{time}]")
+        grid[-1, 0].set_xlabel(f"time [{style.printed(time)}]")
         with written_aside(file) as aside:
             figure.savefig(aside, dpi=110)
     return file

@@ -27,7 +27,8 @@ def panels(reader: RunReader) -> Iterator[Picture]:
     """The tests, the loss, the parameters, and what the rule measured of its echoes."""
     scalars, time = reader.scalars(), reader.manifest["time_unit"]
     yield from pictures(reader)
-    yield Picture("Loss", partial(_loss, scalars=scalars))
+    if _finite(scalars.get("loss")).size:
+        yield Picture("Loss", partial(_loss, scalars=scalars))
     yield Picture("Parameters", partial(_parameters, reader=reader))
     for title, names in (
         ("Health of the echo", {"response_ratio": style.NUDGED, "retrace_error": style.ECHO}),
@@ -84,13 +85,17 @@ def _parameters(axes: Axes, *, reader: RunReader) -> None:
     def moved(name: str) -> float:
         return float(np.ptp(columns[name])) / (1.0 if alike else sizes[name]) if len(step) else 0.0
 
+    def drawn(name: str) -> Array:
+        return columns[name] / (1.0 if alike else sizes[name])
+
+    dots = "." if len(step) < 3 else ""
     named = sorted(sorted(columns, key=moved, reverse=True)[:_NAMED], key=list(columns).index)
     rest = [name for name in columns if name not in named]
     for name in rest:
-        axes.plot(step, columns[name] / (1.0 if alike else sizes[name]), lw=0.8, color=style.OTHERS, label="_")
+        axes.plot(step, drawn(name), marker=dots, lw=0.8, color=style.OTHERS, label="_")
     for name, colour in zip(named, style.NAMED, strict=False):
         end = f" -> {columns[name][-1]:.3g} {style.printed(of[name])}" if len(step) and not alike else ""
-        axes.plot(step, columns[name] / (1.0 if alike else sizes[name]), lw=1.2, color=colour, label=f"{name}{end}")
+        axes.plot(step, drawn(name), marker=dots, lw=1.2, color=colour, label=f"{name}{end}")
     style.over_gradients(axes)
     axes.set_ylabel(style.printed(next(iter(of.values()), "")) if alike else "each over its largest value")
     if rest:
@@ -103,14 +108,14 @@ def _retrace(axes: Axes, *, echo: RecordedEcho, time: str) -> None:
     part = slice(0, style.SHOWN)
     axes.plot(echo.times[part], factor * echo.forward[part], color=style.FORWARD, lw=2.5, alpha=0.4, label="forward")
     axes.plot(echo.times[part], factor * echo.retraced[part], color=style.ECHO, lw=1, ls="--", label="echo, mirrored")
-    axes.set(xlabel=f"time [{time}]", ylabel=unit)
+    axes.set(xlabel=f"time [{style.printed(time)}]", ylabel=unit)
     style.above(axes)
 
 
 def _response(axes: Axes, *, echo: RecordedEcho, time: str) -> None:
     factor, unit = style.scaled(echo.unit, echo.response)
     axes.plot(echo.times, factor * echo.response, color=style.NUDGED, lw=0.9)
-    axes.set(xlabel=f"time [{time}]", ylabel=unit)
+    axes.set(xlabel=f"time [{style.printed(time)}]", ylabel=unit)
 
 
 def _portrait(axes: Axes, *, echo: RecordedEcho, time: str) -> None:
@@ -121,5 +126,5 @@ def _portrait(axes: Axes, *, echo: RecordedEcho, time: str) -> None:
     ):
         factor, unit = style.scaled(echo.unit, echo.forward)
         axes.plot(factor * motion[part], factor * np.gradient(motion, echo.dt)[part], label=label, **drawn)
-        axes.set(xlabel=unit, ylabel=f"{unit}/{time}")
+        axes.set(xlabel=unit, ylabel=f"{unit}/{style.printed(time)}")
     style.above(axes)

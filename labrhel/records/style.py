@@ -41,6 +41,7 @@ SHOWN = 400
 _LEAST_DECADES = 0.48  # below, a logarithmic scale may have a single number
 _WIDE = 75  # letters of a legend in a row
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MICRO = re.compile(r"(?<![A-Za-z])u(?=(?:s|V|A|m|N|F|H|Hz|rad)\b)")
 _POWER = re.compile(r"\^(-?\d+)")
 
 
@@ -54,8 +55,8 @@ def plain_text() -> Iterator[None]:
 
 
 def printed(unit: str) -> str:
-    """V/ms² for V/ms^2."""
-    return _POWER.sub(lambda power: power[1].translate(_SUPERSCRIPT), unit)
+    """V/ms² for V/ms^2, and µs for us."""
+    return _POWER.sub(lambda power: power[1].translate(_SUPERSCRIPT), _MICRO.sub("µ", unit))
 
 
 def scaled(unit: str, *values: Array) -> tuple[float, str]:
@@ -71,6 +72,9 @@ def over_gradients(axes: Axes) -> None:
 
     axes.set_xlabel("gradient")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    low, high = axes.get_xlim()
+    if high - low < 1:  # a single one, or none
+        axes.set_xlim((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
 
 
 def logarithmic(axes: Axes) -> None:

@@ -33,7 +33,7 @@ def pictures(reader: RunReader) -> Iterator[Picture]:
     unit, time = reader.manifest["target_unit"], reader.manifest["time_unit"]
     for name, result in results_of(reader).items():
         target, weight = np.asarray(result["target"]), np.asarray(result["weight"])
-        spacing, axis = (result["spacing"], f"time [{time}]") if "spacing" in result else (1.0, "sample")
+        spacing, axis = (result["spacing"], f"time [{style.printed(time)}]") if "spacing" in result else (1.0, "sample")
         window = _loudest(target, weight)
         at = spacing * np.arange(target.shape[1])
         outputs = result.get("outputs", [f"y{index + 1}" for index in range(len(target))])

@@ -1,5 +1,6 @@
 """`labrhel init` writes files that `labrhel run` and `labrhel validate` accept as they are, and overwrites none."""
 
+import math
 import os
 import re
 import subprocess
@@ -153,3 +154,28 @@ def test_at_a_terminal_what_no_option_says_is_asked(tmp_path: Path) -> None:
     text = (tmp_path / "asked.yaml").read_text()
     assert "oscillators: 4" in text
     assert "coupling: chain" in text
+
+
+def test_numbers_of_which_no_resonance_can_be_made_are_one_sentence(shell: Shell) -> None:
+    rows = "\n".join(f"{index * 1e300},{1e308 if index % 3 else 0.0},1e-320" for index in range(50))
+    Path("huge.csv").write_text(f"t,u,y\n{rows}\n")
+    status, _, errors = shell("init", "huge.csv")
+    assert status == 2
+    assert "no resonance can be guessed from samples every 1e+300 s with values up to 1e-320" in errors
+
+
+def test_a_name_that_would_move_the_cursor_is_begun_with_and_not_printed(shell: Shell) -> None:
+    rows = "\n".join(f"{index * 1e-3},{math.sin(0.3 * index)}" for index in range(60))
+    Path("escape.csv").write_text(f"t,[b]y\x1b[31m\n{rows}\n")
+    assert shell("init", "escape.csv")[0] == 0
+    assert "\x1b" not in Path("escape.yaml").read_text()
+    assert shell("run", "escape.yaml", "--dry-run")[0] == 0
+
+
+def test_an_axis_of_time_that_goes_backwards_is_left_out_of_what_is_begun(shell: Shell) -> None:
+    rows = "\n".join(f"{60 - index},{math.sin(0.3 * index)}" for index in range(60))
+    Path("back.csv").write_text(f"t,y\n{rows}\n")
+    status, out, _ = shell("inspect", "back.csv")
+    assert status == 0 and "does not go on" in out and "time: none" in out
+    assert shell("init", "back.csv", "--rate", "100")[0] == 0
+    assert shell("run", "back.yaml", "--dry-run")[0] == 0

@@ -22,3 +22,19 @@ def test_a_table_that_does_not_exist_names_those_that_do(tmp_path: Path) -> None
     done = called(tmp_path, "paper", "figure4")
     assert done.returncode == 2
     assert "known are: ablation, classification, cost, eps, gradients, regression, sensitivity" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--seeds", ","), "--seeds is a range such as 0..4"),
+        (("--seeds", ""), "--seeds is a range such as 0..4"),
+        (("--sets", ""), "--sets names none; leave it out for all of them"),
+        (("--engines", " , "), "--engines names none"),
+        (("--units", ","), "--units names none"),
+    ],
+)
+def test_a_list_that_names_nothing_is_not_taken_for_all(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = called(tmp_path, "paper", "classification", *words)
+    assert done.returncode == 2
+    assert said in done.stderr

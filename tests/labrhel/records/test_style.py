@@ -84,3 +84,21 @@ def test_no_text_of_a_runs_picture_is_mathematics_and_no_scale_has_a_factor_asid
         assert not [words for words in found if re.search(r"[${\\]", words)], axes.get_title()
         figure.canvas.draw()
         assert axes.yaxis.get_offset_text().get_text() == "", axes.get_title()
+
+
+def test_units_are_printed_as_people_write_them() -> None:
+    assert [style.printed(unit) for unit in ("us", "mV/us^2", "1/ms^-1", "turns", "u", "uV")] == [
+        "µs", "mV/µs²", "1/ms⁻¹", "turns", "u", "µV",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_run_of_one_gradient_or_none_is_drawn_with_its_parameters(tmp_path: Path, steps: int) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    experiment = load_experiment(tmp_path / "small.yaml", steps=steps)
+    figure = draw(RunReader(session.start(experiment, tmp_path / "runs", lambda _: None).folder))
+    drawn = {axes.get_title(): axes for axes in figure.axes}
+    assert ("Loss" in drawn) == (steps == 1)
+    assert all(line.get_marker() == "." for line in drawn["Parameters"].get_lines())
+    low, high = drawn["Parameters"].get_xlim()
+    assert high - low >= 1
