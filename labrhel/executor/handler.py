@@ -12,7 +12,7 @@ R = TypeVar("R")
 class Handler(Protocol):
     """Carries out operations; wrappers and backends alike."""
 
-    def do(self, operation: operations.Operation) -> Any:
+    def do(self, operation: operations.Operation, /) -> Any:
         """Carry out one operation and return its result."""
         ...
 
