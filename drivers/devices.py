@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from drivers.fpga.board import FpgaBoard
 from drivers.transport import Lease, canonical_address, open_framed_link, open_link
 from labrhel import plugins
-from labrhel.config.station_sections import FOREIGN
+from labrhel.config.foreign_drivers import FOREIGN
 from labrhel.errors import ConfigurationError, TransportError
 from labrhel.rig.devices import Asked, Device, State
 

@@ -17,8 +17,9 @@ from qcodes.station import Station
 from ruamel.yaml import YAML
 
 from labrhel import plugins
+from labrhel.config.foreign_drivers import FOREIGN
 from labrhel.config.station import load_station
-from labrhel.config.station_sections import FOREIGN, InstrumentSection
+from labrhel.config.station_sections import InstrumentSection
 
 
 def qcodes_station(file: str | Path) -> Station:

@@ -21,14 +21,16 @@ def open_foreign(name: str, section: InstrumentSection, **link: Any) -> Box:
     from drivers.foreign.source import ForeignSource
 
     opened = open_driver(section.type, name, section.address, section.init, **link)
-    box = (name, *opened)
     try:
         if section.outputs is not None:
-            return ForeignGenerator(*box, section=section.outputs)
-        if section.levels is not None:
-            return ForeignSource(*box, section=section.levels)
-        assert section.inputs is not None
-        return ForeignDigitizer(*box, section=section.inputs)
+            box = ForeignGenerator(name, *opened, section=section.outputs)
+        elif section.levels is not None:
+            box = ForeignSource(name, *opened, section=section.levels)
+        else:
+            assert section.inputs is not None
+            box = ForeignDigitizer(name, *opened, section=section.inputs)
+        box.require_sense()
+        return box
     except BaseException:
         driver, wire, _ = opened
         wire.close()

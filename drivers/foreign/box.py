@@ -22,7 +22,7 @@ from drivers.instruments._waiting import wait_until
 from drivers.transport.deadline import Deadline
 from drivers.transport.driver_library import library_of
 from drivers.transport.driver_wire import DriverWire, open_driver_wire
-from drivers.transport.permit import making_safe, require_permit
+from drivers.transport.permit import is_making_safe, making_safe, require_permit
 from labrhel.config.driver_sections import ConditionSection
 from labrhel.errors import ConfigurationError, InstrumentError, TransportError
 
@@ -77,6 +77,19 @@ class Box(ABC):
             self._wire.close()
             with suppress(Exception):  # a driver may want to say good-bye on its way
                 self.driver.close()
+
+    def require_sense(self) -> None:
+        """Raise ConfigurationError for what its driver would refuse of what makes it safe; nothing is sent.
+
+        For whoever is about to drive it.  A program that opens it to make it safe does so as well as it can: validators
+        that depend on a range, say, may be others by then.
+        """
+        if not is_making_safe():
+            self._require_sense()
+
+    @abstractmethod
+    def _require_sense(self) -> None:
+        """Do it."""
 
     @abstractmethod
     def _switch_off(self) -> None:
@@ -158,7 +171,10 @@ class Box(ABC):
         for own in terminals:
             if not self._speech.answers(switch.output, values_of(own)):
                 self._require_no_error(switch.errors, f"{own} was switched off")
-            elif not _is_one_of(answer := self._ask(switch.output, values_of(own)), [switch.off]):
+            elif not _is_one_of(
+                answer := self._ask(switch.output, values_of(own)),
+                self._speech.same(switch.output, switch.off, values_of(own)),
+            ):
                 raise InstrumentError(f"{self.name}.{own} does not switch off: it is {answer}", answer=str(answer))
 
     def _turn(self, own: str, switch: _Switch, *, on: bool) -> None:
@@ -170,6 +186,30 @@ class Box(ABC):
         for step in steps:
             for own in terminals or ("",):
                 self._speech.require(step, values_of(own))
+
+    def _takes(self, key: str, step: Any, terminals: Sequence[str] = ()) -> None:
+        """That the driver would do a step, with what it is given, of every terminal; `key` says where that stands."""
+        for own in terminals or ("",):
+            try:
+                self._speech.takes(step, values_of(own))
+            except ConfigurationError as error:
+                word = key.partition(".")[2]
+                raise ConfigurationError(f"`{word}`: {error.problem}", key=key) from None
+
+    def _switches(self, role: str, terminals: Sequence[str], switch: _Switch) -> None:
+        """That both words of a switch are words of its driver, and not the same one."""
+        if switch.errors is not None:
+            self._takes(f"{role}.errors", switch.errors)
+        if switch.output is None:
+            return
+        for key, word in (("off", switch.off), ("on", switch.on)):
+            self._takes(f"{role}.{key}", {switch.output: word}, terminals)
+        for own in terminals:
+            if switch.on in self._speech.same(switch.output, switch.off, values_of(own)):
+                raise ConfigurationError(
+                    f"`off`: {switch.off!r} is what switches {own} on as well, {switch.on!r}: choose the other word",
+                    key=f"{role}.off",
+                )
 
 
 def values_of(own: str, **more: Any) -> dict[str, Any]:

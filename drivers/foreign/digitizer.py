@@ -129,6 +129,10 @@ class ForeignDigitizer(Box):
         if own not in self.inputs:
             raise ProgramError(f"{self.name} has no input {own!r}; it has {', '.join(self.inputs)}")
 
+    def _require_sense(self) -> None:
+        for index, step in enumerate(self._section.stop):
+            self._takes(f"inputs.stop.{index}", step)
+
     def _switch_off(self) -> None:
         """Stop waiting; a digitizer drives nothing."""
         self._do(self._section.stop, {})

@@ -111,6 +111,9 @@ class ForeignGenerator(Box):
             name=f"L{self._count}",
         )  # fmt: skip
 
+    def _require_sense(self) -> None:
+        self._switches("outputs", list(self.outputs), self._section)
+
     def _switch_off(self) -> None:
         self._all_off(list(self.outputs), self._section)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drivers.foreign.box import Box, values_of
+from drivers.foreign.speech import is_message
 from drivers.instruments._waiting import wait_until
 from drivers.instruments.linked import Range, require_within, safe_levels
 from labrhel.config.driver_sections import LevelsSection
@@ -76,6 +77,24 @@ class ForeignSource(Box):
         if own not in self.levels:
             raise ProgramError(f"{self.name} has no terminal {own!r}; it has {', '.join(self.levels)}")
         return self.levels[own]
+
+    def _require_sense(self) -> None:
+        section, terminals = self._section, list(self.levels)
+        self._switches("levels", terminals, section)
+        self._takes("levels.read" if section.read else "levels.level", section.read or section.level, terminals)
+        if self.held:
+            for index, step in enumerate(section.prepare):
+                self._takes(f"levels.prepare.{index}", step, list(self.held))
+        if section.output is None:
+            off = [own for own in terminals if own not in self.held]
+            if off:
+                self._takes("levels.level", {section.level: 0.0}, off)
+        if not all(map(is_message, section.prepare)):
+            return  # it may choose a range, and with it what the driver takes
+        for own, volts in self.held.items():
+            self._takes(f"levels.safe.{own}", {section.level: volts}, [own])
+        for volts in section.limits:
+            self._takes("levels.limits", {section.level: volts}, terminals)
 
     def _switch_off(self) -> None:
         """Off, or to 0 V where there is no switch, whatever becomes of the others; the first failure is said."""

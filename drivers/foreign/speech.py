@@ -6,13 +6,14 @@ what QCoDeS gives to every instrument is left alone, but for `write`, `ask` and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pyvisa.errors import VisaIOError
 from pyvisa.resources import MessageBasedResource
 from qcodes.instrument import ChannelTuple, InstrumentBase, VisaInstrument
-from qcodes.parameters import ParameterBase
+from qcodes.parameters import Function, ParameterBase
 
 from labrhel.config.problems import nearest
 from labrhel.config.templates import filled
@@ -45,6 +46,30 @@ class Speech:
         if not isinstance(self._found(path), ParameterBase):
             raise ConfigurationError(f"{path} of {type(self._driver).__name__} is a function, where a parameter is due")
 
+    def takes(self, step: Any, values: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError for what a driver would not do of a step, as its validators say; nothing is sent."""
+        path, found = self._step(step, values)
+        made = type(self._driver).__name__
+        if isinstance(found, ParameterBase):
+            if not (found.gettable if isinstance(step, str) else found.settable):
+                raise ConfigurationError(f"{path} of {made} cannot be {'asked' if isinstance(step, str) else 'set'}")
+            if isinstance(step, str):
+                return
+        arguments, more = _arguments(step, found, values)
+        try:
+            if isinstance(found, ParameterBase | Function):
+                found.validate(*arguments, **more)
+            elif (taken := _signature(found)) is not None:
+                taken.bind(*arguments, **more)
+        except Exception as error:  # a validator may raise anything
+            given = ", ".join(map(repr, [*arguments, *more.values()])) or "nothing"
+            raise ConfigurationError(f"{path} of {made} does not take {given}: {_words(error)}") from None
+
+    def same(self, name: str, value: Any, values: Mapping[str, Any]) -> list[Any]:
+        """What a parameter may answer once it was set to a value: that, and all that its driver takes for the same."""
+        words = getattr(self._found(filled(name, values)), "val_mapping", None) or {}
+        return [value, *(word for word, raw in words.items() if value in words and raw == words[value])]
+
     def answers(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a parameter can be asked."""
         return bool(getattr(self._found(filled(name, values)), "gettable", False))
@@ -58,19 +83,13 @@ class Speech:
 
         Raises TransportError if the instrument does not answer, InstrumentError for whatever else the driver raises.
         """
-        path = filled(_named(step), values)
-        found = self._found(path)
-        if isinstance(step, str):
-            return self._called(path, found)
-        argument = filled(step[next(iter(step))], values)
-        if isinstance(found, ParameterBase):
-            return self._called(path, found, argument)
-        if isinstance(argument, Mapping):
-            return self._called(path, found, **{str(key): item for key, item in argument.items()})
-        return self._called(path, found, *(argument if isinstance(argument, list) else [argument]))
-
-    def _called(self, path: str, found: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        path, found = self._step(step, values)
+        arguments, more = _arguments(step, found, values)
         return told(self._name, f"{path} of its driver", lambda: found(*arguments, **more))
+
+    def _step(self, step: Any, values: Mapping[str, Any]) -> tuple[str, Any]:
+        path = filled(_named(step), values)
+        return path, self._found(path)
 
     def _found(self, path: str) -> Any:
         """What a path leads to, from the driver on."""
@@ -98,10 +117,19 @@ def told(name: str, what: str, action: Callable[[], T]) -> T:
         error.args = error.args[:1]  # QCoDeS adds to whatever passes through it
         raise
     except (VisaIOError, OSError) as error:
+        if any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error)):
+            raise TransportError(
+                f"{name}: {what}: nobody listens there: is it on, is the address right, does somebody else hold it?"
+            ) from error
         raise TransportError(f"{name}: {what}: {_words(error)}: look at the device and its cable") from error
     except Exception as error:  # a driver may raise anything
         said = _words(error)
         raise InstrumentError(f"{name}: {what} failed: {said}", answer=said) from error
+
+
+def is_message(step: Any) -> bool:
+    """Whether a step only sends words of the instrument itself, of which its driver learns nothing."""
+    return _named(step).rpartition(".")[2] in (*_OF_ALL, *_MESSAGES)
 
 
 def _parts(item: Any) -> dict[str, Callable[[], Any]]:
@@ -126,6 +154,31 @@ def _parts(item: Any) -> dict[str, Callable[[], Any]]:
 
 def _named(step: Any) -> str:
     return step if isinstance(step, str) else next(iter(step))
+
+
+def _arguments(step: Any, found: Any, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What a step gives to what it names, in order and by name."""
+    if isinstance(step, str):
+        return [], {}
+    argument = filled(step[next(iter(step))], values)
+    if isinstance(found, ParameterBase):
+        return [argument], {}
+    if isinstance(argument, Mapping):
+        return [], {str(key): item for key, item in argument.items()}
+    return (argument if isinstance(argument, list) else [argument]), {}
+
+
+def _signature(found: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(found)
+    except (TypeError, ValueError):  # made outside Python
+        return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _words(error: Exception) -> str:

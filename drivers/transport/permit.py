@@ -44,6 +44,11 @@ def as_long_as(check: Callable[[], None]) -> Iterator[None]:
         _check.reset(before)
 
 
+def is_making_safe() -> bool:
+    """Whether this thread makes safe: then nothing is to hold it up that could have been found before."""
+    return _check.get() is _nothing
+
+
 def require_permit() -> None:
     """Raises StoppedError, or what the `check` of this thread raises, if it must not send; under the link's lock."""
     _check.get()()

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from labrhel.config.fields import Count, Section
 from labrhel.config.measures import Hertz, Seconds, Volts
 from labrhel.config.problems import describe
-from labrhel.config.templates import check_template
+from labrhel.config.templates import check_template, without_braces
 
 OF_A_TERMINAL = "terminal", "number"
 OF_A_BURST = *OF_A_TERMINAL, "volts", "samples", "codes", "points", "rate", "amplitude", "offset", "low", "high", "name"
@@ -29,18 +29,45 @@ OF_A_WINDOW = "start", "duration", "end", "middle", "rate", "trigger", "trigger_
 OF_A_RANGE = *OF_A_TERMINAL, "low", "high", "span", "middle"
 
 
+def _as_name(value: str) -> str:
+    """A path of names from the driver on, none of them hidden; what stands in braces is a part of a name."""
+    if not all(part.isidentifier() and not part.startswith("_") for part in without_braces(value, "x").split(".")):
+        raise ValueError(
+            f"{value!r} is no name of a driver, such as ch1.output: names joined by points, none with an underscore "
+            "first; what the instrument itself is told or asked is the argument of `write` or `ask`"
+        )
+    return value
+
+
 def _as_step(value: Any) -> Any:
     if isinstance(value, str) and value:
-        return value
+        return _as_name(value)
     if isinstance(value, dict) and len(value) == 1 and all(isinstance(key, str) and key for key in value):
+        _as_name(next(iter(value)))
         return value
     raise ValueError(f"expected a name of the driver, or one name with what it gets, not {describe(value)}")
 
 
+def _as_different(value: list[str]) -> list[str]:
+    for place, name in enumerate(value):
+        if name in value[:place]:
+            raise ValueError(f"{name} is named twice; keep one")
+    return value
+
+
+def _in_order(value: list[float]) -> list[float]:
+    if not value[0] < value[1]:
+        raise ValueError(f"the lower one comes first, and they differ: not [{value[0]:g}, {value[1]:g}]")
+    return value
+
+
 _STEP = WithJsonSchema({"title": "step"})
 Step = Annotated[Any, AfterValidator(_as_step), _STEP]
-Range = Annotated[list[Volts], Field(min_length=2, max_length=2)]
+Name = Annotated[str, AfterValidator(_as_name)]
+Range = Annotated[list[Volts], Field(min_length=2, max_length=2), AfterValidator(_in_order)]
+Rates = Annotated[list[Annotated[Hertz, Field(gt=0)]], Field(min_length=2, max_length=2), AfterValidator(_in_order)]
 Own = Annotated[str, Field(pattern=r"^\w+$")]
+Terminals = Annotated[list[Own], AfterValidator(_as_different)]
 
 
 class ConditionSection(Section):
@@ -59,13 +86,17 @@ class _Templates(Section):
     def _braces_are_known(self) -> _Templates:
         for key, names in self.known.items():
             value = getattr(self, key)
-            for template in value if isinstance(value, list) else [value]:
-                check_template(template.value if isinstance(template, ConditionSection) else template, names)
+            for place, template in enumerate(value if isinstance(value, list) else [value]):
+                try:
+                    check_template(template.value if isinstance(template, ConditionSection) else template, names)
+                except ValueError as error:
+                    where = f"{key}[{place}]" if isinstance(value, list) else key
+                    raise ValueError(f"{where}: {error}") from None
         return self
 
 
 class _Switched(_Templates):
-    terminals: Annotated[list[Own], Field(min_length=1)] = Field(
+    terminals: Annotated[Terminals, Field(min_length=1)] = Field(
         description="Its terminals, as `{terminal}` in the names below."
     )
     limits: Range = Field(description="Lowest and highest voltage that may ever be on any of them.")
@@ -78,6 +109,12 @@ class _Switched(_Templates):
         default=None, description="Question for the error that the instrument keeps: 0 is none, as SCPI has it."
     )
 
+    @model_validator(mode="after")
+    def _off_is_not_on(self) -> _Switched:
+        if self.on == self.off:
+            raise ValueError(f"`on` and `off` are both {describe(self.on)}: say what switches the output off")
+        return self
+
 
 class OutputsSection(_Switched):
     """How it plays bursts: a generator."""
@@ -89,9 +126,7 @@ class OutputsSection(_Switched):
 
     bits: Annotated[int, Field(ge=1, le=31)] = Field(default=14, description="Of its converters.")
     memory: Count = Field(description="Most samples of a burst.")
-    rates: Annotated[list[Hertz], Field(min_length=2, max_length=2)] = Field(
-        description="Lowest and highest sample rate."
-    )
+    rates: Rates = Field(description="Lowest and highest sample rate.")
     shortest: Count = Field(default=1, description="Fewest samples that it takes; more are put behind, at rest.")
     smallest: Volts = Field(default=1e-3, description="Smallest amplitude, peak to peak.")
     latency: Seconds = Field(default=0.0, description="From the trigger to the first sample.")
@@ -100,7 +135,7 @@ class OutputsSection(_Switched):
         " from -32767 to 32767 with `{amplitude}` (peak to peak) and `{offset}`; `{rate}`, `{points}`, `{low}`, "
         "`{high}`, `{name}`, a new one each time."
     )
-    output: str = Field(description="The parameter that switches an output.")
+    output: Name = Field(description="The parameter that switches an output.")
     external: list[Step] = Field(
         default=[], description="Steps for each output, so that a trigger from outside starts it."
     )
@@ -118,9 +153,9 @@ class LevelsSection(_Switched):
         "prepare": OF_A_TERMINAL, "level": OF_A_TERMINAL, "read": OF_A_TERMINAL, "output": OF_A_TERMINAL, "errors": (),
     }  # fmt: skip
 
-    level: str = Field(description="The parameter that is set to the voltage.")
+    level: Name = Field(description="The parameter that is set to the voltage.")
     read: Step | None = Field(default=None, description="Question for the voltage; left out, `level` is asked.")
-    output: str | None = Field(
+    output: Name | None = Field(
         default=None, description="The parameter that switches a level; left out, it has none, and is off at 0 V."
     )
     safe: dict[Own, Volts] = Field(
@@ -138,13 +173,15 @@ class InputsSection(_Templates):
         "interval": (), "start": (), "trace": OF_A_TERMINAL, "errors": (),
     }  # fmt: skip
 
-    terminals: Annotated[list[Own], Field(min_length=1)] = Field(
+    terminals: Annotated[Terminals, Field(min_length=1)] = Field(
         description="Its inputs, as `{terminal}` in the names below."
     )
-    triggers: list[Own] = Field(default=[], description="Where it can see the trigger; left out, at its inputs.")
+    triggers: Terminals = Field(default=[], description="Where it can see the trigger; left out, at its inputs.")
     bits: Annotated[int, Field(ge=1, le=31)] = Field(default=8, description="Of its converters.")
     memory: Count = Field(description="Most samples of a record.")
-    rates: Annotated[list[Hertz], Field(min_length=1)] = Field(description="The sample rates it has.")
+    rates: Annotated[list[Annotated[Hertz, Field(gt=0)]], Field(min_length=1)] = Field(
+        description="The sample rates it has."
+    )
     pre_trigger: Count | None = Field(
         default=None, description="Most samples before the trigger; left out, all of them."
     )
@@ -173,5 +210,8 @@ class InputsSection(_Templates):
     @model_validator(mode="after")
     def _one_time_axis(self) -> InputsSection:
         if (self.rate is None) == (self.interval is None):
-            raise ValueError("give `rate` or `interval`, the question for the time between samples, not both")
+            wrong = "neither is given" if self.rate is None else "not both"
+            raise ValueError(
+                f"give `rate` or `interval`, the question for the sample rate or the time between samples: {wrong}"
+            )
         return self

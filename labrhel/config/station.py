@@ -26,6 +26,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from labrhel.config.claims import terminals_of
+from labrhel.config.foreign_roles import check_foreign
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source, parse, read
 from labrhel.config.station_sections import Station
@@ -43,13 +44,14 @@ class StationDocument:
 
     @contextmanager
     def at(self, *path: str | int) -> Iterator[None]:
-        """Give a ConfigurationError the file, line and key of `path`."""
+        """Give a ConfigurationError the file, line and key of `path`; of its own key below that, if it has one."""
         try:
             yield
         except ConfigurationError as error:
             if error.file is not None:
                 raise
-            raise self.source.error(str(error), *path) from None
+            own = (int(part) if part.isdigit() else part for part in error.key.split(".") if part)
+            raise self.source.error(error.problem, *path, *own) from None
 
 
 def load_station(file: Path) -> StationDocument:
@@ -72,4 +74,6 @@ def _checked(source: Source) -> StationDocument:
         station = Station.model_validate(source.data)
     except ValidationError as error:
         raise sentence(source, error) from None
-    return StationDocument(station, source, terminals_of(station, source.error))
+    terminals = terminals_of(station, source.error)
+    check_foreign(station, source)
+    return StationDocument(station, source, terminals)

@@ -8,15 +8,12 @@ from pydantic import Field, model_validator
 
 from labrhel.config.driver_sections import InputsSection, LevelsSection, OutputsSection
 from labrhel.config.fields import Finite, Positive, Section
+from labrhel.config.foreign_drivers import FOREIGN
 from labrhel.config.measures import Seconds, Volts
 
 Terminal = Annotated[str, Field(pattern=r"^\w+\.\w+$")]
 """INSTRUMENT.TERMINAL, such as awg1.ch1."""
 Range = Annotated[list[Volts], Field(min_length=2, max_length=2)]
-
-
-FOREIGN = "qcodes:"
-"""What the type of an instrument begins with whose driver is somebody else's."""
 _ROLES = "outputs", "inputs", "levels"
 
 

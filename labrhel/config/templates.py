@@ -7,6 +7,7 @@ Between braces stand names, numbers, + - * / and parentheses: nothing in a file 
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -20,6 +21,8 @@ _TWO: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _ONE: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
 _LONGEST = 200  # characters between braces
+TEXTS = {"terminal", "name", "trigger"}
+"""Names that stand for texts, of which there is no arithmetic."""
 
 
 def filled(template: Any, values: Mapping[str, Any]) -> Any:
@@ -42,9 +45,16 @@ def check_template(template: Any, known: Collection[str]) -> None:
     """Raise ValueError for a template with other names than these, or with what is no arithmetic."""
     for text in _texts(template):
         for found in _BRACES.finditer(text):
-            for node in ast.walk(_parsed(found[1])):
+            tree = _parsed(found[1])
+            for node in ast.walk(tree):
                 if isinstance(node, ast.Name) and node.id not in known:
                     raise ValueError(f"nothing is called {{{node.id}}} here; {nearest(node.id, known)}")
+                _check_sense(node)
+
+
+def without_braces(text: str, filler: str) -> str:
+    """A text with `filler` for each pair of braces and what stands in it."""
+    return _BRACES.sub(lambda _: filler, text)
 
 
 def _texts(template: Any) -> Iterator[str]:
@@ -57,6 +67,21 @@ def _texts(template: Any) -> Iterator[str]:
     elif isinstance(template, list):
         for item in template:
             yield from _texts(item)
+
+
+def _check_sense(node: ast.AST) -> None:
+    """Raise ValueError for arithmetic that has no value, whatever its names stand for."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, float) and not math.isfinite(node.value):
+        raise ValueError("every value must be a finite number")
+    if not isinstance(node, ast.BinOp | ast.UnaryOp):
+        return
+    named = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    if words := named & TEXTS:
+        raise ValueError(f"{{{ast.unparse(node)}}} has no value: {min(words)} is a text, not a number")
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        divisor = node.right
+        if not any(isinstance(inner, ast.Name) for inner in ast.walk(divisor)) and not _value(divisor, {}):
+            raise ValueError(f"{{{ast.unparse(node)}}} has no value: it divides by 0")
 
 
 def _parsed(text: str) -> ast.expr:

@@ -17,7 +17,7 @@ from drivers.devices import find
 from drivers.instruments import open_section
 from drivers.roles import Burst, Digitizer, Generator, LevelSource, Window
 from drivers.transport import Direction, TrafficLog, read_traffic
-from drivers.transport.permit import StoppedError, as_long_as
+from drivers.transport.permit import StoppedError, as_long_as, making_safe
 from labrhel import plugins
 from labrhel.config.station import load_station, station_from
 from labrhel.errors import (
@@ -30,6 +30,7 @@ from labrhel.errors import (
 )
 from labrhel.learning.checking import compare
 from labrhel.rig.devices import Asked, State
+from labrhel.safety import ledger
 from labrhel.testing.waiting import PATIENCE, wait_for
 from simbackend.testing.stock_drivers import INSTRUMENTS, bench_and_station, opened, volts
 
@@ -231,7 +232,6 @@ def test_names_that_a_driver_does_not_have_are_found_when_it_is_opened(tmp_path:
         for old, new, words in (
             ("dc_constant_V", "dc_constant_v", r"QDac2 has no 'ch01.dc_constant_v': did you mean 'dc_constant_V'"),
             ("dc_constant_V", "clear_measurements", "is a function, where a parameter is due"),
-            ("{terminal}.dc_constant_V", "__class__.{terminal}", "QDac2 has no '__class__.ch01'"),
             ('{ask: "syst:err?"}', "visa_handle.visalib", "QDac2 has no 'visa_handle.visalib'"),
             ('{ask: "syst:err?"}', "set_address", "QDac2 has no 'set_address'"),
             ("QDAC2.QDac2", "QDAC2.QDac3", "has no 'QDac3'; did you mean 'QDac2'"),
@@ -241,6 +241,65 @@ def test_names_that_a_driver_does_not_have_are_found_when_it_is_opened(tmp_path:
             section = station_from(text.replace(old, new), file).station.instruments["bias"]
             with pytest.raises(ConfigurationError, match=words):
                 open_section("bias", section)
+        section = load_station(file).station.instruments["bias"]
+        assert section.levels is not None  # a file with this is refused when it is read
+        hidden = section.levels.model_copy(update={"level": "__class__.{terminal}"})
+        with pytest.raises(ConfigurationError, match=r"QDac2 has no '__class__.ch01'"):
+            open_section("bias", section.model_copy(update={"levels": hidden}))
+
+
+SWITCH = '      on: "ON"\n      off: "OFF"\n'
+LEVEL = "      limits: [-5 V, 5 V]\n      level:"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (SWITCH, "", r"yaml:\d+: instruments.awg.outputs: `off`: ch1.output of .* does not take False: .*'OFF'"),
+        ('off: "OFF"', 'off: "AUS"', r"yaml:33: instruments.awg.outputs.off: `off`: ch1.output .* take 'AUS'"),
+        ('on: "ON"', 'on: "AN"', r"yaml:32: instruments.awg.outputs.on: `on`: ch1.output .* does not take 'AN'"),
+        ("errors: error", "errors: ask", r"outputs.errors: `errors`: ask of .* does not take nothing"),
+        ('- write: ":STOP"\n      int', '- write: [":STOP", 1]\n      int', r"stop\[0\]: `stop.0`: .* does not take"),
+        ("stop:\n", "stop:\n        - trigger_mode: never\n", r"inputs.stop\[0\]: .* trigger_mode .* not take 'never'"),
+        ("stop:\n", "stop:\n        - waveform_xincrem: 1\n", r"stop\[0\]: .* waveform_xincrem .* cannot be set"),
+        (LEVEL, LEVEL.replace("5 V]", "12 V]"), r"bias.levels.limits: `limits`: ch01.dc_constant_V .* not take 12.0"),
+        (
+            LEVEL,
+            "      limits: [-5 V, 12 V]\n      safe: {ch01: 0.1 V, ch02: 11 V}\n      level:",
+            r"bias.levels.safe.ch02: `safe.ch02`: ch02.dc_constant_V .* does not take 11.0",
+        ),
+        (LEVEL, "      output: '{terminal}.output_range'\n" + LEVEL, r"`off`: ch01.output_range .* take False"),
+    ],
+)  # fmt: skip
+def test_what_making_safe_will_use_is_asked_of_the_driver_before_anything_is_driven(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    with bench_and_station(tmp_path, (old, new)) as (bench, file):
+        with pytest.raises(ConfigurationError, match=words):
+            labrhel.load_experiment(tmp_path / "config.yaml", rig_url=f"bench:{file}")
+        assert not ledger.left()
+        assert volts(bench) == [0.0, 0.0, 0.0]
+
+
+def test_who_makes_safe_is_not_held_up_by_what_a_driver_would_not_take_now(tmp_path: Path) -> None:
+    with bench_and_station(tmp_path, (LEVEL, LEVEL.replace("5 V]", "12 V]"))) as (_, file):
+        section = load_station(file).station.instruments["bias"]
+        with making_safe():
+            open_section("bias", section).close()
+
+
+def test_a_step_of_prepare_may_choose_the_range_in_which_limits_lie(tmp_path: Path) -> None:
+    prepare = "      prepare: [{'{terminal}.output_range': high}]\n"
+    with boxes_on(tmp_path, (LEVEL, prepare + LEVEL.replace("5 V]", "12 V]"))) as (_, boxes):
+        assert boxes["bias"].levels["ch01"][1] == 12.0
+
+
+def test_where_nobody_listens_the_sentence_says_so(tmp_path: Path) -> None:
+    with bench_and_station(tmp_path) as (bench, file):
+        section = load_station(file).station.instruments["awg"]
+        bench.close()
+        with pytest.raises(TransportError, match=r"^awg: .*: nobody listens there: is it on, is the address right"):
+            open_section("awg", section, patience=0.2)
 
 
 def test_looking_for_devices_names_the_driver_that_the_station_file_names(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""What can be said of `qcodes:MODULE.CLASS` and of the options of such a driver from the words alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+FOREIGN = "qcodes:"
+"""What the type of an instrument begins with whose driver is somebody else's."""
+_NAME = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", re.ASCII)
+_OURS = "name", "address", "visalib", "pyvisa_sim_file", "resource"
+_FILES = re.compile(r"[/\\]|\.(dll|so|dylib|py)$", re.IGNORECASE)
+
+
+def module_and_class(type_: str) -> tuple[str, str]:
+    """What a type names; raises ValueError for what is no such name."""
+    named = type_.removeprefix(FOREIGN)
+    if not _NAME.fullmatch(named):
+        raise ValueError(
+            f"a driver is named by its module and class, such as {FOREIGN}qcodes.instrument_drivers.Keysight."
+            f"Keysight33522B, not {type_!r}"
+        )
+    module, _, name = named.rpartition(".")
+    return module, name
+
+
+def problem_of(options: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The first option that no station file may give, and why: what is set here, and files."""
+    for option, value in options.items():
+        if option in _OURS:
+            return option, f"init: {option} of a driver is set here: leave it out"
+        for text in _texts(value):
+            if _FILES.search(text):
+                return option, f"init: {option}: a station file names no files, such as {text!r}"
+    return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
