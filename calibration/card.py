@@ -115,7 +115,8 @@ def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Cur
         elif asymmetry > NOT_RECIPROCAL and name in _SENDS_ERROR_THROUGH:
             verdicts.append(Verdict(name, "doubtful", f"couplings are not reciprocal by {100 * asymmetry:.0f} %"))
         elif transposes and isinstance(rule, EchoOptions):
-            verdicts.append(Verdict(name, "yes", "couplings are directed: a few pairs of echoes run the transpose"))
+            words = "couplings are directed: a few pairs of echoes run the transpose, as far as the couplings are known"
+            verdicts.append(Verdict(name, "yes", words))
         else:
             verdicts.append(Verdict(name, "yes", ""))
     return Card(

@@ -22,7 +22,7 @@ terms are derived and tested in this project (docs/physics.md).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class RHEL(EchoOptions):
             yield from run.another_block()
         if self.bound and run.blocks[0].batch.has_error:
             yield from run.stronger_block()
-        return _concluded(run, self._inherited(run, asked))
+        return _concluded(run, asked, self._inherited(run, asked))
 
     def _inherited(self, run: Measurement, asked: GradientRequest) -> Inherited:
         """What the calibration adds to an error bar; nothing where none is asked for, or there was no motion."""
@@ -69,7 +69,7 @@ class RHEL(EchoOptions):
         return inherited(self, asked, run.blocks[0].eps)
 
 
-def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
+def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -> Gradient:
     """Average the blocks, and say in words which assumptions failed."""
     options, plan, blocks, locked = run.options, run.plan, run.blocks, run.locked
     values, errors = combined(blocks, plan.wanted.direct)
@@ -93,6 +93,8 @@ def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
     transposed = run.asymmetric
     if transposed is not None:
         measured |= {"directed_pairs": float(len(transposed.changes)), "remaining_error": transposed.remaining}
+        if transposed.unmodelled is not None and transposed.unmodelled.told:
+            measured["one_sided_error"] = transposed.unmodelled.error
     if run.flutter > 0:
         measured["flutter"] = run.flutter
     return Gradient(
@@ -120,16 +122,24 @@ def _concluded(run: Measurement, passed_on: Inherited) -> Gradient:
         warnings=(
             *doubts.of_aim(run.aim, run.search_shots),
             *doubts.of_growth(run.amplified, ratio),
-            *(doubts.of_record(run.record, options) if run.begins else ()),
+            *(doubts.of_record(run.record, options, transposed) if run.begins else ()),
             *doubts.of_echoes(plan, options, blocks, ratio, retrace, jitter),
             *of_clipping(blocks[0].batch.clipped, sum((Counter(block.clipped) for block in blocks), Counter())),
             *(doubts.of_distortion(blocks) if transposed is None else ()),
             *doubts.of_directed(transposed, run.flutter, run.uncorrected),
+            *_of_one_sided(run, asked),
             *doubts.of_effort(options, locked, blocks, floor),
             *doubts.of_bias(measured),
             *doubts.of_calibration(passed_on, values),
         ),
     )
+
+
+def _of_one_sided(run: Measurement, asked: GradientRequest) -> Iterator[str]:
+    found, batch = run.asymmetric, run.blocks[0].batch
+    if found is not None and found.unmodelled is not None and batch.has_error and batch.has_motion:
+        calibrated = any(name.startswith("directed[") for name in asked.task.calibration.values)
+        yield from doubts.of_one_sided(found.unmodelled, begins=run.begins, calibrated=calibrated)
 
 
 def _parts_of_error(values: Arrays, parts: Mapping[str, Arrays]) -> dict[str, float]:

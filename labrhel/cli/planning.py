@@ -38,6 +38,8 @@ def show(config: Path, rig: str | None, to: Path | None, changes: Sequence[str] 
         f"{found.rule}: {found.shots} shots in {with_prefix(found.seconds, 's')} of rig time, "
         f"{with_prefix(found.read_bytes, 'B')} read; all values are inside their limits, by the nominal model"
     )
+    for words in found.assumes:
+        print(words)
     for words in found.warnings:
         print(f"warning: {words}")
     print(f"plot    {file}")

@@ -69,6 +69,8 @@ def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
         f"one gradient: {cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, "
         f"{cost.samples_played} samples played, {cost.samples_read} read; {experiment.steps} gradients are planned"
     )
+    for words in cost.assumes:
+        print(words)
     print(f"in a run every operation goes through {order} -> {experiment.rig_url}")
     if settings is not None:
         print(f"telemetry goes to {settings}")

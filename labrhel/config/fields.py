@@ -57,6 +57,9 @@ LARGEST_COUNT = 10**9
 LARGEST_REPEATS = 10_000
 """How often the same is done: repeats, rounds, directions, tones."""
 
+LARGEST_PAIRS = 12
+"""Of echoes for directed couplings: what more of them would bring is noise, or rounding."""
+
 LARGEST_SIZE = 4096
 """Rows of a matrix: oscillators, features.  A matrix of numbers is then 128 MiB."""
 
@@ -100,20 +103,19 @@ AutoOrPositive = Annotated[
 def _auto_or_whole(value: Any) -> Any:
     if value == "auto":
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"expected auto or a whole number, 0 or more, not {describe(value)}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_PAIRS:
+        raise ValueError(f"expected auto or a whole number from 0 to {LARGEST_PAIRS}, not {describe(value)}")
     return value
 
 
 AutoOrWhole = Annotated[
     int | None,
-    Field(le=LARGEST_REPEATS),
     BeforeValidator(_auto_or_whole),
     WithJsonSchema({
-        "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0, "maximum": LARGEST_REPEATS}], "default": "auto",
+        "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0, "maximum": LARGEST_PAIRS}], "default": "auto",
     }),
 ]  # fmt: skip
-"""`auto` (None) or a number of times."""
+"""`auto` (None) or a number of pairs of echoes."""
 
 
 def _as_flags(value: Any) -> Any:

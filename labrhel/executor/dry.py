@@ -15,7 +15,7 @@ from labrhel.shots.operations import Configure, Operation, RunShots
 
 @dataclass(slots=True)
 class Cost:
-    """What a dry run counted; `seconds` is rig time without transfers."""
+    """What a dry run counted; `seconds` is rig time without transfers, `assumes` what the count takes for granted."""
 
     operations: int = 0
     shots: int = 0
@@ -23,6 +23,7 @@ class Cost:
     seconds: float = 0.0
     samples_played: int = 0
     samples_read: int = 0
+    assumes: tuple[str, ...] = ()
 
 
 class DryBackend:

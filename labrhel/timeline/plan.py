@@ -23,6 +23,7 @@ from labrhel.rig.wiring import Wiring
 from labrhel.shots.capture import Capture, PassCapture, State, Trace
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Configure, Operation, Read, RunShots
+from labrhel.timeline.cost import assumed
 
 _READING = 8  # bytes of a sample as it is kept
 
@@ -96,6 +97,7 @@ class Timeline:
     read_bytes: int
     rule: str
     warnings: tuple[str, ...]
+    assumes: tuple[str, ...] = ()
 
 
 def timeline_of(experiment: Experiment) -> Timeline:
@@ -117,7 +119,8 @@ def timeline_of(experiment: Experiment) -> Timeline:
                 passes.append(_planned(shot, index, number, now, rig.time_unit))
                 now += passes[-1].seconds
     read = sum(item.samples * len(item.channels) for item in passes)
-    return Timeline(tuple(passes), number, now, _READING * read, gradient.rule, gradient.warnings)
+    assumes = tuple(assumed(gradient))
+    return Timeline(tuple(passes), number, now, _READING * read, gradient.rule, gradient.warnings, assumes)
 
 
 def _planned(shot: CompiledShot, index: int, number: int, start: float, unit: float) -> PlannedPass:

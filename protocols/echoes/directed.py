@@ -20,6 +20,9 @@ may grow on the way where |(T - T_true) 2 d N| times the response exceeds one, w
 *Gyroscopic* forces Omega q', Omega antisymmetric, are compensated as friction is, -2 (G + Omega) v, and add 2 d Omega
 a' to n; T runs with (G + Omega)^T.
 
+N is not found by any pair: where it is wrong, so is what the pairs converge to.  Record and answers of the first pair
+say how wrong, if they say it (`protocols.inference.beyond`), and N is corrected by it; else it is believed.
+
 With x_n the change of a by the n-th pair and rho = |x_n|/|x_(n-1)|, what remains is about |x_n| rho (n - 1)/n.
 Source: derived in this project and tested against reverse mode and independent vectors (docs/what-physics-allows.md).
 """
@@ -35,15 +38,18 @@ from labrhel.arrays import Array
 from labrhel.model.motion import antisymmetry_along, is_directed, quick_hessian_along, respond
 from labrhel.shots.capture import Capture
 from protocols.echoes.blocks import norm_of
+from protocols.echoes.options import MOST_PAIRS, is_exact
 from protocols.echoes.plan import Achieved, EchoPlan, EchoReading
+from protocols.echoes.unmodelled import Unmodelled
 from protocols.forward.forward import ForwardPass
+from protocols.inference.beyond import beyond_model
 from protocols.inference.correlation import Backwards
 from protocols.twin import backwards
 
 PRECISION = 1e-3
 """Remaining error that `directed: auto` aims at, where `precision` does not say."""
 
-USUAL, MOST = 4, 12
+USUAL, MOST = 4, MOST_PAIRS
 """Pairs of echoes: what a dry run counts with, and what `auto` ends with."""
 
 FLUTTERS = 3.0
@@ -65,13 +71,16 @@ class Asymmetric:
     """The adjoints of the sequences while they are found, a pair of echoes after the other.
 
     `known`: by name of the sequence; `changes`: |x_n|/|a| of every pair; `unplayed`: by parameter, what the model did
-    in place of ports.
+    in place of ports; `unmodelled`: what the first pair says of couplings that the model does not have,
+    unless the model is to be believed.
     """
 
     known: dict[str, Backwards] = field(default_factory=dict)
     changes: list[float] = field(default_factory=list)
     terms: list[dict[str, Array]] = field(default_factory=list)
     unplayed: dict[str, Array] = field(default_factory=dict)
+    unmodelled: Unmodelled | None = None
+    believes: bool = False
     size: float = 0.0  # |a| of the batch
     noise: float = 0.0  # of a response, by what the channels declare
     is_white: bool = False
@@ -85,7 +94,7 @@ class Asymmetric:
 
     def forget(self) -> None:
         """Begin again, with another model."""
-        self.known, self.changes, self.terms, self.size = {}, [], [], 0.0
+        self.known, self.changes, self.terms, self.size, self.unmodelled = {}, [], [], 0.0, None
         self.is_concluded = self.ended_at_floor = False
 
     def nudged(self, plan: EchoPlan, passes: Sequence[ForwardPass]) -> list[ForwardPass]:
@@ -94,7 +103,7 @@ class Asymmetric:
         for item in passes:
             if item.name not in self.known:
                 self.known[item.name] = _transposed(plan, item, item.error)
-            pushed = plan.geometry.reachable(_turned(plan, item, self.known[item.name]))
+            pushed = plan.geometry.reachable(self._turned(plan, item, self.known[item.name]))
             found.append(replace(item, error=item.error + pushed))
         return found
 
@@ -113,18 +122,24 @@ class Asymmetric:
         unplayed: dict[str, Array] = {}
         change = size = rough = 0.0
         names = tuple(reading.terms)
+        answers: list[Backwards] = []
+        lacking: list[Array] = []
         for item, asked, turns, added in zip(passes, nudged, plan.turns(captures), nudges.added, strict=True):
-            played = asked.error + added[:, ::-1]
-            m = _answer(plan, replace(asked, error=played), turns, eps)
-            lacking = item.error + _turned(plan, item, self.known[item.name]) - played
-            more = _transposed(plan, item, item.error + _turned(plan, item, m) - played)
+            played = replace(asked, error=asked.error + added[:, ::-1])
+            answers.append(_answer(plan, played, turns, eps))
+            lacking.append(item.error + self._turned(plan, item, self.known[item.name]) - played.error)
+        if self.unmodelled is None and not self.believes:
+            self.unmodelled = self._unmodelled(plan, answers, reading.miss, eps, names)
+        for item, m, missing in zip(passes, answers, lacking, strict=True):
+            played = m.item.error
+            more = _transposed(plan, item, item.error + self._turned(plan, item, m) - played)
             found = replace(
                 m, item=item, response=m.response + more.response, position=m.position + more.position,
                 momentum=m.momentum + more.momentum,
             )  # fmt: skip
             _add(terms, found.gradients(names))
-            if np.linalg.norm(lacking) > _UNPLAYED * np.linalg.norm(played):
-                _add(unplayed, _transposed(plan, item, lacking).gradients(names))
+            if np.linalg.norm(missing) > _UNPLAYED * np.linalg.norm(played):
+                _add(unplayed, _transposed(plan, item, missing).gradients(names))
             x = found.response - self.known[item.name].response
             change, size = change + float(np.sum(x**2)), size + float(np.sum(found.response**2))
             rough += float(np.sum(np.diff(x, axis=1) ** 2))
@@ -138,6 +153,40 @@ class Asymmetric:
         self.unplayed = {name: _MISTRUST * np.abs(term) for name, term in unplayed.items()}
         self.noise = _noise(plan, passes, eps) / (self.size or 1.0)
         return replace(reading, terms=terms)
+
+    def _turned(self, plan: EchoPlan, item: ForwardPass, a: Backwards) -> Array:
+        """2 d (N a + Omega a') (n, steps), with the N that this rig was seen to have."""
+        found = _turned(plan, item, a)
+        pull = None if self.unmodelled is None else self.unmodelled.pull
+        return found if pull is None else found + 2 * plan.task.step * (pull @ a.response)
+
+    def _unmodelled(
+        self, plan: EchoPlan, answers: Sequence[Backwards], misses: Sequence[Array], eps: float, names: Sequence[str]
+    ) -> Unmodelled:
+        """What the record and these answers say of N beyond that of the model."""
+        task, exact = plan.task, is_exact(plan.task.capabilities)
+        passes = [m.item for m in answers]
+        sizes = [float(np.sqrt(sum(np.sum(rows**2) for rows in of))) for of in (
+            [item.q for item in passes], [m.response for m in answers],
+        )]  # fmt: skip
+        if 0.0 in sizes:
+            return Unmodelled()
+        paths = [item.q + miss[:, ::-1] for item, miss in zip(passes, misses, strict=True)]
+        found = beyond_model(
+            task.model, plan.theta, passes, paths, [m.response for m in answers], task.step,
+            sizes[0] / sizes[1] if exact else eps, exact=exact,
+        )  # fmt: skip
+
+        def effect(pull: Array) -> dict[str, Array]:
+            terms: dict[str, Array] = {}
+            for m in answers:
+                _add(terms, _transposed(plan, m.item, 2 * task.step * pull @ m.response).gradients(names))
+            return terms
+
+        plain: dict[str, Array] = {}
+        for m in answers:
+            _add(plain, m.gradients(names))
+        return Unmodelled.of(found, effect, norm_of(plain))
 
     @property
     def shrinks(self) -> float:
@@ -197,17 +246,19 @@ class Asymmetric:
         return replace(reading, terms={name: (last[name] + before[name]) / 2 for name in last})
 
     def floor(self) -> list[dict[str, Array]]:
-        """By parameter, what is not known of the gradient: what more pairs would change, what ports did not play.
+        """By parameter, what is not known of the gradient: what more pairs would change, what ports did not play, and
+        how far the couplings are not known.
 
         What is noise shows in the spread of repeats.
         """
+        found = [self.unplayed] if self.unmodelled is None else [self.unplayed, self.unmodelled.floor]
         if not self.terms or self.ended_at_floor:
-            return [self.unplayed]
+            return found
         last = self.terms[-1]
         if len(self.terms) < 2:
-            return [{name: self.remaining * np.abs(term) for name, term in last.items()}, self.unplayed]
+            return [{name: self.remaining * np.abs(term) for name, term in last.items()}, *found]
         before = self.terms[-2]
-        return [{name: self.shrinks * np.abs(last[name] - before[name]) for name in last}, self.unplayed]
+        return [{name: self.shrinks * np.abs(last[name] - before[name]) for name in last}, *found]
 
 
 def growth_in_pass(plan: EchoPlan, passes: Sequence[ForwardPass]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from protocols.echoes.directed import DOUBTFUL, FLUTTERS, Asymmetric
 from protocols.echoes.lock import Locked
 from protocols.echoes.options import EchoOptions
 from protocols.echoes.plan import EchoPlan
-from protocols.inference.record import Record
+from protocols.echoes.unmodelled import Unmodelled
+from protocols.inference.record import Found, Record
 
 LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
@@ -73,10 +75,14 @@ def _remedies(aim: Aim) -> str:
     return "give the drive ports a smaller range, or more bits"
 
 
-def of_record(record: Record | None, options: EchoOptions) -> Iterator[str]:
-    """About what the forward record says of the rig, and a lock that would hide what it cannot say."""
+def of_record(record: Record | None, options: EchoOptions, found: Asymmetric | None = None) -> Iterator[str]:
+    """About what the forward record says of the rig, and a lock that would hide what it cannot say.
+
+    Where directed couplings are corrected for, the answers to the nudge say more of them than the record alone.
+    """
     if record is not None:
-        yield from record.words
+        told = found is not None and found.unmodelled is not None and found.unmodelled.told
+        yield from (replace(record, onesided=Found(0.0, 0.0)) if told else record).words
     if options.lock and (record is None or record.is_vague):
         yield (
             "this record is too short or too noisy to show delays, or friction that is not linear in the velocity, and "
@@ -108,6 +114,32 @@ def of_echoes(
         yield f"response ratio {ratio:.2g} is large for a nonlinear rig: {remedy}"
     if batch.has_error and ratio < SMALLEST_RESPONSE:
         yield f"response ratio {ratio:.2g} is close to rounding: raise eps"
+
+
+def of_one_sided(found: Unmodelled, *, begins: bool, calibrated: bool) -> Iterator[str]:
+    """About couplings that are directed otherwise than the model has them, which no pair of echoes corrects for."""
+    if not found.told and begins and not calibrated:
+        yield (
+            "whether couplings are directed otherwise than in the model is not known: the motion is too short or too "
+            "noisy to show it, so they are taken to be those of the model, and what an error of them does is in no "
+            "figure here: calibrate them (labrhel calibrate, paths), or labrhel audit"
+        )
+    if found.share > DOUBTFUL:
+        yield (
+            f"couplings pull one way beyond what the model says, {_between(found.where[0])}: this gradient is "
+            f"corrected for it, by {found.share:.2g} of its size, but not what a parameter of such a coupling does to "
+            "this rig: calibrate them (labrhel calibrate, paths)"
+        )
+    if found.unsure > DOUBTFUL:
+        yield (
+            f"couplings pull one way beyond what the model says, {_between(found.where[1])}, or masses or channels "
+            "differ from it, which no answer to these nudges tells apart: that may put this gradient off by "
+            f"{found.unsure:.2g} of its size: calibrate them (labrhel calibrate, paths), or labrhel audit"
+        )
+
+
+def _between(places: tuple[int, int]) -> str:
+    return "those of oscillators {} and {} most of all".format(*(place + 1 for place in places))
 
 
 def of_directed(found: Asymmetric | None, flutter: float, uncorrected: float) -> Iterator[str]:

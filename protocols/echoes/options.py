@@ -22,6 +22,9 @@ from protocols.forward.geometry import Geometry
 NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 """Response ratios aimed at: without noise (float64), and on noisy rigs, where a linear one bears a large nudge."""
 
+MOST_PAIRS = 12
+"""Pairs of echoes for directed couplings: what `auto` ends with, and the most that may be asked for."""
+
 
 class Echo(enum.StrEnum):
     """Whether the echo is compensated for friction; `auto` drives it on rigs that lose energy."""
@@ -80,10 +83,9 @@ class EchoOptions:
             raise ConfigurationError(f"precision must be positive, not {self.precision}")
         if self.repeats < 1:
             raise ConfigurationError(f"repeats must be 1 or more, not {self.repeats}")
-        if self.directed is not None and self.directed < 0:
-            raise ConfigurationError(
-                f"directed is a number of pairs of echoes, 0 or more, or auto, not {self.directed}"
-            )
+        if self.directed is not None and not 0 <= self.directed <= MOST_PAIRS:
+            most = f"{MOST_PAIRS} at most" if self.directed > 0 else "0 or more"
+            raise ConfigurationError(f"directed is a number of pairs of echoes, {most}, or auto, not {self.directed}")
         if self.lock < 0:
             raise ConfigurationError(f"lock is a number of rounds, 0 or more, not {self.lock}")
 

@@ -78,7 +78,7 @@ class Record:
         if self.onesided.is_certain and self.onesided.value > _ONE_SIDED:
             yield (
                 f"the record says that couplings pull {100 * self.onesided.value:.0f} % harder one way than the "
-                f"other, or that channels differ in gain, which no echo shows: {tells}"
+                f"other beyond what the model says, or that channels differ in gain, which no echo shows: {tells}"
             )
         if self.delay.is_certain and abs(self.delay.value) > _LATE:
             yield (
@@ -116,7 +116,7 @@ def of_record(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: 
     wide = len(shared) - own * (n - 1)
     if count < _ENOUGH * width * wide or n * count * wide**2 > _MOST_WORK:
         return None
-    rows = [_Row.of(_of_row(shared, i, n, own), right[i], max(1.0, 2 * np.sqrt(np.pi) * width)) for i in range(n)]
+    rows = [Row.of(_of_row(shared, i, n, own), right[i], max(1.0, 2 * np.sqrt(np.pi) * width)) for i in range(n)]
     a, a_error = (np.stack([part[:n] for part in parts]) for parts in _both(rows))
     stiffness = -_mean_stiffness(model, theta, passes)
     return Record(
@@ -147,14 +147,14 @@ def _of_row(shared: Array, row: int, n: int, own: int) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """Coefficients of one row, and their standard errors with `width` kicks to an independent one."""
 
     value: Array
     error: Array
 
     @classmethod
-    def of(cls, columns: Array, right: Array, width: float) -> _Row:
+    def of(cls, columns: Array, right: Array, width: float) -> Row:
         scale = np.sqrt(np.mean(columns**2, axis=1))
         scale[scale == 0] = 1.0
         known = columns / scale[:, None]
@@ -188,7 +188,7 @@ def _power(weights: Array, residual: Array, lags: float) -> Array:
     return (2 * seen.sum(axis=1) - seen[:, 0] - seen[:, -1]) / length
 
 
-def _both(rows: Sequence[_Row]) -> tuple[list[Array], list[Array]]:
+def _both(rows: Sequence[Row]) -> tuple[list[Array], list[Array]]:
     return [row.value for row in rows], [row.error for row in rows]
 
 
@@ -211,7 +211,7 @@ def _onesided(a: Array, error: Array, stiffness: Array) -> Found:
     return Found(value / size, float(np.sqrt(np.mean((odd * spread) ** 2))) / value / size)
 
 
-def _delay(rows: Sequence[_Row], model: Model, theta: Arrays, n: int, inputs: int, step: float) -> Found:
+def _delay(rows: Sequence[Row], model: Model, theta: Arrays, n: int, inputs: int, step: float) -> Found:
     """The t that explains the columns u' of all rows best, weighed by their errors [kicks]."""
     weight = model.input_force(np.eye(inputs), theta) - model.input_force(np.zeros((inputs, 1)), theta)
     first = 2 * n + inputs
@@ -226,7 +226,7 @@ def _delay(rows: Sequence[_Row], model: Model, theta: Arrays, n: int, inputs: in
 
 
 def _odd(
-    rows: Sequence[_Row], model: Model, theta: Arrays, passes: Sequence[ForwardPass], n: int, inputs: int
+    rows: Sequence[Row], model: Model, theta: Arrays, passes: Sequence[ForwardPass], n: int, inputs: int
 ) -> tuple[Found, Found]:
     """Shares of the friction force."""
     v = np.concatenate([item.v for item in passes], axis=1)

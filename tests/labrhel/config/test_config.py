@@ -68,7 +68,7 @@ def test_directed_couplings_stand_beside_springs(tmp_path: Path) -> None:
     assert load(file).config.protocol.options() == {"directed": None}
 
 
-@pytest.mark.parametrize("value", ["-1", "true", "1.5", "often"])
+@pytest.mark.parametrize("value", ["-1", "true", "1.5", "often", "13", "1000"])
 def test_a_number_of_pairs_is_auto_or_whole(tmp_path: Path, value: str) -> None:
     assert "auto or a whole number" in problem(tmp_path, SMALLEST + f"protocol: {{directed: {value}}}\n").problem
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labrhel.arrays import Array, Arrays
+from labrhel.config.fields import LARGEST_PAIRS
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.executor import DryBackend, execute, stack
 from labrhel.learning.gradient import NudgeRecord
@@ -14,6 +15,7 @@ from labrhel.model.motion import hessian_along
 from labrhel.rig.capabilities import Reversal
 from protocols.adjoint_only import AdjointOnly
 from protocols.differences import FiniteDifferences
+from protocols.echoes.options import MOST_PAIRS
 from protocols.heb import HEB
 from protocols.recorded_correlation import RecordedCorrelation
 from protocols.rhel import RHEL
@@ -200,6 +202,12 @@ def test_rules_that_take_the_rig_for_its_own_transpose_are_refused_by_name(rule:
 def test_a_number_of_pairs_is_a_number(pairs: int) -> None:
     with pytest.raises(ConfigurationError, match="0 or more, or auto"):
         RHEL(directed=pairs)
+
+
+def test_more_pairs_than_auto_would_take_are_refused_in_a_sentence() -> None:
+    assert MOST_PAIRS == LARGEST_PAIRS
+    with pytest.raises(ConfigurationError, match="a number of pairs of echoes, 12 at most, or auto, not 1000"):
+        RHEL(directed=1000)
 
 
 def test_the_nudge_is_set_anew_for_each_pair_and_a_fixed_one_stays() -> None:

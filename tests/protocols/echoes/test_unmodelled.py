@@ -1,0 +1,127 @@
+"""Directed couplings that are other ones than the model has: no pair of echoes shows it, record and answers do."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labrhel.learning.gradient import Gradient
+from labrhel.rig.calibration import CalibratedValue, CalibrationSet
+from labrhel.session.hands_on import load_experiment
+from labrhel.timeline.cost import rehearse
+from labrhel.timeline.plan import timeline_of
+from protocols.rhel import RHEL
+from simbackend.imperfections import Imperfections
+from simbackend.rigs.directed import DirectedRig, directed_rig
+
+SHORT = """
+model:
+  oscillators: 3
+  inputs: [u1]
+  coupling: {springs: chain, directed: [[0, 2], [2, 0]]}
+  parameters:
+    stiffness: [1.0, 1.3, 0.8]
+    cubic: 0.2
+    friction: 0.08
+    coupling: {value: 0.2, train: true}
+    directed: {value: [0.3, -0.2], train: false}
+    input: [[1.0], [0.0], [0.0]]
+  readout: {channels: [q3], gain: 1.0, offset: 0.0}
+rig: "sim:"
+protocol: {rule: RULE, record: none}
+optimizer: {kind: adam, rate: 0.02, steps: 2}
+data:
+  teacher:
+    parameters: {coupling: [0.3, 0.12]}
+    input: {amplitude: 0.5, band: [0.08, 0.35], tones: 8, seed: 3}
+    samples: 60
+    spacing: 0.2
+    sequences: 2
+    test_sequences: 1
+  skip: 5
+"""
+
+
+def believing(rig: DirectedRig, share: float) -> DirectedRig:
+    """The same rig, and a host that takes its directed couplings for so much of what they are."""
+    theta = rig.reference.theta
+    return replace(rig, reference=replace(rig.reference, theta={**theta, "directed": share * theta["directed"]}))
+
+
+def short(folder: Path, rig: str, rule: str = "rhel") -> Gradient:
+    """A gradient on a record of 60 kicks."""
+    (folder / "short.yaml").write_text(SHORT.replace("RULE", rule))
+    (folder / "other.yaml").write_text(SHORT.replace("RULE", rule) + "imperfections: {parts: {directed: 1.3}}\n")
+    with load_experiment(folder / "short.yaml", rig_url=rig.replace("other", str(folder / "other.yaml"))) as bench:
+        return bench.gradient()
+
+
+def said(gradient: Gradient) -> str:
+    return "\n".join(gradient.warnings)
+
+
+def apart(one: Gradient, other: Gradient) -> float:
+    return float(np.linalg.norm(one.values["coupling"] - other.values["coupling"]) /
+                 np.linalg.norm(other.values["coupling"]))  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [0.1, 0.7, 1.5])
+def test_directed_couplings_that_are_wrong_in_the_model_are_corrected_and_told(share: float) -> None:
+    rig = believing(directed_rig(1, 0.2), share)
+    gradient = rig.gradient(RHEL(lock=1))
+    assert rig.error(gradient) < 2e-3
+    assert "beyond what the model says" in said(gradient) and "corrected for it" in said(gradient)
+    assert "no echo shows" not in said(gradient)
+
+
+def test_directed_couplings_that_are_right_are_left_alone() -> None:
+    gradient = directed_rig(1, 0.2).gradient(RHEL(lock=1))
+    assert gradient.measured["one_sided_error"] < 1e-6
+    assert "one way" not in said(gradient) and "not known" not in said(gradient)
+
+
+def test_on_a_short_record_answers_to_the_nudge_say_what_the_record_does_not(tmp_path: Path) -> None:
+    gradient = short(tmp_path, "sim:other")
+    assert apart(gradient, short(tmp_path, "sim:other", "finite_differences")) < 1e-3  # and 48 % without
+    assert "those of oscillators 1 and 3 most of all: this gradient is corrected" in said(gradient)
+
+
+def test_what_a_wrong_mass_might_be_as_well_goes_into_the_error_bar(tmp_path: Path) -> None:
+    gradient = short(tmp_path, "sim:?nonreciprocity=20%&seed=1")
+    off = apart(gradient, short(tmp_path, "sim:?nonreciprocity=20%&seed=1", "finite_differences"))
+    bar = float(np.linalg.norm(gradient.floor["coupling"]) / np.linalg.norm(gradient.values["coupling"]))
+    assert off > 0.02
+    assert off / 4 < bar < 4 * off
+    assert "or masses or channels differ from it" in said(gradient)
+
+
+def test_where_noise_hides_it_the_couplings_count_as_not_known_unless_they_were_calibrated() -> None:
+    rig = believing(directed_rig(0, 0.2, 10.0, imperfections=Imperfections(seed=3, noise=1e-2)), 0.7)
+    gradient = rig.gradient(RHEL(), known_drive=False)
+    assert "whether couplings are directed otherwise than in the model is not known" in said(gradient)
+    assert "one_sided_error" not in gradient.measured
+    known = CalibrationSet({"directed[0].added": CalibratedValue(0.0, "", 1e-3, "paths")})
+    task = replace(rig.reference.task, calibration=known)
+    calibrated = replace(rig, reference=replace(rig.reference, task=task))
+    assert "not known" not in said(calibrated.gradient(RHEL(), known_drive=False))
+
+
+def test_what_is_counted_on_paper_says_how_many_pairs_it_assumes(tmp_path: Path) -> None:
+    file = tmp_path / "short.yaml"
+    file.write_text(SHORT.replace("RULE", "rhel"))
+    with load_experiment(file) as bench:
+        cost, plan = rehearse(bench), timeline_of(bench)
+    assert cost.shots == 2 * (1 + 2 * 4)
+    assert cost.assumes[0].startswith("4 pairs of echoes assumed for directed couplings")
+    assert plan.shots == 3
+    assert plan.assumes[0].startswith("1 pair of echoes assumed for directed couplings")
+
+
+def test_an_error_of_the_calibration_is_not_talked_down_by_a_rig_on_paper_without_noise() -> None:
+    rig = directed_rig(0, 0.3, 10.0, stiffness=0.0, others=0.0)
+    known = CalibrationSet({"directed[1].added": CalibratedValue(0.0, "", 0.05, "paths")})
+    task = replace(rig.reference.task, calibration=known)
+    rig = replace(rig, reference=replace(rig.reference, task=task))
+    gradient = rig.gradient(RHEL(repeats=2), known_drive=False)
+    assert gradient.measured["calibration_error"] > 1e-3
