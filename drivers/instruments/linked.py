@@ -81,7 +81,8 @@ class LinkedInstrument(Instrument, Talking):
     """How its messages end on sockets and serial lines."""
 
     def __init__(self, name: str, address: str, **link: Any) -> None:
-        self.link = open_link(address, **({"terminator": self.terminator} | link))
+        said: dict[str, Any] = {"terminator": self.terminator}
+        self.link = open_link(address, **(said | link))
         self.identity = self.link.identity
         self._making_safe = threading.Lock()  # two at once would interrupt each other, again and again
         self._remembers: dict[str, str] = {}

@@ -316,7 +316,7 @@ def test_options_and_identities_that_are_wrong_are_errors_of_the_file(start, ope
         {"level_limits": [0, 2]},
         {"safe": {"aout1": 2.0}},
         {"limitz": [0, 1]},
-        {"terminator": "\n"},
+        {"terminator": "\t"},
     ):
         with pytest.raises(ConfigurationError):
             open_instrument("red_pitaya", "other", address, **options)

@@ -95,6 +95,8 @@ def unit_of_cell(cell: str) -> str | None:
     found = named(word)
     if found.unit and not found.bare:  # "in s"
         return found.unit
+    if found.unit and read_unit(found.bare) is None:  # "t / µs" names a column
+        return None
     return word if is_unit(word) else None
 
 

@@ -47,6 +47,16 @@ DIALECTS = {
         "ms",
         None,
     ),
+    "all in micro behind a slash": (
+        table("t / µs|Ein / µV|Aus / µV\n", lambda i, t, u, y: f"{t * 1e6:.3f}|{u * 1e6:.3f}|{y * 1e6:.3f}"),
+        "cp1252",
+        "Ein / µV",
+        "Aus / µV",
+        "µV",
+        "µV",
+        "µs",
+        None,
+    ),
     "utf-16 tabs": (
         table("Time [µs]\tIn [V]\tOut [µV]\n", lambda i, t, u, y: f"{t * 1e6:.3f}\t{u:.9f}\t{y * 1e6:.3f}"),
         "utf-16",
