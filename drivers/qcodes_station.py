@@ -16,19 +16,19 @@ from pathlib import Path
 from qcodes.station import Station
 from ruamel.yaml import YAML
 
+from drivers.foreign.installed import require_installed
 from labrhel import plugins
-from labrhel.config.foreign_drivers import FOREIGN
 from labrhel.config.station import load_station
 from labrhel.config.station_sections import InstrumentSection
 
 
 def qcodes_station(file: str | Path) -> Station:
     """The instruments of a station file, none of them opened yet; raises ConfigurationError for what is none."""
-    sections = load_station(Path(file)).station.instruments
-    entries = {
-        name: {"type": _type(section), "address": section.address, "init": section.init}
-        for name, section in sections.items()
-    }
+    document = load_station(Path(file))
+    entries = {}
+    for name, section in document.station.instruments.items():
+        with document.at("instruments", name):
+            entries[name] = {"type": _type(section), "address": section.address, "init": section.init}
     text = StringIO()
     YAML().dump({"instruments": entries}, text)
     station = Station()
@@ -37,7 +37,7 @@ def qcodes_station(file: str | Path) -> Station:
 
 
 def _type(section: InstrumentSection) -> str:
-    """Module and class, as QCoDeS wants them."""
+    """Module and class, as QCoDeS wants them; it imports whatever is named."""
     if section.is_foreign:
-        return section.type.removeprefix(FOREIGN)
+        return ".".join(require_installed(section.type))
     return plugins.instrument_type(plugins.instrument_kind(section.type))

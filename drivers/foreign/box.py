@@ -235,6 +235,7 @@ def open_driver(
     wire = open_driver_wire(address, **link)
     library: Any = library_of(wire)  # where QCoDeS expects a name, pyvisa takes a library as well
     try:
+        wire.open()
         driver = told(name, "opening its driver", lambda: quiet(name, address, visalib=library, **options))
         said = told(name, "asking what it is", driver.get_idn)
     except BaseException:

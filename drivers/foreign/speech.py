@@ -117,11 +117,9 @@ def told(name: str, what: str, action: Callable[[], T]) -> T:
         error.args = error.args[:1]  # QCoDeS adds to whatever passes through it
         raise
     except (VisaIOError, OSError) as error:
-        if any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error)):
-            raise TransportError(
-                f"{name}: {what}: nobody listens there: is it on, is the address right, does somebody else hold it?"
-            ) from error
-        raise TransportError(f"{name}: {what}: {_words(error)}: look at the device and its cable") from error
+        refused = any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+        words = "nobody listens there" if refused else _words(error)
+        raise TransportError(f"{name}: {what}: {words}: look at the device and its cable") from error
     except Exception as error:  # a driver may raise anything
         said = _words(error)
         raise InstrumentError(f"{name}: {what} failed: {said}", answer=said) from error

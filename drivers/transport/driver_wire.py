@@ -14,7 +14,7 @@ from drivers.transport._visa import open_visa
 from drivers.transport.address import parse_visa
 from drivers.transport.deadline import Deadline
 from drivers.transport.lease import Lease
-from drivers.transport.owner import HURRY, Owner
+from drivers.transport.owner import HURRY, Owner, not_opened
 from drivers.transport.permit import require_permit
 from drivers.transport.port import Port
 from drivers.transport.replayed import ReplayedTraffic
@@ -39,6 +39,15 @@ class DriverWire(Owner):
         super().__init__(open_port, address, patience=patience, log=log, lease=lease)
         self._rest = bytearray()
         self._in_step = False
+
+    def open(self) -> None:
+        """Open it before a driver does: that one would give its own reasons.  Raises LinkError if nobody is there."""
+        with self._lock:
+            self._begin()
+            try:
+                self._ready()
+            except OSError as problem:
+                raise not_opened(self.name, problem) from problem
 
     def write(self, data: bytes, seconds: float) -> None:
         """Send, within so many seconds, unless this thread must not: then what its permit raises."""

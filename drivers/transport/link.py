@@ -17,7 +17,7 @@ from drivers.transport.block import BlockEnd, encode_block, read_block
 from drivers.transport.commands import is_repeatable
 from drivers.transport.deadline import Deadline
 from drivers.transport.lease import Lease
-from drivers.transport.owner import HURRY, LinkError, Owner
+from drivers.transport.owner import HURRY, LinkError, Owner, not_opened
 from drivers.transport.permit import StoppedError, require_permit
 from drivers.transport.port import DamageError, Port
 from drivers.transport.proof import EchoError, Proof
@@ -70,10 +70,7 @@ class Link(Owner):
                 self._ready()
         except OSError as problem:
             self.close()
-            raise LinkError(
-                f"{name} cannot be opened: {problem}: is it on, is the address right, does somebody else hold it?",
-                raw=getattr(problem, "raw", b""),
-            ) from problem
+            raise not_opened(name, problem) from problem
 
     @property
     def identity(self) -> str:

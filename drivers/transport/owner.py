@@ -27,6 +27,12 @@ class LinkError(TransportError):
         super().__init__(problem, raw=raw)
 
 
+def not_opened(name: str, problem: OSError) -> LinkError:
+    """The sentence for a wire that cannot be opened."""
+    words = f"{name} cannot be opened: {problem}: is it on, is the address right, does somebody else hold it?"
+    return LinkError(words, raw=getattr(problem, "raw", b""))
+
+
 class Owner:
     """Holds a port, its lease and its lock; links build their exchanges on it.
 

@@ -14,6 +14,7 @@ import pytest
 
 import labrhel
 from drivers.devices import find
+from drivers.foreign.source import ForeignSource
 from drivers.instruments import open_section
 from drivers.roles import Burst, Digitizer, Generator, LevelSource, Window
 from drivers.transport import Direction, TrafficLog, read_traffic
@@ -294,12 +295,21 @@ def test_a_step_of_prepare_may_choose_the_range_in_which_limits_lie(tmp_path: Pa
         assert boxes["bias"].levels["ch01"][1] == 12.0
 
 
-def test_where_nobody_listens_the_sentence_says_so(tmp_path: Path) -> None:
+def test_where_nobody_listens_the_sentence_is_that_of_our_own_links(tmp_path: Path) -> None:
     with bench_and_station(tmp_path) as (bench, file):
-        section = load_station(file).station.instruments["awg"]
+        section = load_station(file).station.instruments["bias"]
+        box = open_section("bias", section, patience=0.2)
+        assert isinstance(box, ForeignSource)
         bench.close()
-        with pytest.raises(TransportError, match=r"^awg: .*: nobody listens there: is it on, is the address right"):
-            open_section("awg", section, patience=0.2)
+        with pytest.raises(TransportError):  # the connection ends
+            box.get_levels(["ch01"])
+        with pytest.raises(
+            TransportError, match=r"^bias: ch01.* of its driver: nobody listens there: look at the device"
+        ):
+            box.get_levels(["ch01"])
+        box.release()
+        with pytest.raises(TransportError, match=r"cannot be opened: nobody listens there: is it on, is the address"):
+            open_section("bias", section, patience=0.2)
 
 
 def test_looking_for_devices_names_the_driver_that_the_station_file_names(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from drivers.foreign.classes import check_options, driver_class, require_installed
+from drivers.qcodes_station import qcodes_station
 from labrhel.errors import ConfigurationError
+from simbackend.testing.stock_drivers import INSTRUMENTS, RIG
 
 CODE = """\
 from pathlib import Path
@@ -84,6 +86,18 @@ def test_what_stands_beside_an_editable_package_is_not_installed_with_it(
     for named in ("mine.Driver", "driver_beside.Driver"):
         with pytest.raises(ConfigurationError, match=rf"is no installed package.*; Python would take it from {beside}"):
             driver_class(f"qcodes:{named}")
+    assert not (beside / "ran").exists()
+
+
+def test_a_qcodes_station_is_made_of_the_same_drivers_alone(beside: Path) -> None:
+    text = (
+        INSTRUMENTS.replace("qcodes:qcodes.instrument_drivers.rigol.RigolDS1074Z", "qcodes:driver_beside.Driver") + RIG
+    )
+    (beside / "station.yaml").write_text(text)
+    with pytest.raises(
+        ConfigurationError, match=r"station.yaml:\d+: instruments.scope: 'driver_beside' is no installed"
+    ):
+        qcodes_station(beside / "station.yaml")
     assert not (beside / "ran").exists()
 
 
