@@ -37,7 +37,7 @@ from protocols.echoes.beliefs import Inherited
 from protocols.echoes.bias import bound_of_bias
 from protocols.echoes.blocks import combined
 from protocols.echoes.inherited import inherited
-from protocols.echoes.measurement import Measurement
+from protocols.echoes.measurement import Measurement, combined_in_squares
 from protocols.echoes.options import EchoOptions
 from protocols.forward.clipping import of_clipping
 
@@ -73,7 +73,9 @@ def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -
     """Average the blocks, and say in words which assumptions failed."""
     options, plan, blocks, locked = run.options, run.plan, run.blocks, run.locked
     values, errors = combined(blocks, plan.wanted.direct)
-    floor = run.floor()
+    floor = measured_floor = run.floor()
+    if run.asymmetric is not None:
+        floor = combined_in_squares([measured_floor, run.asymmetric.believed])
     jitter = _rms([block.jitter for block in blocks])
     ratio = _rms([block.response_ratio for block in blocks])
     retrace = _rms([block.retrace_error for block in blocks])
@@ -128,7 +130,7 @@ def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -
             *(doubts.of_distortion(blocks) if transposed is None else ()),
             *doubts.of_directed(transposed, run.flutter, run.uncorrected),
             *_of_one_sided(run, asked),
-            *doubts.of_effort(options, locked, blocks, floor),
+            *doubts.of_effort(options, locked, blocks, measured_floor),
             *doubts.of_bias(measured),
             *doubts.of_calibration(passed_on, values),
         ),

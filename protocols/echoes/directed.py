@@ -189,6 +189,11 @@ class Asymmetric:
         return Unmodelled.of(found, effect, norm_of(plain))
 
     @property
+    def believed(self) -> dict[str, Array]:
+        """By parameter, how far the couplings are not known: as with a calibration, no measure of precision."""
+        return {} if self.unmodelled is None else self.unmodelled.floor
+
+    @property
     def shrinks(self) -> float:
         """How much smaller the next change will be than the last one.
 
@@ -246,19 +251,17 @@ class Asymmetric:
         return replace(reading, terms={name: (last[name] + before[name]) / 2 for name in last})
 
     def floor(self) -> list[dict[str, Array]]:
-        """By parameter, what is not known of the gradient: what more pairs would change, what ports did not play, and
-        how far the couplings are not known.
+        """By parameter, what is not known of the gradient: what more pairs would change, what ports did not play.
 
         What is noise shows in the spread of repeats.
         """
-        found = [self.unplayed] if self.unmodelled is None else [self.unplayed, self.unmodelled.floor]
         if not self.terms or self.ended_at_floor:
-            return found
+            return [self.unplayed]
         last = self.terms[-1]
         if len(self.terms) < 2:
-            return [{name: self.remaining * np.abs(term) for name, term in last.items()}, *found]
+            return [{name: self.remaining * np.abs(term) for name, term in last.items()}, self.unplayed]
         before = self.terms[-2]
-        return [{name: self.shrinks * np.abs(last[name] - before[name]) for name in last}, *found]
+        return [{name: self.shrinks * np.abs(last[name] - before[name]) for name in last}, self.unplayed]
 
 
 def growth_in_pass(plan: EchoPlan, passes: Sequence[ForwardPass]) -> float:

@@ -98,13 +98,13 @@ def test_what_a_wrong_mass_might_be_as_well_goes_into_the_error_bar(tmp_path: Pa
 
 def test_where_noise_hides_it_the_couplings_count_as_not_known_unless_they_were_calibrated() -> None:
     rig = believing(directed_rig(0, 0.2, 10.0, imperfections=Imperfections(seed=3, noise=1e-2)), 0.7)
-    gradient = rig.gradient(RHEL(), known_drive=False)
+    gradient = rig.gradient(RHEL(response=0.05), known_drive=False)
     assert "whether couplings are directed otherwise than in the model is not known" in said(gradient)
     assert "one_sided_error" not in gradient.measured
     known = CalibrationSet({"directed[0].added": CalibratedValue(0.0, "", 1e-3, "paths")})
     task = replace(rig.reference.task, calibration=known)
     calibrated = replace(rig, reference=replace(rig.reference, task=task))
-    assert "not known" not in said(calibrated.gradient(RHEL(), known_drive=False))
+    assert "not known" not in said(calibrated.gradient(RHEL(response=0.05), known_drive=False))
 
 
 def test_what_is_counted_on_paper_says_how_many_pairs_it_assumes(tmp_path: Path) -> None:
@@ -125,3 +125,12 @@ def test_an_error_of_the_calibration_is_not_talked_down_by_a_rig_on_paper_withou
     rig = replace(rig, reference=replace(rig.reference, task=task))
     gradient = rig.gradient(RHEL(repeats=2), known_drive=False)
     assert gradient.measured["calibration_error"] > 1e-3
+
+
+def test_repeats_do_not_go_on_for_what_none_of_them_lessens() -> None:
+    rig = directed_rig(0, 0.2, stiffness=0.0, others=0.0, imperfections=Imperfections(seed=3, noise=2e-5))
+    gradient = rig.gradient(RHEL(precision=3e-3, most_repeats=6), known_drive=False)
+    assert gradient.measured["one_sided_error"] > 3e-3
+    assert gradient.measured["floor_error"] > 3e-3
+    assert gradient.repeats == 3
+    assert "repeats reached a precision" not in said(gradient)
