@@ -38,11 +38,11 @@ class Speech:
 
     def require(self, step: Any, values: Mapping[str, Any]) -> None:
         """Raise ConfigurationError if a step names what the driver does not have; nothing is sent."""
-        self._found(filled(_named(step), values))
+        self._found(_filled(_named(step), values))
 
     def settable(self, name: str, values: Mapping[str, Any]) -> None:
         """Raise ConfigurationError unless a name is that of a parameter."""
-        path = filled(name, values)
+        path = _filled(name, values)
         if not isinstance(self._found(path), ParameterBase):
             raise ConfigurationError(f"{path} of {type(self._driver).__name__} is a function, where a parameter is due")
 
@@ -67,12 +67,12 @@ class Speech:
 
     def same(self, name: str, value: Any, values: Mapping[str, Any]) -> list[Any]:
         """What a parameter may answer once it was set to a value: that, and all that its driver takes for the same."""
-        words = getattr(self._found(filled(name, values)), "val_mapping", None) or {}
+        words = getattr(self._found(_filled(name, values)), "val_mapping", None) or {}
         return [value, *(word for word, raw in words.items() if value in words and raw == words[value])]
 
     def answers(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a parameter can be asked."""
-        return bool(getattr(self._found(filled(name, values)), "gettable", False))
+        return bool(getattr(self._found(_filled(name, values)), "gettable", False))
 
     def set(self, name: str, value: Any, values: Mapping[str, Any]) -> None:
         """Set a parameter."""
@@ -88,7 +88,7 @@ class Speech:
         return told(self._name, f"{path} of its driver", lambda: found(*arguments, **more))
 
     def _step(self, step: Any, values: Mapping[str, Any]) -> tuple[str, Any]:
-        path = filled(_named(step), values)
+        path = _filled(_named(step), values)
         return path, self._found(path)
 
     def _found(self, path: str) -> Any:
@@ -150,6 +150,13 @@ def _parts(item: Any) -> dict[str, Callable[[], Any]]:
     return found
 
 
+def _filled(template: Any, values: Mapping[str, Any]) -> Any:
+    try:
+        return filled(template, values)
+    except ValueError as error:
+        raise ConfigurationError(f"{template!r} of the station file: {error}") from None
+
+
 def _named(step: Any) -> str:
     return step if isinstance(step, str) else next(iter(step))
 
@@ -158,7 +165,7 @@ def _arguments(step: Any, found: Any, values: Mapping[str, Any]) -> tuple[list[A
     """What a step gives to what it names, in order and by name."""
     if isinstance(step, str):
         return [], {}
-    argument = filled(step[next(iter(step))], values)
+    argument = _filled(step[next(iter(step))], values)
     if isinstance(found, ParameterBase):
         return [argument], {}
     if isinstance(argument, Mapping):

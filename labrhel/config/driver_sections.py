@@ -96,6 +96,10 @@ class _Templates(Section):
 
 
 class _Switched(_Templates):
+    known: ClassVar[dict[str, Collection[str]]] = {
+        "prepare": OF_A_TERMINAL, "on": OF_A_TERMINAL, "off": OF_A_TERMINAL, "errors": (),
+    }  # fmt: skip
+
     terminals: Annotated[Terminals, Field(min_length=1)] = Field(
         description="Its terminals, as `{terminal}` in the names below."
     )
@@ -120,8 +124,8 @@ class OutputsSection(_Switched):
     """How it plays bursts: a generator."""
 
     known: ClassVar[dict[str, Collection[str]]] = {
-        "prepare": OF_A_TERMINAL, "play": OF_A_BURST, "output": OF_A_TERMINAL, "external": OF_A_TERMINAL,
-        "software": OF_A_TERMINAL, "fire": (), "done": (), "errors": (),
+        **_Switched.known, "play": OF_A_BURST, "output": OF_A_TERMINAL, "external": OF_A_TERMINAL,
+        "software": OF_A_TERMINAL, "fire": (), "done": (),
     }  # fmt: skip
 
     bits: Annotated[int, Field(ge=1, le=31)] = Field(default=14, description="Of its converters.")
@@ -150,7 +154,7 @@ class LevelsSection(_Switched):
     """How it holds voltages: a source of levels."""
 
     known: ClassVar[dict[str, Collection[str]]] = {
-        "prepare": OF_A_TERMINAL, "level": OF_A_TERMINAL, "read": OF_A_TERMINAL, "output": OF_A_TERMINAL, "errors": (),
+        **_Switched.known, "level": OF_A_TERMINAL, "read": OF_A_TERMINAL, "output": OF_A_TERMINAL,
     }  # fmt: skip
 
     level: Name = Field(description="The parameter that is set to the voltage.")

@@ -32,6 +32,11 @@ def check_foreign(station: Station, source: Source) -> None:
         known = _terminals(section)
         if own not in known:
             raise source.error(_missing(name, own, known, f"{has}.terminals"), *place)
+    for terminal in station.rig.ramps:
+        name, _, own = terminal.partition(".")
+        if name in foreign and (levels := foreign[name].levels) is not None and own not in levels.safe:
+            words = f"{terminal} goes off when it is safe: give it a safe level, instruments.{name}.levels.safe"
+            raise source.error(words, "rig", "ramps", terminal)
     _check_ports(station, foreign, source)
     _check_trigger(station, foreign, source)
 

@@ -126,5 +126,7 @@ def _written(value: Any) -> str:
     if isinstance(value, str | int):
         return str(value)
     if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no number to be sent")
         return f"{value:.12g}"
     return ",".join(_written(item) for item in value.tolist())

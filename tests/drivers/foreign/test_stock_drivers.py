@@ -8,9 +8,12 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from qcodes.instrument_drivers.Keysight import Keysight33522B
+from qcodes.parameters import create_on_off_val_mapping
 
 import labrhel
 from drivers.devices import find
@@ -293,6 +296,40 @@ def test_a_step_of_prepare_may_choose_the_range_in_which_limits_lie(tmp_path: Pa
     prepare = "      prepare: [{'{terminal}.output_range': high}]\n"
     with boxes_on(tmp_path, (LEVEL, prepare + LEVEL.replace("5 V]", "12 V]"))) as (_, boxes):
         assert boxes["bias"].levels["ch01"][1] == 12.0
+
+
+class Worded(Keysight33522B):
+    """With a switch as QCoDeS makes most: it takes many words for off, and answers False."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        for number, channel in enumerate((self.ch1, self.ch2), 1):
+            channel.add_parameter(
+                "switch",
+                set_cmd=f"OUTP{number} {{}}",
+                get_cmd=f"OUTP{number}?",
+                val_mapping=create_on_off_val_mapping(on_val="1", off_val="0"),
+            )
+
+
+def test_whatever_word_a_driver_takes_for_off_is_off_when_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drivers.foreign.box.driver_class", lambda type_: Worded)
+    with bench_and_station(tmp_path, ('output: "{terminal}.output"', 'output: "{terminal}.switch"')) as (_, file):
+        section = load_station(file).station.instruments["awg"]
+        open_section("awg", section).close()
+        assert section.outputs is not None
+        same = section.outputs.model_copy(update={"on": 1, "off": "On"})
+        with pytest.raises(ConfigurationError, match="`off`: 'On' is what switches ch1 on as well, 1: choose"):
+            open_section("awg", section.model_copy(update={"outputs": same}))
+
+
+def test_arithmetic_that_has_no_value_for_a_terminal_is_one_sentence(tmp_path: Path) -> None:
+    division = ("      level:", "      prepare: [{write: 'SOUR{1 / (number - 1)}:X'}]\n      level:")
+    words = r"'SOUR\{1 / \(number - 1\)\}:X' of the station file: .* has no value"
+    with boxes_on(tmp_path, division) as (_, boxes), pytest.raises(ConfigurationError, match=words):
+        boxes["bias"].set_levels({"ch01": 1.0})
 
 
 def test_where_nobody_listens_the_sentence_is_that_of_our_own_links(tmp_path: Path) -> None:

@@ -158,6 +158,12 @@ PORT = "u1: {terminal: awg.ch1, limits: [-5 V, 5 V]}"
         ("fire: [force_trigger]", "fire: [sync._write: 1]", r"outputs.fire\[0\]: 'sync._write' is no name of a driver"),
         ("fire: [force_trigger]", 'fire: ["*TRG"]', r"'\*TRG' is no name of a driver, .* is the argument of `write`"),
         ('output: "{terminal}.output"', 'output: "{terminal}..output"', r"outputs.output: .* is no name of a driver"),
+        ('off: "OFF"', 'off: "{of}"', r"outputs: off: nothing is called \{of\} here"),
+        (
+            "  knobs:",
+            "  ramps: {bias.ch01: {time: 1s}}\n  knobs:",
+            r"ramps.bias.ch01: bias.ch01 goes off when it is",
+        ),
         ("      interval: waveform_xincrem\n", "", r"or the time between samples: neither is given"),
         ("      interval:", "      rate: ch1\n      interval:", r"or the time between samples: not both"),
     ],
