@@ -117,13 +117,14 @@ def _names(found: Distribution, package: str) -> bool:
 
 def _editable(found: Distribution) -> Path | None:
     """The folder of an editable distribution; None of labrhel, whose drivers have a type of their own."""
-    if _normal(found.metadata["Name"] or "") == _OWN:
-        return None
+    text = found.read_text("direct_url.json")
     try:
-        said = json.loads(found.read_text("direct_url.json") or "{}")
+        said = json.loads(text) if text else None
     except ValueError:
         return None
-    if not isinstance(said, dict) or not said.get("dir_info", {}).get("editable"):
+    if not (isinstance(said, dict) and isinstance(said.get("dir_info"), dict) and said["dir_info"].get("editable")):
+        return None
+    if _normal(found.metadata["Name"]) == _OWN:  # asked last: it takes the longest
         return None
     url = urlsplit(str(said.get("url")))
     return Path(url2pathname(url.path)).resolve() if url.scheme == "file" and url.path != "/" else None

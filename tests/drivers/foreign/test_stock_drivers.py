@@ -256,30 +256,35 @@ SWITCH = '      on: "ON"\n      off: "OFF"\n'
 LEVEL = "      limits: [-5 V, 5 V]\n      level:"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        (SWITCH, "", r"yaml:\d+: instruments.awg.outputs: `off`: ch1.output of .* does not take False: .*'OFF'"),
-        ('off: "OFF"', 'off: "AUS"', r"yaml:33: instruments.awg.outputs.off: `off`: ch1.output .* take 'AUS'"),
-        ('on: "ON"', 'on: "AN"', r"yaml:32: instruments.awg.outputs.on: `on`: ch1.output .* does not take 'AN'"),
-        ("errors: error", "errors: ask", r"outputs.errors: `errors`: ask of .* does not take nothing"),
-        ('- write: ":STOP"\n      int', '- write: [":STOP", 1]\n      int', r"stop\[0\]: `stop.0`: .* does not take"),
-        ("stop:\n", "stop:\n        - trigger_mode: never\n", r"inputs.stop\[0\]: .* trigger_mode .* not take 'never'"),
-        ("stop:\n", "stop:\n        - waveform_xincrem: 1\n", r"stop\[0\]: .* waveform_xincrem .* cannot be set"),
-        (LEVEL, LEVEL.replace("5 V]", "12 V]"), r"bias.levels.limits: `limits`: ch01.dc_constant_V .* not take 12.0"),
-        (
-            LEVEL,
-            "      limits: [-5 V, 12 V]\n      safe: {ch01: 0.1 V, ch02: 11 V}\n      level:",
-            r"bias.levels.safe.ch02: `safe.ch02`: ch02.dc_constant_V .* does not take 11.0",
-        ),
-        (LEVEL, "      output: '{terminal}.output_range'\n" + LEVEL, r"`off`: ch01.output_range .* take False"),
-    ],
-)  # fmt: skip
-def test_what_making_safe_will_use_is_asked_of_the_driver_before_anything_is_driven(
-    tmp_path: Path, old: str, new: str, words: str
-) -> None:
-    with bench_and_station(tmp_path, (old, new)) as (bench, file):
-        with pytest.raises(ConfigurationError, match=words):
+REFUSED = (
+    (SWITCH, "", r"yaml:\d+: instruments.awg.outputs: `off`: ch1.output of .* does not take False: .*'OFF'"),
+    ('off: "OFF"', 'off: "AUS"', r"yaml:33: instruments.awg.outputs.off: `off`: ch1.output .* take 'AUS'"),
+    ('on: "ON"', 'on: "AN"', r"yaml:32: instruments.awg.outputs.on: `on`: ch1.output .* does not take 'AN'"),
+    ("errors: error", "errors: ask", r"outputs.errors: `errors`: ask of .* does not take nothing"),
+    ('- write: ":STOP"\n      int', '- write: [":STOP", 1]\n      int', r"stop\[0\]: `stop.0`: .* does not take"),
+    ("stop:\n", "stop:\n        - trigger_mode: never\n", r"inputs.stop\[0\]: .* trigger_mode .* not take 'never'"),
+    ("stop:\n", "stop:\n        - waveform_xincrem: 1\n", r"stop\[0\]: .* waveform_xincrem .* cannot be set"),
+    (LEVEL, LEVEL.replace("5 V]", "12 V]"), r"bias.levels.limits: `limits`: ch01.dc_constant_V .* not take 12.0"),
+    (
+        LEVEL,
+        "      limits: [-5 V, 12 V]\n      safe: {ch01: 0.1 V, ch02: 11 V}\n      level:",
+        r"bias.levels.safe.ch02: `safe.ch02`: ch02.dc_constant_V .* does not take 11.0",
+    ),
+    (LEVEL, "      output: '{terminal}.output_range'\n" + LEVEL, r"`off`: ch01.output_range .* take False"),
+)
+
+
+def test_what_making_safe_will_use_is_asked_of_the_driver_before_anything_is_driven(tmp_path: Path) -> None:
+    with bench_and_station(tmp_path) as (bench, file):
+        text = file.read_text(encoding="utf-8")
+        for old, new, words in REFUSED:
+            assert old in text, old
+            document = station_from(text.replace(old, new), file)
+            name = text[: text.index(old)].rpartition("\n    kind")[0].rpartition("\n  ")[2].rstrip(":")
+            with pytest.raises(ConfigurationError, match=words), document.at("instruments", name):
+                open_section(name, document.station.instruments[name])
+        file.write_text(text.replace(SWITCH, ""), encoding="utf-8")
+        with pytest.raises(ConfigurationError, match=REFUSED[0][2]):
             labrhel.load_experiment(tmp_path / "config.yaml", rig_url=f"bench:{file}")
         assert not ledger.left()
         assert volts(bench) == [0.0, 0.0, 0.0]
