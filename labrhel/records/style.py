@@ -79,9 +79,12 @@ def over_gradients(axes: Axes) -> None:
 
 def logarithmic(axes: Axes) -> None:
     """A logarithmic scale upwards, where values span enough for one; with two numbers on it at least."""
+    from matplotlib.patches import Rectangle
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.get_lines()] or [np.zeros(0)])
+    drawn = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
+    drawn += [np.array([patch.get_height()]) for patch in axes.patches if isinstance(patch, Rectangle)]
+    values = np.concatenate(drawn or [np.zeros(0)])
     values = values[np.isfinite(values) & (values > 0)]
     if not values.size:
         return

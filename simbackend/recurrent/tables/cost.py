@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from labrhel.records import style
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
@@ -175,7 +176,7 @@ def _draw(rows: Sequence[tuple[Cell, ...]], figure: Figure) -> None:
                 at, [row[column] or np.nan for row in found], 0.4 / len(engines), color=COLOURS[engine], label=engine
             )
         axes.set_xticks(range(len(cases)), ["\n".join(map(str, case)) for case in cases], fontsize=8)
-        axes.set_yscale("log")
+        style.logarithmic(axes)
         axes.set_ylabel(words)
         axes.legend(fontsize=8)
 

@@ -23,6 +23,7 @@ import torch
 from scipy.stats import linregress
 
 from labrhel.arrays import Array
+from labrhel.records import style
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.stacks.engines import make_engine
@@ -136,9 +137,9 @@ def _draw(curves: Mapping[str, Fading], figure: Figure) -> None:
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
     for axes, (name, fading) in zip(panels, curves.items(), strict=False):
-        for engine, style in zip(_PAIR, ({"lw": 3, "alpha": 0.5}, {"lw": 1, "ls": "--"}), strict=True):
-            axes.plot(fading.lag, fading.by[engine], color=COLOURS[engine], label=engine, **style)
-        axes.set_yscale("log")
+        for engine, drawn in zip(_PAIR, ({"lw": 3, "alpha": 0.5}, {"lw": 1, "ls": "--"}), strict=True):
+            axes.plot(fading.lag, fading.by[engine], color=COLOURS[engine], label=engine, **drawn)
+        style.logarithmic(axes)
         axes.set_title(name, fontsize=9)
     figure.supxlabel("lag [model time]", fontsize=10)
     panels[0].set_ylabel("|dL/du|")

@@ -21,6 +21,7 @@ from scipy.stats import t as student
 
 from labrhel.arrays import Array
 from labrhel.experiment.points import Done, carry_out
+from labrhel.records import style
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.store import RunReader
 from simbackend.recurrent.stacks.paper import PAPER
@@ -34,7 +35,7 @@ EPOCHS = 50
 SEEDS = (0, 1, 2, 3, 4)
 PAPERS_UNITS = ("complex", "nonlinear")
 PAIR = ("echoes", "bptt")
-COLOURS = {"echoes": "tab:orange", "difference": "tab:green", "adjoint": "tab:purple", "bptt": "tab:blue"}
+COLOURS = {"echoes": style.ECHO, "difference": style.NUDGED, "adjoint": style.PREPARED, "bptt": style.FORWARD}
 CLASSES = tuple(name for name, row in PAPER.items() if not row.output_step)
 READINGS = tuple(name for name, row in PAPER.items() if row.output_step)
 _REFERENCE = "bptt"
