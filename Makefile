@@ -54,7 +54,7 @@ $(VENV)/.torch: pyproject.toml | $(VENV)/.dev
 
 test-torch: $(VENV)/.torch
 	$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__)'
-	$(BIN)/python -m pytest tests/simbackend/recurrent/stacks tests/simbackend/recurrent/tables
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/simbackend/recurrent/stacks tests/simbackend/recurrent/tables
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
