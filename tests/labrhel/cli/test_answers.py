@@ -72,7 +72,7 @@ def test_every_command_that_answers_in_json_prints_its_object_and_nothing_else(r
     assert found["verify"]["runs"] == [{"run": run, "sound": True, "damage": []}]
     assert found["devices"]["devices"][0]["state"] == "faulty"
     noise = found["calibrate"]["routines"][0]["values"]
-    assert all(item.keys() == {"value", "error", "unit"} for item in noise.values())
+    assert all(item.keys() == {"value", "error", "unit", "correlations"} for item in noise.values())
     assert found["calibrate"]["accepted"] == ["noise"]
     assert Path(found["card"]["page"]).is_file()
 

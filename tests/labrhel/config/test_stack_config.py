@@ -47,8 +47,14 @@ def test_what_is_left_out_takes_the_paper_s_habits(tmp_path: Path) -> None:
         (SMALLEST + "protocol: {eps: 0}\n", "stack.yaml:3: protocol.eps: must be > 0, not 0"),
         (SMALLEST + "optimizer: {seeds: []}\n", "stack.yaml:3: optimizer.seeds:"),
         (SMALLEST + "rig: 'sim:'\n", "stack.yaml:3: rig: unknown key"),
-        (SMALLEST.replace("file: toy.npz", ""), "stack.yaml:2: data: data comes either from a file or from a folder"),
-        (SMALLEST.replace("toy.npz", "toy.npz, folder: ppg"), "stack.yaml:2: data: data comes either from a file or"),
+        (
+            SMALLEST.replace("file: toy.npz", ""),
+            "stack.yaml:2: data: data comes from a file or from a folder, or is a task, or images; give one of them",
+        ),
+        (
+            SMALLEST.replace("toy.npz", "toy.npz, folder: ppg"),
+            "stack.yaml:2: data: data comes from a file or from a folder",
+        ),
         (
             SMALLEST.replace("toy.npz", "toy.npz, windows: {length: 4, every: 2}"),
             "stack.yaml:2: data: 'windows' belongs to a folder, not to a file",
@@ -59,11 +65,11 @@ def test_what_is_left_out_takes_the_paper_s_habits(tmp_path: Path) -> None:
         ),
         (
             SMALLEST.replace("toy.npz", "toy.npz, task: {kind: adding, steps: 9}"),
-            "stack.yaml:2: data: data comes either from a file or from a folder, or is a task; give one of the three",
+            "stack.yaml:2: data: data comes from a file or from a folder, or is a task, or images; give one of them",
         ),
         (
             SMALLEST.replace("file: toy.npz", "task: {kind: decoy, steps: 9}"),
-            "stack.yaml:2: data.task.kind: expected 'decay', 'adding' or 'copy_memory'",
+            "stack.yaml:2: data.task.kind: expected 'decay', 'adding', 'copy_memory', 'classes' or 'heart_rate'",
         ),
         (
             SMALLEST.replace("file: toy.npz", "folder: ppg, windows: {length: 4}"),
