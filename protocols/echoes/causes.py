@@ -43,7 +43,8 @@ SENTENCES = {
     "quantised": "the rounding of the converters: give the channels a smaller range, or more bits",
     "noisy": "noise: repeats: R averages it",
     "jittered": "jitter of gains or triggers from shot to shot: repeats: R averages it",
-    "friction": "friction that the model does not have: lock: 6 learns it, or calibrate it",
+    "friction": "friction that the model does not have, or a plain echo was not given: echo: driven plays "
+    "what the model has, lock: 6 learns the rest, or calibrate it",
     "drag": "friction that is not linear in the velocity, which no echo gets right: labrhel audit tells by how much",
     "delayed": "a delay that is not calibrated: calibrate the delays of ports and channels",
     "nudge": "a nudge that is too strong for a nonlinear rig: lower the response",
