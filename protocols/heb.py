@@ -45,7 +45,7 @@ class HEB:
     repeats: int = 1
 
     needs: ClassVar[Needs] = Needs(
-        reversal=True, positions=True, drive=True, lossless=True, final=True, reciprocal=True, or_state=True
+        reversal=True, positions=True, drive=True, lossless=True, final=True, reciprocal=True, or_state=True, ends=True
     )
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:

@@ -36,6 +36,7 @@ class Needs:
     that lose energy; `drive_all`; a `linear` or `lossless` rig; a loss at the last sample only (`final`); a rig that
     `settles` under inputs that stand still, with a loss at its end; parameters that are `knobs` of the rig, or its
     initial state; parameters that are `slow` variables of the rig; a `reciprocal` rig, by its model.
+    `ends`: a reading of the state at the end of an echo where the initial state is learned.
     `or_state`: a rig that can be started in any state needs neither `reversal` nor `drive`.
     """
 
@@ -52,6 +53,7 @@ class Needs:
     knobs: bool = False
     reciprocal: bool = False
     or_state: bool = False
+    ends: bool = False
 
 
 def objections(
@@ -77,6 +79,9 @@ def objections(
             found.append(f"no drive port reaches oscillator {', '.join(deaf)}, which loses energy")
     if needs.drive_all and np.linalg.matrix_rank(rig.drive_matrix.values) < rig.size:
         found.append("some oscillators have no drive port")
+    starts = [name for name in wanted if name in STATE]
+    if needs.ends and starts and not rig.reads_state:
+        found.append(f"{', '.join(starts)}: learned from the state at the end of an echo, which the rig cannot read")
     if needs.linear and not model.is_linear(theta):
         found.append("the rig is not linear")
     if needs.reciprocal and is_directed(model, theta):

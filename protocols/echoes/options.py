@@ -93,7 +93,7 @@ class EchoOptions:
     def needs(self) -> Needs:
         """Reversal, and drive ports where the echo is driven."""
         plain = self.echo is Echo.PLAIN
-        return Needs(reversal=True, positions=True, drive=True, lossy_drive=not (plain or self.partial))
+        return Needs(reversal=True, positions=True, drive=True, lossy_drive=not (plain or self.partial), ends=True)
 
     def plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:
         """How echoes are built and read at `theta`."""

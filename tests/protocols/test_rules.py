@@ -155,6 +155,12 @@ def test_what_a_rule_needs_is_compared_with_what_there_is() -> None:
     deaf = reference.declaring(drive_matrix=type(reference.rig.capabilities.drive_matrix)(np.zeros((6, 6))))
     assert "no drive port reaches what channel" in against(RHEL(), deaf)
     assert "which loses energy" in against(RHEL(), deaf)
+    unread = reference.declaring(reads_state=False)
+    assert against(RHEL(), unread) == ""
+    assert "initial_position: learned from the state at the end of an echo" in against(
+        RHEL(), unread, ("initial_position",)
+    )
+    assert "end of an echo" in against(HEB(), unread, ("initial_momentum", "coupling"))
 
 
 @pytest.mark.parametrize(
