@@ -35,9 +35,9 @@ from labrhel.shots.operations import Configure, Protocol
 from protocols.echoes import doubts
 from protocols.echoes.beliefs import Inherited
 from protocols.echoes.bias import bound_of_bias
-from protocols.echoes.blocks import combined
+from protocols.echoes.blocks import combined, combined_in_squares
 from protocols.echoes.inherited import inherited
-from protocols.echoes.measurement import Measurement, combined_in_squares
+from protocols.echoes.measurement import Measurement
 from protocols.echoes.options import EchoOptions
 from protocols.forward.clipping import of_clipping
 

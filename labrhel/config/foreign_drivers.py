@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from labrhel.config.templates import texts_of
 
 FOREIGN = "qcodes:"
 """What the type of an instrument begins with whose driver is somebody else's."""
@@ -30,19 +32,7 @@ def problem_of(options: Mapping[str, Any]) -> tuple[str, str] | None:
     for option, value in options.items():
         if option in _OURS:
             return option, f"init: {option} of a driver is set here: leave it out"
-        for text in _texts(value):
+        for text in texts_of(value):
             if _FILES.search(text):
                 return option, f"init: {option}: a station file names no files, such as {text!r}"
     return None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts(key)
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

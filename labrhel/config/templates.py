@@ -43,7 +43,7 @@ def filled(template: Any, values: Mapping[str, Any]) -> Any:
 
 def check_template(template: Any, known: Collection[str]) -> None:
     """Raise ValueError for a template with other names than these, or with what is no arithmetic."""
-    for text in _texts(template):
+    for text in texts_of(template):
         for found in _BRACES.finditer(text):
             tree = _parsed(found[1])
             for node in ast.walk(tree):
@@ -57,16 +57,17 @@ def without_braces(text: str, filler: str) -> str:
     return _BRACES.sub(lambda _: filler, text)
 
 
-def _texts(template: Any) -> Iterator[str]:
+def texts_of(template: Any) -> Iterator[str]:
+    """Every text in lists and mappings, keys included."""
     if isinstance(template, str):
         yield template
     elif isinstance(template, Mapping):
         for key, item in template.items():
-            yield from _texts(key)
-            yield from _texts(item)
+            yield from texts_of(key)
+            yield from texts_of(item)
     elif isinstance(template, list):
         for item in template:
-            yield from _texts(item)
+            yield from texts_of(item)
 
 
 def _check_sense(node: ast.AST) -> None:

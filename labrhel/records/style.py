@@ -89,15 +89,14 @@ def logarithmic(axes: Axes) -> None:
     if not values.size:
         return
     decades = math.log10(float(values.max() / values.min()))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
     if decades < _LEAST_DECADES:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-        return
-    axes.set_yscale("log")
-    among = (1.0,) if decades > 2 else (1.0, 2.0, 5.0) if decades > 1 else tuple(range(1, 10))
-    axes.yaxis.set_major_locator(LogLocator(subs=among, numticks=7))
+    else:
+        among = (1.0,) if decades > 2 else (1.0, 2.0, 5.0) if decades > 1 else tuple(range(1, 10))
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=among, numticks=7))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def power_of_ten(value: float) -> str:

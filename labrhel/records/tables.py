@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from labrhel.learning.tables import Asked, Cell, PlannedTable, Table, TableMaker, Watch
+from labrhel.records import style
 from labrhel.store.outputs import written_aside
 
 __all__ = ["Asked", "Cell", "PlannedTable", "Table", "TableMaker", "Watch", "cell", "write"]
@@ -23,7 +24,6 @@ def write(table: Table, words: str, file: Path) -> tuple[Path, Path]:
 
     Raises RecordError for a file that cannot be written.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     text, picture = file.with_name(f"{file.name}.csv"), file.with_name(f"{file.name}.png")
@@ -31,7 +31,7 @@ def write(table: Table, words: str, file: Path) -> tuple[Path, Path]:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(table.columns)
         writer.writerows(["" if value is None else value for value in row] for row in table.rows)
-    with rc_context({"text.parse_math": False}):
+    with style.plain_text():
         figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
         table.draw(figure)
         figure.suptitle(words, fontsize=9, wrap=True)

@@ -108,3 +108,12 @@ def _products(batches: Sequence[ForwardBatch]) -> Array:
         own = np.einsum("iak,ibk->ab", rho, x)
         total = total + (rho.sum(axis=0) @ x.sum(axis=0).T - own) / (count * (count - 1))
     return total
+
+
+def combined_in_squares(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Roots of the sums of squares, by name."""
+    squares: dict[str, Array] = {}
+    for part in parts:
+        for name, term in part.items():
+            squares[name] = squares.get(name, np.zeros_like(term)) + np.square(term)
+    return {name: np.sqrt(total) for name, total in squares.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from labrhel.shots.operations import Protocol, RunShots
 from protocols.echoes import directed
 from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, Sample, searched
 from protocols.echoes.bias import bias_of_retrace
-from protocols.echoes.blocks import Block, norm_of, relative_error
+from protocols.echoes.blocks import Block, combined_in_squares, norm_of, relative_error
 from protocols.echoes.doubts import refusal, refusal_of_growth, refusal_of_transposing
 from protocols.echoes.drive import EchoDrive
 from protocols.echoes.floors import MOST_BLOCKS, of_inputs, of_rounding, steps_of
@@ -404,15 +404,6 @@ class Measurement:
     def _count(self, captures: Sequence[Capture]) -> None:
         self.shots += len(captures)
         self.passes += sum(capture.passes_run for capture in captures)
-
-
-def combined_in_squares(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Roots of the sums of squares, by name."""
-    squares: dict[str, Array] = {}
-    for part in parts:
-        for name, term in part.items():
-            squares[name] = squares.get(name, np.zeros_like(term)) + np.square(term)
-    return {name: np.sqrt(total) for name, total in squares.items()}
 
 
 def _moved(theta: Arrays, deviations: Arrays) -> dict[str, Array]:

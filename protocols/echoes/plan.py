@@ -145,17 +145,11 @@ class EchoPlan:
         step = forward.program.dt
         if self.starts:
             return self._started(forward, amplitude)
-        mirror = (forward.steps - 1) * step
-        replayed = [
-            Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
-        ]
         # The nudge is an impulse amplitude * e at its kick, so as a force it is divided by the step.
         nudge = self._driven(amplitude / step * forward.error[:, ::-1], step, Role.NUDGE)
         asked = self.geometry.reachable(drive.echo_force) if self.partial else drive.echo_force
         compensation = self._driven(asked, step, Role.COMPENSATION)
-        ends = bool(self.wanted.state) or self.wanted.drags_mass
-        acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
-        drives = (*replayed, *nudge, *compensation)
+        drives, acquire = (*_replayed(forward), *nudge, *compensation), self._acquired()
         if self.reversal is Reversal.BY_DRIVE:
             force, seen, pilots = drive.preparation_force, (), ()
             if self.reads_preparation:
@@ -183,14 +177,13 @@ class EchoPlan:
         step, kick = forward.program.dt, amplitude * forward.error[:, -1]
         q, p = reached(self.task, self.theta, forward)
         q = q - step / 2 * kick / self.task.model.mass(self.theta)
-        mirror = (forward.steps - 1) * step
-        replayed = [
-            Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
-        ]
-        ends = bool(self.wanted.state) or self.wanted.drags_mass
-        acquire = Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
         start = GivenState(FrozenArray(q), FrozenArray(kick - p))
-        return ShotProgram(step, start, (Pass(forward.steps, tuple(replayed), acquire),))
+        return ShotProgram(step, start, (Pass(forward.steps, _replayed(forward), self._acquired()),))
+
+    def _acquired(self) -> Acquire:
+        """What is read of an echo."""
+        ends = bool(self.wanted.state) or self.wanted.drags_mass
+        return Acquire(self.geometry.channels, 1, self.wanted.summed, end_state=ends)
 
     def _pilot(self, forward: ForwardPass, kicks: int) -> Array:
         """What the inputs play in a preparation (inputs, kicks), so that it shows their gains: see `echoes.port_gains`.
@@ -352,3 +345,11 @@ def first_eps(task: Task, batch: ForwardBatch, theta: Arrays, target: float, pre
 def representable(eps: float) -> float:
     """The nearest eps whose square and inverse are numbers, too."""
     return float(np.clip(eps, SMALLEST_NUDGE, LARGEST_NUDGE))
+
+
+def _replayed(forward: ForwardPass) -> tuple[Drive, ...]:
+    """What drove a forward pass, backwards."""
+    mirror = (forward.steps - 1) * forward.program.dt
+    return tuple(
+        Drive(item.port, item.waveform.reversed(mirror), item.role) for item in forward.program.passes[0].drives
+    )

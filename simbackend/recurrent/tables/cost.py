@@ -31,11 +31,11 @@ from simbackend.recurrent.tables.batches import FirstBatch
 from simbackend.recurrent.tables.sources import (
     ENGINES,
     UNITS,
+    OfSources,
     Source,
     chosen,
     only_seed,
     require_unasked,
-    said,
     sources,
 )
 from simbackend.recurrent.tables.training import COLOURS, PAIR, PAPERS_UNITS
@@ -59,19 +59,11 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class CostTable:
+class CostTable(OfSources):
     """Planned: each set, unit and engine."""
 
-    asked: Asked
-    found: Sequence[Source]
-    units: Sequence[str]
     engines: Sequence[str]
     seed: int
-
-    @property
-    def words(self) -> str:
-        """What the figures are of."""
-        return said(self.asked, self.found)
 
     @property
     def steps(self) -> int:

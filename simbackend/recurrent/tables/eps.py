@@ -23,7 +23,7 @@ from labrhel.learning.checking import compare
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
-from simbackend.recurrent.tables.sources import UNITS, Source, chosen, only_seed, require_unasked, said, sources
+from simbackend.recurrent.tables.sources import UNITS, OfSources, chosen, only_seed, require_unasked, sources
 from simbackend.recurrent.tables.training import PAPERS_UNITS
 
 if TYPE_CHECKING:
@@ -35,18 +35,10 @@ PRECISIONS = ("float32", "float64")
 
 
 @dataclass(frozen=True, slots=True)
-class EpsTable:
+class EpsTable(OfSources):
     """Planned: every unit and precision of each set, over the grid."""
 
-    asked: Asked
-    found: Sequence[Source]
-    units: Sequence[str]
     seed: int
-
-    @property
-    def words(self) -> str:
-        """What the figures are of."""
-        return said(self.asked, self.found)
 
     @property
     def steps(self) -> int:

@@ -21,7 +21,7 @@ from labrhel.learning.checking import compare
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
-from simbackend.recurrent.tables.sources import ENGINES, UNITS, Source, chosen, require_unasked, said, sources
+from simbackend.recurrent.tables.sources import ENGINES, UNITS, OfSources, chosen, require_unasked, sources
 from simbackend.recurrent.tables.training import COLOURS, PAPERS_UNITS
 
 if TYPE_CHECKING:
@@ -32,19 +32,11 @@ _LEAST = 1e-17  # that is drawn; below it is rounding of the figure itself
 
 
 @dataclass(frozen=True, slots=True)
-class GradientTable:
+class GradientTable(OfSources):
     """Planned: all parameters of each set's stack, by each unit and engine."""
 
-    asked: Asked
-    found: Sequence[Source]
-    units: Sequence[str]
     engines: Sequence[str]
     seeds: Sequence[int]
-
-    @property
-    def words(self) -> str:
-        """What the figures are of."""
-        return said(self.asked, self.found)
 
     @property
     def steps(self) -> int:

@@ -12,7 +12,7 @@ as fast as linear ones.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from simbackend.recurrent.stacks.layer import GradientWarning
 from simbackend.recurrent.stacks.training import seeded
 from simbackend.recurrent.stacks.units import UNITS, Beginning, Size
 from simbackend.recurrent.tables.batches import FirstBatch
-from simbackend.recurrent.tables.sources import Source, chosen, only_seed, require_unasked, said, sources
+from simbackend.recurrent.tables.sources import OfSources, chosen, only_seed, require_unasked, sources
 from simbackend.recurrent.tables.training import COLOURS
 
 if TYPE_CHECKING:
@@ -62,18 +62,10 @@ class Fading:
 
 
 @dataclass(frozen=True, slots=True)
-class SensitivityTable:
+class SensitivityTable(OfSources):
     """Planned: each set and unit."""
 
-    asked: Asked
-    found: Sequence[Source]
-    units: Sequence[str]
     seed: int
-
-    @property
-    def words(self) -> str:
-        """What the figures are of."""
-        return said(self.asked, self.found)
 
     @property
     def steps(self) -> int:

@@ -51,6 +51,20 @@ class Source:
         return StackExperiment(document.source.file.stem, self.home, document, problem, None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class OfSources:
+    """What all tables of figures have that are measured on data sets: what was asked, the sets, and the units."""
+
+    asked: Asked
+    found: Sequence[Source]
+    units: Sequence[str]
+
+    @property
+    def words(self) -> str:
+        """What the figures are of."""
+        return said(self.asked, self.found)
+
+
 def sources(asked: Asked, own: Sequence[str], known: Sequence[str] = tuple(PAPER)) -> list[Source]:
     """The data sets that are asked for, those of the table's `own` choice if none are; `known`: those it can take.
 
