@@ -43,7 +43,7 @@ SENTENCES = {
     "quantised": "the rounding of the converters: give the channels a smaller range, or more bits",
     "noisy": "noise: repeats: R averages it",
     "jittered": "jitter of gains or triggers from shot to shot: repeats: R averages it",
-    "friction": "friction that the model does not have, or a plain echo was not given: echo: driven plays "
+    "friction": "friction that the model does not have, or that this echo does not play back: echo: driven plays "
     "what the model has, lock: 6 learns the rest, or calibrate it",
     "drag": "friction that is not linear in the velocity, which no echo gets right: labrhel audit tells by how much",
     "delayed": "a delay that is not calibrated: calibrate the delays of ports and channels",
