@@ -6,18 +6,20 @@ tells the two apart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from labrhel.config.changes import read_changed
 from labrhel.config.fields import AutoOrPositive, Count, Positive, Section, Size
-from labrhel.config.problems import sentence
+from labrhel.config.problems import describe, sentence
 from labrhel.config.reader import Source, parse
 from labrhel.errors import ConfigurationError
 
@@ -30,22 +32,53 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
-EngineName = Literal["echoes", "difference", "adjoint", "bptt"]
+EngineName = Literal["echoes", "difference", "adjoint", "bptt", "pumped", "spsa"]
+EstimatorName = Literal["one_sided", "symmetric", "four_point"]
 UnitName = Literal["linear", "complex", "nonlinear", "damped", "damped_nonlinear"]
-Within = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _begins(value: Any, below: float) -> float | tuple[float, float]:
+    ends: list[Any] = value if isinstance(value, list) and len(value) == 2 else [value]
+    if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
+        raise ValueError(f"expected a number, or [LOW, HIGH], not {describe(value)}")
+    for end in ends:
+        if not end > 0:
+            raise ValueError(f"must be > 0, not {end}")
+        if not end < below:
+            raise ValueError(f"must be < {below:g}, not {end}")
+    if len(ends) == 1:
+        return float(ends[0])
+    if not ends[0] < ends[1]:
+        raise ValueError(f"is [LOW, HIGH]: {ends[0]:g} is not below {ends[1]:g}")
+    return float(ends[0]), float(ends[1])
+
+
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_BETWEEN = {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2}
+_WRITTEN = WithJsonSchema({"anyOf": [_POSITIVE, _BETWEEN]})
+Beginning = Annotated[Any, AfterValidator(partial(_begins, below=math.inf)), _WRITTEN]
+BeginningWithin = Annotated[Any, AfterValidator(partial(_begins, below=1.0)), _WRITTEN]
+_ALL = "Where all begin, or [LOW, HIGH]: drawn with a uniform logarithm; left out: drawn"
 
 
 class UnitStepSection(Section):
     """The time step of each oscillator, below 1 [model time]."""
 
-    initial: Within | None = Field(default=None, description="Where all begin; left out: drawn, near 0.6.")
+    initial: BeginningWithin | None = Field(default=None, description=f"{_ALL}, near 0.6.")
     trained: bool = Field(default=True, description="Whether it is trained.")
 
 
 class UnitFrictionSection(Section):
     """The friction g of each oscillator of a damped unit [1/model time]: it forgets in about 2/g."""
 
-    initial: Positive | None = Field(default=None, description="Where all begin; left out: drawn from 0.01 to 1.")
+    initial: Beginning | None = Field(default=None, description=f"{_ALL} from 0.01 to 1.")
+    trained: bool = Field(default=True, description="Whether it is trained.")
+
+
+class UnitStiffnessSection(Section):
+    """The stiffness of each oscillator: A of linear units, alpha of nonlinear ones [1/model time^2]."""
+
+    initial: Beginning | None = Field(default=None, description=f"{_ALL} from 0.05 to 1.")
     trained: bool = Field(default=True, description="Whether it is trained.")
 
 
@@ -58,6 +91,7 @@ class StackModelSection(Section):
     )
     step: UnitStepSection = Field(default=UnitStepSection(), description="The time steps of the units.")
     friction: UnitFrictionSection | None = Field(default=None, description="The friction of the damped units.")
+    stiffness: UnitStiffnessSection = Field(default=UnitStiffnessSection(), description="The stiffness of the units.")
     blocks: Size = Field(description="Number of blocks.")
     hidden: Size = Field(description="Features between the blocks.")
     state: Size = Field(description="Oscillators in each unit.")
@@ -97,10 +131,24 @@ class StackProtocolSection(Section):
     """How the units are differentiated; everything between them is differentiated on the host."""
 
     engine: EngineName = Field(
-        default="echoes", description="Physical echoes, their difference form, the reversible adjoint, or a tape."
+        default="echoes",
+        description="Physical echoes, their difference form, the reversible adjoint, or a tape. To compare with: "
+        "pumped, echoes that pump lost energy back; spsa, two losses with all parameters moved at random.",
     )
     eps: AutoOrPositive = Field(default=None, description="Strength of the nudge; auto aims at a small response.")
+    estimator: EstimatorName = Field(
+        default="symmetric", description="Which echoes are combined; error of order eps, eps^2, eps^4."
+    )
     precision: Literal["float32", "float64"] = Field(default="float64", description="Type of all numbers.")
+
+    @model_validator(mode="after")
+    def _of_echoes(self) -> StackProtocolSection:
+        if self.estimator != "symmetric" and self.engine not in ("echoes", "pumped"):
+            raise ValueError(
+                f"'estimator' combines physical echoes; the engine {self.engine} has none: take engine: echoes, or "
+                "leave out 'estimator'"
+            )
+        return self
 
 
 class StackOptimizerSection(Section):
@@ -200,10 +248,11 @@ class StackConfig(Section):
     data: StackDataSection = Field(description="What it learns.")
 
     def by(self, engine: EngineName) -> StackConfig:
-        """The same with this engine; another one than the file's has its nudge chosen."""
+        """The same with this engine; another one than the file's has its nudge chosen, and no echoes to combine."""
         if engine == self.protocol.engine:
             return self
-        return self.model_copy(update={"protocol": self.protocol.model_copy(update={"engine": engine, "eps": None})})
+        changes = {"engine": engine, "eps": None, "estimator": "symmetric"}
+        return self.model_copy(update={"protocol": self.protocol.model_copy(update=changes)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,14 @@ import torch
 from labrhel.config.stack import StackConfig, StackDocument, UnitFrictionSection, UnitName, load_stack
 from labrhel.data import search_path
 from labrhel.errors import ConfigurationError
+from labrhel.learning.estimator import Estimator
 from simbackend.recurrent.stacks.engines import make_engine
 from simbackend.recurrent.stacks.hssm import HSSM, Block
 from simbackend.recurrent.stacks.layer import Unit
 from simbackend.recurrent.stacks.problem import Problem, problem_of
 from simbackend.recurrent.stacks.training import Training, seeded
 from simbackend.recurrent.stacks.units import UNITS, Beginning, Size
+from simbackend.recurrent.stacks.ways import backpropagated, spsa
 
 _TYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -28,10 +30,18 @@ def build_stack(config: StackConfig, problem: Problem) -> HSSM:
     """The stack of a configuration for its problem, with random initial values from torch's stream."""
     model, protocol = config.model, config.protocol
     friction = model.friction or UnitFrictionSection()
-    beginning = Beginning(model.step.initial, friction.initial, model.step.trained, friction.trained)
+    beginning = Beginning(
+        step=model.step.initial,
+        friction=friction.initial,
+        stiffness=model.stiffness.initial,
+        trains_step=model.step.trained,
+        trains_friction=friction.trained,
+        trains_stiffness=model.stiffness.trained,
+    )
 
     def make_unit(name: UnitName, size: Size) -> Unit:
-        return UNITS[name](make_engine(name, protocol.engine, protocol.eps), size, beginning)
+        engine = make_engine(name, protocol.engine, protocol.eps, Estimator(protocol.estimator))
+        return UNITS[name](engine, size, beginning)
 
     blocks = [Block(model.hidden, model.state, partial(make_unit, name), model.dropout) for name in model.units]
     stack = HSSM(problem.channels, blocks, problem.head(model.hidden), time_channel=model.time_channel)
@@ -82,7 +92,8 @@ class StackExperiment:
         with seeded(seed):
             model = build_stack(self.config, problem)
         split, objective = problem.split(seed), problem.objective
-        return Training(model, split, objective, rate=optimizer.rate, batch=optimizer.batch, seed=seed)
+        way = spsa if self.config.protocol.engine == "spsa" else backpropagated
+        return Training(model, split, objective, rate=optimizer.rate, batch=optimizer.batch, seed=seed, way=way)
 
     def rehearse(self) -> list[str]:
         """Build a stack and say what a run would do."""

@@ -23,6 +23,7 @@ from labrhel.arrays import Array
 from labrhel.data.samples import Samples, Split
 from labrhel.errors import InterlockError
 from simbackend.recurrent.stacks.layer import Unit
+from simbackend.recurrent.stacks.ways import Way, backpropagated
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,17 @@ class Training:
     """A model, its data and its optimizer; `epoch()` goes on by one."""
 
     def __init__(
-        self, model: nn.Module, split: Split, objective: Objective, *, rate: float, batch: int, seed: int
+        self,
+        model: nn.Module,
+        split: Split,
+        objective: Objective,
+        *,
+        rate: float,
+        batch: int,
+        seed: int,
+        way: Way = backpropagated,
     ) -> None:
-        self.model, self.split, self.objective = model, split, objective
+        self.model, self.split, self.objective, self._way = model, split, objective, way
         self.batch, self.seed = batch, seed
         self.done = 0
         self._optimizer = torch.optim.Adam(model.parameters(), lr=rate)
@@ -133,9 +142,8 @@ class Training:
     def gradient(self, x: Array, y: Array) -> Tensor:
         """The loss of a batch, whose gradient the model's parameters then have."""
         self._optimizer.zero_grad()
-        loss = self.objective.loss(self.model(self._tensor(x)), self._target(y))
-        loss.backward()
-        return loss
+        inputs, target = self._tensor(x), self._target(y)
+        return self._way(self.model, lambda: self.objective.loss(self.model(inputs), target))
 
     def score(self, samples: Samples) -> float:
         """Score of the model as it is, without dropout and with the running statistics of BatchNorm."""

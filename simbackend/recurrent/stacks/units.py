@@ -13,6 +13,9 @@ With d < 1 the leapfrog is stable while the stiffness stays below 4.  Initial va
 step and A uniform in (0, 1), B and C uniform within 1/sqrt(fan-in), b and c (the logit of the scale s) zero; alpha
 starts uniform in (0, 1) too.  log g starts uniform in (log 0.01, log 1): a unit forgets in about 2/g, so that together
 they cover memories of 2 to 200 [model time].  `Beginning` puts other values there, and may fix them.
+
+A soft oscillator with friction, A < g^2/4, is an integrator that leaks at the rate A/g: a stiffness drawn down to 1e-4
+gives memories of 10,000 [model time] beside short ones.
 """
 # pyright: reportMissingImports=false
 
@@ -41,37 +44,51 @@ class Size:
     outputs: int
 
 
+Start = float | tuple[float, float] | None
+"""Where a number of each oscillator begins: all there, drawn between two with a uniform logarithm, or as usual."""
+
+
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Where step and friction of all oscillators begin (None: drawn), and whether they are trained from there."""
+    """Where step, friction and stiffness of the oscillators begin, and whether they are trained from there.
 
-    step: float | None = None
-    friction: float | None = None
+    The stiffness is A of linear units, alpha of nonlinear ones.
+    """
+
+    step: Start = None
+    friction: Start = None
+    stiffness: Start = None
     trains_step: bool = True
     trains_friction: bool = True
+    trains_stiffness: bool = True
 
 
 _DRAWN = Beginning()
+_FRICTION = (0.01, 1.0)
 
 UnitFactory = Callable[[Size], Unit]
 """What makes the unit of each block of a stack."""
 
 
 class _WithFriction(Unit):
-    """What all units share: their step, and their friction if they are damped."""
+    """What all units share: their step, their stiffness, and their friction if they are damped."""
 
     damped: ClassVar[bool] = False
+    stiff: ClassVar[str] = "frequency"
+    """The coordinate of the stiffness."""
 
     def __init__(self, engine: Engine, initial: Mapping[str, Tensor], beginning: Beginning) -> None:
         count = len(initial["step"])
         initial = dict(initial)
         if beginning.step is not None:
-            initial["step"] = torch.full((count,), math.log(beginning.step / (1 - beginning.step)))
+            initial["step"] = torch.logit(_begun(beginning.step, count).double()).float()
+        if beginning.stiffness is not None:
+            initial[self.stiff] = _inverse_softplus(_begun(beginning.stiffness, count).float())
         if self.damped:
-            start = 10 ** (-2 * torch.rand(count)) if beginning.friction is None else beginning.friction
-            initial["friction"] = _inverse_softplus(torch.as_tensor(start).expand(count))
+            initial["friction"] = _inverse_softplus(_begun(beginning.friction or _FRICTION, count).float())
         super().__init__(engine, initial)
         self.coordinates["step"].requires_grad_(beginning.trains_step)
+        self.coordinates[self.stiff].requires_grad_(beginning.trains_stiffness)
         if self.damped:
             self.coordinates["friction"].requires_grad_(beginning.trains_friction)
 
@@ -132,6 +149,8 @@ class ComplexUnit(_WithFriction):
 
 class NonlinearUnit(_WithFriction):
     """H = |p|^2/2 + alpha |q|^2/2 + sum_i s_i log cosh(A_i q_i + (B u)_i + b_i)/A_i, s = sigmoid(c); y = C q."""
+
+    stiff = "stiffness"
 
     def __init__(self, engine: Engine, size: Size, beginning: Beginning = _DRAWN) -> None:
         n = size.state
@@ -194,6 +213,13 @@ def _uniform(rows: int, columns: int) -> Tensor:
 def _open_unit(count: int) -> Tensor:
     # Away from 0: an A of 1e-3 is as good as none, and its logarithm would be far from all others.
     return 0.05 + 0.95 * torch.rand(count)
+
+
+def _begun(start: float | tuple[float, float], count: int) -> Tensor:
+    if not isinstance(start, tuple):
+        return torch.full((count,), start, dtype=torch.float64)
+    low, high = start
+    return 10 ** (math.log10(high) + math.log10(low / high) * torch.rand(count))
 
 
 def _inverse_softplus(values: Tensor) -> Tensor:

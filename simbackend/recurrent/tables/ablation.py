@@ -1,4 +1,8 @@
-"""What depth, width and damping are worth: the stack of a set with one of them changed, by echoes and by BPTT."""
+"""What depth, width and damping are worth: the stack of a set with one of them changed, by echoes and by BPTT.
+
+Beside the units: what the same stacks learn by SPSA, which needs no echo, and damped ones by echoes that pump the lost
+energy back, which need no record.
+"""
 
 from __future__ import annotations
 
@@ -33,4 +37,5 @@ def _lines(source: Source) -> Iterator[Line]:
             changed = replace(source, row=replace(source.row, **{field: value}))
             yield Line((source.name, words, f"{value} {what}"), changed, "linear")
     for unit in (*_LOSSLESS, *_DAMPED):
-        yield Line((source.name, "damping", unit), source, unit)
+        others = ("pumped", "spsa") if unit in _DAMPED else ("spsa",)
+        yield Line((source.name, "damping", unit), source, unit, beside=others)

@@ -51,4 +51,4 @@ class FirstBatch:
             if parameter.grad is not None
         }
         health = [module.health for module in training.model.modules() if isinstance(module, Unit)]
-        return found, max(item.response_ratio for item in health if item is not None)
+        return found, max((item.response_ratio for item in health if item is not None), default=float("nan"))

@@ -36,6 +36,7 @@ SEEDS = (0, 1, 2, 3, 4)
 PAPERS_UNITS = ("complex", "nonlinear")
 PAIR = ("echoes", "bptt")
 COLOURS = {"echoes": style.ECHO, "difference": style.NUDGED, "adjoint": style.PREPARED, "bptt": style.FORWARD}
+COLOURS |= {"pumped": style.BEFORE, "spsa": style.TARGET}
 CLASSES = tuple(name for name, row in PAPER.items() if not row.output_step)
 READINGS = tuple(name for name, row in PAPER.items() if row.output_step)
 _REFERENCE = "bptt"
@@ -47,11 +48,15 @@ Key = tuple[int, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one line of a table trains: a stack for a set, and the unit of its blocks; `labels` say what it is."""
+    """What one line of a table trains: a stack for a set, and the unit of its blocks; `labels` say what it is.
+
+    `beside` are engines that this line has beside the table's, where the table chooses them itself.
+    """
 
     labels: tuple[str, ...]
     source: Source
     unit: str
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +80,35 @@ class TrainingTable:
     @property
     def steps(self) -> int:
         """Epochs of all trainings."""
-        return len(self.lines) * len(self.engines) * len(self.seeds) * self.epochs
+        return len(self._cases()) * len(self.seeds) * self.epochs
 
     def make(self, root: Path, watch: Watch) -> Table:
         """Train what is not trained yet, and compare."""
         torch.set_num_threads(1)  # so that the bits do not depend on the number of cores
         scores: dict[Key, float] = {}
         words = []
-        keys = product(range(len(self.lines)), self.engines, self.seeds)
+        keys = [(number, engine, seed) for (number, engine), seed in product(self._cases(), self.seeds)]
         for key, done in zip(keys, carry_out(self._points(), root, watch), strict=True):
             scores[key] = self.factor * _score(done, self.score)
             if done.stopped:
                 words.append(f"{done.folder.name} was stopped: {done.stopped}")
-        rows = [self._row(scores, number, engine) for number, engine in product(range(len(self.lines)), self.engines)]
+        rows = [self._row(scores, number, engine) for number, engine in self._cases()]
         columns = (*self.heads, "engine", "seeds", self.column, "sd", "minus BPTT", "from", "to")
         words.append(f"from, to: {100 * _CONFIDENCE:.0f} % interval of the mean difference to BPTT, paired by seed")
         return Table(columns, tuple(rows), partial(self._draw, scores), tuple(words))
 
+    def _cases(self) -> list[tuple[int, str]]:
+        """Number of the line and engine of every row."""
+        lines = enumerate(self.lines)
+        return [(number, engine) for number, line in lines for engine in dict.fromkeys((*self.engines, *line.beside))]
+
     def _points(self) -> Iterator[StackRun]:
         last = problem = None
-        for line in self.lines:
+        for number, engine in self._cases():
+            line = self.lines[number]
             if problem is None or line.source.name != last:  # one at a time: the largest of them fill a gigabyte
                 last, problem = line.source.name, line.source.problem()
-            for engine, seed in product(self.engines, self.seeds):
+            for seed in self.seeds:
                 document = line.source.document(line.unit, engine, seed, self.epochs)
                 yield StackRun(line.source.experiment(document, problem))
 
@@ -114,14 +125,16 @@ class TrainingTable:
 
     def _draw(self, scores: Mapping[Key, float], figure: Figure) -> None:
         axes = figure.subplots()
-        places = range(len(self.lines))
-        for shift, engine in zip(np.linspace(-0.12, 0.12, len(self.engines)), self.engines, strict=True):
+        cases = self._cases()
+        engines = list(dict.fromkeys(engine for _, engine in cases))
+        for shift, engine in zip(np.linspace(-0.12, 0.12, len(engines)), engines, strict=True):
+            places = [number for number, by in cases if by == engine]
             drawn = [mean_and_sd(self._values(scores, number, engine)) for number in places]
             means: list[Any] = [mean for mean, _ in drawn]
             spread = [sd or 0.0 for _, sd in drawn]
             axes.errorbar(np.add(places, shift), means, spread, fmt="o", capsize=3, label=engine, color=COLOURS[engine])
-        axes.set_xticks(places, ["\n".join(line.labels) for line in self.lines], fontsize=8)
-        axes.set_xlim(-0.5, len(places) - 0.5)
+        axes.set_xticks(range(len(self.lines)), ["\n".join(line.labels) for line in self.lines], fontsize=8)
+        axes.set_xlim(-0.5, len(self.lines) - 0.5)
         axes.set_ylabel(f"test {self.column}")
         axes.legend(title="mean and sd of the seeds")
 
@@ -172,4 +185,6 @@ def _of_units(asked: Asked, known: Sequence[str]) -> TrainingTable:
 def planned(asked: Asked, found: Sequence[Source], heads: tuple[str, ...], lines: Sequence[Line]) -> TrainingTable:
     """The table of these lines, with the paper's engines and seeds where others are not asked for."""
     engines = chosen(asked.engines, PAIR, ENGINES, "engine")
+    if asked.engines:
+        lines = [replace(line, beside=()) for line in lines]
     return TrainingTable(said(asked, found), heads, lines, engines, asked.seeds or SEEDS, asked.steps or EPOCHS)

@@ -43,6 +43,22 @@ def test_what_is_left_out_takes_the_paper_s_habits(tmp_path: Path) -> None:
             SMALLEST.replace("blocks: 2", "blocks: 2, step: {initial: 1.5}"),
             "stack.yaml:1: model.step.initial: must be < 1, not 1.5",
         ),
+        (
+            SMALLEST.replace("blocks: 2", "blocks: 2, step: {initial: [0.9, 0.3]}"),
+            "stack.yaml:1: model.step.initial: is [LOW, HIGH]: 0.9 is not below 0.3",
+        ),
+        (
+            SMALLEST.replace("blocks: 2", "blocks: 2, stiffness: {initial: [0.1, 0.2, 0.3]}"),
+            "stack.yaml:1: model.stiffness.initial: expected a number, or [LOW, HIGH], not a list",
+        ),
+        (
+            SMALLEST.replace("blocks: 2", "blocks: 2, stiffness: {initial: [0, 0.3]}"),
+            "stack.yaml:1: model.stiffness.initial: must be > 0, not 0",
+        ),
+        (
+            SMALLEST + "protocol: {engine: adjoint, estimator: four_point}\n",
+            "stack.yaml:3: protocol: 'estimator' combines physical echoes; the engine adjoint has none",
+        ),
         (SMALLEST + "protocol: {engine: echo}\n", "stack.yaml:3: protocol.engine: expected 'echoes', 'difference'"),
         (SMALLEST + "protocol: {eps: 0}\n", "stack.yaml:3: protocol.eps: must be > 0, not 0"),
         (SMALLEST + "optimizer: {seeds: []}\n", "stack.yaml:3: optimizer.seeds:"),

@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 
@@ -177,3 +178,16 @@ def test_drawn_frictions_cover_short_and_long_memories() -> None:
     friction = UNITS["damped_nonlinear"](engine("damped_nonlinear", "adjoint"), Size(3, 200, 2)).theta()["g"]
     assert 0.0099 < float(friction.detach().min()) < 0.012
     assert 0.8 < float(friction.detach().max()) <= 1.001
+
+
+def test_what_is_drawn_between_two_numbers_has_a_uniform_logarithm() -> None:
+    beginning = Beginning(step=(0.3, 0.9), friction=(0.3, 2.0), stiffness=(1e-4, 1.0), trains_stiffness=False)
+    torch.manual_seed(0)
+    for kind, stiffness in (("damped", "A"), ("damped_nonlinear", "alpha")):
+        unit = UNITS[kind](engine(kind, "adjoint"), Size(3, 2000, 2), beginning)
+        theta = {name: value.detach() for name, value in unit.theta().items()}
+        for name, low, high in (("d", 0.3, 0.9), ("g", 0.3, 2.0), (stiffness, 1e-4, 1.0)):
+            share = (theta[name] / low).log() / math.log(high / low)
+            assert -1e-3 < float(share.min()) < 0.01 < 0.99 < float(share.max()) < 1.001
+            assert float(share.mean()) == pytest.approx(0.5, abs=0.03)
+        assert sum(not parameter.requires_grad for parameter in unit.parameters()) == 1

@@ -23,6 +23,7 @@ from simbackend.recurrent.stacks.engines import make_engine  # noqa: E402
 from simbackend.recurrent.stacks.experiment import build_stack  # noqa: E402
 from simbackend.recurrent.stacks.layer import Health  # noqa: E402
 from simbackend.recurrent.stacks.problem import classification  # noqa: E402
+from simbackend.recurrent.stacks.training import seeded  # noqa: E402
 from simbackend.testing.torch_units import UNITS  # noqa: E402
 
 CONFIG = """
@@ -139,6 +140,33 @@ def test_a_stack_may_mix_damped_and_lossless_units(tmp_path: Path) -> None:
     assert (scalars["growth"] < 3).all()
 
 
+def test_the_estimator_of_a_file_is_the_one_its_echoes_are_combined_by(tmp_path: Path) -> None:
+    file, found = problem(tmp_path), {}
+    for words in ("engine=bptt", "estimator=one_sided", "estimator=symmetric", "estimator=four_point"):
+        changes = [f"protocol.{words}", *(["protocol.eps=0.3"] if "bptt" not in words else [])]
+        training = experiment.load(file, home=tmp_path, steps=None, seed=None, changes=changes).training(0)
+        training.model.train()
+        with seeded(0):
+            training.gradient(*next(training.split.train.batches(training.batch)))
+        found[words.split("=")[1]] = torch.cat([x.grad.ravel() for x in training.model.parameters()])
+    exact = found.pop("bptt")
+    one_sided, symmetric, four_point = (float((found[name] - exact).norm()) for name in found)
+    assert one_sided > 10 * symmetric > 100 * four_point > 0
+
+
+@pytest.mark.parametrize("engine", ["pumped", "spsa"])
+def test_what_echoes_are_compared_with_trains_as_they_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    file = problem(tmp_path, engine=engine)
+    file.write_text(file.read_text().replace("unit: nonlinear", "unit: damped"))
+    assert call("run", file, "--out", tmp_path / "runs", "--steps", "2", "--seed", "0") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("test accuracy ")
+    reader = only_run(tmp_path / "runs")
+    assert np.isfinite(reader.scalars()["loss"]).all()
+    assert reader.manifest["rig"] == f"engine {engine}"
+
+
 @pytest.mark.parametrize(("kind", "last"), [("decay", "test mean square error "), ("copy_memory", "test recall ")])
 def test_a_made_task_needs_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, last: str) -> None:
     file = problem(tmp_path)
@@ -207,8 +235,8 @@ def test_a_training_by_gradients_of_rounding_alone_stops_with_status_3_and_says_
 
 
 def only_echoes_are_spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(unit: Any, name: Any, eps: float | None) -> Engine:
-        engine = make_engine(unit, name, eps)
+    def make(unit: Any, name: Any, *given: Any) -> Engine:
+        engine = make_engine(unit, name, *given)
         return Spoiled(engine, growth=2e36) if name == "echoes" else engine
 
     monkeypatch.setattr(experiment, "make_engine", make)

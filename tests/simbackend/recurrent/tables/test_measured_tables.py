@@ -105,6 +105,12 @@ def test_the_ablation_varies_one_thing_at_a_time_around_the_stack_of_the_paper()
     assert [(line.source.row.blocks, line.source.row.state) for line in table.lines[:6]] == [
         (1, 16), (2, 16), (4, 16), (2, 8), (2, 16), (2, 32),
     ]  # fmt: skip
+    beside = {line.unit: line.beside for line in table.lines[6:]}
+    assert beside["linear"] == beside["nonlinear"] == ("spsa",)
+    assert beside["damped"] == beside["damped_nonlinear"] == ("pumped", "spsa")
+    assert not any(line.beside for line in table.lines[:6])
+    assert not any(line.beside for line in ablation(Asked(shrink=50, engines=("echoes",))).lines)
+    assert table.steps == (10 * 2 + 6) * 5 * 50
 
 
 @pytest.mark.parametrize(
