@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.dialects import Written, written
 from benchmarks.figure import Figure
 from benchmarks.forked_reader import read_in_fork
 from labrhel.arrays import Array
@@ -36,6 +37,7 @@ from labrhel.errors import LabrhelError
 from labrhel.units import ratio
 
 _UNITS = (("", 1.0), ("V", 1.0), ("mV", 1e3), ("µV", 1e6), ("kV", 1e-3))
+_RELATIVE = 1e-6  # texts with fewer digits are compared with their largest value
 _STARTED = 50  # one number in so many starts its reader apart as users do
 _TIMES = (("", 1.0), ("s", 1.0), ("ms", 1e3), ("µs", 1e6))
 
@@ -53,20 +55,23 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file, what it holds, and what was done to it ("" for nothing)."""
+    """A file, what it holds, and what was done to it ("" for nothing; `refusable` if it is bad as it is written)."""
 
     file: Path
     truth: Truth
     damage: str
+    refusable: bool = False
 
 
 def made(number: int, folder: Path) -> Made:
     """The file of a number."""
     random = np.random.default_rng(number)
-    kind = ("text", "text", "text", "npz", "npy", "hdf5", "netcdf4", "netcdf3", "mat5", "mat73")[number % 10]
+    kind = ("text", "text", "dialect", "npz", "npy", "hdf5", "netcdf4", "netcdf3", "mat5", "mat73")[number % 10]
     count = int(random.integers(20, 300))
     step = float(random.choice([1e-6, 2e-4, 1.638404e-3, 0.5]))
     u, y = random.normal(size=(2, count)) * 10 ** random.uniform(-3, 1, size=(2, 1))
+    if kind == "dialect":
+        return _in_dialect(random, folder, written(number // 10, random, u, y, step), damaged=number % 3 == 2)
     if kind == "text":
         file, truth = _text(random, folder, u, y, step)
     else:
@@ -75,6 +80,14 @@ def made(number: int, folder: Path) -> Made:
     if number % 3 == 2:
         damage = _damage(random, file, text=kind == "text")
     return Made(file, truth, damage)
+
+
+def _in_dialect(random: np.random.Generator, folder: Path, found: Written, *, damaged: bool) -> Made:
+    """The text of an instrument, now and then in two bytes a letter."""
+    file = folder / f"a{found.suffix}"
+    file.write_bytes(found.text.encode("utf-16" if random.integers(8) == 0 else found.encoding))
+    truth = Truth(found.names, found.units, found.values, found.step, found.digits)
+    return Made(file, truth, _damage(random, file, text=True) if damaged else "", found.refusable)
 
 
 def _text(random: np.random.Generator, folder: Path, u: Array, y: Array, step: float) -> tuple[Path, Truth]:
@@ -227,9 +240,14 @@ def end_of(file: Made) -> str:
             return f"wrong: the unit of {one.asked} is {one.entry.unit!r}, not {unit!r}"
         if np.shape(values) != wanted.shape:
             return f"wrong: {one.asked} has the shape {np.shape(values)}, not {wanted.shape}"
-        off = np.abs(np.asarray(values, float) * (size or 1.0) - wanted)
-        if not (off <= truth.digits * np.maximum(np.abs(wanted), np.abs(wanted).max() * (truth.digits > 1e-6))).all():
+        there, got = np.isfinite(wanted), np.asarray(values, float)
+        if not np.array_equal(got[~there], wanted[~there], equal_nan=True):
+            return f"wrong: {one.asked} has {got[~there]}, not {wanted[~there]}"
+        off, true = np.abs(got[there] * (size or 1.0) - wanted[there]), np.abs(wanted[there])
+        if not (off <= truth.digits * np.maximum(true, true.max() * (truth.digits > _RELATIVE))).all():
             return f"wrong: {one.asked} is off by {off.max():.3g}"
+    if truth.step and not recording.listing.times and not recording.listing.interval:
+        return "refused: the time between samples is not found"
     for name in recording.listing.times[:1]:
         try:
             axis = recording.series(name)
@@ -239,6 +257,9 @@ def end_of(file: Made) -> str:
             return f"refused: {error}"
         if abs(step / truth.step - 1) > 1e-3:
             return f"wrong: the step is {step}, not {truth.step}"
+    said = recording.listing.interval
+    if said and truth.step and abs(said / truth.step - 1) > 1e-3:
+        return f"wrong: the header says a step of {said}, not {truth.step}"
     return "right"
 
 
@@ -259,8 +280,8 @@ def campaign(
         finally:
             apart.finished = started
         word = end.partition(":")[0]
-        ends[f"{word}, {'damaged' if file.damage else 'whole'}"] += 1
-        if word == "wrong" or (word == "refused" and not file.damage):
+        ends[f"{word}, {'damaged' if file.damage else 'contradictory' if file.refusable else 'whole'}"] += 1
+        if word == "wrong" or (word == "refused" and not file.damage and not file.refusable):
             bad.append(f"{number} ({file.file.name}, {file.damage or 'whole'}): {end}")
         if (number - first + 1) % 250 == 0:
             told(f"{number + 1}: {dict(ends)} {bad}")

@@ -77,6 +77,9 @@ def read_unit(words: str) -> Unit | None:
         prefix = unit.removesuffix(base)
         if unit.endswith(base) and prefix in PREFIXES:
             return Unit(PREFIXES[prefix], base)
+    if unit.endswith(("DC", "dc")):  # VDC, of multimeters
+        direct = read_unit(unit[:-2])
+        return direct if direct is not None and direct.base in "VA" else None
     lowered = unit.lower()
     for word, base in _WORDS.items():
         for end in (word, f"{word}s"):

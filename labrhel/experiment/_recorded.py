@@ -88,9 +88,11 @@ class Measured:
         with at("data", "rate"):
             rate = _rate(section.rate, self.recording) if section.rate is not None else None
         with at("data", "time" if section.time is not None else "rate" if rate is not None else "file"):
-            axis = self._axis()
+            axis, rivals = self._axis()
             said = self.recording.listing.interval if section.time is None else None
             steps = [] if axis is None else list(self._steps(axis, ranges))
+            if rate is None and axis is not None and steps:
+                self._require_one_clock(axis, steps[0], rivals, ranges)
             own = [
                 *((step, f"its axis {axis.entry.name!r}") for step in steps if axis),
                 *([(said, "its header")] if said else []),
@@ -122,22 +124,36 @@ class Measured:
             f"{1 / other[0]:.6g}; correct it, or {way}"
         )
 
-    def _axis(self) -> Series | None:
+    def _require_one_clock(
+        self, axis: Series, step: float, rivals: Sequence[Series], ranges: Sequence[tuple[int, int]]
+    ) -> None:
+        """Channels of one file may have been sampled at different rates, each with times of its own."""
+        for rival in rivals:
+            try:
+                other = next(self._steps(rival, ranges), step)
+            except ConfigurationError:
+                continue  # it has no equal steps, or ends before
+            if abs(other / step - 1) > _SAME:
+                raise ConfigurationError(
+                    f"the axis {axis.entry.name!r} says {1 / step:.6g} samples per second, and {rival.entry.name!r} "
+                    f"{1 / other:.6g}: say which one is that of input and target, time: {axis.entry.name}"
+                )
+
+    def _axis(self) -> tuple[Series | None, list[Series]]:
+        """The axis of time, and others that might be it where the configuration does not say."""
         section, listing = self.section, self.recording.listing
         if section.time == "none" and all(entry.name != "none" for entry in listing.entries):
-            return None
+            return None, []
         if section.time is not None:
             series = self.recording.series(section.time)
             if len(series.shape) != 1 or series.samples != self.samples:
                 raise ConfigurationError(
                     f"the axis {section.time!r} has the shape {series.shape}, and the target {self.samples} samples"
                 )
-            return series
-        for name in listing.times:
-            series = self.recording.series(name)
-            if series.shape == (self.samples,):
-                return series
-        return None
+            return series, []
+        found = [self.recording.series(name) for name in listing.times]
+        found = [series for series in found if series.shape == (self.samples,)]
+        return (found[0], found[1:]) if found else (None, [])
 
     def _steps(self, axis: Series, ranges: Sequence[tuple[int, int]]) -> Iterator[float]:
         unit = time_unit(self.units.get(axis.entry.name, "s"))

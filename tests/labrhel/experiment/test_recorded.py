@@ -83,6 +83,17 @@ def test_a_rate_that_the_axis_of_time_contradicts_is_refused_with_both(lab: Path
     assert "data.rate says 1000 samples per second" in words and "says 500" in words and "time: none" in words
 
 
+def test_of_several_axes_that_go_on_at_different_rates_one_has_to_be_named(lab: Path) -> None:
+    """Channels side by side, each with times of its own: the first is not silently taken for all."""
+    with np.load(lab / "lab.npz") as arrays:
+        np.savez(lab / "lab.npz", **{"a/t": arrays["t"], "b/t": 2 * arrays["t"], "u": arrays["u"], "y": arrays["y"]})
+    said = refusal(lab)
+    assert "'a/t' says 500 samples per second, and 'b/t' 250: say which one" in said
+    for data, spacing in (("time: b/t", 4.0), ("time: a/t", 2.0), ("rate: 500", 2.0)):
+        with loaded(lab, data) as experiment:
+            assert spacing_of(experiment) == pytest.approx(spacing)
+
+
 def test_an_axis_that_is_none_of_time_can_be_left_alone(lab: Path) -> None:
     with loaded(lab, "rate: 1000\ntime: none") as experiment:
         assert spacing_of(experiment) == pytest.approx(1.0)

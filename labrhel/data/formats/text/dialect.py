@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labrhel.data.formats.interface import UnreadableError
+from labrhel.data.formats.text.clock import moment_of
 from labrhel.data.formats.text.numbers import Notation, is_mark
 
 _TAIL = 80  # rows that are looked at
@@ -92,7 +93,7 @@ def _score(dialect: Dialect, tail: Sequence[str], lines: Sequence[str], order: i
     width, _ = Counter(len(row) for row in last).most_common(1)[0]
     fitting = [row for row in rows if len(row) == width]
     cells = [cell for row in fitting for cell in row if not is_mark(cell)]
-    numbers = sum(dialect.notation.is_number(cell) for cell in cells)
+    numbers = sum(dialect.notation.is_number(cell) or moment_of(cell) is not None for cell in cells)
     if not numbers or not _columns_agree(dialect, fitting):
         return (0.0,)
     share = round(numbers / len(cells) * len(fitting) / len(rows), 3)

@@ -59,7 +59,7 @@ def blocks(file: Path, encoding: str, characters: int = _BLOCK) -> Iterator[Bloc
     # Universal newlines: CR LF and CR arrive as LF.  CR CR LF becomes an empty line more.
     with file.open(encoding=encoding, errors="replace", newline=None) as opened:
         while True:
-            text = opened.read(characters)
+            text = opened.read(characters).replace("\x1a", "")  # the end of a file, as DOS wrote it
             if "\0" in text:
                 line = number + (rest + text).partition("\0")[0].count("\n")
                 raise UnreadableError(f"line {line} holds binary zeros: it is no text, or damaged")

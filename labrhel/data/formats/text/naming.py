@@ -37,14 +37,23 @@ TIME_NAMES = frozenset(
 """In small letters, without their units."""
 
 _BRACKETS = re.compile(r"(.*?)\s*[(\[<{]\s*([^()\[\]<>{}]{1,24}?)\s*[)\]>}]\s*$", re.DOTALL)
+_IN_BRACKETS = re.compile(r"\s*[(\[<{]\s*(?:in\s+)?([^()\[\]<>{}]{1,24}?)\s*[)\]>}]")
+_NODE = re.compile(r"([VI])\w?\(([^()]+)\)", re.IGNORECASE)  # V(out), I(R1), Ic(Q1): a simulated circuit
 _OTHER_FORMS = (
     re.compile(r"(.+?)\s*/\s*(\S+)$", re.DOTALL),  # U / mV
     re.compile(r"(.*?)\s*\bin\s+(\S+)$", re.DOTALL),  # CH1 in V
     re.compile(r"(.+?)\s*[,;:]\s*(\S+)$", re.DOTALL),  # U, mV
+    re.compile(r"(.+?)\s+[-\u2013=]\s+(\S+)$", re.DOTALL),  # U - mV
 )
-_ENDING = re.compile(r"(.+?)[_ ](V|s|[fpnuµμmkMGT](?:V|s|A|m|N|rad)|k?Hz|MHz|GHz|deg|rad)$", re.DOTALL)  # u_mV
+_ENDING = re.compile(  # u_mV, u_mv, u.mV
+    r"(.+?)[_ .]"
+    r"(V|s|[fpnuµμmkMGT](?:V|s|A|m|N|rad)|[uµμmk]v|k?Hz|MHz|GHz|deg|rad|[mun]?secs?|(?:milli|micro|kilo)?volts?)$",
+    re.DOTALL,
+)
 _UNKNOWN = re.compile(
-    r"db\w*|.*(?:rms|pp|p-p|pk)|counts?|lsbs?|codes?|adc|raw|bits?|%|percent|ppm|div|u\.?a\.?|a\.?u\.?|arb.*|norm.*|.*[µμΩ°].*",
+    r"db\w*|.*(?:rms|pp|p-p|pk)|[fpnuµmkMG]?[VA]\s?AC|[fpnuµmkMG]?V/div|counts?|lsbs?|codes?|adc|raw|bits?|%|percent|ppm|div|"
+    r"u\.?a\.?|a\.?u\.?|arb.*|norm.*|.*[µμΩ°].*|"
+    r"[-+×x*·^eE\d., ⁻⁰¹²³⁴-⁹]*[\d⁰-⁹][-×*· ]*[fpnuµmkMG]?(?:V|A|s|Hz|m|N|rad)(?:/div)?",  # 10 mV/div, 1e-3 V
     re.IGNORECASE,
 )
 _DELETED = re.compile(r"""[~!@#$%^&*()\-=+\\|\]}\[{';:/?.>,<"]""")
@@ -68,9 +77,16 @@ class Named:
 def named(cell: str) -> Named:
     """What the cell above a column says: `Channel 2 (mV)`, `U / mV`, `Drive [mV]`, `CH1 in V`, `u_mV`."""
     name = " ".join(cell.split())
-    if match := _BRACKETS.fullmatch(name):
-        if is_unit(match[2]):
-            return Named(name, match[1].strip(" _"), match[2])
+    if match := _NODE.fullmatch(name):
+        unit = match[2] if _fits(match[1].upper(), match[2]) else ""
+        return Named(name, match[1] if unit else name, unit)
+    groups = list(_IN_BRACKETS.finditer(name))
+    for known in (read_unit, is_unit):  # (mV) counts before (raw), wherever either stands
+        for group in reversed(groups):
+            unit = next((word for word in (group[1], *group[1].split(",")) if known(word.strip())), "").strip()
+            if unit:
+                return Named(name, (name[: group.start()] + name[group.end() :]).strip(" _"), unit)
+    if groups and _BRACKETS.fullmatch(name):
         return Named(name, name, "")
     for form in _OTHER_FORMS:
         if (match := form.fullmatch(name)) and read_unit(match[2]):
@@ -78,6 +94,12 @@ def named(cell: str) -> Named:
     if match := _ENDING.fullmatch(name):
         return Named(name, match[1], match[2])
     return Named(name, name, "")
+
+
+def _fits(symbol: str, word: str) -> bool:
+    """Whether what stands behind a V or an I in brackets is its unit, and no node or part of a circuit."""
+    unit = read_unit(word)
+    return unit is not None and unit.base == {"V": "V", "I": "A"}[symbol] and word != "v"
 
 
 def is_unit(word: str) -> bool:

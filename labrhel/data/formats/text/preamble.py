@@ -69,6 +69,7 @@ _UNITS = frozenset(
         "y units",
         "y unit",
         "yunit",
+        "yunits",
         "channel units",
     ]
 )
@@ -81,6 +82,7 @@ _TIME_UNITS = frozenset(
         "x units",
         "x unit",
         "xunit",
+        "xunits",
         "time unit",
         "time units",
     ]
@@ -131,6 +133,10 @@ class Preamble:
         """The unit of the time axis, "" if it says none."""
         found = self._values(_TIME_UNITS)
         return found[0] if found and read_unit(found[0]) else ""
+
+    def says_time(self, columns: int) -> bool:
+        """Whether the first of so many columns without names is the time: there is a unit for each of the others."""
+        return bool(self.time_unit) and len(self._values(_UNITS)) == columns - 1
 
     def units(self, channels: Sequence[str]) -> list[str]:
         """The unit of each of the channels, "" where it says none."""

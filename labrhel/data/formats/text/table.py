@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.data.formats.interface import Entry, Listing, Pick, UnreadableError, require_small
-from labrhel.data.formats.text.layout import COMMENTS, Column, Layout, layout_of, why
+from labrhel.data.formats.text.aside import is_comment, is_rule, is_summary
+from labrhel.data.formats.text.body import why
+from labrhel.data.formats.text.clock import Moment, seconds_of
+from labrhel.data.formats.text.layout import Column, Layout, layout_of
 from labrhel.data.formats.text.lines import Block, blocks
+from labrhel.data.formats.text.numbers import Notation
 
 _BELOW = 1000  # lines below the table, at most
 _DECIMALS = 20  # last lines whose decimals are compared
@@ -24,7 +27,7 @@ class TextTable:
         layout = layout_of(file)
         count = sum(len(lines) for _, lines in _data(file, layout))
         entries = [
-            Entry(column.name, (count,), "f" if column.numeric else "S", column.unit, column.aliases)
+            Entry(column.name, (count,), "f" if column.numeric or column.clock else "S", column.unit, column.aliases)
             for column in layout.columns
         ]
         times = tuple(column.name for column in layout.columns if column.time)
@@ -79,13 +82,16 @@ def _data(file: Path, layout: Layout) -> Iterator[tuple[Sequence[int], list[str]
     """Numbers and text of the lines that are rows, a block at a time, without what stands below the table."""
     held: list[tuple[int, str]] = []  # lines that may be below the table, or a gap in it
     recent: list[str] = []
-    blank = {*layout.dialect.separator, " ", "\t", '"'}
     for block in blocks(file, layout.encoding):
         numbers, lines = _rows(block, layout)
         if not lines:
             continue
         end = len(lines)
-        while end and len(lines) - end < _BELOW and (set(lines[end - 1]) <= blank or _is_below(layout, lines[end - 1])):
+        while (
+            end
+            and len(lines) - end < _BELOW
+            and (is_rule(lines[end - 1], layout.dialect.separator) or _is_below(layout, lines[end - 1]))
+        ):
             end -= 1
         if end and held:
             numbers, lines = [*(n for n, _ in held), *numbers], [*(text for _, text in held), *lines]
@@ -105,17 +111,19 @@ def _rows(block: Block, layout: Layout) -> tuple[Sequence[int], list[str]]:
         lines, first = lines[layout.first - first :], layout.first
     if all(lines) and not any(line[0] in "#% \t\r" for line in lines):
         return range(first, first + len(lines)), lines
-    kept = [(n, line) for n, line in enumerate(lines, first) if line.strip(" \t\r") and not line.startswith(COMMENTS)]
+    kept = [(n, line) for n, line in enumerate(lines, first) if line.strip(" \t\r") and not is_comment(line)]
     return [n for n, _ in kept], [line for _, line in kept]
 
 
 def _is_below(layout: Layout, line: str) -> bool:
-    """Whether a line below the table is words: it begins with a letter, and holds no number of the table."""
+    """Whether a line below the table is words, or says a mean or a sum: it begins with such a word, and no number."""
     row = layout.dialect.row(line)
+    if is_summary(line) and (layout.columns[0].numeric or layout.columns[0].clock):
+        return True
     return (
         bool(row and row[0][:1].isalpha())
         and not any(layout.dialect.notation.is_number(cell) for cell in row)
-        and not any(not column.numeric for column in layout.columns)
+        and all(column.numeric or column.clock for column in layout.columns)
     )
 
 
@@ -150,9 +158,13 @@ def _cells(layout: Layout, numbers: Sequence[int], lines: list[str]) -> list[tup
 
 
 def _values(layout: Layout, column: Column, cells: list[tuple[str, ...]], numbers: Sequence[int]) -> Array:
+    if column.clock is not None:
+        return _clock(column, column.clock, cells[column.place], numbers)
     if not column.numeric:
-        return _clock(column, cells[column.place], numbers) if column.time else np.array(cells[column.place], "U64")
+        return np.array(cells[column.place], "U64")
     try:
+        if column.origin:
+            return _after(column.origin, layout.dialect.notation, cells[column.place])
         return layout.dialect.notation.column(cells[column.place])
     except ValueError:
         for number, cell in zip(numbers, cells[column.place], strict=True):
@@ -163,14 +175,16 @@ def _values(layout: Layout, column: Column, cells: list[tuple[str, ...]], number
         raise
 
 
-def _clock(column: Column, cells: Sequence[str], numbers: Sequence[int]) -> Array:
-    """Seconds, of dates and times as ISO 8601 writes them, or of the time of day."""
-    found = np.empty(len(cells))
-    for index, (number, cell) in enumerate(zip(numbers, cells, strict=True)):
-        word = cell.strip().replace(",", ".")
-        try:
-            at = datetime.fromisoformat(word if "-" in word else f"1970-01-01T{word.zfill(8)}")
-        except ValueError:
-            raise UnreadableError(f"line {number}: {cell[:40]!r} is no time, under {column.name!r}") from None
-        found[index] = at.timestamp() if at.tzinfo else (at - datetime(1970, 1, 1)).total_seconds()
+def _clock(column: Column, first: Moment, cells: Sequence[str], numbers: Sequence[int]) -> Array:
+    found, bad = seconds_of(cells, first)
+    if bad is not None:
+        raise UnreadableError(f"line {numbers[bad]}: {cells[bad][:40]!r} is no time, under {column.name!r}")
     return found
+
+
+def _after(origin: int, notation: Notation, cells: Sequence[str]) -> Array:
+    """Numbers without a large part that all have, exact to the digits that are written."""
+    parts = [cell.strip().partition(notation.decimal) for cell in cells]
+    if all(whole.isdigit() and (not rest or rest.isdigit()) for whole, _, rest in parts):
+        return np.array([int(whole) - origin + float(f"0.{rest or 0}") for whole, _, rest in parts])
+    return notation.column(cells) - origin

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.dialects import MAKERS, Maker
+from benchmarks.recordings import end_of, made
 from labrhel.data.formats.interface import Pick, UnreadableError
+from labrhel.data.formats.text.naming import named
 from labrhel.data.formats.text.table import TextTable
 
 COUNT, STEP = 60, 2.5e-4
@@ -282,16 +285,6 @@ DIALECTS = {
         "",
         None,
     ),
-    "times of day": (
-        table("stamp,u,y\n", lambda i, t, u, y: f"2026-11-29 12:00:{i * STEP:09.6f},{u:.9f},{y:.9f}"),
-        "utf-8",
-        "u",
-        "y",
-        "",
-        "",
-        None,
-        None,
-    ),
     "a sum below": (
         table("t,u,y\n", lambda i, t, u, y: f"{t:.6f},{u:.9f},{y:.9f}", tail="\nEnd of data\n"),
         "utf-8",
@@ -428,3 +421,63 @@ def test_the_first_sample_may_be_whole_numbers(tmp_path: Path) -> None:
     (tmp_path / "lab.csv").write_text("0,1\n0.1,0.995\n0.2,0.98\n0.3,0.955\n")
     listing = TextTable().contents(tmp_path / "lab.csv")
     assert [(e.name, e.shape) for e in listing.entries] == [("column 1", (4,)), ("column 2", (4,))]
+
+
+def test_a_clock_is_an_axis_of_time_whatever_its_column_is_called(tmp_path: Path) -> None:
+    text = table("stamp,u,y\n", lambda i, t, u, y: f"2026-11-29 12:00:{i * STEP:09.6f},{u:.9f},{y:.9f}")
+    (tmp_path / "lab.csv").write_text(text)
+    listing = TextTable().contents(tmp_path / "lab.csv")
+    assert listing.times == ("stamp",)
+    assert [(entry.kind, entry.unit) for entry in listing.entries] == [("f", "s"), ("f", ""), ("f", "")]
+    stamps, u = TextTable().read(tmp_path / "lab.csv", [Pick("stamp"), Pick("u")])
+    np.testing.assert_allclose(np.diff(stamps), STEP, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(u, U, rtol=0, atol=2e-9)
+
+
+def test_a_clock_without_dates_passes_midnight_in_whatever_parts_it_is_read(tmp_path: Path) -> None:
+    rows = [f"23:59:5{second}.000,{second}" for second in range(5, 10)]
+    rows += [f"00:00:0{second}.000,{second}" for second in range(5)]
+    (tmp_path / "lab.csv").write_text("\n".join(["stamp,u", *rows]) + "\n")
+    (whole,) = TextTable().read(tmp_path / "lab.csv", [Pick("stamp")])
+    np.testing.assert_allclose(np.diff(whole), 1.0)
+    (part,) = TextTable().read(tmp_path / "lab.csv", [Pick("stamp", (slice(7, 10),))])
+    np.testing.assert_array_equal(part, whole[7:])
+
+
+def test_nanoseconds_since_1970_keep_their_differences(tmp_path: Path) -> None:
+    rows = [f"{1_764_460_800_000_000_000 + 100 * index},{index}.5" for index in range(20)]
+    (tmp_path / "lab.csv").write_text("\n".join(["timestamp,u", *rows]) + "\n")
+    listing = TextTable().contents(tmp_path / "lab.csv")
+    assert [(entry.name, entry.unit) for entry in listing.entries] == [("timestamp", "ns"), ("u", "")]
+    (stamps,) = TextTable().read(tmp_path / "lab.csv", [Pick("timestamp")])
+    np.testing.assert_array_equal(np.diff(stamps), 100.0)
+
+
+def test_an_error_of_a_spreadsheet_at_the_begin_of_a_row_is_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text("u,y\n0.1,0.2\n#N/A,0.3\n0.4,0.5\n# a word\n0.6,0.7\n")
+    u, y = TextTable().read(tmp_path / "lab.csv", [Pick("u"), Pick("y")])
+    np.testing.assert_array_equal(u, [0.1, math.nan, 0.4, 0.6])
+    np.testing.assert_array_equal(y, [0.2, 0.3, 0.5, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("drive (mV) filtered", "mV"), ("drive [mV] (raw)", "mV"), ("U (mV).1", "mV"), ("U [in mV]", "mV"),
+        ("U (mV, AC)", "mV"), ("u_mv", "mv"), ("u.mV", "mV"), ("U - mV", "mV"), ("(mV) U", "mV"),
+        ("101 (mVDC)", "mVDC"), ("U (mVAC)", "mVAC"), ("u_millivolts", "millivolts"), ("CH1 (10 mV/div)", "10 mV/div"),
+        ("U (x1e-3 V)", "x1e-3 V"),
+        ("V(s)", ""), ("V(v)", ""), ("I(m)", ""), ("V(out)", ""), ("V(mV)", "mV"), ("x_min", ""), ("f(t)", ""),
+    ],
+)  # fmt: skip
+def test_a_unit_is_found_where_people_put_it_and_not_where_circuits_have_nodes(name: str, unit: str) -> None:
+    assert named(name).unit == unit
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_what_instruments_and_programs_write_is_read_as_they_meant_it(maker: Maker, tmp_path: Path) -> None:
+    numbers = [10 * draw + 2 for draw in range(MAKERS.index(maker), 200, len(MAKERS))]
+    for number in [number for number in numbers if number % 3 != 2][:3]:  # the others are damaged
+        file = made(number, tmp_path)
+        end = end_of(file)
+        assert end == "right" or (file.refusable and "line " in end), end
