@@ -9,8 +9,8 @@ readings has after two differences, and held to the nominal values where the rec
 
     min  r^T C^-1 r + sum ((theta - theta_nominal)/s)^2,        s: a share of the nominal value
 
-What was found is kept only if the model, run free, then stays closer to the records than before: noise of another kind
-than the channels declare could make it anything.
+What was found is kept only if its masses are masses and the model, run free, then stays closer to the records than
+before: noise of another kind than the channels declare, and forces that no model has, could make it anything.
 
 It takes no shot beyond the forward passes, and integrates no motion, so a record that is good leaves no local minima
 to fall into.  The input map is the reference of all forces, and is not fitted.  What the model cannot say stays
@@ -79,7 +79,8 @@ def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float,
         right = (nominal - x) / spread**2 - np.sum([item.right for item in equations], axis=0)
         x = x + np.linalg.solve(normal, right)
     fitted = {**theta, **parameters.values(x)}
-    if not _missed(model, fitted, passes, step) < _missed(model, theta, passes, step):
+    heavy = bool(np.all(model.mass(fitted) > 0))  # a negative one falls up, and has no frequency
+    if not (heavy and _missed(model, fitted, passes, step) < _missed(model, theta, passes, step)):
         return Fit(dict(theta), sizes[0], sizes[0])
     return Fit(fitted, sizes[0], sizes[-1])
 

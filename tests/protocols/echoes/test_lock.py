@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from labrhel.executor import Compiling, Limiting, RigBackend, execute
+from labrhel.model.motion import run
 from labrhel.rig.capabilities import Kind, Limits, Reversal
 from labrhel.shots.operations import Protocol, RunShots
 from labrhel.shots.program import Pass, Rest, ShotProgram
@@ -140,6 +141,19 @@ def test_friction_that_the_nominal_model_does_not_have_is_found() -> None:
     gradient = replace(wrong, truth=exact).compare(wrong.gradient(RHEL(lock=6)))
     assert gradient[0] > 0.9999
     assert lossless.folds == wrong.folds
+
+
+def test_a_port_wired_upside_down_gives_no_oscillator_of_negative_mass() -> None:
+    # -m, -k and -g explain its record to the last digit, and run as it ran; but they have no frequency to work with.
+    model = OscillatorNetwork(1, inputs=("u1",), nominal={"friction": [[0.1]]})
+    theta = {name: np.asarray(spec.nominal) for name, spec in model.parameters.items()}
+    u = np.random.default_rng(0).normal(size=(1, 200))
+    still = np.zeros((1, 1))
+    ran = run(model, theta, model.input_force(-u, theta), 0.1, still, still)
+    q = ran.q[0]
+    item = ForwardPass(ShotProgram(0.1, Rest(), (Pass(200),)), q, np.gradient(q, 0.1, axis=1), u, np.zeros_like(u))
+    found = fit(model, theta, (item,), 0.1, np.full(1, 1e-6))
+    assert np.all(model.mass(found.theta) > 0)
 
 
 def test_one_oscillator_has_no_couplings_to_fit() -> None:
