@@ -4,6 +4,7 @@
 # make system-packages   install mosquitto, Verilator, chromium, sigrok-cli and lxi-tools, which some tests drive
 #                        (Debian, Ubuntu; as root)
 # make test-torch   install PyTorch (CPU) and run the tests of stacks and their tables, which `make test` skips without it
+# make release-check   build wheel and sdist, install each with the lowest and the newest dependencies allowed, run it
 # Windows has no make: the README shows the same commands for it.
 
 PYTHON ?= python3
@@ -14,10 +15,10 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-torch lint targets mutants wheel-smoke system-packages clean
+.PHONY: help run test test-torch lint targets mutants wheel-smoke release-check system-packages clean
 
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '/^#/!q;s/^# //p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -77,6 +78,11 @@ wheel-smoke: $(VENV)/.dev
 	cp tests/test_packaging.py "$$away/"; cd "$$away"; \
 	venv/bin/python -P -m pytest -q -o pythonpath= -p no:cacheprovider test_packaging.py; \
 	venv/bin/labrhel run coupled_oscillators --steps 3
+
+# Only what is run here is claimed in pyproject.toml; name other Pythons with: make release-check PYTHONS="python3.12 ..."
+PYTHONS ?= python3.11 python3.12 python3.13
+release-check: $(VENV)/.dev
+	@PATH="$(abspath $(BIN)):$$PATH" .ci/release-check $(PYTHONS)
 
 clean:
 	rm -rf $(VENV) dist build runs .pytest_cache .ruff_cache .hypothesis
