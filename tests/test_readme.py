@@ -1,9 +1,12 @@
 """What the README tells a user to type is true."""
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+import labrhel
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -20,6 +23,11 @@ def test_the_python_in_the_readme_runs_and_prints_what_stands_there(
     for block in others:
         exec(compile(block, "README.md", "exec"), known)
     assert "xarray.DataArray 'loss' (step: 20)" in capsys.readouterr().out
+
+
+def test_the_citation_names_the_version_that_is_installed() -> None:
+    cited = (Path(__file__).parent.parent / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", cited, re.MULTILINE) == [labrhel.__version__] == [version("labrhel")]
 
 
 def test_a_gradient_takes_at_most_four_lines() -> None:
