@@ -83,6 +83,11 @@ class Journal:
                 raise
         self._end += size
 
+    @property
+    def end(self) -> int:
+        """Where the last whole frame ends [byte]."""
+        return self._end
+
     def close(self) -> None:
         """Wait until the disk has everything, and close; doing it twice does no harm."""
         file, self._file = self._file, _CLOSED
@@ -170,3 +175,21 @@ def reading(folder: Path) -> BinaryIO:
         return (folder / FILE).open("rb", buffering=1 << 16)
     except OSError as error:
         raise RecordError(f"{folder} is not a run folder: its {FILE} cannot be read ({error.strerror})") from error
+
+
+def unframed(block: bytes) -> tuple[bytes, int] | None:
+    """The head of the frame that a block begins with, and the size of it all [bytes]; size 0 if more must be read.
+
+    None if no frame begins there.
+    """
+    prefix = block[:_PREFIX]
+    if len(prefix) < _PREFIX:
+        return b"", 0
+    total, size = _LENGTHS.unpack_from(prefix)
+    lengths_crc, head_crc = _CHECKS.unpack_from(prefix, _LENGTHS.size)
+    if size == 0 or zlib.crc32(prefix[: _LENGTHS.size]) != lengths_crc:
+        return None
+    if len(block) < _PREFIX + total:
+        return b"", 0
+    head = block[_PREFIX : _PREFIX + size]
+    return (head, _PREFIX + total) if zlib.crc32(head) == head_crc else None

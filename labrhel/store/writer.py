@@ -1,7 +1,8 @@
 """Writing a run: what the executor's recorder hands over is safe against kill -9 when a method returns.
 
 Per operation: large arrays become files, then one write appends all frames to the journal.  A kill between the two
-leaves an array that nothing names, which is harmless; a frame never names an array that is not there.
+leaves an array that nothing names, which is harmless; a frame never names an array that is not there.  What live
+views read (`labrhel.store._steps`) is written after the journal, and brought up to date with it after a kill.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from labrhel.store._checkpoints import Slots
 from labrhel.store._index import Index, array_head, content_digest, event, program_head
 from labrhel.store._journal import Buffer, Journal, frame
 from labrhel.store._packing import pack
+from labrhel.store._step_log import StepLog
 from labrhel.store._trouble import writing
 from labrhel.store._values import INLINE_BELOW, pack_value
 from labrhel.store.folder import LOCK, make_run_folder, random_token, require_plain, utc_now
@@ -98,6 +100,7 @@ class RunWriter:
         self._arrays = ArrayStore(self.folder / "arrays")
         self._slots = Slots(self.folder, checkpoints[-1]["slot"] if checkpoints else None)
         self._journal = Journal(self.folder, past.end)
+        self._steps = StepLog(self.folder, past.end)
         self._event("running" if self._attempt == 1 else "resumed", words)
 
     def __enter__(self) -> RunWriter:
@@ -141,7 +144,9 @@ class RunWriter:
         try:
             self._slots.close()
             self._journal.close()
+            self._steps.finish()
         finally:
+            self._steps.close()
             self._lock.close()
 
     # -- labrhel.executor.Recording -------------------------------------------------------------------------------
@@ -169,6 +174,8 @@ class RunWriter:
         before = [piece for pieces in new.values() for piece in pieces]
         self._append("shots", self.step, fields, blobs, before)
         self._known.update(new)
+        if keep:
+            self._steps.gathering.shots(len(blobs))
 
     def configured(self, operation: Configure, achieved: Arrays) -> None:
         """Parameters asked for, knobs sent, parameters achieved, packed as asked/NAME, knobs/NAME, achieved/NAME."""
@@ -190,15 +197,17 @@ class RunWriter:
         blob, step = pack_value(operation.state), operation.step
         slot = self._slots.put(blob)
         fields = {"slot": slot, "size": len(blob), "digest": content_digest(blob)}
-        data, values = [], operation.state.get("parameters")
+        data, values, point = [], operation.state.get("parameters"), None
         names = list(operation.state.get("parameter_names", self._names))
         if values is not None:
-            data = [np.asarray(values, dtype="<f8").tobytes()]
+            point = np.asarray(values, dtype="<f8")
+            data = [point.tobytes()]
             fields |= {"measured": self.step, "data": content_digest(*data)}
             if names != self._names:
                 fields["names"] = names
-        self._append("checkpoint", step, _json(fields)[1:-1], data)
+        wall = self._append("checkpoint", step, _json(fields)[1:-1], data)
         self._slots.keep(slot)
+        self._steps.checkpoint(step if point is None else self.step, point, names, wall, self._journal.end)
         self.step, self._names = step, names
 
     def published(self, operation: Publish) -> None:
@@ -208,7 +217,8 @@ class RunWriter:
         data = [pack({name: np.asarray(value) for name, value in operation.arrays.items()})] if operation.arrays else []
         if data:
             fields["data"] = content_digest(*data)
-        self._append("publish", operation.step, _json(fields)[1:-1], data)
+        wall = self._append("publish", operation.step, _json(fields)[1:-1], data)
+        self._steps.published(operation.step, scalars, operation.words, wall, self._journal.end)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -219,15 +229,20 @@ class RunWriter:
         fields: str,
         data: Sequence[Buffer] = (),
         before: Sequence[Buffer] = (),
-    ) -> None:
-        """One operation with JSON `fields`, and before it the frames of what it names; all of it or nothing."""
+    ) -> float:
+        """One operation with JSON `fields`, and before it the frames of what it names; all of it or nothing.
+
+        Returns when that was [s since 1970].
+        """
+        wall = round(self._wall(), 6)
         # Put together by hand: a tenth of the time of a JSON encoder, and every part is a number, a digest or JSON.
         head = (
             f'{{"operation":{self._seq + 1},"kind":"{kind}","attempt":{self._attempt},"step":{step:d},'
-            f'"monotonic":{self._monotonic():.6f},"wall":{self._wall():.6f},{fields}}}'
+            f'"monotonic":{self._monotonic():.6f},"wall":{wall:.6f},{fields}}}'
         )
         self._journal.append([*before, *frame(head, *data)])
         self._seq += 1
+        return wall
 
     def _append_values(self, kind: str, values: Arrays) -> None:
         data = pack(values)
