@@ -44,6 +44,7 @@ from benchmarks import (
     link_rate,
     locked_echoes,
     lossy_training,
+    partly_read,
     signals_campaign,
     stop_campaign,
     stop_latency,
@@ -135,6 +136,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from gradient_accuracy.targets(rigs)
     yield from locked_echoes.targets(rigs)
     yield from directed.targets(rigs)
+    yield from partly_read.targets(rigs)
     yield from lossy_training.targets()
     yield from error_bars.targets(max(rigs, 1000))
     yield from honesty.targets(rigs)

@@ -99,7 +99,7 @@ def card(experiment: Experiment, record: CalibrationRecord, curves: Sequence[Cur
     facts = [(name, words) for name, words in _facts(values, folds_lost(problem.task, problem.train, theta)) if words]
 
     def against(rule: Rule) -> tuple[str, ...]:
-        return objections(rule.needs, problem.task, problem.train, theta, problem.wanted)
+        return objections(rule.needs, problem.task, problem.train, theta, problem.wanted, problem.trained)
 
     passed_on = _passed_on(ready, theta, _number(values, "nudge.eps"))
     if passed_on.worst:
@@ -131,7 +131,7 @@ def _passed_on(ready: Experiment, theta: Arrays, eps: float) -> Inherited:
     problem = ready.problem
     rule = problem.rule if isinstance(problem.rule, EchoOptions) else RHEL()
     sequences = problem.train[:1]
-    asked = GradientRequest(problem.task, sequences, theta, problem.wanted)
+    asked = GradientRequest(problem.task, sequences, theta, problem.wanted, trained=problem.trained)
     try:
         return inherited(rule, asked, eps or _FIRST_NUDGE)
     except LabrhelError:  # a rig that cannot echo, or a model without bounded motion, of which the rules say more

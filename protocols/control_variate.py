@@ -54,8 +54,8 @@ class EchoesAndTwin:
 
     @property
     def needs(self) -> Needs:
-        """The needs of the rule of the echoes."""
-        return self.echo.needs
+        """The needs of the rule of the echoes, and of the twin."""
+        return replace(self.echo.needs, positions=True, local=False)
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""

@@ -97,6 +97,10 @@ def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -
         measured |= {"directed_pairs": float(len(transposed.changes)), "remaining_error": transposed.remaining}
         if transposed.unmodelled is not None and transposed.unmodelled.told:
             measured["one_sided_error"] = transposed.unmodelled.error
+    if run.unread is not None:
+        measured |= _parts_of_error(values, {"unread": run.unread.error})
+    for name, mask in run.unknown.items():  # not asked for
+        values[name] = np.where(mask, 0.0, values[name])
     if run.flutter > 0:
         measured["flutter"] = run.flutter
     return Gradient(
@@ -132,6 +136,7 @@ def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -
             *_of_one_sided(run, asked),
             *doubts.of_effort(options, locked, blocks, measured_floor),
             *doubts.of_bias(measured),
+            *doubts.of_unread(measured),
             *doubts.of_calibration(passed_on, values),
         ),
     )

@@ -82,6 +82,11 @@ class ProtocolSection(Section):
         description="Pairs of echoes that make a rig with directed couplings run its transpose: auto takes as many as "
         "precision, or 0.1 %, needs; 0 leaves it out, and the gradient biased.",
     )
+    unread: Literal["refused", "smoothed"] = Field(
+        default="refused",
+        description="Where no channel shows an oscillator: refuse what needs it, by name, or let the fitted model say "
+        "it, with its error.",
+    )
     refit: bool = Field(default=True, description="twin: fit the model to the forward pass first.")
     bound: bool = Field(default=False, description="Echo once more at twice the nudge, for a bound of the bias.")
     host_side: list[str] = Field(

@@ -74,7 +74,7 @@ def check_rule(document: Document, problem: Problem) -> None:
     theta = problem.theta(problem.parameters.flat())
 
     def against(rule: Rule) -> tuple[str, ...]:
-        return objections(rule.needs, problem.task, problem.train, theta, problem.wanted)
+        return objections(rule.needs, problem.task, problem.train, theta, problem.wanted, problem.trained)
 
     found = against(problem.rule)
     if found:

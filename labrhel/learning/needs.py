@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.learning.readings import Masks, unread_objections
 from labrhel.learning.readout import READOUT
 from labrhel.learning.task import STATE, Task, TrialSequence
 from labrhel.model.interface import SelfAdjusting
@@ -32,7 +33,8 @@ _STILL = 1e-6  # of its size, that an input may move by and stand still
 class Needs:
     """What must be there.
 
-    `reversal` of the state; `positions` of all oscillators; `drive` of those that are read out; `lossy_drive` of those
+    `reversal` of the state; `positions` of all oscillators, or, if they need be `local` ones alone, of those that the
+    trained entries act at and the echo compensates; `drive` of those that are read out; `lossy_drive` of those
     that lose energy; `drive_all`; a `linear` or `lossless` rig; a loss at the last sample only (`final`); a rig that
     `settles` under inputs that stand still, with a loss at its end; parameters that are `knobs` of the rig, or its
     initial state; parameters that are `slow` variables of the rig; a `reciprocal` rig, by its model.
@@ -42,6 +44,7 @@ class Needs:
 
     reversal: bool = False
     positions: bool = False
+    local: bool = False
     drive: bool = False
     lossy_drive: bool = False
     drive_all: bool = False
@@ -57,17 +60,27 @@ class Needs:
 
 
 def objections(
-    needs: Needs, task: Task, sequences: Sequence[TrialSequence], theta: Arrays, wanted: Sequence[str]
+    needs: Needs,
+    task: Task,
+    sequences: Sequence[TrialSequence],
+    theta: Arrays,
+    wanted: Sequence[str],
+    trained: Masks | None = None,
 ) -> tuple[str, ...]:
-    """Why the rule does not apply, a sentence part each; empty if it does, as far as can be known."""
+    """Why the rule does not apply, a sentence part each; empty if it does, as far as can be known.
+
+    `trained`: by parameter among `wanted`, the entries that are asked for; all of one that is not named.
+    """
     rig, model = task.capabilities, task.model
     found = []
     started = needs.or_state and "state" in rig.prepares
     beside = ", and cannot be started in any state" if needs.or_state else ""
     if needs.reversal and not rig.reversals and not started:
         found.append(f"the rig offers no way to reverse its state{beside}")
-    if needs.positions and np.linalg.matrix_rank(rig.position_matrix.values) < rig.size:
+    if needs.positions and not needs.local and np.linalg.matrix_rank(rig.position_matrix.values) < rig.size:
         found.append(f"it needs the positions of all {rig.size} oscillators, and the rig shows fewer")
+    if needs.local:
+        found += unread_objections(task, theta, wanted, trained or {})
     if needs.drive and not started:
         deaf = unreached_channels(task)
         if deaf:

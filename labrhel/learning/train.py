@@ -17,6 +17,7 @@ from labrhel.errors import ConfigurationError, DivergedError, NotFiniteError, Tr
 from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.optimizers import RUNAWAY, Optimizer
 from labrhel.learning.parameters import ParameterSet
+from labrhel.learning.readings import Masks
 from labrhel.learning.rules import GradientRequest, Rule
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.shots.operations import Checkpoint, Configure, Protocol, Publish, RunShots
@@ -45,11 +46,19 @@ class Problem:
         """Names of the parameters that are trained."""
         return tuple(parameter.name for parameter in self.parameters.parameters)
 
+    @property
+    def trained(self) -> Masks:
+        """By parameter, its entries that are trained."""
+        return {
+            item.name: item.trained | item.trained.T if item.symmetric else item.trained
+            for item in self.parameters.parameters
+        }
+
     def request(
         self, x: Array, sequences: Sequence[TrialSequence], previous: NudgeRecord | None = None
     ) -> GradientRequest:
         """What a rule is asked for the trained parameters at the coordinates `x`, for these sequences."""
-        return GradientRequest(self.task, sequences, self.theta(x), self.wanted, previous)
+        return GradientRequest(self.task, sequences, self.theta(x), self.wanted, previous, self.trained)
 
     def gradient(
         self, x: Array, sequences: Sequence[TrialSequence], previous: NudgeRecord | None = None

@@ -128,7 +128,9 @@ class Asymmetric:
             played = replace(asked, error=asked.error + added[:, ::-1])
             answers.append(_answer(plan, played, turns, eps))
             lacking.append(item.error + self._turned(plan, item, self.known[item.name]) - played.error)
-        if self.unmodelled is None and not self.believes:
+        if not plan.geometry.is_whole:
+            self.unmodelled = Unmodelled()
+        elif self.unmodelled is None and not self.believes:
             self.unmodelled = self._unmodelled(plan, answers, reading.miss, eps, names)
         for item, m, missing in zip(passes, answers, lacking, strict=True):
             played = m.item.error
@@ -334,7 +336,11 @@ def _answer(plan: EchoPlan, item: ForwardPass, turns: Sequence[dict[int, Capture
                 derivative({level: end.position[0] for level, end in shown.items()}, eps),
                 derivative({level: end.momentum[0] for level, end in shown.items()}, eps),
             ]
-        parts.append((derivative(q, eps), derivative(v, eps), state))
+        answer, moving = derivative(q, eps), derivative(v, eps)
+        if not plan.geometry.is_whole:
+            answer = plan.completed_answer(item, answer, eps)
+            moving = np.gradient(answer, task.step, axis=1)
+        parts.append((answer, moving, state))
     q, v = (np.mean([part[place] for part in parts], axis=0) for place in (0, 1))
     found = Backwards.of_motion(task.model, plan.theta, item, task.step, q, v)
     states = [part[2] for part in parts if part[2] is not None]

@@ -210,6 +210,16 @@ def of_bias(measured: Mapping[str, float]) -> Iterator[str]:
         )
 
 
+def of_unread(measured: Mapping[str, float]) -> Iterator[str]:
+    """About what the model said in place of readings."""
+    error = measured.get("unread_error", 0.0)
+    if error > POOR:
+        yield (
+            f"what no channel shows was said by the fitted model, which puts this gradient off by about {error:.2g} of "
+            "its size: read more positions, or calibrate the model"
+        )
+
+
 def of_calibration(passed_on: Inherited, values: Arrays) -> Iterator[str]:
     """About what the calibration knows only to an uncertainty."""
     names = [name for name in passed_on.errors if name in values]

@@ -80,7 +80,7 @@ def lock(
             continue
         shots += len(captures)
         ran += sum(capture.passes_run for capture in captures)
-        missed = [plan.positions(capture) - drive.path for capture, drive in zip(captures, tried, strict=True)]
+        missed = [plan.missed(capture, drive.path) for capture, drive in zip(captures, tried, strict=True)]
         echoes = [item[:, drive.prepared :] for item, drive in zip(missed, tried, strict=True)]
         miss = float(np.sqrt(sum(float(np.sum(item**2)) for item in echoes)) / size)
         if misses and not miss <= _WORSE * min(misses):

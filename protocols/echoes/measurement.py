@@ -12,6 +12,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ProgramError
 from labrhel.learning.estimator import Order
 from labrhel.learning.gradient import NudgeRecord
+from labrhel.learning.readings import Masks, unread_entries
 from labrhel.learning.rules import GradientRequest
 from labrhel.rig.capabilities import Reversal
 from labrhel.shots.capture import Capture
@@ -26,12 +27,14 @@ from protocols.echoes.floors import MOST_BLOCKS, of_inputs, of_rounding, steps_o
 from protocols.echoes.forecast import forecast_response, undistorted
 from protocols.echoes.growth import ROUNDING, growth_of_rounding
 from protocols.echoes.lock import Locked, lock, noise_floor, warm
-from protocols.echoes.options import EchoOptions, is_exact
+from protocols.echoes.options import EchoOptions, Unread, is_exact
 from protocols.echoes.plan import first_eps, representable
 from protocols.echoes.port_gains import at_common_gains
+from protocols.echoes.unread import SaidByModel, believed_of, check_readings, completed_batch, refuse_unobservable
 from protocols.forward.clipping import over_range
 from protocols.forward.forward import ForwardBatch, read_forward
 from protocols.inference.fit import fit
+from protocols.inference.output_error import Believed
 from protocols.inference.record import Record, of_record
 
 LOCKED = 1e-3
@@ -57,6 +60,12 @@ class Measurement:
         known = asked.previous if asked.previous is not None and options.lock else NudgeRecord(1.0, 0.0)
         self.deviations, self.learned = known.deviations, known.corrections
         self.plan = options.plan(asked.task, _moved(asked.theta, self.deviations), asked.wanted)
+        self.unknown: Masks = {}
+        if options.unread is Unread.REFUSED:
+            check_readings(asked)
+            self.unknown = unread_entries(asked.task, asked.theta, asked.wanted, {})
+        self.believed: Believed | None = None
+        self.unread: SaidByModel | None = None
         self.asymmetric = directed.Asymmetric.of(self.plan)
         self.flutter = self.uncorrected = 0.0
         self.shots = self.passes = 0
@@ -88,12 +97,13 @@ class Measurement:
 
     def first_block(self) -> Protocol[None]:
         """Forward pass, lock, and echoes at a nudge that gives the response that is aimed at."""
-        options, plan = self.options, self.plan
+        options = self.options
         batch = yield from self._forward()
+        plan = self.plan
         # A dry run answers with silence, in which there is nothing to look at.
         if self.begins and batch.has_error and batch.has_motion:
             self._forecast(batch)
-            if not batch.clipped:
+            if not batch.clipped and plan.geometry.is_whole:
                 self.record = of_record(plan.task.model, plan.theta, batch.passes, plan.task.step)
         drives = self._drives(batch)
         if options.lock and any(item.name not in self.learned for item in batch.passes):
@@ -116,6 +126,10 @@ class Measurement:
         self.blocks.append(block)
         if not batch.has_error or not batch.has_motion:
             return
+        if self.believed is not None:
+            self.unread = SaidByModel.of(self.plan, self._asked, self.believed, block)
+            if self.begins:
+                refuse_unobservable(self.unread, block.reading.terms)
         if not self.begins and self._is_exact and self._sample(block).doubt > UNDOUBTED:
             self._forecast(batch)
         if options.is_automatic and self._is_in_doubt(block):
@@ -286,7 +300,24 @@ class Measurement:
         )
         captures = yield RunShots(programs)
         self._count(captures)
-        return read_forward(plan.task, plan.geometry, self._asked.sequences, captures, plan.theta)
+        batch = read_forward(plan.task, plan.geometry, self._asked.sequences, captures, plan.theta)
+        if plan.geometry.is_whole:
+            return batch
+        if self.believed is None and self.options.unread is Unread.SMOOTHED and batch.has_motion:
+            self.believed = believed_of(plan, self._asked, batch)
+            self._believe(self.believed.theta)
+        return completed_batch(self.plan, batch)
+
+    def _believe(self, theta: Arrays) -> None:
+        """Go on with a model that was fitted to what the rig did."""
+        self.deviations = {
+            name: np.asarray(value) - self._asked.theta[name]
+            for name, value in theta.items()
+            if name in self.plan.task.model.parameters and name in self._asked.theta
+        }
+        self.plan = self.options.plan(self.plan.task, theta, self._asked.wanted)
+        if self.asymmetric is not None:
+            self.asymmetric.forget()
 
     def _drives(self, batch: ForwardBatch) -> list[EchoDrive]:
         """By the nominal model and what was learned.
@@ -298,15 +329,8 @@ class Measurement:
 
     def _lock(self, batch: ForwardBatch) -> Protocol[Sequence[EchoDrive]]:
         plan = self.plan
-        believed = fit(plan.task.model, plan.theta, batch.passes, plan.task.step, plan.geometry.noise).theta
-        self.deviations = {
-            name: np.asarray(value) - self._asked.theta[name]
-            for name, value in believed.items()
-            if name in plan.task.model.parameters and name in self._asked.theta
-        }
-        self.plan = self.options.plan(plan.task, believed, self._asked.wanted)
-        if self.asymmetric is not None:
-            self.asymmetric.forget()
+        if self.believed is None:
+            self._believe(fit(plan.task.model, plan.theta, batch.passes, plan.task.step, plan.geometry.noise).theta)
         drives = self._drives(batch)
         locked = yield from lock(self.plan, batch.passes, drives, self._locked_at, self.options.lock)
         self.locked = locked
@@ -364,7 +388,7 @@ class Measurement:
             captures=tuple(captures),
         )
         jitter = 0.0
-        if plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE:
+        if plan.reads_preparation and plan.reversal is Reversal.BY_DRIVE and plan.geometry.is_whole:
             captures, jitter = at_common_gains(plan, nudged, drives, captures, self._eps)
             # What the echoes missed is told as it was seen: what a model takes off does not count as retraced.
             reading = replace(plan.read(batch.passes, captures, eps), miss=reading.miss)
@@ -381,6 +405,8 @@ class Measurement:
         rounded record, and inputs that were rounded cost by the model; and the rounding of the readings.
         """
         parts = [] if self.asymmetric is None else self.asymmetric.floor()
+        if self.unread is not None:
+            parts.append(self.unread.error)
         if len(self.blocks) < 2:
             return combined_in_squares(parts)
         first = self.blocks[0]

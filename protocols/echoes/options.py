@@ -26,6 +26,13 @@ MOST_PAIRS = 12
 """Pairs of echoes for directed couplings: what `auto` ends with, and the most that may be asked for."""
 
 
+class Unread(enum.StrEnum):
+    """What becomes of oscillators that no channel shows: asked for only where they are not needed, or by the model."""
+
+    REFUSED = "refused"
+    SMOOTHED = "smoothed"
+
+
 class Echo(enum.StrEnum):
     """Whether the echo is compensated for friction; `auto` drives it on rigs that lose energy."""
 
@@ -48,6 +55,8 @@ class EchoOptions:
     `directed`: pairs of echoes that make a rig with directed couplings run its transpose
     (`protocols.echoes.directed`); None takes as many as a remaining error of 1e-3, or `precision`, needs; 0 leaves the
     gradient biased.
+    `unread`: of a rig that does not show all positions, whether entries that act where none is read, and compensation
+    of friction there, are refused by name, or said by the model with their error (`protocols.echoes.unread`).
     """
 
     estimator: Estimator = Estimator.SYMMETRIC
@@ -62,12 +71,13 @@ class EchoOptions:
     bound: bool = False
     partial: bool = False
     directed: int | None = None
+    unread: Unread = Unread.REFUSED
 
     by_state: ClassVar[bool] = False
     """Whether an echo may begin in a state that is prepared, where a rig has no reversal, or no port to nudge."""
 
     def __post_init__(self) -> None:
-        for name, kind in (("estimator", Estimator), ("echo", Echo), ("order", Order)):
+        for name, kind in (("estimator", Estimator), ("echo", Echo), ("order", Order), ("unread", Unread)):
             value = getattr(self, name)
             if value not in list(kind):
                 raise ConfigurationError(f"{name} is one of {', '.join(kind)}, not {value!r}")
@@ -93,7 +103,15 @@ class EchoOptions:
     def needs(self) -> Needs:
         """Reversal, and drive ports where the echo is driven."""
         plain = self.echo is Echo.PLAIN
-        return Needs(reversal=True, positions=True, drive=True, lossy_drive=not (plain or self.partial), ends=True)
+        refused = self.unread is Unread.REFUSED
+        return Needs(
+            reversal=True,
+            positions=refused,
+            local=refused and self.lock == 0,  # a lock learns from the miss of all of them
+            drive=True,
+            lossy_drive=not (plain or self.partial),
+            ends=True,
+        )
 
     def plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:
         """How echoes are built and read at `theta`."""
@@ -103,7 +121,7 @@ class EchoOptions:
         driven = self.echo is Echo.DRIVEN or (self.echo is Echo.AUTO and (self.lock > 0 or bool(friction.any())))
         return EchoPlan(
             task=task,
-            geometry=Geometry(task.capabilities),
+            geometry=Geometry(task.capabilities, partly=True),
             estimator=self.estimator,
             wanted=Wanted.of(task, wanted, theta, driven=driven),
             theta=theta,

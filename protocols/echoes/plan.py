@@ -14,6 +14,7 @@ from labrhel.learning.estimator import Estimator, Order
 from labrhel.learning.gradient import NudgeRecord
 from labrhel.learning.readout import READOUT
 from labrhel.learning.task import Task
+from labrhel.model.motion import respond
 from labrhel.rig.capabilities import Reversal
 from labrhel.shots.capture import Capture
 from labrhel.shots.program import Acquire, Drive, GivenState, Pass, Rest, Role, ShotProgram
@@ -22,9 +23,11 @@ from protocols.echoes.drive import EchoDrive, reached
 from protocols.forward.forward import ForwardBatch, ForwardPass
 from protocols.forward.geometry import Geometry
 from protocols.inference.correlation import correlated
+from protocols.inference.inverse_dynamics import InverseDynamics
 
 _SMALL = 1e-4  # of the motion: its square is below, and its rounding not yet above, what matters
 _ROUNDING = 1e-8
+_EXACT = 1e-7  # of the motion: noise of channels that declare none
 SMALLEST_NUDGE, LARGEST_NUDGE = 1e-100, 1e100
 """Between these the square and the inverse of a nudge are numbers, too."""
 
@@ -206,6 +209,15 @@ class EchoPlan:
         read = capture.passes if self.reads_preparation and self.reversal is Reversal.BY_DRIVE else capture.passes[-1:]
         return np.concatenate([self.geometry.state(item, self.task.step)[0] for item in read], axis=1)
 
+    def missed(self, capture: Capture, path: Array) -> Array:
+        """How far an echo was off the whole `path` (n, kicks) of its drive, by the model where no channel shows it."""
+        off, seen = self.positions(capture) - path, self.geometry.seen
+        if self.geometry.is_whole:
+            return off
+        told = self.geometry.information(_EXACT * float(np.sqrt(np.mean(path**2))) or 1.0) / 2  # of two records
+        x, _ = InverseDynamics(self.task.model, self.theta, self.task.step).completed(seen @ off, path, told)
+        return seen @ off + (np.eye(len(path)) - seen) @ x
+
     def turns(self, captures: Sequence[Capture]) -> list[list[dict[int, Capture]]]:
         """Captures in the order of `programs`: for each sequence, for each turn, nudge level -> capture."""
         levels = tuple(self.estimator.weights)
@@ -251,6 +263,8 @@ class EchoPlan:
                 q, v = {}, {}
                 for level, capture in echoes.items():
                     q[level], v[level] = self.geometry.state(capture.last, self.task.step)
+                if not self.geometry.is_whole:
+                    q, v = self._completed(forward, q, v, eps)
                 slope = self.estimator.derivative(q, eps)[:, ::-1]
                 slopes.append(slope)
                 stills.append(q[0] if 0 in q else (q[1] + q[-1]) / 2)
@@ -259,6 +273,42 @@ class EchoPlan:
             response += float(np.sum((eps * sum(slopes) * share) ** 2))
             misses.append(np.asarray(sum(stills) * share - forward.q[:, ::-1]))
         return EchoReading(terms, response, tuple(misses))
+
+    def information(self, passes: Sequence[ForwardPass]) -> Array:
+        """Inverse covariance (n, n) of one reading of all positions; channels without noise have a little."""
+        size = np.sqrt(np.mean([np.mean(item.q**2) for item in passes]))
+        return self.geometry.information(_EXACT * float(size) or 1.0)
+
+    def of_answer(self, information: Array, eps: float) -> Array:
+        """Inverse covariance (n, n) of one reading of the answer to a nudge, of one turn."""
+        return information * eps**2 / sum(weight**2 for weight in self.estimator.weights.values())
+
+    def completed_answer(self, forward: ForwardPass, answer: Array, eps: float) -> Array:
+        """The answer (n, steps) to the error of a pass as its kicks, in the order of the echo, also where none is read.
+
+        By the model, linearised along the path, and what the readings say otherwise (`protocols.echoes.unread`).
+        """
+        if self.geometry.is_whole:
+            return answer
+        model, theta, step, seen = self.task.model, self.theta, self.task.step, self.geometry.seen
+        path, force = forward.q[:, ::-1], forward.error[:, ::-1] / step
+        said = respond(model, theta, path, force, step).q
+        told = self.of_answer(self.information([forward]), eps)
+        x, _ = InverseDynamics(model, theta, step).completed(seen @ (answer - said), path, told)
+        return answer + (np.eye(model.size) - seen) @ (said + x)
+
+    def _completed(
+        self, forward: ForwardPass, q: Mapping[int, Array], v: Mapping[int, Array], eps: float
+    ) -> tuple[dict[int, Array], dict[int, Array]]:
+        """Echoes (n, steps) by level, about the forward path where they are not read."""
+        hidden = np.eye(self.task.model.size) - self.geometry.seen
+        answer = hidden @ self.completed_answer(forward, self.estimator.derivative(q, eps), eps)
+        moving = np.gradient(answer, self.task.step, axis=1) if forward.steps > 1 else np.zeros_like(answer)
+        path, back = hidden @ forward.q[:, ::-1], -hidden @ forward.v[:, ::-1]
+        return (
+            {level: rows + path + level * eps * answer for level, rows in q.items()},
+            {level: rows + back + level * eps * moving for level, rows in v.items()},
+        )
 
     def _terms(
         self,

@@ -16,37 +16,50 @@ class Geometry:
     """The rig's matrices, inverted where a rule needs it.
 
     Rules want positions and velocities of all oscillators and forces on any of them; what the rig's matrices do not
-    reach is refused by name.
+    reach is refused by name.  `partly`: rigs may show fewer positions than they have oscillators; of those that no
+    channel shows the state is then zero.
     """
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: Capabilities, *, partly: bool = False) -> None:
         self._capabilities = capabilities
         self._force_ports = capabilities.ports_of(Kind.FORCE)
         self._position_channels = capabilities.channels_of(Kind.POSITION)
         self._velocity_channels = capabilities.channels_of(Kind.VELOCITY)
         sees = capabilities.position_matrix.values
-        if sees.shape[0] < capabilities.size or np.linalg.matrix_rank(sees) < capabilities.size:
+        is_whole = sees.shape[0] >= capabilities.size and np.linalg.matrix_rank(sees) == capabilities.size
+        if not is_whole and not partly:
             raise ProgramError(
                 f"rig {capabilities.rig} shows {len(self._position_channels)} positions of {capabilities.size} "
                 "oscillators; this rule needs all of them"
             )
         self._sees = sees
         self._positions_from = np.linalg.pinv(sees)
+        self.seen = np.eye(capabilities.size) if is_whole else self._positions_from @ sees
         fast = capabilities.velocity_matrix.values
         self._has_velocities = fast.shape[0] >= capabilities.size and np.linalg.matrix_rank(fast) == capabilities.size
+        if not is_whole and fast.size:
+            self._has_velocities = np.allclose(np.linalg.pinv(fast) @ fast, self.seen)
         self._velocities_from = np.linalg.pinv(fast) if self._has_velocities else fast
+        self.is_whole = is_whole
         self._drives = capabilities.drive_matrix.values
         self._ports_from = np.linalg.pinv(self._drives)
 
     @property
     def noise(self) -> Array:
         """Rms error of a position (n,), from the noise and the converters that the channels declare."""
+        return np.sqrt(self._positions_from**2 @ np.square(self._rms()))
+
+    def information(self, least: float) -> Array:
+        """Inverse covariance C^T R^-1 C (n, n) of one reading, of channels with at least that noise."""
+        return (self._sees.T / np.maximum(self._rms(), least) ** 2) @ self._sees
+
+    def _rms(self) -> list[float]:
         rms = []
         for name in self._position_channels:
             channel = self._capabilities.channel(name)
             rounding = 0.0 if channel.converter is None else channel.converter.lsb / np.sqrt(12.0)
-            rms.append(np.hypot(channel.noise, rounding))
-        return np.sqrt(self._positions_from**2 @ np.square(rms))
+            rms.append(float(np.hypot(channel.noise, rounding)))
+        return rms
 
     @property
     def channels(self) -> tuple[str, ...]:

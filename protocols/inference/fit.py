@@ -28,7 +28,7 @@ import numpy as np
 
 from labrhel.arrays import Array, Arrays
 from labrhel.learning.parameters import Parameter, ParameterSet
-from labrhel.model.interface import Model
+from labrhel.model.interface import Model, Run
 from labrhel.model.motion import run
 from labrhel.shots.program import GivenState
 from protocols.forward.forward import ForwardPass
@@ -59,13 +59,9 @@ def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float,
     if all(item.steps < 2 for item in passes):  # no outcome of any kick is seen
         return Fit(dict(theta), 0.0, 0.0)
     longest = max(item.steps for item in passes) * step
-    parameters = ParameterSet([
-        _free(name, np.array(theta.get(name, spec.nominal), float), symmetric=spec.kind == "friction")
-        for name, spec in model.parameters.items()
-        if spec.kind in _KINDS and np.size(spec.nominal)  # one oscillator has no couplings
-    ])  # fmt: skip
+    parameters = ParameterSet(free_parameters(model, theta))
     nominal = parameters.flat()
-    spread = _spread(parameters, float(np.mean(model.mass(theta))) / longest)
+    spread = spread_of(parameters, float(np.mean(model.mass(theta))) / longest)
     x, sizes = nominal.copy(), []
     for _ in range(_ROUNDS):
         equations = [_Record.of(model, theta, parameters, x, item, step, noise) for item in passes]
@@ -85,6 +81,15 @@ def fit(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: float,
     return Fit(fitted, sizes[0], sizes[-1])
 
 
+def free_parameters(model: Model, theta: Arrays) -> list[Parameter]:
+    """What a fit may move, at `theta`."""
+    return [
+        _free(name, np.array(theta.get(name, spec.nominal), float), symmetric=spec.kind == "friction")
+        for name, spec in model.parameters.items()
+        if spec.kind in _KINDS and np.size(spec.nominal)  # one oscillator has no couplings
+    ]
+
+
 def _free(name: str, value: Array, *, symmetric: bool) -> Parameter:
     # A product of matrices is symmetric up to rounding only.
     return Parameter(name, (value + value.T) / 2 if symmetric else value, symmetric=symmetric)
@@ -94,14 +99,18 @@ def _missed(model: Model, theta: Arrays, passes: Sequence[ForwardPass], step: fl
     """Sum of squares of what a free run of the model is off the records; infinite where it has no bounded motion."""
     total = 0.0
     for item in passes:
-        started = item.program.prepare
-        q = p = np.zeros((1, model.size))
-        if isinstance(started, GivenState):
-            q, p = started.position.values[None], started.momentum.values[None]
         with np.errstate(over="ignore", invalid="ignore"):
-            ran = run(model, theta, model.input_force(item.u, theta), step, q, p)
-            total += float(np.sum((ran.q[0] - item.q) ** 2))
+            total += float(np.sum((free_run(model, theta, item, step).q[0] - item.q) ** 2))
     return total if np.isfinite(total) else np.inf
+
+
+def free_run(model: Model, theta: Arrays, item: ForwardPass, step: float, kicks: int | None = None) -> Run:
+    """The model from the start of a pass, under its inputs, for its first `kicks`."""
+    started = item.program.prepare
+    q = p = np.zeros((1, model.size))
+    if isinstance(started, GivenState):
+        q, p = started.position.values[None], started.momentum.values[None]
+    return run(model, theta, model.input_force(item.u[:, :kicks], theta), step, q, p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +148,7 @@ class _Record:
         return cls(residual, slopes, force, normal, np.tensordot(slopes, weighed[0], ([1, 2], [0, 1])))
 
 
-def _spread(parameters: ParameterSet, friction: float) -> Array:
+def spread_of(parameters: ParameterSet, friction: float) -> Array:
     """Standard deviation of the prior of each coordinate, for a friction at least `friction`; 0 where all are zero."""
     found = []
     for item in parameters.parameters:

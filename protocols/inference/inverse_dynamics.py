@@ -20,11 +20,11 @@ Owens & Rogers (1996).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solveh_banded
+from scipy.linalg import cholesky_banded, solve_banded, solveh_banded
 
 from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
@@ -90,16 +90,38 @@ class InverseDynamics:
         def left(x: Array) -> float:
             return float(np.sqrt(np.mean(((deviation - x)[:, 1:] / sigma) ** 2)))
 
-        # Between forces that explain nothing and forces that explain the noise as well, by halves of the exponent.
-        low, high = -_DECADES, _DECADES
+        def solved(size: float) -> Array:
+            weights = (size / sigma[:, 0]) ** 2
+            return equations.solve(weights[:, None] * deviation[:, 1:], weights)
+
         scale = float(np.sqrt(np.mean(equations.raw(deviation) ** 2))) or 1.0
-        x = np.zeros_like(deviation)
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            weights = (scale * 10.0**middle / sigma[:, 0]) ** 2
-            x = equations.solve(weights[:, None] * deviation[:, 1:], weights)
-            low, high = (low, middle) if left(x) < 1 else (middle, high)
-        return x
+        return _smallest(solved, left, scale, np.zeros_like(deviation))[0]
+
+    def completed(self, deviation: Array, path: Array, information: Array, draws: int = 0) -> tuple[Array, Array]:
+        """The likeliest deviation (n, steps) where channels show only part of it, and `draws` of what it may be off by.
+
+        `deviation` as far as it is seen, zero elsewhere; `information` (n, n): C^T R^-1 C of one reading.  lambda as in
+        `smooth`; the draws (draws, n, steps) have the covariance (L^T L/lambda^2 + C^T R^-1 C)^-1 of the smoother.
+        """
+        if path.shape[1] < 3:
+            return deviation, np.zeros((draws, *deviation.shape))
+        equations = _Equations.of(*self._operator(path))
+        told = int(np.linalg.matrix_rank(information, hermitian=True)) * (path.shape[1] - 1)
+
+        def left(x: Array) -> float:
+            rest = (deviation - x)[:, 1:]
+            return float(np.sqrt(np.sum(rest * (information @ rest)) / told))
+
+        def solved(size: float) -> Array:
+            weights = size**2 * information
+            return equations.solve(weights @ deviation[:, 1:], weights)
+
+        rest = np.zeros_like(deviation)
+        if left(rest) <= 1:  # the model alone explains all that is seen
+            return rest, np.zeros((draws, *deviation.shape))
+        scale = float(np.sqrt(np.mean(equations.raw(deviation) ** 2))) or 1.0
+        x, size = _smallest(solved, left, scale, rest)
+        return x, size * equations.draws(size**2 * information, draws)
 
     def whitened(self, unexplained: Array, path: Array, sigma: Array, size: float) -> Array:
         """C^-1 times `unexplained` forces (..., n, steps), for generalised least squares.
@@ -171,15 +193,58 @@ class _Equations:
         return found
 
     def solve(self, right: Array, weights: Array) -> Array:
-        """The x (..., n, steps) for a right side (..., n, steps-1) and the weights (n,) of the readings; x_0 = 0."""
+        """The x (..., n, steps) for a right side (..., n, steps-1) and the weights of the readings; x_0 = 0.
+
+        Weights (n,), or a matrix (n, n) where one reading tells of several coordinates.
+        """
         n, count = len(weights), len(self.here) - 1
-        bands = self.bands.copy()
-        bands[0] += np.tile(weights, count)
+        bands = self._weighed(weights)
         columns = np.moveaxis(right.reshape(-1, n, count), 0, -1)  # (n, count, sides)
         columns = np.swapaxes(columns, 0, 1).reshape(count * n, -1)
         solved = solveh_banded(bands, columns, lower=True, check_finite=False).reshape(count, n, -1)
         x = np.moveaxis(solved, (0, 1, 2), (2, 1, 0)).reshape(*right.shape[:-2], n, count)
         return np.concatenate([np.zeros((*x.shape[:-1], 1)), x], axis=-1)
+
+    def draws(self, weights: Array, count: int, seed: int = 0) -> Array:
+        """Draws (count, n, steps) with the covariance (L^T L + W)^-1."""
+        n, kicks = len(weights), len(self.here) - 1
+        upper = cholesky_banded(self._weighed(weights), lower=True, check_finite=False)
+        white = np.random.default_rng(seed).standard_normal((n * kicks, count))
+        # A = R R^T with R lower, and x = R^-T white; a lower band read as that of its transpose.
+        turned = np.zeros_like(upper)
+        width = len(upper) - 1
+        for s, row in enumerate(upper):
+            turned[width - s, s:] = row[: row.size - s]
+        solved = solve_banded((0, width), turned, white, check_finite=False).reshape(kicks, n, count)
+        x = np.moveaxis(solved, (0, 1, 2), (2, 1, 0))
+        return np.concatenate([np.zeros((*x.shape[:-1], 1)), x], axis=-1)
+
+    def _weighed(self, weights: Array) -> Array:
+        bands, count = self.bands.copy(), len(self.here) - 1
+        if weights.ndim == 1:
+            bands[0] += np.tile(weights, count)
+            return bands
+        n = len(weights)
+        for a in range(n):
+            for b in range(a, n):
+                bands[b - a, a::n] += weights[b, a]
+        return bands
+
+
+def _smallest(
+    solved: Callable[[float], Array], left: Callable[[Array], float], scale: float, x: Array
+) -> tuple[Array, float]:
+    """The likeliest deviation for the smallest lambda that leaves no more than the noise, and that lambda.
+
+    Between forces that explain nothing and forces that explain the noise as well, by halves of the exponent.
+    """
+    low, high, size = -_DECADES, _DECADES, scale
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        size = scale * 10.0**middle
+        x = solved(size)
+        low, high = (low, middle) if left(x) < 1 else (middle, high)
+    return x, size
 
 
 def _banded(*diagonals: Array) -> Array:

@@ -13,7 +13,7 @@ from labrhel.learning.gradient import Gradient, NudgeRecord
 from labrhel.learning.readout import READOUT
 from labrhel.rig.capabilities import Converter, Reversal
 from labrhel.shots.operations import Operation, RunShots
-from protocols.echoes.options import Echo
+from protocols.echoes.options import Echo, Unread
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask
 from simbackend.testing.small_rig import FRICTION, small_rig
@@ -173,6 +173,11 @@ def test_a_plain_echo_needs_no_port_on_lossy_oscillators_nor_does_a_partial_one(
     assert not RHEL(echo=Echo.PLAIN).needs.lossy_drive
     assert not RHEL(partial=True).needs.lossy_drive
     assert RHEL().needs.reversal and RHEL().needs.positions and RHEL().needs.drive
+
+
+def test_an_echo_needs_the_positions_where_it_is_asked_and_a_lock_all_of_them() -> None:
+    assert RHEL().needs.local and not RHEL(lock=1).needs.local and RHEL(lock=1).needs.positions
+    assert not RHEL(unread=Unread.SMOOTHED).needs.positions and not RHEL(unread=Unread.SMOOTHED, lock=1).needs.local
 
 
 # -- plain or driven ---------------------------------------------------------------------------------------------------

@@ -118,3 +118,47 @@ def test_one_kick_shows_the_force_that_would_hold_it_there() -> None:
     path = np.array([[0.3], [-0.2]])
     found = InverseDynamics(model, {}, 0.1).force(path, np.zeros(2))
     np.testing.assert_allclose(found, [[0.3 + 0.5 * 0.3**3], [2 * -0.2 + 0.5 * (-0.2) ** 3]])
+
+
+def dense(inverse: InverseDynamics, path: Array) -> Array:
+    """L by columns, of the rows that the outcome of a kick is seen of, for coordinates after the first kick."""
+    n, steps = path.shape
+    columns = []
+    for index in range(n * (steps - 1)):
+        x = np.zeros((n, steps))
+        x[index % n, 1 + index // n] = 1e-4
+        away = inverse.force(path + x, np.zeros(n)) - inverse.force(path - x, np.zeros(n))
+        columns.append(away[:, :-1].T.ravel() / 2e-4)
+    return np.stack(columns, axis=1)
+
+
+def test_where_channels_show_a_part_the_rest_is_that_of_the_smoother() -> None:
+    reference, inverse = rig()
+    n, steps = reference.model.size, 12
+    path = moved(reference, np.zeros((n, steps)))[0].q
+    sees = np.array([[0.0, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0.5, 0]])
+    information = sees.T @ sees / 0.01**2
+    seen = np.linalg.pinv(sees) @ sees
+    deviation = seen @ np.random.default_rng(5).normal(size=(n, steps)) * 0.05
+    deviation[:, 0] = 0.0
+    x, draws = inverse.completed(deviation, path, information, draws=4000)
+    forces, weights = dense(inverse, path), np.kron(np.eye(steps - 1), information)
+    right = weights @ deviation[:, 1:].T.ravel()
+    # lambda is the only unknown: that for which this is the likeliest deviation.
+    pull = forces.T @ (forces @ x[:, 1:].T.ravel())
+    size = np.sqrt(np.linalg.norm(pull) / np.linalg.norm(right - weights @ x[:, 1:].T.ravel()))
+    covariance = np.linalg.inv(forces.T @ forces / size**2 + weights)
+    assert_allclose(x[:, 1:].T.ravel(), covariance @ right, atol=1e-5 * np.abs(x).max())
+    assert not x[:, 0].any()
+    flat = draws[:, :, 1:].transpose(0, 2, 1).reshape(4000, -1)
+    assert_allclose(flat.std(axis=0), np.sqrt(np.diag(covariance)), rtol=0.08)
+    rest = (deviation - x)[:, 1:]
+    assert np.sqrt(np.sum(rest * (information @ rest)) / (2 * (steps - 1))) == pytest.approx(1, rel=0.3)
+
+
+def test_what_the_model_explains_needs_no_force() -> None:
+    reference, inverse = rig()
+    path = moved(reference, np.zeros((6, 20)))[0].q
+    x, draws = inverse.completed(np.full((6, 20), 1e-3), path, np.diag([0.0, 1e4, 0, 0, 0, 0]), draws=2)
+    assert not x.any()
+    assert not draws.any()
