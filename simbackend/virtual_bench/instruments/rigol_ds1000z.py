@@ -3,7 +3,8 @@
 Follows: MSO1000Z/DS1000Z Series Digital Oscilloscope Programming Guide (PGA16306-1110).  There is no external trigger
 input: what triggers is one of the channels.  The probe ratio is 10 after a reset, as on the real instrument: a plain
 cable needs `:CHANnel1:PROBe 1`.  A waveform is read from the screen (NORMal, 1200 points) or, when stopped, from the
-memory (RAW, at most 250000 points at a time):  volts = (code - yorigin - yreference) * yincrement.
+memory (RAW, at most 250000 points at a time):  volts = (code - yorigin - yreference) * yincrement.  Channels that are
+on share memory and converter: one alone has four times the samples and the rate that each of three or four has.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ from simbackend.virtual_bench.world.world import World
 CHANNELS: tuple[int, ...] = (1, 2, 3, 4)
 _SCREEN, _DIVISIONS, _CODES_PER_DIVISION, _MIDDLE = 1200, 12, 25, 127
 _MOST_AT_ONCE = 250_000
-_FASTEST, _DEPTH = 250e6, 6_000_000  # Sa/s and samples with four channels on
-_DEPTHS = (3000, 30_000, 300_000, 3_000_000, 6_000_000)
+_FASTEST = 250e6  # Sa/s with four channels on
+_DEPTHS = (3000, 30_000, 300_000, 3_000_000, 6_000_000)  # samples of each, with four channels on
+_SHARES = {1: 4, 2: 2}  # of what each of four channels has, by the number of those that are on
+_LONGEST = _DEPTHS[-1] * _SHARES[1]
+_ALL_DEPTHS = sorted({depth * share for depth in _DEPTHS for share in (1, *_SHARES.values())})
+_AT_ONCE = 1 << 20  # samples
 _AC_CORNER = 5.0  # Hz
 _SOURCES = "CHANnel1 CHANnel2 CHANnel3 CHANnel4"
 
@@ -48,7 +53,7 @@ class VirtualRigolDS1000Z(VirtualInstrument):
         Real("TIMebase[:MAIN]:OFFSet", "time_offset", 0.0, (0,), -1e3, 1e3),
         Word("TIMebase:MODE", "time_mode", "MAIN", (0,), "MAIN XY ROLL"),
         Word("ACQuire:TYPE", "type", "NORM", (0,), "NORMal AVERages PEAK HRESolution"),
-        Word("ACQuire:MDEPth", "depth", "AUTO", (0,), "AUTO " + " ".join(str(depth) for depth in _DEPTHS)),
+        Word("ACQuire:MDEPth", "depth", "AUTO", (0,), "AUTO " + " ".join(str(depth) for depth in _ALL_DEPTHS)),
         Word("TRIGger:MODE", "trigger_mode", "EDGE", (0,), "EDGE PULSe VIDeo PATTern"),
         Word("TRIGger:EDGe:SOURce", "source", "CHAN1", (0,), _SOURCES),
         Word("TRIGger:EDGe:SLOPe", "slope", "POS", (0,), "POSitive NEGative RFALl"),
@@ -58,9 +63,9 @@ class VirtualRigolDS1000Z(VirtualInstrument):
         Word("WAVeform:SOURce", "wave_source", "CHAN1", (0,), _SOURCES),
         Word("WAVeform:MODE", "wave_mode", "NORM", (0,), "NORMal MAXimum RAW"),
         Word("WAVeform:FORMat", "wave_format", "BYTE", (0,), "WORD BYTE ASCii"),
-        Whole("WAVeform:POINts", "points", 1200.0, (0,), 1.0, _DEPTH),
-        Whole("WAVeform:STARt", "start", 1.0, (0,), 1.0, _DEPTH),
-        Whole("WAVeform:STOP", "stop", 1200.0, (0,), 1.0, _DEPTH),
+        Whole("WAVeform:POINts", "points", 1200.0, (0,), 1.0, _LONGEST),
+        Whole("WAVeform:STARt", "start", 1.0, (0,), 1.0, _LONGEST),
+        Whole("WAVeform:STOP", "stop", 1200.0, (0,), 1.0, _LONGEST),
     )
 
     def __init__(
@@ -96,7 +101,16 @@ class VirtualRigolDS1000Z(VirtualInstrument):
         return f'{code},"{words}"'
 
     def changed(self, key: str, place: int, before: Any) -> None:
-        """A change of the coupling changes what arrives; one of the probe, what the divisions are called."""
+        """A change of the coupling changes what arrives; one of the probe, what the divisions are called.
+
+        A channel that is switched on or off leaves the others another share of the memory.
+        """
+        if key == "depth" and self.values["depth", 0] not in ("AUTO", *(str(depth) for depth in self._depths())):
+            raise ScpiError(-222, f"the depths are {', '.join(map(str, self._depths()))} with these channels on")
+        if key == "display" and self.values["depth", 0] != "AUTO" and self.values[key, place] != before:
+            change = {True: 1, False: -1}[self.values[key, place]]
+            ratio = self._share() / self._share(-change)
+            self.values["depth", 0] = str(round(int(self.values["depth", 0]) * ratio))
         if key == "probe":
             for name in ("scale", "offset"):
                 self.values[name, place] *= self.values["probe", place] / before
@@ -106,13 +120,18 @@ class VirtualRigolDS1000Z(VirtualInstrument):
 
     # ----- time base and acquisition
 
+    def _share(self, fewer: int = 0) -> int:
+        """How many times the memory and rate of four channels each has that is on, or would with so many `fewer`."""
+        return _SHARES.get(sum(self.values["display", channel] for channel in CHANNELS) + fewer, 1)
+
+    def _depths(self) -> list[int]:
+        return [depth * self._share() for depth in _DEPTHS]
+
     def _memory(self) -> tuple[int, float]:
         """Samples of a record, and their rate [Hz]."""
         width = _DIVISIONS * self.values["time_scale", 0]
-        depth = _DEPTH if self.values["depth", 0] == "AUTO" else int(self.values["depth", 0])
-        if self.values["depth", 0] == "AUTO":
-            depth = min(depth, _DEPTHS[2])
-        rate = min(depth / width, _FASTEST)
+        depth = self._depths()[2] if self.values["depth", 0] == "AUTO" else int(self.values["depth", 0])
+        rate = min(depth / width, _FASTEST * self._share())
         return max(round(rate * width), _SCREEN), rate
 
     def _setup(self) -> Setup:
@@ -246,16 +265,11 @@ class VirtualRigolDS1000Z(VirtualInstrument):
         count, step, origin = self._grid()
         key = (channel, count, record.number)
         if key not in self._codes:
-            probe = self.values["probe", channel]
-            terminal = f"{self._name}.ch{channel}"
-            volts = (
-                record.volts(terminal, self._slow * (origin + step * np.arange(count)), self._noise, self._seed) * probe
-            )
-            volts = (
-                volts * (-1 if self.values["inverted", channel] else 1) * (self.values["coupling", channel] != "GND")
-            )
-            scale, zero = self._scaling()
-            self._codes[key] = codes_of(volts, scale, zero + _MIDDLE, 0, 255).astype(np.uint8)
+            # Noise is drawn for a whole record; without it a deep memory is converted a part at a time.
+            size = count if self._noise else _AT_ONCE
+            places = [np.arange(first, min(first + size, count)) for first in range(0, count, size)]
+            parts = [self._converted(record, self._slow * (origin + step * place)) for place in places]
+            self._codes[key] = np.concatenate(parts)
         start, stop = (int(self.values[name, 0]) for name in ("start", "stop"))
         if not self._is_raw():
             start, stop = max(start, 1), min(stop, count)
@@ -266,3 +280,12 @@ class VirtualRigolDS1000Z(VirtualInstrument):
             scale, zero = self._scaling()
             return block_of(",".join(f"{(int(c) - zero - _MIDDLE) * scale:.6e}" for c in codes).encode())
         return block_of(codes.tobytes() if self.values["wave_format", 0] == "BYTE" else codes.astype("<u2").tobytes())
+
+    def _converted(self, record: Record, times: Array) -> Array:
+        """Codes of the channel that is read, at `times` [s after the trigger]."""
+        channel = self._channel()
+        volts = record.volts(f"{self._name}.ch{channel}", times, self._noise, self._seed)
+        volts = volts * self.values["probe", channel]
+        volts = volts * (-1 if self.values["inverted", channel] else 1) * (self.values["coupling", channel] != "GND")
+        scale, zero = self._scaling()
+        return codes_of(volts, scale, zero + _MIDDLE, 0, 255).astype(np.uint8)
