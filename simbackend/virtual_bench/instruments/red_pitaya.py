@@ -22,6 +22,7 @@ import numpy as np
 from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
 from simbackend.virtual_bench.instruments.red_pitaya_board import BOARD, BoardCommands
+from simbackend.virtual_bench.instruments.red_pitaya_buses import BUSES, BusCommands
 from simbackend.virtual_bench.instruments.red_pitaya_generator import CHANNELS, GENERATOR, Generators, Switch
 from simbackend.virtual_bench.scpi.messages import block_of
 from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
@@ -42,7 +43,7 @@ _LATER = ("ACQ:AXI", "ACQ:TRIG:FILL", "SOUR#:BURS:LASTVALUE", "SOUR#:INITVALUE")
 _OLD = "INSTR2014"
 
 
-class VirtualRedPitaya(VirtualInstrument, BoardCommands):
+class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     """See the module.  `noise`: of both inputs [V rms]."""
 
     maker, models, firmware, terminator = "REDPITAYA", ("INSTR2023", "INSTR2014"), "01-02", b"\r\n"
@@ -52,16 +53,18 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands):
     settings: ClassVar[Sequence[Setting]] = (
         *GENERATOR,
         *BOARD,
+        *BUSES,
         Whole("ACQ:DEC", "decimation", 1.0, (0,), 1.0, 65536.0),
+        Whole("ACQ:DEC:Factor", "decimation", 1.0, (0,), 1.0, 65536.0),
         Switch("ACQ:AVG", "average", True),
-        Whole("ACQ:TRIG:DLY", "delay", 0.0, (0,), -float(_HALF), 2.0**31),
-        Real("ACQ:TRIG:LEV", "level", 0.0, (0,), -20.0, 20.0),
-        Real("ACQ:TRIG:HYST", "hysteresis", 0.005, (0,), 0.0, 1.0),
+        Whole("ACQ:TRig:DLY", "delay", 0.0, (0,), -float(_HALF), 2.0**31),
+        Real("ACQ:TRig:LEV", "level", 0.0, (0,), -20.0, 20.0),
+        Real("ACQ:TRig:HYST", "hysteresis", 0.005, (0,), 0.0, 1.0),
         Word("ACQ:SOUR#:GAIN", "gain", "LV", CHANNELS, "LV HV"),
-        Word("ACQ:DATA:UNITS", "units", "VOLTS", (0,), "VOLTS RAW"),
+        Word("ACQ:DATA:Units", "units", "VOLTS", (0,), "VOLTS RAW"),
         Word("ACQ:DATA:FORMAT", "format", "ASCII", (0,), "ASCII BIN"),
         Whole("ACQ:AXI:DEC", "decimation", 1.0, (0,), 1.0, 65536.0),
-        Word("ACQ:AXI:DATA:UNITS", "deep_units", "VOLTS", (0,), "VOLTS RAW"),
+        Word("ACQ:AXI:DATA:Units", "deep_units", "VOLTS", (0,), "VOLTS RAW"),
         Whole("ACQ:AXI:SOUR#:Trig:Dly", "deep_delay", 0.0, CHANNELS, 0.0, float(_DEEP_BYTES)),
         Flag("ACQ:AXI:SOUR#:ENable", "deep", False, CHANNELS),
     )
@@ -86,6 +89,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands):
         self._generators.restore(self.values)
         self._zero((), [])
         self.reset_board()
+        self.reset_buses()
 
     def execute(self, message: bytes) -> bytes | None:
         """Refuse what an old server does not know."""
@@ -122,13 +126,13 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands):
         self._generators.upload(suffixes[0], words)
         return None
 
-    @command("SOUR:TRIG:INT")
+    @command("SOUR:TRig:INT")
     def _fire_both(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         # Before SOUR#:TRIG:INT, which would match it, too.
         self._generators.trigger_enabled(self._world.clock.now())
         return None
 
-    @command("SOUR#:TRIG:INT")
+    @command("SOUR#:TRig:INT")
     def _fire(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         self._generators.fire([suffixes[0]], self._world.clock.now())
         return None
@@ -211,7 +215,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands):
                 self.values.update({(item.key, place): item.default for place in item.places})
         return self._start(suffixes, words)
 
-    @command("ACQ:TRIG")
+    @command("ACQ:TRig")
     def _arm(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         chosen = words[0].decode("ascii", "replace").upper() if words else ""
         if chosen not in _TRIGGERS:
@@ -230,11 +234,21 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands):
             self._recorder.force()
         return None
 
-    @command("ACQ:TRIG:STAT?")
+    @command("ACQ:TRig:DLY:NS")
+    def _delay_in_ns(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        spacing = int(1e9 * self._spacing())  # the server drops fractions of a nanosecond
+        self.values["delay", 0] = float(round(number(words[0]) / spacing)) if words else 0.0
+        return None
+
+    @command("ACQ:TRig:DLY:NS?")
+    def _told_in_ns(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(int(self.values["delay", 0] * 1e9 * self._spacing()))
+
+    @command("ACQ:TRig:STAT?")
     def _status(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return "WAIT" if self._recorder.poll() in (State.WAITING, State.FILLING) else "TD"
 
-    @command("ACQ:TRIG:FILL?", "ACQ:AXI:SOUR#:TRIG:FILL?")
+    @command("ACQ:TRig:FILL?", "ACQ:AXI:SOUR#:TRig:Fill?")
     def _is_full(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         self._recorder.poll()
         return str(int(self._recorder.record is not None))
@@ -301,7 +315,12 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands):
     def _all(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self._usual(suffixes[0], 0, _BUFFER)
 
-    @command("ACQ:SOUR#:DATA:OLD:N?")
+    @command("ACQ:SOUR#:DATA:STArt:End?")
+    def _between(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        start, end = (whole(words, place, 0, _BUFFER - 1) for place in (0, 1))
+        return self._usual(suffixes[0], start, (end - start) % _BUFFER + 1)
+
+    @command("ACQ:SOUR#:DATA:Old:N?")
     def _oldest(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self._usual(suffixes[0], 0, whole(words, 0, 1, _BUFFER))
 
@@ -345,7 +364,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands):
     def _deep_write(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return str(self._deep_place(suffixes[0])[0] - 1)
 
-    @command("ACQ:AXI:SOUR#:DATA:Start:N?")
+    @command("ACQ:AXI:SOUR#:DATA:STArt:N?")
     def _deep_data(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         channel = suffixes[0]
         size, _ = self._deep_place(channel)

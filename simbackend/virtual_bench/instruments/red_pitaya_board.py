@@ -1,15 +1,15 @@
 """What the SCPI server of a Red Pitaya knows of its board: pins, lights, daisy chain, clock, serial line.
 
 Nothing of it moves an oscillator, so it is kept and answered, as the server's own source says (scpi-server: dpin.cpp,
-led.cpp, api_cmd.cpp, uart.cpp, common.cpp): names for what is chosen, digits for the level of a pin.  The data of its
-serial line, SPI and I2C are not there: nothing is wired to them.
+led.cpp, api_cmd.cpp, uart.cpp, common.cpp): names for what is chosen, digits for the level of a pin.  What other models
+of the board have, and this one has not, is refused as there: its PLL, a load of 50 Ohm, AC coupling, a trigger level.
 """
 
 from __future__ import annotations
 
 from simbackend.virtual_bench.instruments.red_pitaya_generator import Switch
 from simbackend.virtual_bench.scpi.scpi import Answer, Scpi, ScpiError, command
-from simbackend.virtual_bench.scpi.settings import Whole, Word, whole
+from simbackend.virtual_bench.scpi.settings import Real, Whole, Word, whole
 
 _PINS = (
     *(f"LED{number}" for number in range(8)),
@@ -23,10 +23,14 @@ BOARD = (
     Switch("LED:MMC", "led_mmc", True),
     Switch("LED:HB", "led_hb", True),
     Switch("LED:ETH", "led_eth", True),
-    Switch("DAISY:SYNC:TRIG", "daisy_trigger", False),
+    Switch("DAISY:SYNC:TRig", "daisy_trigger", False),
     Switch("DAISY:SYNC:CLK", "daisy_clock", False),
     Switch("DAISY:TRIG_O:ENable", "trigger_output", False),
     Word("DAISY:TRIG_O:SOUR", "trigger_output_source", "ADC", (0,), "ADC DAC"),
+    Switch("DAISY:TRig:Out:ENable", "trigger_output", False),
+    Word("DAISY:TRig:Out:SOUR", "trigger_output_source", "ADC", (0,), "ADC DAC"),
+    Real("ACQ:TRig:EXT:DEBouncer[:US]", "input_debouncer", 500.0, (0,), 0.0, 8388.0),
+    Real("SOUR:TRig:EXT:DEBouncer[:US]", "output_debouncer", 500.0, (0,), 0.0, 8388.0),
     Word("UART:BITS", "uart_bits", "CS8", (0,), "CS6 CS7 CS8"),
     Word("UART:STOPB", "uart_stop", "STOP1", (0,), "STOP1 STOP2"),
     Word("UART:PARITY", "uart_parity", "NONE", (0,), "NONE EVEN ODD MARK SPACE"),
@@ -70,9 +74,20 @@ class BoardCommands(Scpi):
     def _direction(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self._directions[_named(words, 0, _PINS)]
 
-    @command("RP:INit", "RP:RELease", "RP:DIg[:loop]", "UART:INIT", "UART:RELEASE", "UART:SETUP")
+    @command("RP:INit", "RP:RELease", "RP:DIg[:loop]")
     def _obeyed(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return None
+
+    @command(
+        "RP:PLL:ENable", "RP:PLL:ENable?", "RP:PLL:STATE?", "SOUR#:LOAD", "SOUR#:LOAD?", "ACQ:SOUR#:COUP",
+        "ACQ:SOUR#:COUP?", "TRig:EXT:LEV", "TRig:EXT:LEV?",
+    )  # fmt: skip
+    def _of_other_models(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        raise ScpiError(-200)
+
+    @command("SYSTem:ERRor:COUNt?")
+    def _count_errors(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return str(len(self.errors))
 
     @command("RP:REset")
     def _reset_all(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:

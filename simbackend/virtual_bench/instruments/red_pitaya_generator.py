@@ -51,8 +51,9 @@ GENERATOR = (
     Whole("SOUR#:BURS:NOR", "repetitions", 1.0, CHANNELS, 1.0, 65536.0),
     Whole("SOUR#:BURS:INT:PER", "period", 1.0, CHANNELS, 1.0, 5e8),
     Real("SOUR#:BURS:LastValue", "last", 0.0, CHANNELS, -1.0, 1.0),
-    Real("SOUR#:InitValue", "initial", 0.0, CHANNELS, -1.0, 1.0),
-    Word("SOUR#:TRIG:SOUR", "trigger", "INT", CHANNELS, "INT EXT_PE EXT_NE GATED"),
+    Real("SOUR#:INITValue", "initial", 0.0, CHANNELS, -1.0, 1.0),
+    Real("SOUR#:BURS:INITValue", "initial", 0.0, CHANNELS, -1.0, 1.0),
+    Word("SOUR#:TRig:SOUR", "trigger", "INT", CHANNELS, "INT EXT_PE EXT_NE GATED"),
 )
 """Settings of the generators; a burst is played once, whatever `repetitions` say."""
 

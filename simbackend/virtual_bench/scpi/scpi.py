@@ -37,6 +37,7 @@ ERRORS = {
     -114: "Header suffix out of range",
     -151: "Invalid string data",
     -161: "Invalid block data",
+    -200: "Execution error",
     -211: "Trigger ignored",
     -221: "Settings conflict",
     -222: "Data out of range",

@@ -10,11 +10,20 @@ KEPT = {
     "DAISY:SYNC:TRIG": ("ON", "OFF"), "DAISY:SYNC:CLK": ("ON", "OFF"), "DAISY:TRIG_O:EN": ("ON", "OFF"),
     "DAISY:TRIG_O:SOUR": ("DAC", "ADC"), "UART:BITS": ("CS6", "CS7", "CS8"), "UART:STOPB": ("STOP2", "STOP1"),
     "UART:PARITY": ("EVEN", "ODD", "MARK", "SPACE", "NONE"), "UART:SPEED": ("115200",), "UART:TIMEOUT": ("10", "255"),
+    "DAISY:TR:O:EN": ("ON", "OFF"), "DAISY:TRig:Out:SOUR": ("DAC", "ADC"), "SPI:SET:MODE": ("HIST", "LISL"),
+    "SPI:SET:CSMODE": ("HIGH", "NORMAL"), "SPI:SET:SPEED": ("1000000",), "SPI:SET:WORD": ("16", "8"),
+    "I2C:FMODE": ("1", "0"), "ACQ:TR:EXT:DEB:US": ("20", "500"), "SOUR:TR:EXT:DEB": ("20", "500"),
+    "ACQ:DEC:F": ("64", "1"), "SOUR2:BURS:INITV": ("0.5", "0"),
 }  # fmt: skip
 WRONG = {
     "LED:MMC BLUE": -224, "DAISY:TRIG_O:SOUR OSC": -224, "UART:BITS CS9": -224, "UART:TIMEOUT 256": -222,
     "DIG:PIN DIO8_P,1": -224, "DIG:PIN DIO1_P": -109, "DIG:PIN:DIR UP,DIO1_P": -224, "DIG:PIN?": -109,
     "SYST:TIME 24,0,0": -222, "SYST:DATE 2024,13,1": -222, "RP:LOG LOUD": -224, "RP:NONSENSE": -113,
+    "RP:PLL:STATE?": -200, "SOUR1:LOAD L50": -200, "ACQ:SOUR1:COUP?": -200, "TR:EXT:LEV 1": -200,
+    "SPI:RELEASE;:SPI:SET:DEF": -200, "SPI:MSG0:RX?": -200, "SPI:SET:MODE FAST": -224,
+    "I2C:DEV200 \"/dev/i2c-0\"": -200,
+    "I2C:DEV80": -109, "I2C:S:R1?": -200, "I2C:S:W1 5": -200, "I2C:S:W1:B2 5,6": -200, "I2C:S:W1:B2 5": -200,
+    "UART:RELEASE;:UART:WRITE2 1,2": -200, "UART:INIT;:UART:WRITE2 1": -200, "UART:INIT;:UART:READ4?": -200,
 }  # fmt: skip
 
 
@@ -49,7 +58,7 @@ def test_the_board_says_its_name_and_its_clock(pitaya):
 
 
 @pytest.mark.parametrize(
-    "text", ["RP:IN", "RP:REL", "RP:DI", "RP:LOG CONSOLE", "UART:INIT", "UART:SETUP", "UART:RELEASE"]
+    "text", ["RP:IN", "RP:REL", "RP:DI", "RP:LOG CONSOLE", "UART:INIT", "UART:INIT;:UART:SETUP", "UART:RELEASE"]
 )
 def test_what_only_sets_up_is_obeyed(pitaya, text):
     assert asked(pitaya, f"{text};:SYST:ERR?") == '0,"No error"'
@@ -65,3 +74,24 @@ def test_what_the_server_does_not_take_is_refused(pitaya, text, code):
     pitaya.write(text)
     assert asked(pitaya, "SYST:ERR?").startswith(f"{code},")
     assert asked(pitaya, "SYST:ERR?").startswith("0,")
+
+
+def test_messages_on_spi_are_sent_and_idle_lines_read_as_zeros(pitaya):
+    setup = "SPI:INIT;:SPI:MSG:CREATE 3;:SPI:MSG0:TX3:RX 1,200,3;:SPI:MSG1:RX2:CS;:SPI:MSG2:TX2:CS 7,8"
+    assert asked(pitaya, f"{setup};:SPI:MSG:SIZE?;:SPI:MSG0:TX?;:SPI:MSG1:CS?;:SPI:MSG0:CS?") == "3;{1,-56,3};1;0"
+    assert asked(pitaya, "SPI:PASS;:SPI:MSG0:RX?;:SPI:MSG1:RX?;:SPI:MSG2:TX?;:SYST:ERR?") == (
+        '{0,0,0};{0,0};{7,8};0,"No error"'
+    )
+    pitaya.write("SPI:MSG3:TX1 5")  # there are three
+    assert asked(pitaya, "SYST:ERR:COUN?;:SYST:ERR?") == '1;-200,"Execution error"'
+    assert asked(pitaya, "SPI:MSG:DEL;:SPI:RELEASE;:SYST:ERR?") == '0,"No error"'
+
+
+def test_a_device_on_i2c_is_chosen_and_nobody_is_there_to_acknowledge(pitaya):
+    assert asked(pitaya, 'I2C:DEV80 "/dev/i2c-0";:I2C:DEV?') == "80"
+    pitaya.write("I2C:IO:R:B4?")
+    assert asked(pitaya, "SYST:ERR?") == '-200,"Execution error"'
+
+
+def test_a_delay_is_told_in_samples_or_nanoseconds(pitaya):
+    assert asked(pitaya, "ACQ:DEC 8;:ACQ:TR:DLY:NS 6400;:ACQ:TRIG:DLY?;:ACQ:TRIG:DLY:NS?;:ACQ:RST") == "100;6400"
