@@ -7,6 +7,7 @@
         for step in experiment: ...                 # or .step(), .run(), .execute(protocol)
 
     labrhel.open_run("runs/...").loss               # xarray objects
+    labrhel.sweep("coupled_oscillators", {"protocol.eps": [1e-4, 1e-3]}).loss
 
 This is the front door: what a user needs every day.  Names are loaded when they are first used, so that
 `import labrhel` costs nothing; deeper modules are for contributors.
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from labrhel.shots.program import ShotProgram
     from labrhel.shots.waveform import Waveform
     from labrhel.store.opened import Run, open_run
+    from labrhel.sweeps.hands_on import sweep
 
 __version__ = "0.1.0"
 
@@ -58,6 +60,7 @@ __all__ = [
     "Waveform",
     "load_experiment",
     "open_run",
+    "sweep",
 ]
 
 _HOMES = {
@@ -69,6 +72,7 @@ _HOMES = {
     "Waveform": "labrhel.shots.waveform",
     "load_experiment": "labrhel.session.hands_on",
     "open_run": "labrhel.store.opened",
+    "sweep": "labrhel.sweeps.hands_on",
 }
 
 

@@ -76,6 +76,14 @@ class InterlockError(LabrhelError):
     """A watched condition forbids the next shot; the rig has been made safe."""
 
 
+class ConditionError(InterlockError):
+    """What must hold before a shot does not, such as a reading in its range: it may hold again.  `name` says which."""
+
+    def __init__(self, problem: str, name: str = "") -> None:
+        self.name = name
+        super().__init__(problem)
+
+
 class NotSafeError(LabrhelError):
     """Outputs could not be made safe, and may be on.  `outputs`: terminals, with the level [V] of those that have one.
 

@@ -104,7 +104,7 @@ def test_what_the_pages_show_of_the_examples_runs_as_printed(tmp_path: Path) -> 
     assert len(lines) >= 5
     for line in dict.fromkeys(lines):
         words = shlex.split(line.partition(" > ")[0])[1:]
-        quick = ["--dry-run"] if words[0] == "run" else []  # which checks all, and moves nothing
+        quick = ["--dry-run"] if words[0] in ("run", "sweep") else []  # which checks all, and moves nothing
         done = called(tmp_path, *words, *quick)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 

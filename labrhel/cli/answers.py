@@ -27,12 +27,12 @@ Answer = dict[str, Any]
 """What a command has found, by name; its values become JSON by `plain`."""
 
 
-def answered(work: Callable[[Answer], bool | None], *, as_json: bool) -> None:
-    """Run a command that fills an answer; exit status 1 if it returns False."""
+def answered(work: Callable[[Answer], bool | None], *, as_json: bool, otherwise: int = 1) -> None:
+    """Run a command that fills an answer; exit status `otherwise` if it returns False."""
     with _told(as_json) as answer:
         answer["good"] = work(answer) is not False
     if not answer["good"]:
-        raise typer.Exit(1)
+        raise typer.Exit(otherwise)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from labrhel.cli.root import (
     Calibrations,
     Config,
     Newest,
+    NoPlot,
     RigUrl,
     Running,
     Runs,
@@ -47,6 +48,8 @@ def run(
     calibrations: Calibrations = DEFAULT_CALIBRATIONS,
     uncalibrated: Uncalibrated = False,
     trust: Trust = None,
+    no_plot: NoPlot = False,
+    identity: Annotated[str | None, typer.Option("--identity", hidden=True)] = None,
     verbose: Verbose = 0,
     log: Log = None,
 ) -> None:
@@ -61,7 +64,7 @@ def run(
     experiment = running.load(config, rig=rig, steps=steps, seed=seed, calibrations=known, changes=changes or ())
     if dry_run:
         running.rehearse(experiment, telemetry)
-    elif not running.run(experiment, runs, telemetry):
+    elif not running.run(experiment, runs, telemetry, identity, drawn=not no_plot):
         raise typer.Exit(3)
 
 
@@ -75,6 +78,7 @@ def resume(
         str | None, typer.Option("--rig", metavar="URL", help="In place of the rig that the record names.")
     ] = None,
     trust: Trust = None,
+    no_plot: NoPlot = False,
     verbose: Verbose = 0,
     log: Log = None,
 ) -> None:
@@ -89,8 +93,44 @@ def resume(
     if not run and stopping.woke_the_paused_one():
         return
     folder = named(run, runs)
-    if not stopping.woken(folder.name) and not running.resume(folder, steps, telemetry, rig):
+    if not stopping.woken(folder.name) and not running.resume(folder, steps, telemetry, rig, drawn=not no_plot):
         raise typer.Exit(3)
+
+
+@app.command()
+def sweep(
+    config: Config,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUES", help="Values with commas, or 0..4; each with all of other keys."),
+    ] = None,
+    zips: Annotated[
+        list[str] | None,
+        typer.Option("--zip", metavar="KEY=VALUES", help="The same, but with the values of other --zip in turn."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Points at once; left out: one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: tls://HOST:PORT.")
+    ] = None,
+    runs: Runs = DEFAULT_RUNS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many points are missing; run none.")] = False,
+    calibrations: Calibrations = DEFAULT_CALIBRATIONS,
+    uncalibrated: Uncalibrated = False,
+    trust: Trust = None,
+    json: Json = False,
+) -> None:
+    """Train with every combination of values: each point a run of its own; then their table.
+
+    The same command again does what is missing, and goes on with what died. Exit status 3 if a point failed; the rest
+    is done all the same.
+    """
+    from labrhel.cli import sweeping
+
+    asked = sweeping.Asked(config, sets or (), zips or (), workers, scheduler)
+    known = None if uncalibrated else calibrations
+    answered(lambda answer: sweeping.sweep(asked, runs, known, answer, dry_run=dry_run), as_json=json, otherwise=3)
 
 
 @app.command()

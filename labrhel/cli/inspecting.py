@@ -201,4 +201,5 @@ def _parameters(reader: RunReader) -> list[Answer]:
 def _plain(row: RunRow) -> Answer:
     """A run as an answer tells it; `test_error` is in the unit that `labrhel show` says."""
     told = plain(row)
+    del told["scores"], told["said"]  # `labrhel show` and `labrhel sweep` tell them
     return {**told, "test_error": told.pop("error")}

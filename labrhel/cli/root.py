@@ -54,6 +54,8 @@ Telemetry = Annotated[
     typer.Option("--telemetry", metavar="URL", help="Publish over MQTT: mqtt://user@host:1883/prefix, or mqtts://."),
 ]
 
+NoPlot = Annotated[bool, typer.Option("--no-plot", help="Draw no picture; `labrhel plot` does at any time.")]
+
 DEFAULT_RUNS = Path("runs")
 
 Calibrations = Annotated[Path, typer.Option("--calibrations", metavar="DIR", help="Folder of calibration records.")]

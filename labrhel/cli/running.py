@@ -85,19 +85,28 @@ def _duration(seconds: float) -> str:
     return with_prefix(seconds, "s") if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
-def run(experiment: Experiment | Runnable, root: Path, telemetry: str | None) -> bool:
+def run(
+    experiment: Experiment | Runnable,
+    root: Path,
+    telemetry: str | None,
+    identity: str | None = None,
+    *,
+    drawn: bool = True,
+) -> bool:
     """Train with a progress bar, then say where the results lie and how good they are; False if it stalled."""
     with progress(experiment.steps) as watch:
         if isinstance(experiment, Experiment):
-            outcome = session.start(experiment, root, watch, telemetry=telemetry)
+            outcome = session.start(experiment, root, watch, telemetry=telemetry, identity=identity)
         else:
             _refuse(telemetry)
-            print("\n".join(experiment.start(root, watch)))
+            print("\n".join(experiment.start(root, watch, identity)))
             return True
-    return _told(outcome)
+    return _told(outcome, drawn)
 
 
-def resume(folder: Path, steps: int | None, telemetry: str | None, rig: str | None = None) -> bool:
+def resume(
+    folder: Path, steps: int | None, telemetry: str | None, rig: str | None = None, *, drawn: bool = True
+) -> bool:
     """Go on with a run; the same report as `run`, and the same answer."""
     told(RunReader(folder))
     own = own_runner_of_run(folder, steps)
@@ -113,7 +122,7 @@ def resume(folder: Path, steps: int | None, telemetry: str | None, rig: str | No
             _refuse(telemetry)
             print("\n".join(own.resume(folder, watch)))
             return True
-    return _told(outcome)
+    return _told(outcome, drawn)
 
 
 def _confirmed(words: str) -> bool:
@@ -121,22 +130,22 @@ def _confirmed(words: str) -> bool:
     return typer.confirm(f"{words}. Go on?", default=False, err=True)
 
 
-def _told(outcome: session.Outcome) -> bool:
-    print("\n".join(_report(outcome)))
+def _told(outcome: session.Outcome, drawn: bool) -> bool:  # noqa: FBT001
+    print("\n".join(_report(outcome, drawn)))
     if outcome.status == "stalled":
         print(f"error: the training {outcome.ended}", file=sys.stderr)
     return outcome.status != "stalled"
 
 
-def _report(outcome: session.Outcome) -> list[str]:
-    save(RunReader(outcome.folder), outcome.folder / "plot.png")
+def _report(outcome: session.Outcome, drawn: bool) -> list[str]:  # noqa: FBT001
+    picture = [f"plot    {save(RunReader(outcome.folder), outcome.folder / 'plot.png')}"] if drawn else []
     losses = outcome.losses
     first = [f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {len(losses)} gradients"] if len(losses) else []
     return [
         *first,
         f"ended   {outcome.ended}",
         f"run     {outcome.folder}",
-        f"plot    {outcome.folder / 'plot.png'}",
+        *picture,
         f"data    {outcome.folder / 'run.nc'}   (xarray.open_dataset)",
         *(f"warning: {words}" for words in outcome.warnings),
         *(str(metric) for metric in outcome.metrics),

@@ -28,12 +28,12 @@ def read_changed(file: Path, changes: Sequence[str]) -> Source:
     """
     source = read(file)
     for change in changes:
-        source = _changed(source, *_parsed(change))
+        source = _changed(source, *parsed_change(change))
     return source
 
 
-def _parsed(change: str) -> tuple[KeyPath, str]:
-    """The path, and the value as YAML on one line."""
+def parsed_change(change: str) -> tuple[KeyPath, str]:
+    """The path of KEY=VALUE, and the value as JSON, which is YAML on one line.  Raises ConfigurationError."""
     key, sign, text = change.partition("=")
     parts = [int(index) if index else word for word, index in _PART.findall(key)]
     written = spell(tuple(parts))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labrhel.errors import InterlockError
+from labrhel.errors import ConditionError, InterlockError
 from labrhel.executor.handler import Handler
 from labrhel.shots.operations import Operation, RunShots
 
@@ -51,13 +51,16 @@ class Interlock:
         """Check the conditions, pass on, and look at what came back."""
         if isinstance(operation, RunShots):
             for condition in self._conditions:
-                self._stop_if(condition.name, condition.violated())
+                if words := condition.violated():
+                    self._make_safe()
+                    raise ConditionError(_said(condition.name, words), condition.name)
         answer = self._inner.do(operation)
         for guard in self._guards:
-            self._stop_if(guard.name, guard.violated(operation, answer))
+            if words := guard.violated(operation, answer):
+                self._make_safe()
+                raise InterlockError(_said(guard.name, words))
         return answer
 
-    def _stop_if(self, name: str, words: str) -> None:
-        if words:
-            self._make_safe()
-            raise InterlockError(f"interlock {name}: {words}; the rig has been made safe")
+
+def _said(name: str, words: str) -> str:
+    return f"interlock {name}: {words}; the rig has been made safe"

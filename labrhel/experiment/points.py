@@ -64,8 +64,24 @@ class Done:
 
 def identity(point: Point) -> str:
     """The name of a point's run folder."""
-    text = json.dumps(point.resolved, sort_keys=True, separators=(",", ":"))
-    return f"{point.name}-{sha256(text.encode()).hexdigest()[:_DIGITS]}"
+    return identity_of(point.name, point.resolved)
+
+
+def identity_of(name: str, resolved: Mapping[str, Any]) -> str:
+    """The name of the run folder of what is called `name`, and decided by `resolved`, which is plain data."""
+    text = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
+    return f"{name}-{sha256(text.encode()).hexdigest()[:_DIGITS]}"
+
+
+def interlock_of(kind: str, words: str) -> str:
+    """What the run's own interlock said, if the last event of a record is that it ended it; else "".
+
+    Such a run would be stopped again.  What had to hold before a shot (`ConditionError`), or a calibration that was in
+    doubt, may be otherwise the next time.
+    """
+    mark = f"{InterlockError.__name__}: "
+    said = words.removeprefix(mark)
+    return said if kind == "failed" and words.startswith(mark) and said.startswith("interlock ") else ""
 
 
 def carry_out(points: Iterable[Point], root: Path, watch: Watch) -> list[Done]:
@@ -117,5 +133,4 @@ def _is_done(folder: Path) -> bool:
 
 def _stopped(folder: Path) -> str:
     kind, _, words = RunReader(folder).events()[-1]
-    mark = f"{InterlockError.__name__}: "
-    return words.removeprefix(mark) if kind == "failed" and words.startswith(mark) else ""
+    return interlock_of(kind, words)

@@ -33,8 +33,8 @@ class Runnable(Protocol):
         """What a run would do, a line each; nothing is written."""
         ...
 
-    def start(self, root: Path, watch: Watch) -> list[str]:
-        """Run into a new folder under `root`; what there is to say at the end, a line each."""
+    def start(self, root: Path, watch: Watch, identity: str | None = None) -> list[str]:
+        """Run into a new folder under `root`, named `identity`; what there is to say at the end, a line each."""
         ...
 
     def resume(self, folder: Path, watch: Watch) -> list[str]:

@@ -39,15 +39,19 @@ def telemetry_of(experiment: Experiment, url: str | None, name: str | None = Non
     return settings_of(experiment.document, name or experiment.name, experiment.home, url, os.environ)
 
 
-def start(experiment: Experiment, root: Path, watch: Watch, *, telemetry: str | None = None) -> Outcome:
-    """Run an experiment into a new folder under `root`; `telemetry` is a URL that replaces the file's section."""
+def start(
+    experiment: Experiment, root: Path, watch: Watch, *, telemetry: str | None = None, identity: str | None = None
+) -> Outcome:
+    """Run an experiment into a new folder under `root`, named `identity`; `telemetry`: URL in place of the section."""
     try:
         settings = telemetry_of(experiment, telemetry)
         rehearse(experiment)
         manifest = experiment.manifest()
         if isinstance(experiment.rig, OfInstruments):
             manifest["instruments"] = experiment.rig.settings()
-        writer = create_run(root, experiment.name, manifest, experiment.config_text, experiment.policy)
+        writer = create_run(
+            root, experiment.name, manifest, experiment.config_text, experiment.policy, identity=identity
+        )
     except BaseException:
         experiment.rig.close()
         raise

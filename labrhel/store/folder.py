@@ -43,6 +43,11 @@ def random_token() -> str:
     return secrets.token_hex(3)
 
 
+def short_name(name: str) -> str:
+    """What a run is called in the name of its folder: letters, digits, _ and the dot."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("._") or "run"
+
+
 def make_run_folder(
     root: Path,
     name: str,
@@ -61,7 +66,7 @@ def make_run_folder(
     then leaves nothing behind.
     """
     created = now()
-    short = re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("._") or "run"
+    short = short_name(name)
     mark = token()
     identity = identity or f"{created:%Y%m%dT%H%M%SZ}-{short}-{mark}"
     facts = {

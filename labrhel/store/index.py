@@ -12,9 +12,9 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,19 @@ ALIVE = ("running", "paused")
 
 INDEX, LABELS, JOURNAL = ".index.sqlite", "labels.json", "journal.log"
 
-_COLUMNS = "folder, stamp, id, name, created, status, rig, rule, gradients, first_loss, last_loss, error, bytes, labels"
+_COLUMNS = (
+    "folder, stamp, id, name, created, status, rig, rule, gradients, first_loss, last_loss, error, bytes, labels, "
+    "scores, said"
+)
 _TABLE = f"runs ({_COLUMNS.replace('folder', 'folder PRIMARY KEY', 1)})"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What is known of a run at a glance; `error` is that of its first test, `damage` why it cannot be read."""
+    """What is known of a run at a glance; `error` is that of its first test, `damage` why it cannot be read.
+
+    `scores`: the last of everything that it published, by name.  `said`: the words of its last event.
+    """
 
     folder: Path
     id: str
@@ -54,6 +60,8 @@ class RunRow:
     tags: tuple[str, ...]
     note: str
     damage: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict, compare=False)
+    said: str = field(default="", compare=False)
 
 
 def rows(root: Path) -> list[RunRow]:
@@ -167,17 +175,22 @@ def _read(folder: Path, stamp: str) -> tuple[object, ...]:
     try:
         reader = RunReader(folder)
         manifest, scalars, status = reader.manifest, reader.scalars(), reader.status
+        said = reader.events()[-1][2]
     except RecordError as error:
-        return (folder.name, stamp, folder.name, "", "", "damaged", "", "", 0, None, None, str(error), size, labels)
+        named = (folder.name, stamp, folder.name, "", "", "damaged", "", "")
+        return (*named, 0, None, None, str(error), size, labels, "{}", "")
+    scalars.pop("step")
     losses = scalars.get("loss", np.array([]))
     losses = losses[np.isfinite(losses)]
     tests = [values[np.isfinite(values)] for name, values in scalars.items() if name.startswith("test_")]
     error = float(tests[0][-1]) if tests and tests[0].size else None
+    known = {name: values[np.isfinite(values)] for name, values in scalars.items() if name != "loss"}
+    scores = json.dumps({name: float(values[-1]) for name, values in known.items() if values.size})
     rule = manifest.get("configuration", {}).get("protocol", {}).get("rule", "")
     ends = (float(losses[0]), float(losses[-1])) if losses.size else (None, None)
     return (
         folder.name, stamp, manifest["id"], manifest["name"], manifest["created"], status, manifest.get("rig", ""),
-        rule, int(losses.size), *ends, error, size, labels,
+        rule, int(losses.size), *ends, error, size, labels, scores, said,
     )  # fmt: skip
 
 
@@ -191,7 +204,7 @@ def _row(root: Path, row: Sequence[object]) -> RunRow:
     return RunRow(
         root / str(row[0]), str(row[2]), str(row[3]), str(row[4]), str(row[5]), str(row[6]), str(row[7]),
         int(number(row[8])), number(row[9]), number(row[10]), number(row[11]), int(number(row[12])),
-        tuple(labels["tags"]), labels["note"], str(row[11]) if damaged else "",
+        tuple(labels["tags"]), labels["note"], str(row[11]) if damaged else "", json.loads(str(row[14])), str(row[15]),
     )  # fmt: skip
 
 

@@ -1,0 +1,272 @@
+"""A sweep carried out: what is missing is run, what died goes on to the same bits, what failed stops nothing else."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labrhel.safety import estop
+from labrhel.safety.holding import is_held
+from labrhel.store import RunReader
+from labrhel.sweeps.axes import Axis, axes_of
+from labrhel.sweeps.carrying import carry_out, state_of
+from labrhel.sweeps.child import Ended, Task
+from labrhel.sweeps.figures import figures_of
+from labrhel.sweeps.planning import Sweep, SweepPoint, planned
+from labrhel.testing.command_line import Shell
+from labrhel.testing.configurations import small
+from labrhel.testing.waiting import wait_for
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+
+KILLS = int(os.environ.get("LABRHEL_SWEEP_KILLS", "3"))
+"""How often a sweep is killed; 50 are the promise (`python -m benchmarks.sweep_kills`)."""
+
+SETS = ("optimizer.seed=0..1", "protocol.eps=1e-3,1e-2")
+
+
+def folders(root: Path) -> dict[str, bytes]:
+    """The journal of every run."""
+    return {path.parent.name: path.read_bytes() for path in root.glob("[!.]*/journal.log")}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, tuple[int, str, str]]:
+    """A sweep of four points, one of which cannot be trained, and what the command said."""
+    shell = Shell(tmp_path_factory.mktemp("swept"))
+    shell.write(small(**{"steps: 12": "steps: 2"}))
+    told = shell("sweep", "small.yaml", "--set", "optimizer.seed=0..1", "--zip", "protocol.eps=1e-3,1e-2",
+                 "--zip", "data.substeps=1,1", "--workers", 2)  # fmt: skip
+    return shell, told
+
+
+class Controlled:
+    """A crew whose points end when the test says so."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.futures: dict[str, Future[Ended]] = {}
+        self.arrived = threading.Condition()
+
+    def submit(self, task: Task) -> Future[Ended]:
+        with self.arrived:
+            self.begun.append(task.run)
+            self.arrived.notify_all()
+            return self.futures.setdefault(task.run, Future())
+
+    def under_way(self) -> set[str]:
+        return set(self.begun)
+
+    def signal(self, number: int) -> None:
+        """Nobody is there."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def leave(self) -> None:
+        """Nothing is held."""
+
+    def wait_for(self, *runs: str) -> None:
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: self.begun == list(runs), 60), self.begun
+
+
+def made_of(*rigs: str) -> Sweep:
+    points = tuple(SweepPoint(f"p{number}", (number,), rig) for number, rig in enumerate(rigs))
+    return Sweep("made", (Axis(("n",), tuple((number,) for number in range(len(rigs)))),), points)
+
+
+def in_background(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_rig_that_is_no_simulation_has_one_point_at_a_time_and_others_go_on_beside_it(tmp_path: Path) -> None:
+    crew, sweep = Controlled(), made_of("bench:a.yaml", "bench:a.yaml?traffic=w", "sim:", "bench:b.yaml", "sim:")
+    thread = in_background(lambda: carry_out(sweep, tmp_path, crew, None))
+    crew.wait_for("p0", "p2", "p3", "p4")
+    crew.futures["p2"].set_result(Ended(3, "error: no"))
+    crew.futures["p0"].set_result(Ended(3, "error: no"))
+    crew.wait_for("p0", "p2", "p3", "p4", "p1")
+    for run in ("p1", "p3", "p4"):
+        crew.futures[run].set_result(Ended(3, "error: no"))
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_no_more_points_are_under_way_than_there_are_workers(tmp_path: Path) -> None:
+    crew = Controlled()
+    thread = in_background(lambda: carry_out(made_of("sim:", "sim:", "sim:"), tmp_path, crew, 2))
+    crew.wait_for("p0", "p1")
+    crew.futures["p1"].set_result(Ended(3, "error: no"))
+    crew.wait_for("p0", "p1", "p2")
+    for run in ("p0", "p2"):
+        crew.futures[run].set_result(Ended(3, "error: no"))
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_while_the_emergency_stop_is_latched_nothing_begins(tmp_path: Path, state_of_its_own: Path) -> None:
+    estop.press()
+    states = carry_out(made_of("sim:"), tmp_path, Controlled(), 2)
+    assert "labrhel reset" in states["p0"].words
+
+
+def test_every_point_has_its_run_and_the_table_says_what_came_of_it(swept: tuple[Shell, tuple[int, str, str]]) -> None:
+    shell, (status, out, err) = swept
+    assert status == 0, out + err
+    assert "4 points: 4 done" in out
+    sweep = planned(
+        shell.folder / "small.yaml", axes_of(["optimizer.seed=0..1"], ["protocol.eps=1e-3,1e-2", "data.substeps=1,1"])
+    )
+    figures = figures_of(sweep, shell.folder / "runs")
+    assert figures.keys == ["optimizer.seed", "protocol.eps", "data.substeps"]
+    for came in figures.points:
+        reader = RunReader(shell.folder / "runs" / came.point.run)
+        assert came.figures["loss"] == reader.scalars()["loss"][np.isfinite(reader.scalars()["loss"])][-1]
+        assert reader.manifest["configuration"]["protocol"]["eps"] == came.point.values[1]
+        assert reader.manifest["seed"] == came.point.values[0]
+
+
+def test_the_same_call_again_does_nothing_and_gives_the_same_table(swept: tuple[Shell, tuple[int, str, str]]) -> None:
+    shell, (_, first, _) = swept
+    before = folders(shell.folder / "runs")
+    table = next((shell.folder / "runs").glob("sweep-*.csv"))
+    content = table.read_bytes()
+    status, again, err = shell(
+        "sweep", "small.yaml", "--set", "optimizer.seed=0..1", "--zip", "protocol.eps=1e-3,1e-2",
+        "--zip", "data.substeps=1,1",
+    )  # fmt: skip
+    assert (status, again) == (0, first), err
+    assert (folders(shell.folder / "runs"), table.read_bytes()) == (before, content)
+
+
+def test_a_point_is_the_run_that_a_user_would_have_made(swept: tuple[Shell, tuple[int, str, str]]) -> None:
+    shell, _ = swept
+    words = ("run", "small.yaml", "--set", "protocol.eps=1e-2", "--seed", 1, "--runs", "alone")
+    assert shell(*words)[0] == 0
+    (alone,) = (shell.folder / "alone").glob("*-small-*")
+    sweep = planned(
+        shell.folder / "small.yaml", axes_of(["optimizer.seed=1"], ["protocol.eps=1e-2", "data.substeps=1"])
+    )
+    point = RunReader(shell.folder / "runs" / sweep.points[0].run)
+    np.testing.assert_array_equal(point.scalars()["loss"], RunReader(alone).scalars()["loss"])
+
+
+def test_a_point_that_fails_is_one_line_with_its_reason_and_the_rest_is_done(shell: Shell) -> None:
+    shell.write(small(**{"steps: 12": "steps: 1"}))
+    status, _, err = shell("sweep", "small.yaml", "--set", "data.spacing=0.3,9", "--json")
+    assert status == 3
+    (line,) = [line for line in err.splitlines() if "data.spacing=9" in line]
+    assert line.startswith("missing: ") and "step" in line
+    assert "1 done" in err
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def client(folder: Path, *sets: str) -> subprocess.Popen[str]:
+    """`labrhel sweep` as a process of its own."""
+    words = [word for change in sets for word in ("--set", change)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "labrhel", "sweep", "small.yaml", *words, "--workers", "2"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def writing(root: Path) -> list[int]:
+    """The processes that write a run below `root`."""
+    locks = [lock for lock in root.glob("[!.]*/writer.lock") if is_held(lock)]
+    return [json.loads(text)["pid"] for lock in locks if (text := lock.read_text())]
+
+
+def steps_taken(folder: Path) -> list[int]:
+    """The steps that were acknowledged, in order."""
+    return [head.step for head in RunReader(folder).operations() if head.kind == "checkpoint"]
+
+
+def nursery_of(pid: int) -> list[int]:
+    """The child processes of a client: its nursery, once it has one."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split()]
+
+
+def table(root: Path) -> bytes:
+    (file,) = root.glob("sweep-*.csv")
+    return file.read_bytes()
+
+
+def killed_at(folder: Path, rng: random.Random) -> str:
+    """Start a sweep, kill -9 one of its processes at some instant, and wait until nobody writes; whom it was."""
+    process = client(folder, *SETS)
+    root, steps = folder / "runs", rng.randrange(80)
+
+    def far_enough() -> bool:
+        taken = [len(steps_taken(run)) for run in root.glob("small-*") if (run / "journal.log").is_file()]
+        return process.poll() is not None or (sum(taken) >= steps and bool(writing(root)))
+
+    wait_for(far_enough, "a sweep that goes on")
+    whom = rng.choice(["client", "nursery", "point"])
+    victims = {"client": [process.pid], "nursery": nursery_of(process.pid), "point": writing(root)}[whom]
+    for victim in victims[:1]:
+        os.kill(victim, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not writing(root), "points that end when who began them is gone")
+    return whom
+
+
+@pytest.mark.slow
+def test_kill_9_of_anyone_at_any_instant_and_the_same_call_again_gives_the_same_table(tmp_path: Path) -> None:
+    rng = random.Random(KILLS)
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "small.yaml").write_text(small(**{"steps: 12": "steps: 60"}), encoding="utf-8")
+    whole = client(tmp_path / "whole", *SETS)
+    assert whole.wait() == 0, whole.communicate()
+    reference = table(tmp_path / "whole" / "runs")
+    for _ in range(KILLS):
+        killed_at(tmp_path / "killed", rng)
+    last = client(tmp_path / "killed", *SETS)
+    said = last.communicate()
+    assert last.returncode == 0, said
+    assert table(tmp_path / "killed" / "runs") == reference
+    for folder in (tmp_path / "killed" / "runs").glob("small-*"):
+        taken = steps_taken(folder)
+        assert sorted(set(taken)) == list(range(1, 61))
+        assert len(taken) <= 62  # each step once, the last one again with the results of the tests
+
+
+def test_ctrl_c_ends_every_point_in_order_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(small(**{"steps: 12": "steps: 100000"}), encoding="utf-8")
+    process, root = client(tmp_path, "optimizer.seed=0..3"), tmp_path / "runs"
+    wait_for(lambda: len(writing(root)) == 2 and all(steps_taken(run) for run in root.glob("small-*")), "two points")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+    assert [state_of(run).status for run in root.glob("small-*")] == ["interrupted", "interrupted"]
+    assert not writing(root)
+
+
+def test_a_point_that_another_program_writes_is_waited_for_and_not_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(small(**{"steps: 12": "steps: 2"}), encoding="utf-8")
+    first, second = (client(tmp_path, "optimizer.seed=0..1") for _ in range(2))
+    assert [process.wait() for process in (first, second)] == [0, 0], (first.communicate(), second.communicate())
+    for folder in (tmp_path / "runs").glob("small-*"):
+        assert [kind for kind, _, _ in RunReader(folder).events()] == ["created", "running", "done"]
