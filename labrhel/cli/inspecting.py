@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.markup import escape
@@ -21,29 +23,60 @@ from labrhel.store.index import ALIVE, RunRow, archive, label, matching, prune, 
 from labrhel.store.outputs import written_aside
 from labrhel.units import with_prefix
 
+if TYPE_CHECKING:
+    from labrhel.sweeps.planning import Sweep
 
-def list_all(root: Path, answer: Answer, *, text: str, status: str, tag: str, below: float | None) -> None:
-    """One line a run, newest first, and what they take on the disk."""
+
+def list_all(
+    root: Path, answer: Answer, *, text: str, status: str, tag: str, below: float | None, points: bool = False
+) -> None:
+    """One line a run, newest first, and what they take on the disk; unless `points` are asked for, one line a sweep."""
     everything = rows(root)
-    answer |= {"runs": [], "recorded": len(everything), "bytes": 0}
+    answer |= {"runs": [], "sweeps": [], "recorded": len(everything), "bytes": 0}
     if not everything:
         print(f"{root} holds no runs; `labrhel run CONFIG` makes one")
         return
     found = matching(everything, text=text, status=status, tag=tag, below=np.inf if below is None else below)
+    answer["sweeps"], folded = _sweeps(root, everything)
+    shown = found if points or len(found) < len(everything) else [row for row in found if row.id not in folded]
     table = Table("id", "name", "started", "status", "gradients", "loss", "rig", "tags", "note")
-    for row in found:
+    for row in shown:
         short = row.id.rsplit("-", 1)[-1]
         loss = f"{row.first_loss:.3g} -> {row.last_loss:.3g}" if row.gradients else ""
         started = f"{datetime.fromisoformat(row.created).astimezone():%Y-%m-%d %H:%M}" if row.created else ""
         cells = row.name, started, row.status, str(row.gradients), loss, row.rig, ", ".join(row.tags), row.note
         table.add_row(short, *map(escape, cells))
-    print_table(table)
+    if shown or not answer["sweeps"]:
+        print_table(table)
     for row in found:
         if row.damage:
             print(f"damaged: {row.damage}")
     size = sum(row.bytes for row in found)
     answer |= {"runs": [_plain(row) for row in found], "bytes": size}
     print(f"{len(found)} of {len(everything)} runs, {with_prefix(size, 'B')}")
+
+
+def _sweeps(root: Path, everything: Sequence[RunRow]) -> tuple[list[Answer], set[str]]:
+    """Print a line for each sweep; the same for an answer, and the ids of all their points."""
+    from labrhel.sweeps.kept import read_sweep, sweep_files
+
+    status, told, folded = {row.id: row.status for row in everything}, [], set()
+    table = Table("sweep", "points", "came to", "keys")
+    for file in sweep_files(root):
+        try:
+            sweep = read_sweep(file)
+        except RecordError as error:
+            print(f"damaged: {error}")
+            continue
+        runs = [point.run for point in sweep.points]
+        counts = dict(Counter(status.get(run, "missing") for run in runs))
+        folded |= set(runs)
+        told.append({"sweep": sweep.identity, "points": len(runs), "counts": counts, "keys": sweep.keys})
+        words = ", ".join(f"{count} {what}" for what, count in counts.items())
+        table.add_row(*map(escape, (sweep.identity, str(len(runs)), words, ", ".join(sweep.keys))))
+    if told:
+        print_table(table)
+    return told, folded
 
 
 def verify(runs: Sequence[str], root: Path, answer: Answer) -> bool:
@@ -145,20 +178,53 @@ def plot(run: str, root: Path, to: Path | None) -> None:
     print(save(reader, to or reader.folder / "plot.png"))
 
 
-def report(run: str, root: Path, to: Path | None) -> None:
-    """Write the page of a run; print its verdict and where the page is."""
+def report(names: Sequence[str], root: Path, to: Path | None) -> None:
+    """Write the page of a run, of a sweep, or of several runs side by side; print its verdict and where the page is."""
+    sweep = None if len(names) != 1 else _sweep(names[0], root)
+    if sweep is not None:
+        from labrhel.records.many import report as page_of_many
+        from labrhel.sweeps.figures import figures_of
+
+        page = page_of_many(figures_of(sweep, root), sweep.identity)
+        print(f"report  {_written(page, root / f'{sweep.identity}.html' if to is None else to)}")
+    elif len(names) > 1:
+        from labrhel.records.many import report as page_of_many
+        from labrhel.records.many import side_by_side
+
+        page = page_of_many(side_by_side([find_run(name, root) for name in names]), f"{len(names)} runs")
+        print(f"report  {_written(page, Path('report.html') if to is None else to)}")
+    else:
+        _report_of_one(named("".join(names), root), to)
+
+
+def _report_of_one(folder: Path, to: Path | None) -> None:
     from labrhel.records.report import report as page_of
     from labrhel.records.report import verdict_of
 
-    reader = RunReader(named(run, root))
+    reader = RunReader(folder)
     verdict = verdict_of(reader)
-    file = reader.folder / "report.html" if to is None else to
-    with written_aside(file, making_folders=True) as aside:
-        aside.write_text(page_of(reader), encoding="utf-8")
     print(verdict.headline)
     for words in verdict.words:
         print(f"  {words}")
-    print(f"report  {file}")
+    print(f"report  {_written(page_of(reader), reader.folder / 'report.html' if to is None else to)}")
+
+
+def _written(page: str, file: Path) -> Path:
+    with written_aside(file, making_folders=True) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return file
+
+
+def _sweep(text: str, root: Path) -> Sweep | None:
+    """The sweep of that name, unless a run is called so."""
+    from labrhel.sweeps.kept import find_sweep, read_sweep
+
+    try:
+        find_run(text, root)
+    except ConfigurationError:
+        file = find_sweep(text, root)
+        return None if file is None else read_sweep(file)
+    return None
 
 
 def export(run: str, root: Path, file: Path) -> bool:

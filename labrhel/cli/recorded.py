@@ -21,16 +21,18 @@ def runs(
     status: Status = "",
     tag: Tag = "",
     below: Annotated[float | None, typer.Option(metavar="LOSS", help="Only runs whose last loss is below.")] = None,
+    points: Annotated[bool, typer.Option("--points", help="The points of sweeps, too, each on a line.")] = False,
     json: Json = False,
 ) -> None:
-    """List the recorded runs, newest first, with what they take on the disk.
+    """List the sweeps and the recorded runs, newest first, with what they take on the disk.
 
-    Reads an index beside them, which is made anew where it is out of date.
+    The points of a sweep are one line, unless --points or what is looked for shows them. Reads an index beside them,
+    which is made anew where it is out of date.
     """
     from labrhel.cli import inspecting
 
     asked = {"text": text, "status": status, "tag": tag}
-    answered(lambda answer: inspecting.list_all(root, answer, **asked, below=below), as_json=json)
+    answered(lambda answer: inspecting.list_all(root, answer, **asked, below=below, points=points), as_json=json)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -108,14 +110,24 @@ def plot(
 
 @app.command(rich_help_panel=_PANEL)
 def report(
-    run: Newest = "",
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|SWEEP...]",
+            help="A run, several runs, or a sweep; left out: the newest run.",
+            show_default=False,
+        ),
+    ] = None,
     root: Runs = DEFAULT_RUNS,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page.")] = None,
 ) -> None:
-    """One HTML page: did it go well? Loss, parameters, gradient health, retraced echo, what was used, warnings."""
+    """One HTML page: did it go well? Loss, parameters, gradient health, retraced echo, what was used, warnings.
+
+    Of a sweep, or of several runs side by side: what they differ in, how each ended, their losses, what failed.
+    """
     from labrhel.cli import inspecting
 
-    inspecting.report(run, root, to)
+    inspecting.report(runs or [""], root, to)
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -25,7 +25,7 @@ def interlocks_of(document: Document, rig: Rig, wiring: Wiring) -> tuple[tuple[C
         if name not in known:
             words = f"the rig reads no {name!r}; {nearest(name, known)}"
             raise document.source.error(words, "interlocks", "readings", name)
-        reading = Reading(_InModelUnits(rig, wiring), name, item.low, item.high, item.every, time.monotonic)
+        reading = Reading(InModelUnits(rig, wiring), name, item.low, item.high, item.every, time.monotonic)
         conditions.append(Condition(name, reading.violated))
     guards: list[Guard] = []
     if section.over_range is not None:
@@ -41,7 +41,7 @@ def interlocks_of(document: Document, rig: Rig, wiring: Wiring) -> tuple[tuple[C
 
 
 @dataclass(frozen=True, slots=True)
-class _InModelUnits:
+class InModelUnits:
     """Reads knobs of a rig in the units of their parameters, in which the file gives their range."""
 
     rig: Rig

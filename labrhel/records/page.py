@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +38,16 @@ def row(name: str, *cells: str, mark: str = "") -> str:
 def heads(*names: str) -> str:
     """The row above a table."""
     return f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in names)}</tr>"
+
+
+def flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    """What stands in mappings, by the keys that lead to it: {"a.b": 1}."""
+    if not isinstance(data, dict):
+        return {prefix: data}
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        found |= flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return found
 
 
 def picture(title: str, figure: Figure, *, drawn: bool = False) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.learning.scoring import GOOD
 from labrhel.records import style, tested
-from labrhel.records.page import items, page, picture, row, table
+from labrhel.records.page import flat, items, page, picture, row, table
 from labrhel.records.panels import panels
 from labrhel.records.tested import Picture
 from labrhel.session.outcome import outcome_of
@@ -104,7 +104,7 @@ def report(reader: RunReader) -> str:
     verdict, unit = verdict_of(reader), manifest["target_unit"]
     tests = [item.title for item in tested.pictures(reader)]
     pictures = "".join(_picture(item, drawn=item.title in tests) for item in panels(reader))
-    outcome = outcome_of(reader.folder, unit)
+    outcome, came_from = outcome_of(reader.folder, unit), flat(manifest.get("provenance", {}))
     return page(
         f"{manifest['name']} {reader.id}",
         f'<section class="verdict {verdict.mark}"><strong>{verdict.headline}</strong>{items(verdict.words)}</section>'
@@ -113,7 +113,7 @@ def report(reader: RunReader) -> str:
         f"<h2>The run</h2>{_table(_facts(reader, scalars))}"
         f"{_folded('Parameters: start, end', table(_parameter_rows(reader)), shown=True)}"
         f"{_folded('Calibration used', table(_calibration_rows(manifest.get('calibration', {}))))}"
-        f"{_folded('Provenance', _table(_flat(manifest.get('provenance', {}))))}"
+        f"{_folded('Provenance', _table({key: str(value) for key, value in came_from.items()}))}"
         f"{_folded('Configuration', f'<pre>{escape(reader.config_text)}</pre>')}"
         f"<p>Not in the record: {escape(reader.policy.what_is_missing() or 'everything was kept')}.</p>",
     )
@@ -172,12 +172,3 @@ def _calibration_rows(calibration: Mapping[str, Any]) -> list[str]:
 
 def _table(facts: Mapping[str, str]) -> str:
     return table(row(name, value) for name, value in facts.items())
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, str]:
-    if not isinstance(data, dict):
-        return {prefix: str(data)}
-    found: dict[str, str] = {}
-    for name, value in data.items():
-        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
-    return found

@@ -20,6 +20,7 @@ STATE = "state"
 """Asked: nothing changes.  Answered: the state the run is in."""
 
 _PATIENCE = 0.2  # s; Windows hears Ctrl-C only between two waits
+_LEAST = 0.01  # s between two looks whether the reason of a pause is gone
 _LONGEST = 60  # characters of an unknown command that are repeated
 
 
@@ -57,6 +58,25 @@ class Control:
         if self.life.allows(Event.RESUME):
             self.life.on(Event.RESUME)  # wakes it up, to find that it is to stop
         return True, "stops when the step that is running is done; `labrhel resume` goes on"
+
+    def hold_until(
+        self, gone: Callable[[], bool], every: float, told: Callable[[Held], None] = lambda held: None
+    ) -> None:
+        """Wait, paused, until `gone()`, which is asked every `every` [s]; KeyboardInterrupt if the run is to stop.
+
+        Whoever lets a paused run go on lets this one go on at once; one that was asked to pause waits for that.
+        """
+        asked = self.life.state is State.PAUSING
+        if not asked:
+            self.life.on(Event.PAUSE)
+        self.life.on(Event.HOLD)
+        told("paused")
+        while not self._stopping and not self.life.wait_while(State.PAUSED, max(every, _LEAST)):
+            if gone() and not asked and self.life.allows(Event.RESUME):
+                self.life.on(Event.RESUME)
+        if self._stopping:
+            raise KeyboardInterrupt("stopped by a command")
+        told("continued")
 
     def hold(self, told: Callable[[Held], None] = lambda held: None) -> None:
         """Between two steps: wait while paused; KeyboardInterrupt if the run is to stop.

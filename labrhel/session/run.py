@@ -12,10 +12,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from labrhel.errors import ConfigurationError
+from labrhel.errors import ConditionError, ConfigurationError
 from labrhel.executor import Tap, between_steps, execute, published
 from labrhel.executor.tap import After
-from labrhel.experiment import Experiment, load_experiment
+from labrhel.experiment import Experiment, InModelUnits, load_experiment
 from labrhel.rig.calibration import set_of
 from labrhel.safety import estop, processes
 from labrhel.safety.control import Control
@@ -25,6 +25,7 @@ from labrhel.session.foreign import rig_to_resume
 from labrhel.session.health import Health
 from labrhel.session.outcome import Outcome, outcome_of
 from labrhel.session.training import Concluded, training
+from labrhel.session.waiting import wait_out
 from labrhel.shots.operations import Publish
 from labrhel.shots.rig import OfInstruments
 from labrhel.store import RunReader, RunWriter, consolidate, create_run, require_replayable
@@ -161,17 +162,24 @@ def _train(
     control: Control,
     observers: Sequence[After],
 ) -> None:
-    """In stretches, between which the rig is calibrated again if its health asks for it."""
+    """In stretches, between which the rig is calibrated again if its health asks for it, or waits for a reading."""
     health = Health(experiment.document.config.health)
     while True:
         checkpoint = RunReader(writer.folder).last_checkpoint()
-        with experiment.executor(writer) as executor:
-            handler = Tap(
-                executor,
-                before=(between_steps(lambda: control.hold(writer.held)),),
-                after=(published(watch), *observers),
-            )
-            x = execute(training(experiment, checkpoint, health.doubts), handler)
+        try:
+            with experiment.executor(writer) as executor:
+                handler = Tap(
+                    executor,
+                    before=(between_steps(lambda: control.hold(writer.held)),),
+                    after=(published(watch), *observers),
+                )
+                x = execute(training(experiment, checkpoint, health.doubts), handler)
+        except ConditionError as error:
+            section = experiment.document.config.interlocks.readings.get(error.name)
+            if section is None or section.resume_when is None:
+                raise
+            wait_out(error, section, InModelUnits(experiment.rig, experiment.wiring), writer, control)
+            continue
         if isinstance(x, Concluded):
             writer.conclude("stalled" if x.stalled else "done", x.words)
             return

@@ -90,6 +90,11 @@ def rows(root: Path) -> list[RunRow]:
     return sorted(found, key=lambda row: (row.created, row.id), reverse=True)
 
 
+def row_of(folder: Path) -> RunRow:
+    """What is known of one run, wherever it lies."""
+    return _row(folder.parent, _read(folder, ""))
+
+
 def matching(
     found: Sequence[RunRow], *, text: str = "", status: str = "", tag: str = "", below: float = np.inf
 ) -> list[RunRow]:

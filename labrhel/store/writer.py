@@ -128,6 +128,15 @@ class RunWriter:
         """Write that the run waits between two steps, or goes on."""
         self._event(how, "")
 
+    def broken_off(self, words: str) -> None:
+        """Write that the run waits in the middle of a step, and why."""
+        self._event("paused", words)
+
+    def taken_up(self, words: str) -> None:
+        """Write that it goes on from its last checkpoint: a step that was broken off is done again, as in a resume."""
+        self._attempt += 1
+        self._event("resumed", words)
+
     def conclude(self, how: Ending, words: str) -> None:
         """How the run will have ended, and why, if nothing goes wrong until the folder is closed."""
         self._conclusion = how, words

@@ -81,14 +81,15 @@ def figures_of(sweep: Sweep, root: Path, states: Mapping[str, State] | None = No
     states = {} if states is None else states
     wanted = {point.run for point in sweep.points}
     known = {row.folder.name: row for row in rows(root) if row.folder.name in wanted}
-    points = tuple(_came(point, known.get(point.run), states.get(point.run)) for point in sweep.points)
+    points = tuple(came_of(point, known.get(point.run), states.get(point.run)) for point in sweep.points)
     names = tuple(sorted({name for came in points for name in came.figures}))
     done = next((row for row in known.values() if row.status == "done"), None)
     unit = "" if done is None else str(RunReader(done.folder).manifest.get("target_unit", ""))
     return Figures(sweep, root, points, names, unit)
 
 
-def _came(point: SweepPoint, row: RunRow | None, state: State | None) -> Came:
+def came_of(point: SweepPoint, row: RunRow | None, state: State | None) -> Came:
+    """What came of a point, by its row in the index; by its state, where it left no folder."""
     if row is None:
         return Came(point, MISSING, {}, "" if state is None else state.words)
     words = row.damage or (row.said if row.status in ("failed", "unsafe", "stalled") else "")

@@ -165,10 +165,11 @@ def test_a_point_is_the_run_that_a_user_would_have_made(swept: tuple[Shell, tupl
 
 def test_a_point_that_fails_is_one_line_with_its_reason_and_the_rest_is_done(shell: Shell) -> None:
     shell.write(small(**{"steps: 12": "steps: 1"}))
-    status, _, err = shell("sweep", "small.yaml", "--set", "data.spacing=0.3,9", "--json")
+    status, _, err = shell("sweep", "small.yaml", "--set", "data.teacher.spacing=0.3,9", "--json")
     assert status == 3
-    (line,) = [line for line in err.splitlines() if "data.spacing=9" in line]
-    assert line.startswith("missing: ") and "step" in line
+    (line,) = [line for line in err.splitlines() if "data.teacher.spacing=9" in line]
+    assert line.startswith("missing: ")
+    assert "the integrator step 9 is unstable" in line
     assert "1 done" in err
 
 
