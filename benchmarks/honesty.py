@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from simbackend.imperfections import Imperfections
 from simbackend.imperfections.converters import ConverterErrors
 from simbackend.imperfections.flip import FlipErrors
 from simbackend.imperfections.friction import HiddenFriction
+from simbackend.imperfections.mismatch import Mismatch
 from simbackend.imperfections.noise import ForceNoise
 from simbackend.imperfections.paths import PathErrors
 from simbackend.imperfections.timing import ClockErrors
@@ -190,9 +192,19 @@ def calibrated_to(rig: ReferenceTask, bars: Bars, seed: int) -> CalibrationSet:
             value = rig.rig.true_gain(item.name) + bars.gains * random.standard_normal()
             found[f"{item.name}.gain"] = CalibratedValue(value, "1", bars.gains, "drawn")
     if bars.clock:
-        rate = APART + bars.clock * random.standard_normal()
+        rate = APART + bars.clock * evenly(seed)
         found["clock.rate"] = CalibratedValue(rate, "1", bars.clock, "drawn")
     return CalibrationSet(found)
+
+
+def evenly(seed: int) -> float:
+    """A standard normal number; over any run of seeds as many are large as should be.
+
+    Where one number moves all entries of a rig, its interval holds all of them or none: of 22 rigs with independent
+    draws two were beyond 1.96, and the coverage could not be above 91 %.  Source: the additive recurrence of the golden
+    ratio, which fills (0, 1) evenly, through the quantiles.
+    """
+    return NormalDist().inv_cdf((0.5 + seed * (5**0.5 - 1) / 2) % 1.0)
 
 
 def covered(seed: int, row: str, repeats: int = REPEATS) -> tuple[float, float, float]:
@@ -274,20 +286,23 @@ def tame_figure(rigs: int) -> Figure:
 SEEDED: Mapping[str, tuple[Mapping[str, Any], float]] = {
     "clipped": ({"adc": ConverterErrors(12, 0.6)}, 0.05),
     "quantised": ({"adc": ConverterErrors(7, 8.0)}, 0.05),
-    "noisy": ({"noise": 1e-2}, 0.05),
+    "noisy": ({"noise": 2e-2}, 0.02),
     "delayed": ({"ports": PathErrors(delay=0.5 * STEP)}, 0.01),
     "friction": ({"friction": HiddenFriction(uniform=0.02)}, 0.01),
     "nudge": ({}, 0.3),
     "flip": ({"flip": FlipErrors(error=0.05)}, 0.01),
     "jittered": ({"ports": PathErrors(jitter=0.02)}, 0.01),
     "shaken": ({"force": ForceNoise(1e-2, 0.0)}, 0.05),
+    "mismatched": ({"mismatch": Mismatch(0.1), "friction": HiddenFriction(uniform=0.02)}, 0.01),
+    "mismatched and late": ({"mismatch": Mismatch(0.1), "ports": PathErrors(delay=0.5 * STEP)}, 0.01),
 }
-"""What is wrong, and the response ratio at which it is looked for; a miss below a hundredth is not asked about."""
+"""What is wrong, and the response ratio at which it is looked for, with which no nudge bends the motion as much as that
+does; a miss below a hundredth is not asked about."""
 
-CALLED = {"shaken": "noisy"}
+CALLED = {"shaken": "noisy", "mismatched": "friction", "mismatched and late": "delayed"}
 """What a cause is to be called, where that is not its name here."""
 
-SEEN_IN = {"jittered": 3, "shaken": 3}
+SEEN_IN = {"jittered": 3, "shaken": 3, "noisy": 3}
 """Repeats that a cause needs to be told from others; one, where it is not named."""
 
 

@@ -13,7 +13,10 @@ following is asked how much of phi it explains on its own:
     delayed      L v_i of each channel, and the slope of what each port plays; jittered, if the repeats differ
     jittered     what each port plays: its gain was another one in this shot than in the forward pass
     nudge        the even part of the force that the answer x meets, along the mean echo
-    flip         phi is all in the first three kicks
+    flip         phi is all in the first three kicks; by drive: what the start is prepared by is wrong
+
+Masses and springs are first fitted to the forward passes (`protocols.inference.fit`): with those of a model that is a
+tenth off, phi looks like anything.
 
 What none of them explains, and is different in each repeat, is noisy, too: forces that shake the rig.
 
@@ -23,7 +26,7 @@ Source: linear regression; 0.5^6 bounds what a motion of six kicks a radian leav
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations_with_replacement
 
@@ -32,9 +35,11 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
 from labrhel.arrays import Array
+from labrhel.rig.capabilities import Reversal
 from protocols.echoes.blocks import Block
 from protocols.echoes.plan import EchoPlan
 from protocols.forward.forward import ForwardPass
+from protocols.inference.fit import fit
 from protocols.inference.inverse_dynamics import InverseDynamics
 from protocols.inference.record import low_pass
 
@@ -49,6 +54,8 @@ SENTENCES = {
     "delayed": "a delay that is not calibrated: calibrate the delays of ports and channels",
     "nudge": "a nudge that is too strong for a nonlinear rig: lower the response",
     "flip": "a flip that leaves other momenta than it should: calibrate it",
+    "prepared": "a start that what it is prepared by gets wrong, the springs, masses and friction of the model, or "
+    "delays and gains: calibrate them (labrhel calibrate, paths), or lock: 6 learns it",
 }
 """What each of them is called, and what to do about it."""
 
@@ -58,6 +65,10 @@ _SHORTEST = 16  # kicks of a pass: below it every hypothesis explains all
 _MOST = 60  # columns of a hypothesis
 _SINGULAR = 1e-10  # of the largest eigenvalue of their products: columns that say the same
 _FIRST = 3  # kicks in which a wrong flip shows
+_REFITTED = ("potential", "kinetic", "directed", "gyroscopic")
+_WORK = (
+    1e6  # parameters times oscillators times kicks that a fit takes up, some tenths of a second; passes are cut to it
+)
 _CHANGES = 0.25  # of what is neither white nor rounding: so much of it is different in each repeat where it jitters
 
 
@@ -104,6 +115,8 @@ def cause_of_miss(plan: EchoPlan, blocks: Sequence[Block]) -> Cause:
             # Echoes whose gains differ are apart by more than the nudge, and that bends the motion like a strong one.
             found["jittered"] = max(found["jittered"], forced.jittered_beside_the_nudge())
         found["noisy"] = 1 - max(found.values())
+    if plan.reversal is Reversal.BY_DRIVE and "flip" in found:
+        found["prepared"] = found.pop("flip")  # it flips nothing
     for name, share in found.items():
         shares[name] = shares.get(name, 0.0) + left * share
     name = max(shares, key=lambda item: shares[item])
@@ -190,7 +203,8 @@ class _Forces:
         """The force (n, kicks) that would explain the miss; of the last kick that of the one before."""
         self.needed[:, -1] = self.needed[:, -2]
         # Friction g that nobody compensates pulls with g (v + v'), v' the velocity of the echo that lacks it.
-        self._v = passed(self._raw_v + (self._slope(miss) / 2 if miss.shape[1] > 1 else 0.0))
+        self._echo_v = self._raw_v + (self._slope(miss) if miss.shape[1] > 1 else 0.0)
+        self._v = passed((self._raw_v + self._echo_v) / 2)
         # What the model has and the echo was not given for pulls with the velocity of the path alone.
         left_out = plan.task.model.friction(plan.theta) - plan.friction
         self._left_out = passed(left_out @ self._raw_v) if left_out.any() else None
@@ -226,10 +240,10 @@ class _Forces:
     @property
     def drag(self) -> list[Array]:
         """Columns of friction that is not linear."""
-        v = self._raw_v
-        speed = np.abs(v).max(axis=1, keepdims=True) + 1e-300
-        laws = (np.abs(v) * v, np.tanh(v / (0.02 * speed)))
-        return [column for law in laws for column in _alone(self._passed(law))]
+        both = (self._raw_v, self._echo_v)
+        speed = np.abs(both).max(axis=(0, 2))[:, None] + 1e-300
+        laws = ([np.abs(v) * v for v in both], [np.tanh(v / (0.02 * speed)) for v in both])
+        return [column for law in laws for column in _alone(self._passed(np.mean(law, axis=0)))]
 
     @property
     def delayed(self) -> list[Array]:
@@ -258,6 +272,7 @@ class _Explanations:
     """Of the force that explains the miss of a block, what each hypothesis explains on its own."""
 
     def __init__(self, plan: EchoPlan, block: Block) -> None:
+        plan = replace(plan, theta=_seen(plan, block.batch.passes))
         passed = _LowPass(*low_pass(plan.task.model, plan.theta, plan.task.step))
         self._every = [_Forces(plan, block, place, passed) for place in range(len(block.drives))]
         self._raw = [forces.needed for forces in self._every]
@@ -290,6 +305,23 @@ class _Explanations:
         if share < _KNOWN:
             return 0.0
         return max(0.0, 1 - (1 - share) * float(rest @ rest) / (float(self._phi @ self._phi) or 1e-300))
+
+
+def _seen(plan: EchoPlan, passes: Sequence[ForwardPass]) -> dict[str, Array]:
+    """The parameters with masses and springs as the forward passes say that they are.
+
+    A miss that has grown over many periods is a small difference of large forces: springs that are a tenth off are more
+    than what made it, and what the model is then said to lack looks like anything.  Friction stays, since it is asked.
+    """
+    model, theta = plan.task.model, dict(plan.theta)
+    asked = sum(np.size(spec.nominal) for spec in model.parameters.values() if spec.kind in (*_REFITTED, "friction"))
+    most = int(_WORK / max(asked * model.size * len(passes), 1))
+    if most < _SHORTEST:
+        return theta
+    heads = [replace(item, q=item.q[:, :most], u=item.u[:, :most]) for item in passes]
+    noise = np.sqrt(np.mean([np.mean(np.diff(item.q, 6) ** 2, axis=1) for item in heads], axis=0) / _WHITE)
+    found = fit(model, theta, heads, plan.task.step, noise).theta
+    return theta | {name: found[name] for name, spec in model.parameters.items() if spec.kind in _REFITTED}
 
 
 def _answers(plan: EchoPlan, block: Block) -> list[Array]:

@@ -9,9 +9,10 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.honesty import CALLED, NAMES, SEEDED, Sizes, named, undeclared_rig
+from benchmarks.odd_rigs import odd
 from labrhel.executor import execute
 from labrhel.learning.estimator import Estimator, Order
-from labrhel.rig.capabilities import Converter
+from labrhel.rig.capabilities import Converter, Reversal
 from protocols.echoes.blocks import Block
 from protocols.echoes.causes import (
     Cause,
@@ -29,10 +30,38 @@ from protocols.echoes.measurement import Measurement
 from protocols.echoes.plan import EchoPlan
 from protocols.inference.record import low_pass
 from protocols.rhel import RHEL
-from simbackend.imperfections import HiddenFriction
+from simbackend.imperfections import HiddenFriction, Imperfections
+from simbackend.imperfections.mismatch import Mismatch
 from simbackend.imperfections.noise import ForceNoise
 from simbackend.rigs.reference import ReferenceTask
 from simbackend.testing.small_rig import small_rig
+
+
+@pytest.mark.parametrize("drag", [0.1, 0.15])
+def test_drag_is_not_called_friction_where_it_stops_most_of_the_motion(drag: float) -> None:
+    rig = odd(undeclared_rig(1, {}), drag, 0.0, Imperfections(seed=1, mismatch=Mismatch(0.1)))
+    run = Measurement(RHEL(response=0.01), rig.request(NAMES))
+    execute(run.first_block(), rig.handler())
+    assert run.blocks[0].retrace_error > 0.5
+    assert cause_of_miss(run.plan, run.blocks).name == "drag"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_noise_that_nobody_declared_hides_no_springs_that_are_other_ones(seed: int) -> None:
+    """With those of the model the miss by friction looks like a delay, or like nothing."""
+    wrong = {"mismatch": Mismatch(0.1), "friction": HiddenFriction(uniform=0.02), "noise": 3e-3}
+    rig = undeclared_rig(seed, wrong)
+    run = Measurement(RHEL(response=0.01), rig.request(NAMES))
+    execute(run.first_block(), rig.handler())
+    found = cause_of_miss(run.plan, run.blocks)
+    assert found.name == "friction" and found.share > 0.9
+
+
+def test_a_rig_that_flips_nothing_is_told_what_its_start_is_prepared_by() -> None:
+    rig = undeclared_rig(0, {"mismatch": Mismatch(0.1)}).declaring(reversals=frozenset({Reversal.BY_DRIVE}))
+    found = rig.gradient(RHEL(response=0.01), NAMES)
+    (words,) = [words for words in found.warnings if "misses the forward path" in words]
+    assert "a start that what it is prepared by gets wrong" in words and "flip" not in words
 
 
 @pytest.mark.parametrize("name", SEEDED)
@@ -193,7 +222,7 @@ def test_large_rigs_are_asked_for_friction_of_each_oscillator_alone(n: int, colu
 
 def test_columns_of_drag_go_with_the_square_of_the_speed_and_with_its_sign() -> None:
     run = measured()
-    v, columns = velocity(run), forces(run).drag
+    v, columns = velocity(run), forces(run, miss=np.zeros((3, 39))).drag
     assert len(columns) == 6
     for i in range(3):
         square, sign = columns[i], columns[3 + i]
@@ -202,6 +231,14 @@ def test_columns_of_drag_go_with_the_square_of_the_speed_and_with_its_sign() -> 
         assert np.allclose(sign[i, fast], np.sign(v[i, fast]), atol=1e-3)
         assert np.allclose(sign[i], np.tanh(v[i] / (0.02 * np.abs(v[i]).max())))  # a smooth one
         assert not np.delete(square, i, axis=0).any() and not np.delete(sign, i, axis=0).any()
+
+
+def test_drag_pulls_at_the_echo_as_it_was_and_not_only_as_it_should_have_been() -> None:
+    run = measured()
+    v, miss = velocity(run), 0.1 * np.cumsum(np.random.default_rng(2).normal(size=(3, 39)), axis=1)
+    echoed = v + np.gradient(miss, 0.1, axis=1)
+    for i, column in enumerate(forces(run, miss=miss).drag[:3]):
+        assert np.allclose(column[i], (np.abs(v[i]) * v[i] + np.abs(echoed[i]) * echoed[i]) / 2)
 
 
 def test_the_force_of_a_miss_takes_the_model_along_it() -> None:
