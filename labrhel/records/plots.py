@@ -35,6 +35,7 @@ def draw(reader: RunReader) -> Figure:
             axes = figure.add_axes((0, 0, 1, 1), label=str(len(figure.axes)))
             panel.draw(axes)
             _entitle(axes, panel.title)
+            style.keep_apart(axes)
         top = _arrange(figure)
         figure.suptitle(f"{reader.manifest['name']}   {reader.id}   ({reader.status})", fontsize=11, y=top)
     return figure

@@ -35,6 +35,8 @@ read-out before training, preparation, and what is not named."""
 NAMED = (FORWARD, NUDGED, BEFORE, ECHO, PREPARED, INPUT, "black", "#7E57C2")
 """Curves that are told apart by their names alone."""
 
+_LONG, _TICKS = 1e4, 5  # numbers of five digits and more, and the intervals that have room between them
+
 SHOWN = 400
 """Samples of a trace; more than that is a solid block at this size."""
 
@@ -130,3 +132,11 @@ def above(axes: Axes, title: str = "", most: int = 8) -> None:
     )
     if title:
         axes.set_title(title, pad=6 + 11 * -(-len(lines) // columns))
+
+
+def keep_apart(axes: Axes) -> None:
+    """Fewer ticks where numbers are so long that those beside each other would touch."""
+    from matplotlib.ticker import AutoLocator
+
+    if max(map(abs, axes.get_xlim())) >= _LONG and isinstance(axes.xaxis.get_major_locator(), AutoLocator):
+        axes.locator_params(axis="x", nbins=_TICKS)

@@ -248,7 +248,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     def _status(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return "WAIT" if self._recorder.poll() in (State.WAITING, State.FILLING) else "TD"
 
-    @command("ACQ:TRig:FILL?", "ACQ:AXI:SOUR#:TRig:Fill?")
+    @command("ACQ:TRig:FILL?", "ACQ:AXI:SOUR#:Trig:Fill?")
     def _is_full(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         self._recorder.poll()
         return str(int(self._recorder.record is not None))
@@ -315,7 +315,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     def _all(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self._usual(suffixes[0], 0, _BUFFER)
 
-    @command("ACQ:SOUR#:DATA:STArt:End?")
+    @command("ACQ:SOUR#:DATA:STArt:End?", "ACQ:SOUR#:DATA:Start:End?")
     def _between(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         start, end = (whole(words, place, 0, _BUFFER - 1) for place in (0, 1))
         return self._usual(suffixes[0], start, (end - start) % _BUFFER + 1)
@@ -329,7 +329,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
         count = whole(words, 0, 1, _BUFFER)
         return self._usual(suffixes[0], _BUFFER - count, count)
 
-    @command("ACQ:SOUR#:DATA:STArt:N?")
+    @command("ACQ:SOUR#:DATA:STArt:N?", "ACQ:SOUR#:DATA:Start:N?")
     def _from(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self._usual(suffixes[0], whole(words, 0, 0, _BUFFER - 1), whole(words, 1, 1, _BUFFER))
 
@@ -364,7 +364,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     def _deep_write(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return str(self._deep_place(suffixes[0])[0] - 1)
 
-    @command("ACQ:AXI:SOUR#:DATA:STArt:N?")
+    @command("ACQ:AXI:SOUR#:DATA:STArt:N?", "ACQ:AXI:SOUR#:DATA:Start:N?")
     def _deep_data(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         channel = suffixes[0]
         size, _ = self._deep_place(channel)

@@ -1,11 +1,13 @@
 """Axes of pictures say plain numbers in units that fit them."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from labrhel import session
@@ -102,3 +104,17 @@ def test_a_run_of_one_gradient_or_none_is_drawn_with_its_parameters(tmp_path: Pa
     assert all(line.get_marker() == "." for line in drawn["Parameters"].get_lines())
     low, high = drawn["Parameters"].get_xlim()
     assert high - low >= 1
+
+
+@pytest.mark.parametrize("span", [(62956.0, 63611.0), (0.0, 14000.0), (-120000.0, 120000.0), (0.0, 150.0)])
+def test_numbers_below_a_panel_do_not_touch_however_late_a_recording_is(span: tuple[float, float]) -> None:
+    figure = Figure(figsize=(3.4, 2.3))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.plot(span, (0.0, 1.0))
+    style.keep_apart(axes)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    low, high = axes.get_xlim()
+    ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    boxes = [label.get_window_extent(renderer) for at, label in ticks if low <= at <= high]
+    assert len(boxes) > 2
+    assert all(left.x1 + 3 < right.x0 for left, right in pairwise(boxes))
