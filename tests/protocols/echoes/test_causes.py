@@ -22,6 +22,7 @@ from protocols.echoes.causes import (
     _Forces,
     _LowPass,
     _random,
+    _seen,
     _steps,
     _white,
     cause_of_miss,
@@ -55,6 +56,18 @@ def test_noise_that_nobody_declared_hides_no_springs_that_are_other_ones(seed: i
     execute(run.first_block(), rig.handler())
     found = cause_of_miss(run.plan, run.blocks)
     assert found.name == "friction" and found.share > 0.9
+
+
+@pytest.mark.parametrize(("mismatch", "fitted"), [(0.0, False), (0.1, True)])
+def test_springs_are_fitted_only_where_the_model_does_not_run_along_the_record(
+    mismatch: float, *, fitted: bool
+) -> None:
+    """On a rig that misses in every step, a fit each time takes longer than the shots."""
+    rig = undeclared_rig(1, {"mismatch": Mismatch(mismatch), "friction": HiddenFriction(uniform=0.002)})
+    run = Measurement(RHEL(response=0.01), rig.request(NAMES))
+    execute(run.first_block(), rig.handler())
+    seen = _seen(run.plan, run.blocks[0].batch.passes)
+    assert all(np.array_equal(seen[name], value) for name, value in run.plan.theta.items()) is not fitted
 
 
 def test_a_rig_that_flips_nothing_is_told_what_its_start_is_prepared_by() -> None:
