@@ -2,8 +2,9 @@
 
     python -m benchmarks.damped_units [--steps 2000] [--rounds 5]
 
-Time of one loss and all gradients beside the lossless unit, interleaved (`rounds`); what is kept a step, beside the
-tape of BPTT; errors against float64 BPTT where the energy falls by 100 e-folds in a pass, in float64 and in float32.
+Time of one loss and all gradients beside the lossless unit and beside BPTT of the same damped unit in JAX
+(`hru_in_jax`), interleaved (`rounds`); errors against float64 BPTT where the energy falls by 100 e-folds in a pass, in
+float64 and in float32.
 """
 
 from __future__ import annotations
@@ -15,33 +16,38 @@ import numpy as np
 
 from benchmarks.figure import Figure, print_table
 from benchmarks.hru_task import EPS, MODELS, engine, learning, task
-from benchmarks.rounds import interleaved
+from benchmarks.rounds import installed, interleaved
 from simbackend.recurrent.models.damped import Damped
 from simbackend.testing.units import ENGINES, case, overall
 
 E_FOLDS, LENGTH, SEEDS = 100, 1000, 4
 DEAREST, LARGEST, TIMES_BPTT = 1.3, 1e-8, 4.0
+FASTER = 5.0  # than the best of JAX
 
 
 def times(steps: int, rounds: int, kind: str = "float32") -> Iterator[Figure]:
-    """A damped unit beside the lossless one."""
+    """A damped unit beside the lossless one, and beside JAX."""
     for name, model in MODELS.items():
         theta, inputs, target = task(model, steps, kind)
-        friction = np.full(len(theta["d"]), 0.1, kind)
+        damped = theta | {"g": np.full(len(theta["d"]), 0.1, kind)}
+        contenders = {
+            f"{words} {way}": learning(engine(way, unit, EPS[kind] / steps), values, inputs, target)
+            for way in ("echoes", "adjoint")
+            for words, unit, values in (("lossless", model, theta), ("damped", Damped(model), damped))
+        }
+        if installed("jax"):
+            from benchmarks import hru_in_jax
+
+            peers = hru_in_jax.contenders(damped, inputs, target, EPS[kind] / steps)
+            contenders |= {f"JAX {way}": peer for way, peer in peers.items()}
+        found = interleaved(contenders, rounds)
         for way in ("echoes", "adjoint"):
-            found = interleaved(
-                {
-                    "lossless": learning(engine(way, model, EPS[kind] / steps), theta, inputs, target),
-                    "damped": learning(
-                        engine(way, Damped(model), EPS[kind] / steps), theta | {"g": friction}, inputs, target
-                    ),
-                },
-                rounds,
-            )
-            ratio = found.ratio("damped", "lossless")
-            words = f"{ratio:.2f} ({1e6 * min(found.seconds['damped']):.1f} us a step, fastest)"
+            ratio = found.ratio(f"damped {way}", f"lossless {way}")
+            words = f"{ratio:.2f} ({1e6 * min(found.seconds[f'damped {way}']):.1f} us a step, fastest)"
             target_words = f"damped {name} unit, {kind}, {way}: time over the lossless one <= {DEAREST}"
             yield Figure(target_words, words, ratio <= DEAREST)
+        words = f"damped {name} unit, {kind}: echoes against the best of JAX BPTT of the same"
+        yield found.faster(words, "damped echoes", found.by_bptt(), FASTER)
 
 
 def accuracy() -> Iterator[Figure]:
