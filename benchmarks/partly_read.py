@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,10 +27,9 @@ from numpy.typing import NDArray
 from benchmarks.figure import Figure, print_table
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import LabrhelError
-from labrhel.learning.gradient import Gradient
 from protocols.echoes.options import Unread
 from protocols.rhel import RHEL
-from simbackend.rigs.partly_read import PartlyRead, partly_read_rig
+from simbackend.rigs.partly_read import partly_read_rig
 
 NOISE, RESPONSE, REPEATS, LOCK = 2e-4, 0.01, 4, 4
 LOSSY = 1.5
@@ -40,7 +40,7 @@ LOSSY = 1.5
 class Row:
     """One rig: errors of local entries and of the others, the same with all positions read, the cosine of the others.
 
-    `held`: how many of so many `others` lay in their interval of 95 %; `refused`: parameters that were refused by name.
+    `held`: how many of so many `others` lay in their interval of 95 %; `refused`: entries that were refused by name.
     """
 
     seed: int
@@ -55,31 +55,26 @@ class Row:
 
 
 def row(seed: int, folds: float, steps: int = 300) -> Row:
-    """Measure one rig; what is refused by name is left out, and asked no more."""
+    """Measure one rig; entries that are refused by name are asked for no more."""
     rig = partly_read_rig(seed, folds=folds, noise=NOISE, steps=steps)
     rule = RHEL(unread=Unread.SMOOTHED, response=RESPONSE, repeats=REPEATS, lock=LOCK if folds else 0)
-    names, refused = rig.names, []
+    asked = {name: np.ones(np.shape(rig.truth[name]), bool) for name in rig.names}
+    refused: list[str] = []
     while True:
         try:
-            found = rig.gradient(rule, names)
+            found = rig.gradient(rule, trained=asked)
             break
         except LabrhelError as error:
-            lost = [name for name in names if f"{name}[" in str(error)]
+            lost = re.findall(r"(\w+)\[([\d,]+)\]", str(error))
             if not lost:
                 raise
-            refused += lost
-            names = tuple(name for name in names if name not in lost)
-    whole = rig.gradient(RHEL(response=RESPONSE, repeats=REPEATS, lock=LOCK if folds else 0), names, whole=True)
-    return _compared(seed, rig, (found, whole), names, tuple(refused))
-
-
-def _compared(
-    seed: int, rig: PartlyRead, gradients: tuple[Gradient, Gradient], names: tuple[str, ...], refused: tuple[str, ...]
-) -> Row:
-    found, whole = gradients
+            for name, index in lost:
+                asked[name][tuple(map(int, index.split(",")))] = False
+            refused += [f"{name}[{index}]" for name, index in lost]
+    whole = rig.gradient(RHEL(response=RESPONSE, repeats=REPEATS, lock=LOCK if folds else 0), whole=True)
     exact = rig.exact()
-    local = {name: rig.local(name) for name in names}
-    other = {name: ~mask for name, mask in local.items()}
+    local = {name: rig.local(name) for name in rig.names}
+    other = {name: asked[name] & ~mask for name, mask in local.items()}
     ends = found.interval()
     low, high = (_flat({name: pair[place] for name, pair in ends.items()}, other) for place in (0, 1))
     right, said = _flat(exact, other), _flat(found.values, other)
@@ -92,7 +87,7 @@ def _compared(
         cosine=float(said @ right / (np.linalg.norm(said) * np.linalg.norm(right))),
         held=int(np.sum((low <= right) & (right <= high))),
         others=right.size,
-        refused=refused,
+        refused=tuple(refused),
     )
 
 
@@ -139,7 +134,7 @@ def figures(found: list[Row], words: str) -> Iterator[Figure]:
     share = sum(item.held for item in found) / sum(item.others for item in found)
     yield Figure("  their error bars of 95 % hold 90 to 98 %", f"{100 * share:.1f} %", 0.9 <= share <= 0.98)
     refused = sum(bool(item.refused) for item in found)
-    yield Figure("  rigs with parameters refused by name", f"{refused} of {len(found)}", None)
+    yield Figure("  rigs with entries refused by name", f"{refused} of {len(found)}", None)
 
 
 def main() -> None:

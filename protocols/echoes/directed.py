@@ -131,7 +131,7 @@ class Asymmetric:
         if not plan.geometry.is_whole:
             self.unmodelled = Unmodelled()
         elif self.unmodelled is None and not self.believes:
-            self.unmodelled = self._unmodelled(plan, answers, reading.miss, eps, names)
+            self.unmodelled = unmodelled_by(plan, answers, reading.miss, eps, names)
         for item, m, missing in zip(passes, answers, lacking, strict=True):
             played = m.item.error
             more = _transposed(plan, item, item.error + self._turned(plan, item, m) - played)
@@ -161,34 +161,6 @@ class Asymmetric:
         found = _turned(plan, item, a)
         pull = None if self.unmodelled is None else self.unmodelled.pull
         return found if pull is None else found + 2 * plan.task.step * (pull @ a.response)
-
-    def _unmodelled(
-        self, plan: EchoPlan, answers: Sequence[Backwards], misses: Sequence[Array], eps: float, names: Sequence[str]
-    ) -> Unmodelled:
-        """What the record and these answers say of N beyond that of the model."""
-        task, exact = plan.task, is_exact(plan.task.capabilities)
-        passes = [m.item for m in answers]
-        sizes = [float(np.sqrt(sum(np.sum(rows**2) for rows in of))) for of in (
-            [item.q for item in passes], [m.response for m in answers],
-        )]  # fmt: skip
-        if 0.0 in sizes:
-            return Unmodelled()
-        paths = [item.q + miss[:, ::-1] for item, miss in zip(passes, misses, strict=True)]
-        found = beyond_model(
-            task.model, plan.theta, passes, paths, [m.response for m in answers], task.step,
-            sizes[0] / sizes[1] if exact else eps, exact=exact,
-        )  # fmt: skip
-
-        def effect(pull: Array) -> dict[str, Array]:
-            terms: dict[str, Array] = {}
-            for m in answers:
-                _add(terms, _transposed(plan, m.item, 2 * task.step * pull @ m.response).gradients(names))
-            return terms
-
-        plain: dict[str, Array] = {}
-        for m in answers:
-            _add(plain, m.gradients(names))
-        return Unmodelled.of(found, effect, norm_of(plain))
 
     @property
     def believed(self) -> dict[str, Array]:
@@ -264,6 +236,53 @@ class Asymmetric:
             return [{name: self.remaining * np.abs(term) for name, term in last.items()}, self.unplayed]
         before = self.terms[-2]
         return [{name: self.shrinks * np.abs(last[name] - before[name]) for name in last}, self.unplayed]
+
+
+def unmodelled_by(
+    plan: EchoPlan, answers: Sequence[Backwards], misses: Sequence[Array], eps: float, names: Sequence[str]
+) -> Unmodelled:
+    """What the record and the answers to kicks say of N beyond that of the model, and what it does to a gradient.
+
+    `answers` are about passes whose error is the kicks as they were played.
+    """
+    task, exact = plan.task, is_exact(plan.task.capabilities)
+    passes = [m.item for m in answers]
+    sizes = [float(np.sqrt(sum(np.sum(rows**2) for rows in of))) for of in (
+        [item.q for item in passes], [m.response for m in answers],
+    )]  # fmt: skip
+    if 0.0 in sizes:
+        return Unmodelled()
+    paths = [item.q + miss[:, ::-1] for item, miss in zip(passes, misses, strict=True)]
+    found = beyond_model(
+        task.model, plan.theta, passes, paths, [m.response for m in answers], task.step,
+        sizes[0] / sizes[1] if exact else eps, exact=exact,
+    )  # fmt: skip
+
+    def effect(pull: Array) -> dict[str, Array]:
+        terms: dict[str, Array] = {}
+        for m in answers:
+            _add(terms, _transposed(plan, m.item, 2 * task.step * pull @ m.response).gradients(names))
+        return terms
+
+    plain: dict[str, Array] = {}
+    for m in answers:
+        _add(plain, m.gradients(names))
+    return Unmodelled.of(found, effect, norm_of(plain))
+
+
+def of_reciprocal(
+    plan: EchoPlan,
+    passes: Sequence[ForwardPass],
+    captures: Sequence[Capture],
+    eps: float,
+    nudges: Achieved,
+    reading: EchoReading,
+) -> Unmodelled:
+    """The same of one set of echoes by a model whose couplings are all reciprocal: are those of the rig?"""
+    answers = []
+    for item, turns, added in zip(passes, plan.turns(captures), nudges.added, strict=True):
+        answers.append(_answer(plan, replace(item, error=item.error + added[:, ::-1]), turns, eps))
+    return unmodelled_by(plan, answers, reading.miss, eps, tuple(reading.terms))
 
 
 def growth_in_pass(plan: EchoPlan, passes: Sequence[ForwardPass]) -> float:

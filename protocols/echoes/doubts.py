@@ -75,13 +75,12 @@ def _remedies(aim: Aim) -> str:
     return "give the drive ports a smaller range, or more bits"
 
 
-def of_record(record: Record | None, options: EchoOptions, found: Asymmetric | None = None) -> Iterator[str]:
+def of_record(record: Record | None, options: EchoOptions, *, told: bool = False) -> Iterator[str]:
     """About what the forward record says of the rig, and a lock that would hide what it cannot say.
 
-    Where directed couplings are corrected for, the answers to the nudge say more of them than the record alone.
+    Where the answers to the nudge have `told` of directed couplings, they say more than the record alone.
     """
     if record is not None:
-        told = found is not None and found.unmodelled is not None and found.unmodelled.told
         yield from (replace(record, onesided=Found(0.0, 0.0)) if told else record).words
     if options.lock and (record is None or record.is_vague):
         yield (
@@ -135,6 +134,20 @@ def of_one_sided(found: Unmodelled, *, begins: bool, calibrated: bool) -> Iterat
             f"couplings pull one way beyond what the model says, {_between(found.where[1])}, or masses or channels "
             "differ from it, which no answer to these nudges tells apart: that may put this gradient off by "
             f"{found.unsure:.2g} of its size: calibrate them (labrhel calibrate, paths), or labrhel audit"
+        )
+
+
+def of_reciprocal(found: Unmodelled | None) -> Iterator[str]:
+    """About a rig with directed couplings, of a model that has none: the echo retraces, and is not the adjoint."""
+    if found is None or not found.told:
+        return
+    share, where = max((found.share, found.where[0]), (found.unsure, found.where[1]))
+    if share > DOUBTFUL:
+        yield (
+            f"the answers to the nudge say that couplings pull one way, {_between(where)}, or that masses or "
+            f"channels are other ones than the model's: if couplings do, this gradient is off by {share:.2g} of "
+            "its size, which no retrace shows: give the model directed couplings (coupling: {springs: ..., directed: "
+            "...}), calibrate it, or labrhel audit"
         )
 
 

@@ -30,6 +30,7 @@ from protocols.echoes.lock import Locked, lock, noise_floor, warm
 from protocols.echoes.options import EchoOptions, Unread, is_exact
 from protocols.echoes.plan import first_eps, representable
 from protocols.echoes.port_gains import at_common_gains
+from protocols.echoes.unmodelled import Unmodelled
 from protocols.echoes.unread import SaidByModel, believed_of, check_readings, completed_batch, refuse_unobservable
 from protocols.forward.clipping import over_range
 from protocols.forward.forward import ForwardBatch, read_forward
@@ -44,6 +45,7 @@ _ATTEMPTS = 3  # at the response ratio that was asked for
 _LEAST_REPEATS = 3  # before a spread is believed
 _DITHERS = (1.0, 1.1, 0.95, 1.05, 0.9)  # factors of nudges, whose mean square is one to 1 %
 _USUAL = 3.0  # factor by which a doubt may grow from gradient to gradient before it is looked into again
+_RETRACED = 0.1  # an echo that misses by more answers about another path than is known
 _UNDISTORTED = 1e-3  # of the nudge: not worth a run of the model
 _BEYOND_REPAIR = 0.5  # of the nudge: what a model takes off would be most of the gradient
 _TOLERANCE = 3.0  # factor by which it may be missed; the next gradient starts from what this one found
@@ -65,6 +67,7 @@ class Measurement:
             check_readings(asked)
             self.unknown = unread_entries(asked.task, asked.theta, asked.wanted, {})
         self.believed: Believed | None = None
+        self.one_sided: Unmodelled | None = None
         self.unread: SaidByModel | None = None
         self.asymmetric = directed.Asymmetric.of(self.plan)
         self.flutter = self.uncorrected = 0.0
@@ -127,13 +130,38 @@ class Measurement:
         if not batch.has_error or not batch.has_motion:
             return
         if self.believed is not None:
-            self.unread = SaidByModel.of(self.plan, self._asked, self.believed, block)
+            self.unread = SaidByModel.of(self.plan, self._asked, self.believed, block, locked=self.locked is not None)
             if self.begins:
                 refuse_unobservable(self.unread, block.reading.terms)
+        if self._looks_for_one_sided(block):
+            nudges = self.plan.achieved(batch.passes, block.captures, block.asked)
+            self.one_sided = directed.of_reciprocal(
+                self.plan, batch.passes, block.captures, block.eps, nudges, block.reading
+            )
         if not self.begins and self._is_exact and self._sample(block).doubt > UNDOUBTED:
             self._forecast(batch)
         if options.is_automatic and self._is_in_doubt(block):
             yield from self._search(block)
+
+    @property
+    def told_one_sided(self) -> bool:
+        """Whether the answers to the nudge say how directed the couplings are, better than the record alone."""
+        found = self.one_sided if self.asymmetric is None else self.asymmetric.unmodelled
+        return found is not None and found.told
+
+    def _looks_for_one_sided(self, block: Block) -> bool:
+        """Of the first gradient by a model that has no directed couplings, where everything is seen."""
+        plan = self.plan
+        return (
+            self.begins
+            and plan.geometry.is_whole
+            and plan.task.model.size > 1
+            and not plan.starts
+            and block.retrace_error < _RETRACED
+            and not directed.is_directed(plan.task.model, plan.theta)
+            and len(block.captures) > 0
+            and not (block.clipped or block.batch.clipped)
+        )
 
     def _forecast(self, batch: ForwardBatch) -> None:
         """How large rounding becomes in the echoes; raises ProgramError where no nudge would be seen behind it.

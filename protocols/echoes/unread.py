@@ -68,8 +68,10 @@ class SaidByModel:
     error: dict[str, Array]
 
     @classmethod
-    def of(cls, plan: EchoPlan, asked: GradientRequest, believed: Believed, block: Block) -> SaidByModel:
-        """Of the first block of a gradient."""
+    def of(
+        cls, plan: EchoPlan, asked: GradientRequest, believed: Believed, block: Block, *, locked: bool
+    ) -> SaidByModel:
+        """Of the first block of a gradient, whose echo was `locked` or not."""
         entries = unread_entries(asked.task, asked.theta, asked.wanted, asked.trained)
         squares: dict[str, Array] = {}
         passes = block.batch.passes
@@ -79,7 +81,7 @@ class SaidByModel:
         for index, theta in enumerate(believed.draws(_DRAWS)):
             moved: dict[str, Array] = {}
             for world, (paths, responses) in zip(worlds, drawn, strict=True):
-                for name, term in world.moved(plan, theta, paths[index], responses[index]).items():
+                for name, term in world.moved(plan, theta, paths[index], responses[index], locked=locked).items():
                     moved[name] = moved[name] + term if name in moved else term
             for name, term in moved.items():
                 squares[name] = squares.get(name, np.zeros_like(term)) + np.square(term) / _DRAWS
@@ -145,8 +147,11 @@ class _World:
         _, responses = inverse.completed(seen @ (answer - plain), self.back, plan.of_answer(told, eps), _DRAWS)
         return paths, responses
 
-    def moved(self, plan: EchoPlan, theta: Arrays, path: Array, response: Array) -> dict[str, Array]:
-        """By how much the gradient of this rig is another one for a host that believes `theta`, and these draws."""
+    def moved(self, plan: EchoPlan, theta: Arrays, path: Array, response: Array, *, locked: bool) -> dict[str, Array]:
+        """By how much the gradient of this rig is another one for a host that believes `theta`, and these draws.
+
+        What a compensation by `theta` misses is made up for by a lock, as far as the readings show it.
+        """
         model, rig, step, item = plan.task.model, plan.theta, plan.task.step, self.item
         seen, hidden = plan.geometry.seen, np.eye(model.size) - plan.geometry.seen
         with np.errstate(over="ignore", invalid="ignore"):
@@ -156,6 +161,9 @@ class _World:
         if plan.friction.any():
             rubbed = model.friction(theta) @ v - plan.friction @ item.v
             missed = respond(model, rig, self.back, -2 * rubbed[:, ::-1], step).q
+            if locked:
+                told = plan.information([item])
+                missed = missed - InverseDynamics(model, rig, step).completed(seen @ missed, self.back, told)[0]
         along = self.back + missed
         ran = respond_transposed(model, rig, along, self.force, step).q
         said = respond_transposed(model, theta, q[:, ::-1], self.force, step).q + response

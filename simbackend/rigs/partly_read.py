@@ -15,6 +15,7 @@ from labrhel.arrays import Array
 from labrhel.executor import execute
 from labrhel.frozen import FrozenArray
 from labrhel.learning.gradient import Gradient
+from labrhel.learning.readings import Masks
 from labrhel.learning.rules import Rule
 from labrhel.model.locality import oscillators_of
 from labrhel.rig.capabilities import Capabilities, Kind
@@ -69,13 +70,16 @@ class PartlyRead:
         model = self.reference.rig.model
         return np.asarray(~oscillators_of(model, self.truth, name)[..., unread].any(axis=-1))
 
-    def gradient(self, rule: Rule, names: Sequence[str] = (), *, whole: bool = False) -> Gradient:
-        """Measure it; of the `whole` rig with the positions of all oscillators."""
+    def gradient(
+        self, rule: Rule, names: Sequence[str] = (), *, whole: bool = False, trained: Masks | None = None
+    ) -> Gradient:
+        """Measure it, of the `trained` entries; of the `whole` rig with the positions of all oscillators."""
         reference = self.reference
         if whole:
             task = replace(reference.task, capabilities=showing(reference.rig.capabilities, range(OSCILLATORS)))
             reference = replace(reference, task=task)
-        return execute(rule.gradient(reference.request(names or self.names)), reference.handler())
+        request = replace(reference.request(names or self.names), trained=trained or {})
+        return execute(rule.gradient(request), reference.handler())
 
 
 def partly_read_rig(

@@ -1,5 +1,6 @@
 """Directed couplings that are other ones than the model has: no pair of echoes shows it, record and answers do."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,10 +50,10 @@ def believing(rig: DirectedRig, share: float) -> DirectedRig:
     return replace(rig, reference=replace(rig.reference, theta={**theta, "directed": share * theta["directed"]}))
 
 
-def short(folder: Path, rig: str, rule: str = "rhel") -> Gradient:
+def short(folder: Path, rig: str, rule: str = "rhel", text: str = SHORT) -> Gradient:
     """A gradient on a record of 60 kicks."""
-    (folder / "short.yaml").write_text(SHORT.replace("RULE", rule))
-    (folder / "other.yaml").write_text(SHORT.replace("RULE", rule) + "imperfections: {parts: {directed: 1.3}}\n")
+    (folder / "short.yaml").write_text(text.replace("RULE", rule))
+    (folder / "other.yaml").write_text(text.replace("RULE", rule) + "imperfections: {parts: {directed: 1.3}}\n")
     with load_experiment(folder / "short.yaml", rig_url=rig.replace("other", str(folder / "other.yaml"))) as bench:
         return bench.gradient()
 
@@ -94,6 +95,22 @@ def test_what_a_wrong_mass_might_be_as_well_goes_into_the_error_bar(tmp_path: Pa
     assert off > 0.02
     assert off / 4 < bar < 4 * off
     assert "or masses or channels differ from it" in said(gradient)
+
+
+@pytest.mark.parametrize("share", [0, 5, 20])
+def test_a_reciprocal_model_of_a_rig_that_is_not_is_told_by_the_answers_to_the_nudge(
+    tmp_path: Path, share: int
+) -> None:
+    reciprocal = SHORT.replace("{springs: chain, directed: [[0, 2], [2, 0]]}", "chain")
+    reciprocal = reciprocal.replace("    directed: {value: [0.3, -0.2], train: false}\n", "")
+    rig = f"sim:?nonreciprocity={share}%&seed=1"
+    gradient = short(tmp_path, rig, text=reciprocal)
+    off = apart(gradient, short(tmp_path, rig, "finite_differences", text=reciprocal))
+    told = re.search(r"couplings pull one way.*this gradient is off by ([\d.e-]+) of its size", said(gradient))
+    assert (told is not None) is (share > 0)
+    if told is not None:
+        assert off > 0.02
+        assert off / 3 < float(told[1]) < 3 * off
 
 
 def test_where_noise_hides_it_the_couplings_count_as_not_known_unless_they_were_calibrated() -> None:
