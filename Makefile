@@ -1,7 +1,7 @@
 # make run    install into .venv and train the example rig        make test     all tests
 # make lint   style, types, import contracts                      make targets  every figure the project promises
 # make mutants   faults put into the core one by one, which its mirrored tests must notice (most of an hour)
-# make system-packages   install mosquitto, Verilator, chromium, sigrok-cli and lxi-tools, which some tests drive
+# make system-packages   install mosquitto, Verilator, chromium, sigrok-cli, lxi-tools and ngspice, which tests drive
 #                        (Debian, Ubuntu; as root)
 # make test-torch   install PyTorch (CPU) and run the tests of stacks and their tables, which `make test` skips without it
 # make release-check   build wheel and sdist, install each with the lowest and the newest dependencies allowed, run it
