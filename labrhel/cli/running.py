@@ -24,6 +24,7 @@ from labrhel.experiment.runners import Runnable, own_runner, own_runner_of_run
 from labrhel.records.plots import save
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader
+from labrhel.telemetry.at_the_end import End, telling
 from labrhel.timeline import cost as planning
 from labrhel.units import with_prefix
 
@@ -94,9 +95,11 @@ def run(
     drawn: bool = True,
 ) -> bool:
     """Train with a progress bar, then say where the results lie and how good they are; False if it stalled."""
-    with progress(experiment.steps) as watch:
+    name = experiment.name if isinstance(experiment, Experiment) else "a stack"
+    with progress(experiment.steps) as watch, telling(name) as end:
         if isinstance(experiment, Experiment):
             outcome = session.start(experiment, root, watch, telemetry=telemetry, identity=identity)
+            _tell(end, outcome)
         else:
             _refuse(telemetry)
             print("\n".join(experiment.start(root, watch, identity)))
@@ -113,9 +116,11 @@ def resume(
     if own is None:
         ask = _confirmed if sys.stdin.isatty() and sys.stderr.isatty() else None
         rig = session.rig_to_resume(folder, RunReader(folder).manifest, rig, ask)
-    with progress(session.planned_steps(folder, steps)) as watch:
+    with progress(session.planned_steps(folder, steps)) as watch, telling(RunReader(folder).manifest["name"]) as end:
+        end.folder = str(folder)
         if own is None:
             outcome = session.resume(folder, watch, steps=steps, telemetry=telemetry, rig=rig)
+            _tell(end, outcome)
         elif rig is not None:
             raise ConfigurationError("this run has no rig, but an engine of its own; leave out --rig")
         else:
@@ -128,6 +133,12 @@ def resume(
 def _confirmed(words: str) -> bool:
     """Ask at the terminal whether to go on."""
     return typer.confirm(f"{words}. Go on?", default=False, err=True)
+
+
+def _tell(end: End, outcome: session.Outcome) -> None:
+    """What the message at the end says of a run that has ended by itself."""
+    end.status, end.folder = outcome.status, str(outcome.folder)
+    end.words = "; ".join([outcome.ended, *map(str, outcome.metrics)])
 
 
 def _told(outcome: session.Outcome, drawn: bool) -> bool:  # noqa: FBT001

@@ -25,6 +25,7 @@ from labrhel.sweeps.carrying import MISSING, carry_out, known_states
 from labrhel.sweeps.crews import Crew, cores, here
 from labrhel.sweeps.figures import Came, Figures, figures_of
 from labrhel.sweeps.planning import Sweep, planned
+from labrhel.telemetry.at_the_end import telling
 
 _SHOWN = 100  # rows that are printed
 _INTERRUPTED = (
@@ -60,8 +61,12 @@ def sweep(asked: Asked, runs: Path, calibrations: Path | None, answer: Answer, *
         count = sum(point.bench == bench for point in plan.points)
         if count > 1:
             print(f"{bench} is one rig: its {count} points run one after the other")
-    with _crew(asked.scheduler, workers) as crew, _shown(plan) as told:
-        states = carry_out(plan, runs, crew, None if asked.scheduler else workers, told=told)
+    with _crew(asked.scheduler, workers) as crew, telling(plan.identity) as end:
+        with _shown(plan) as told:
+            states = carry_out(plan, runs, crew, None if asked.scheduler else workers, told=told)
+        bad = sum(not state.is_good for state in states.values())
+        end.status, end.folder = "failed" if bad else "done", str(runs)
+        end.words = f"{len(states)} points, {bad} of them failed" if bad else f"{len(states)} points"
     return show(figures_of(plan, runs, states), answer)
 
 

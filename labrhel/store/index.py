@@ -12,8 +12,8 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,17 @@ import numpy as np
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.frozen import digest_of
 from labrhel.store import RunReader
+from labrhel.store._summary import Facts, facts_of, read_summary, stamp_of, state_of
 from labrhel.store.folder import MANIFEST
 from labrhel.store.outputs import written_aside
 
 ALIVE = ("running", "paused")
 """Of these runs a process is the writer: their status ends without a change of their files if it is killed."""
 
-INDEX, LABELS, JOURNAL = ".index.sqlite", "labels.json", "journal.log"
+INDEX, LABELS = ".index.sqlite", "labels.json"
+
+_MANY = 100
+"""Runs that are new to the index from which on their summaries do in place of their records."""
 
 _COLUMNS = (
     "folder, stamp, id, name, created, status, rig, rule, gradients, first_loss, last_loss, error, bytes, labels, "
@@ -75,13 +79,14 @@ def rows(root: Path) -> list[RunRow]:
     }
     with closing(_opened(root)) as database:
         known = {row[0]: row for row in database.execute(f"SELECT {_COLUMNS} FROM runs")}
+        facts = _summed_up if len(folders.keys() - known.keys()) > _MANY else _recorded
         found = []
         for name, entry in folders.items():
             folder = Path(entry.path)
             stamp = _stamp(folder)
             row = known.get(name)
             if row is None or row[1] != stamp or row[5] in ALIVE:
-                row = _read(folder, stamp)
+                row = _read(folder, stamp, facts)
                 database.execute(f"REPLACE INTO runs ({_COLUMNS}) VALUES ({','.join('?' * len(row))})", row)
             found.append(_row(root, row))
         gone = [(name,) for name in known if name not in folders]
@@ -92,7 +97,7 @@ def rows(root: Path) -> list[RunRow]:
 
 def row_of(folder: Path) -> RunRow:
     """What is known of one run, wherever it lies."""
-    return _row(folder.parent, _read(folder, ""))
+    return _row(folder.parent, _read(folder, _stamp(folder), _recorded))
 
 
 def matching(
@@ -163,40 +168,39 @@ def _opened(root: Path) -> sqlite3.Connection:
 
 
 def _stamp(folder: Path) -> str:
-    return ".".join(_state(folder / name) for name in (MANIFEST, JOURNAL, LABELS))
+    return f"{stamp_of(folder)}|{state_of(folder / LABELS)}"
 
 
-def _state(file: Path) -> str:
+def _recorded(folder: Path, stamp: str) -> Facts:
+    return facts_of(RunReader(folder))
+
+
+def _summed_up(folder: Path, stamp: str) -> Facts:
+    return read_summary(folder, stamp.partition("|")[0]) or _recorded(folder, stamp)
+
+
+def _read(folder: Path, stamp: str, facts_in: Callable[[Path, str], Facts]) -> tuple[object, ...]:
+    labels, size = json.dumps(_labels(folder)), _size(folder)
     try:
-        state = file.stat()
-    except OSError:
-        return "-"
-    return f"{state.st_size}.{state.st_mtime_ns}"
-
-
-def _read(folder: Path, stamp: str) -> tuple[object, ...]:
-    labels = json.dumps(_labels(folder))
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    try:
-        reader = RunReader(folder)
-        manifest, scalars, status = reader.manifest, reader.scalars(), reader.status
-        said = reader.events()[-1][2]
+        facts = facts_in(folder, stamp)
     except RecordError as error:
         named = (folder.name, stamp, folder.name, "", "", "damaged", "", "")
         return (*named, 0, None, None, str(error), size, labels, "{}", "")
-    scalars.pop("step")
-    losses = scalars.get("loss", np.array([]))
-    losses = losses[np.isfinite(losses)]
-    tests = [values[np.isfinite(values)] for name, values in scalars.items() if name.startswith("test_")]
-    error = float(tests[0][-1]) if tests and tests[0].size else None
-    known = {name: values[np.isfinite(values)] for name, values in scalars.items() if name != "loss"}
-    scores = json.dumps({name: float(values[-1]) for name, values in known.items() if values.size})
-    rule = manifest.get("configuration", {}).get("protocol", {}).get("rule", "")
-    ends = (float(losses[0]), float(losses[-1])) if losses.size else (None, None)
-    return (
-        folder.name, stamp, manifest["id"], manifest["name"], manifest["created"], status, manifest.get("rig", ""),
-        rule, int(losses.size), *ends, error, size, labels, scores, said,
-    )  # fmt: skip
+    *known, scores, said = facts
+    return (folder.name, stamp, *known, size, labels, json.dumps(scores), said)
+
+
+def _size(folder: Path | str) -> int:
+    """Bytes of all files in a folder and below; what goes away meanwhile takes none."""
+    size = 0
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    size += _size(entry.path)
+                elif entry.is_file():
+                    size += entry.stat().st_size
+    return size
 
 
 def _row(root: Path, row: Sequence[object]) -> RunRow:

@@ -31,6 +31,7 @@ from labrhel.store._index import Index, array_head, content_digest, event, progr
 from labrhel.store._journal import Buffer, Journal, frame
 from labrhel.store._packing import pack
 from labrhel.store._step_log import StepLog
+from labrhel.store._summary import write_summary
 from labrhel.store._trouble import writing
 from labrhel.store._values import INLINE_BELOW, pack_value
 from labrhel.store.folder import LOCK, make_run_folder, random_token, require_plain, utc_now
@@ -147,6 +148,7 @@ class RunWriter:
             self._event(how, words)
         finally:
             self.close()
+        write_summary(self.folder)
 
     def close(self) -> None:
         """Give the folder free without a word on how the run ended."""

@@ -85,6 +85,7 @@ def send(number: int) -> None:
 def live(words: Sequence[str], pipe: int) -> NoReturn:
     """Be `labrhel WORDS`, until the other end of `pipe` is gone."""
     sys.argv[:] = sys.orig_argv[:] = ["labrhel", *words]
+    os.environ["LABRHEL_NO_MESSAGE"] = "1"  # the sweep has one, at its end (`labrhel.telemetry.at_the_end`)
     threading.Thread(target=_wait, args=(pipe,), name="starter", daemon=True).start()
     from labrhel.cli import main
 

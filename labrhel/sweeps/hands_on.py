@@ -25,7 +25,7 @@ def sweep(
     together: Mapping[str, Iterable[Any]] | None = None,
     runs: str | Path = "runs",
     workers: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Any = None,
     scheduler: str | None = None,
     calibrations: str | Path | None = None,
 ) -> xarray.Dataset:
@@ -36,8 +36,8 @@ def sweep(
 
     `values`: for each key, those that go with all of the other keys; `together`: keys whose values go in turn.  What is
     done below `runs` is kept.  `workers` processes of this computer, as many as there are cores if left out; or the
-    workers of an `executor`, or of the Dask cluster at `scheduler`.  `calibrations`: folder of the records in which
-    those of a rig are looked for; none without it.
+    workers of an `executor` (of the standard library, or a Dask client), or of the Dask cluster at `scheduler`.
+    `calibrations`: folder of the records in which those of a rig are looked for; none without it.
 
     The Dataset has a dimension for each key of `values` with more than one value, and one for all keys of `together`:
     `loss`, `first_loss`, `gradients`, every published figure at its last, and `status`, `run` and `words`.  A point
@@ -59,8 +59,14 @@ def _folder(named: str | Path | None) -> Path | None:
     return None if named is None else Path(named)
 
 
-def _crew(workers: int | None, executor: Executor | None, scheduler: str | None) -> tuple[Crew, int | None]:
+def _crew(workers: int | None, executor: Any, scheduler: str | None) -> tuple[Crew, int | None]:
     if executor is not None:
+        if hasattr(executor, "get_executor"):
+            from labrhel.sweeps.cluster import crew_of
+
+            return crew_of(executor), None
+        if type(executor).__module__.startswith("distributed."):
+            raise ConfigurationError("give the Dask client itself as executor, so that its encryption can be checked")
         return OnExecutor(executor), None
     if scheduler is not None:
         from labrhel.sweeps.cluster import crew_at

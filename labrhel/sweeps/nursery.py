@@ -162,6 +162,13 @@ def _write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def imported() -> None:
+    """Import what a run needs, so that the children need not."""
+    for name in _IMPORTED:
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
 def main() -> None:
     """Serve whoever started this."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line has it: no threads before a fork
@@ -172,9 +179,7 @@ def main() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     os.close(nothing)
-    for name in _IMPORTED:
-        with suppress(ImportError):
-            importlib.import_module(name)
+    imported()
     Nursery(requests, answers).serve()
 
 

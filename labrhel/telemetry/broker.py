@@ -66,9 +66,9 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    settings: Settings, identity: str, will: Message, listen_to: str, *, fresh: bool
+    settings: Settings, identity: str, will: Message | None = None, listen_to: str | None = None, *, fresh: bool
 ) -> AsyncIterator[Connection]:
-    """Connect and subscribe; `will` is what the broker says if the connection breaks off.
+    """Connect, and subscribe if there is something to listen to; `will`: said by the broker if the link breaks off.
 
     `fresh` forgets what an earlier session of the same identity left behind; otherwise commands that came in the
     meantime are delivered now.
@@ -80,7 +80,7 @@ async def connected(
         password=settings.password,
         identifier=identity,
         **_session(settings.version, fresh=fresh),
-        will=aiomqtt.Will(will.topic, will.payload, _ONCE, will.retain),
+        will=None if will is None else aiomqtt.Will(will.topic, will.payload, _ONCE, will.retain),
         keepalive=_KEEP_ALIVE,
         timeout=_PATIENCE,
         tls_context=settings.tls,
@@ -93,7 +93,8 @@ async def connected(
     client._client.connect_timeout = _PATIENCE
     try:
         async with client:
-            await client.subscribe(listen_to, qos=_ONCE)
+            if listen_to is not None:
+                await client.subscribe(listen_to, qos=_ONCE)
             yield Connection(client)
     except aiomqtt.MqttError as error:
         raise TransportError(str(error)) from None

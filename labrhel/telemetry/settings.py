@@ -52,12 +52,17 @@ def settings_of(
     Paths of the file start from `home`, those of the URL from the working folder.  Raises ConfigurationError.
     """
     if url is not None:
-        return _resolved(_section_of(url), name, Path(), environment)
+        return settings_of_url(url, name, environment)
     section = document.config.telemetry
     if section is None:
         return None
     with document.at("telemetry"):
         return _resolved(section, name, home, environment)
+
+
+def settings_of_url(url: str, name: str, environment: Mapping[str, str]) -> Settings:
+    """What a URL means for the run `name`; raises ConfigurationError."""
+    return _resolved(_section_of(url), name, Path(), environment)
 
 
 def _section_of(url: str) -> TelemetrySection:

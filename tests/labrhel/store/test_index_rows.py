@@ -281,3 +281,22 @@ def test_pruning_deletes_what_it_is_given_but_never_what_is_running(tmp_path: Pa
     assert [item.name for item in prune(asked)] == ["one"]
     writer.close()
     assert sorted(item.name for item in rows(tmp_path)) == ["six", "two"]
+
+
+def test_many_runs_are_known_by_their_summaries_and_those_that_changed_since_by_their_records(
+    tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [made(tmp_path, name, [1.0, 2.0], tests=[0.5], second=second) for second, name in enumerate("abcde")]
+    recorded = rows(tmp_path)
+    (tmp_path / INDEX).unlink()
+    opened.clear()
+    monkeypatch.setattr(index, "_MANY", 3)
+    writer = RunWriter.open_for_resume(folders[1])
+    writer.close()  # killed, as it were: the summary is that of before
+    (folders[2] / "summary.json").write_text((folders[2] / "summary.json").read_text().replace("1.0", "9.0"))
+    (folders[3] / "summary.json").unlink()
+    found = rows(tmp_path)
+    assert sorted(opened) == ["b", "c", "d"]
+    others = [(one, row) for one, row in zip(recorded, found, strict=True) if row.name != "b"]
+    assert all((one.last_loss, one.error, one.scores) == (row.last_loss, row.error, row.scores) for one, row in others)
+    assert [row.status for row in found] == ["done", "done", "done", "killed", "done"]
