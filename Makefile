@@ -5,6 +5,7 @@
 #                        (Debian, Ubuntu; as root)
 # make test-torch   install PyTorch (CPU) and run the tests of stacks and their tables, which `make test` skips without it
 # make release-check   build wheel and sdist, install each with the lowest and the newest dependencies allowed, run it
+# make docs   build the documentation site in docs/_build/html: its notebooks are executed, its links checked
 # Windows has no make: the README shows the same commands for it.
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-torch lint targets mutants wheel-smoke release-check system-packages clean
+.PHONY: help run test test-torch lint targets mutants wheel-smoke release-check system-packages docs clean
 
 help:
 	@sed -n '/^#/!q;s/^# //p' Makefile
@@ -84,5 +85,13 @@ PYTHONS ?= python3.11 python3.12 python3.13
 release-check: $(VENV)/.dev
 	@PATH="$(abspath $(BIN)):$$PATH" .ci/release-check $(PYTHONS)
 
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	@touch $@ $(VENV)/.run
+
+# Whatever is not as it should be is an error: a warning, a reference that leads nowhere, a notebook that fails.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -E -W -n --keep-going -j 2 docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) dist build runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build dist build runs .pytest_cache .ruff_cache .hypothesis

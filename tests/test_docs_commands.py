@@ -40,12 +40,16 @@ data:
 """
 RIG = "sim:o.yaml?noise=2mV&seed=3&friction=20/s&channel_gain=2%"
 ROOT = DOCS.parent
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted({*DOCS.rglob("*.md")} - {*DOCS.glob("decisions/*"), *DOCS.glob("_build/**/*")})]
 ELSEWHERE = ("bench up", "bench:station.yaml", "twin CONFIG")
 """What other tests run: virtual benches, and the measured recording."""
 
 NOT_HERE = re.compile(r"bench up|mqtt://|daylight|conformance")
 """Virtual benches have tests of their own, as have brokers, the imperfection that a page adds, and conformance."""
+
+
+_COMMAND = re.compile(r"(?:    \s*(?:\$ )?(?:\w+=\S+ )?|!)(labrhel .*)")
+"""In an indented block, or in a cell of a notebook."""
 
 
 def commands(page: str) -> list[str]:
@@ -55,8 +59,8 @@ def commands(page: str) -> list[str]:
 
 def printed(page: Path) -> list[str]:
     """Every command that a page shows on a line of its own."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    found = [match[1] for line in lines if (match := re.match(r"    \s*(?:\$ )?(?:\w+=\S+ )?(labrhel .*)", line))]
+    lines = page.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    found = [match[1] for line in lines if (match := _COMMAND.match(line))]
     return [line.partition("  #")[0].strip() for line in found]
 
 

@@ -33,7 +33,7 @@ def renewed(page: str) -> str:
 def _table(mark: str) -> Iterator[str]:
     if mark.startswith("keys of "):
         module, _, name = mark.removeprefix("keys of ").rpartition(".")
-        yield from _keys(getattr(import_module(module), name))
+        yield from keys(getattr(import_module(module), name))
     elif mark == "options of instruments":
         yield from _rows(("type", "`init`"), [(f"`{kind}`", _init(made)) for kind, made in sorted(_drivers())])
     elif mark == "virtual instruments":
@@ -42,8 +42,11 @@ def _table(mark: str) -> Iterator[str]:
         raise ValueError(f"there is no table {mark!r}")
 
 
-def _keys(section: type[Section]) -> Iterator[str]:
+def keys(section: type[Section]) -> Iterator[str]:
+    """The lines of the table of one section's keys."""
     schema = section.model_json_schema()
+    if "anyOf" in schema:  # also written as a bare number or list
+        schema = next(form for form in schema["anyOf"] if "properties" in form)
     needed = schema.get("required", ())
     yield from _rows(
         ("key", "takes", "left out", "meaning"),
