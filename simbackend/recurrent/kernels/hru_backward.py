@@ -20,7 +20,7 @@ from simbackend.recurrent.kernels.hru_around import compare_echoes, replay, show
 from simbackend.recurrent.kernels.hru_echoes import echo_stretch
 from simbackend.recurrent.kernels.hru_tangent import tangent_stretch
 from simbackend.recurrent.kernels.hru_watch import watch, watch_together
-from simbackend.recurrent.kernels.workspace import part_of, tables
+from simbackend.recurrent.kernels.workspace import CACHE_LINE, part_of, tables
 
 POUR_EVERY = 8
 """Stretches between two emptyings of the sums into float64."""
@@ -60,7 +60,7 @@ def backward(
     """Run every row back over all steps; see the comments."""
     row, size, steps = state.shape[2], into.shape[1], inputs.shape[1]
     items, kind = row // size, state.dtype
-    work = tables(5, STRETCH, row, state)
+    work = tables(5, STRETCH, row + CACHE_LINE // state.itemsize, state)
     drive, nudge, slope, mean, at_kick = work[0], work[1], work[2], work[3], work[4]
     part, part_in = np.zeros(sums.shape[1:], kind), np.zeros(into.shape, kind)
     part_out, now, feed = np.zeros(nudging.shape, kind), np.empty((3, row), kind), np.zeros((2, row), kind)

@@ -6,7 +6,7 @@ from simbackend.kernels.compiling import compiled
 from simbackend.recurrent.kernels.chunks import STRETCH, gather, spread
 from simbackend.recurrent.kernels.dense import dense_advance
 from simbackend.recurrent.kernels.hru import advance
-from simbackend.recurrent.kernels.workspace import part_of, tables
+from simbackend.recurrent.kernels.workspace import CACHE_LINE, part_of, tables
 
 
 @compiled
@@ -19,7 +19,7 @@ def forward(
     """
     row, size, steps = q.shape[2], into.shape[1], inputs.shape[1]
     items = row // size
-    work = tables(2, STRETCH, row, q)
+    work = tables(2, STRETCH, row + CACHE_LINE // q.itemsize, q)
     drive, seen = work[0], work[1]
     for group in range(q.shape[0]):
         last = min(items, inputs.shape[0] - group * items)

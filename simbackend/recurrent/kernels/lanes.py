@@ -1,12 +1,12 @@
-"""Vectors of oscillators for the compiled kernels: one variable holds 16 or more of them and stays in registers.
+"""Vectors of oscillators for the compiled kernels: one variable holds 8 or more of them and stays in registers.
 
 LLVM vectorises a plain loop over units only if it can show that the arrays do not overlap; the echo of a unit touches
 twenty of them, and that loop stayed scalar: 100 us a step (128 units, batch 32, float32, one core) against 5.4 us
 written with `Lanes`.  The state stays in registers over a stretch of steps, and a vector of four registers is four
-independent chains of arithmetic, which hide each other's latency.  LLVM splits a vector into what the processor has,
-so the same source serves machines with 64, 32 or 16 byte registers.
+independent chains of arithmetic, which hide each other's latency.  Vectors are counted in registers of the processor at
+hand, so the same source serves machines with registers of 64 and 32 bytes; LLVM splits vectors for narrower ones.
 
-    x = load(table, row, i, registers)   table[row, i : i + width], width = registers * 64 bytes / itemsize
+    x = load(table, row, i, registers)   table[row, i : i + width], width = registers * REGISTER_BYTES / itemsize
     store(table, row, i, x)              table[row, i : i + width] = x
     entry(table, row, i)                 table[row, i], one number, without numba's test for negative indices
     x + y, x - y, x * y, x / y, -x       with vectors or numbers; a product and a sum may fuse (FMA)
@@ -21,13 +21,18 @@ import operator
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import lower_builtin, type_callable
 
-REGISTER_BYTES = 64  # the widest there are; a narrower machine takes several for one
+REGISTER_BYTES, REGISTERS = (64, 32) if get_host_cpu_features().get("avx512f", False) else (32, 16)
+"""Of this processor; one with narrower registers has twice as many, or takes two for one.
+
+Half of what a kernel needs at 64 bytes does not fit into 16 registers of 32, and goes to memory and back at every step.
+"""
 intrinsic: Any = _intrinsic
 """numba's decorator, which hides the typing context and lets the function be called without it: untyped, therefore."""
 _FUSE = ("contract",)

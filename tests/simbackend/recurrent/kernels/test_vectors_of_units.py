@@ -8,7 +8,7 @@ from simbackend.kernels.compiling import compiled
 from simbackend.recurrent.kernels import chunks
 from simbackend.recurrent.kernels.hyperbolic import tanh_parts
 from simbackend.recurrent.kernels.lane_functions import least, magnitude, most, root, signed, total
-from simbackend.recurrent.kernels.lanes import load, store
+from simbackend.recurrent.kernels.lanes import REGISTER_BYTES, load, store
 
 KINDS = (np.float32, np.float64)
 
@@ -28,7 +28,7 @@ def _arithmetic(a, b, out):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_vectors_calculate_like_numpy(kind: type) -> None:
-    random, width = np.random.default_rng(0), 64 // np.dtype(kind).itemsize
+    random, width = np.random.default_rng(0), REGISTER_BYTES // np.dtype(kind).itemsize
     x, y = random.normal(size=(2, 1, width)).astype(kind)
     out = np.zeros((8, width), kind)
     _arithmetic(x, y, out)
@@ -42,7 +42,7 @@ def test_vectors_calculate_like_numpy(kind: type) -> None:
 
 @numba.njit
 def _tanh(x, out):
-    for i in range(0, x.shape[1], 256 // x.itemsize):
+    for i in range(0, x.shape[1], 4 * REGISTER_BYTES // x.itemsize):
         above, below, e = tanh_parts(load(x, 0, i, 4))
         store(out, 0, i, above / below)
         store(out, 1, i, 4.0 * e / (below * below))
