@@ -108,6 +108,8 @@ def test_the_reference_of_keys_has_a_table_for_every_section(site: ModuleType) -
     for heading in ("### model", "#### model.readout.gain", "### interlocks", "#### data.teacher"):
         assert f"\n{heading}\n" in text
     assert "\n| `amplitude` | " in text
+    assert "{'" not in text, "what a section is where it is left out stands in its own table"
+    assert re.search(r"\n\| `dac_range` \| [^|]* \| 10 \|", text)
 
 
 @pytest.mark.parametrize("page", sorted((DOCS / "notebooks").glob("*.md")), ids=lambda page: page.stem)

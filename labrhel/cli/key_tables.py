@@ -78,6 +78,8 @@ def _takes(item: dict[str, Any]) -> str:
 
 def _default(item: dict[str, Any]) -> str:
     value = item.get("default")
+    if isinstance(value, dict):  # a number with its unit; or the section below, with what is left out in it
+        value = f"{value['value']:g} {value['unit']}".strip() if value.keys() == {"value", "unit"} else None
     value = ", ".join(map(str, value)) if isinstance(value, list) else value
     return "" if value in (None, "", [], {}) else f"{value:g}" if isinstance(value, float) else str(value).lower()
 
