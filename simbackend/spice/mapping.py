@@ -54,7 +54,9 @@ class ChannelSection(Section):
 class KnobSection(Section):
     """Component values that a parameter of the model turns."""
 
-    components: Annotated[list[str], Field(min_length=1)] = Field(description="Of the parameter's entries, in order.")
+    components: Annotated[list[str | list[str]], Field(min_length=1)] = Field(
+        description="Of the parameter's entries, in order; a list for one entry are the gangs of one potentiometer."
+    )
     law: Literal["value", "inverse"] = Field(default="value", description="The knob is the value, or one over it.")
     per: Finite = Field(default=1.0, description="Knob per parameter; not 0.")
     limits: Range = Field(description="Lowest and highest knob; both above 0.")

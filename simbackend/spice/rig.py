@@ -176,21 +176,30 @@ class SpiceRig:
 
     def _component_values(self) -> Iterator[tuple[str, float]]:
         for name, knob in self._mapping.knobs.items():
-            for component, value in zip(knob.components, self._values[name], strict=True):
-                yield component.lower(), float(1 / value if knob.law == "inverse" else value)
+            for gangs, value in zip(map(_gangs, knob.components), self._values[name], strict=True):
+                for component in gangs:
+                    yield component.lower(), float(1 / value if knob.law == "inverse" else value)
 
     def _nominal(self, knob: str, random: np.random.Generator | None) -> Array:
         section, values = self._mapping.knobs[knob], []
-        for component in section.components:
-            key = self._key(component, "rlc", "knobs", knob)
-            off = 1.0 if random is None else float(np.exp(section.tolerance * random.normal()))
-            if key in self._parts:
-                raise self._source.error(f"{component} is turned by another knob already", "knobs", knob)
-            part = self._parts[key] = Part(tuple(self._netlist.components[key].split()), off)
-            values.append(part.nominal)
-        if not np.all(np.array(values) > 0):
-            raise self._source.error("components of a knob have plain values above 0 in the netlist", "knobs", knob)
+        for gangs in map(_gangs, section.components):
+            parts = [self._part(component, knob, random) for component in gangs]
+            nominal = {part.nominal for part in parts}
+            if len(nominal) != 1 or not min(nominal) > 0:
+                words = (
+                    f"{', '.join(gangs)}: what a knob turns has a plain value above 0 in the netlist, gangs the same"
+                )
+                raise self._source.error(words, "knobs", knob)
+            values.append(nominal.pop())
         return 1 / np.array(values) if section.law == "inverse" else np.array(values)
+
+    def _part(self, component: str, knob: str, random: np.random.Generator | None) -> Part:
+        key = self._key(component, "rlc", "knobs", knob)
+        if key in self._parts:
+            raise self._source.error(f"{component} is turned by another knob already", "knobs", knob)
+        off = 1.0 if random is None else float(np.exp(self._mapping.knobs[knob].tolerance * random.normal()))
+        self._parts[key] = Part(tuple(self._netlist.components[key].split()), off)
+        return self._parts[key]
 
     def _key(self, component: str, letters: str, *path: str) -> str:
         key = component.lower()
@@ -198,6 +207,10 @@ class SpiceRig:
             kinds, file = " or ".join(letters.upper()), self._netlist.file.name
             raise self._source.error(f"{file} has no {kinds} called {component!r} outside of subcircuits", *path)
         return key
+
+
+def _gangs(components: str | list[str]) -> list[str]:
+    return [components] if isinstance(components, str) else components
 
 
 def _between_flips(passes: Sequence[CompiledPass]) -> Iterator[Sequence[CompiledPass]]:

@@ -157,3 +157,14 @@ def test_without_ngspice_one_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(transient.shutil, "which", lambda _: None)
     with pytest.raises(InstrumentError, match="apt install ngspice"):
         Simulator()
+
+
+def test_the_gangs_of_a_potentiometer_turn_together(tmp_path: Path) -> None:
+    ganged = MAPPING.replace("components: [L1]", "components: [[R1, R2]]").replace("mass:", "friction:")
+    netlist = LOOP.replace("R1 a1 b1 20", "R1 a1 c1 20\nR2 c1 b1 20")
+    rig = opened(circuit(tmp_path, netlist, ganged.replace("[1e-4, 1e-1]", "[1, 1e3]")))
+    assert rig.read(["friction"])["friction"] == [20.0]
+    rig.configure({"friction": np.array([30.0])})
+    assert dict(rig._component_values()) == {"r1": 30.0, "r2": 30.0}
+    with pytest.raises(ConfigurationError, match="gangs the same"):
+        opened(circuit(tmp_path, netlist.replace("c1 b1 20", "c1 b1 21"), ganged))
