@@ -4,7 +4,8 @@
     shows_c(t) = (there((1 + rate) t - delay_c) - offset_c) / gain_c
 
 between kicks positions move in straight lines, which is what the leapfrog does, and so are waveforms read.  What the
-clock of the readings is slow by (`clock.rate`) moves them along a smooth curve, since it comes to many samples.
+clock of the readings is slow by (`clock.rate`) moves them along a smooth curve, since it comes to many samples.  The
+mean of shots whose triggers jitter has no corners at the kicks: it is that of such lines, each late by its own amount.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import ndtr
 
 from calibration.unknowns import force_columns, moved
 from labrhel.arrays import Array, Arrays
@@ -22,6 +24,7 @@ from labrhel.model.interface import Model
 from labrhel.model.motion import run
 from labrhel.rig.capabilities import Capabilities, Kind
 
+_TAIL = 5.0  # rms of a jitter, beyond which nothing is
 _REMEMBERED = 64  # motions; those of all shots at one point of a fit, and some
 
 
@@ -37,6 +40,10 @@ class Record:
 
         shot[2].f1.gain            a factor of the gain of a port
         shot[2].outputs.delay      of all ports; shot[2].readings.delay of all channels; shot[2].echo.delay in the echo
+        shot[2].motion.delay       of what moves: added to outputs and echo, and taken from readings, it is hardly seen
+        shot[2].outputs.blur       ... second differences that the mean of its repeats has more of than by `jitter`
+
+    `jitter`: rms by which each trigger of the repeats is late [kicks].
     """
 
     played: Mapping[str, Array]
@@ -48,6 +55,22 @@ class Record:
     skip: int = 1
     repeats: int = 1
     number: int = 0
+    jitter: float = 0.0
+
+
+class _Triggers(NamedTuple):
+    """Of the readings in one pass: `late` [time] and `blur` are those of the shot, `jitter` of its repeats [kicks]."""
+
+    late: float = 0.0
+    blur: float = 0.0
+    jitter: float = 0.0
+
+    @classmethod
+    def of(cls, record: Record, which: str, values: Mapping[str, float]) -> _Triggers:
+        own = f"shot[{record.number}]"
+        motion = values.get(f"{own}.motion.delay", 0.0)
+        late = values.get(f"{own}.{which}.delay", 0.0) + (motion if which == "echo" else -motion)
+        return cls(late, values.get(f"{own}.{which}.blur", 0.0), record.jitter)
 
 
 class BenchModel:
@@ -71,7 +94,7 @@ class BenchModel:
         of them, by how much the shots change with it.
         """
         own = f"shot[{record.number}]"
-        late, late_echo = (values.get(f"{own}.{what}.delay", 0.0) for what in ("readings", "echo"))
+        late, late_echo = (_Triggers.of(record, what, values) for what in ("readings", "echo"))
         common = _in_shot(values, record, own)
         in_motion, in_readings = self._names_felt(record, tuple(common))
         moved_by = (id(record), steps, in_motion, *map(common.__getitem__, in_motion))
@@ -106,7 +129,8 @@ class BenchModel:
     def _run(self, record: Record, values: Mapping[str, float], steps: int) -> tuple[Array, Array | None]:
         theta = moved(self.model, self.theta, values)
         q, p = (np.reshape(theta[name], (1, -1)) for name in ("initial_position", "initial_momentum"))
-        ran = run(self.model, theta, self._forces(record.played, values, steps), self.step, q, p)
+        forces = self._forces(record.played, values, steps, record.jitter)
+        ran = run(self.model, theta, forces, self.step, q, p)
         rate = values.get("clock.rate", 0.0)
         if not record.flipped:
             return _slower(ran.q[0], rate), None
@@ -128,10 +152,11 @@ class BenchModel:
         small = 1e-4 * max(float(np.abs(forces).max()), 1e-300) / max(float(np.abs(twist).max()), 1e-300)
         after = run(self.model, theta, forces + small * twist, self.step, rest, rest).q[0]
         silent = {name: 0.0 for name in values if name.endswith(".offset")}
-        return self._read((after - before) / small, {**values, **silent}, channels)
+        return self._read((after - before) / small, {**values, **silent}, channels, _Triggers())
 
-    def _forces(self, played: Mapping[str, Array], values: Mapping[str, float], steps: int) -> Array:
-        time = self.step * np.arange(steps)
+    def _forces(
+        self, played: Mapping[str, Array], values: Mapping[str, float], steps: int, jitter: float = 0.0
+    ) -> Array:
         total = np.zeros((self.model.size, steps))
         for port, column in self._columns.items():
             offset = values.get(f"{port}.offset", 0.0)
@@ -141,21 +166,24 @@ class BenchModel:
                 delay = values.get(f"{port}.delay", 0.0)
                 # Idle one sample before the first and after the last, as a converter is.
                 padded = np.concatenate([[0.0], wave, [0.0]])
-                grid = self.step * np.arange(-1, len(wave) + 1)
-                reached = reached + values.get(f"{port}.gain", 1.0) * np.interp(time - delay, grid, padded)
+                arrived = _later(padded, delay / self.step, jitter, steps)
+                if blur := values.get(f"{port}.blur", 0.0):
+                    arrived[1:-1] += blur * np.diff(arrived, 2)
+                reached = reached + values.get(f"{port}.gain", 1.0) * arrived
             total += column[:, None] * reached
         return total
 
-    def _read(self, q: Array, values: Mapping[str, float], channels: Sequence[str], late: float = 0.0) -> Array:
-        kicks = self.step * np.arange(q.shape[1])
+    def _read(self, q: Array, values: Mapping[str, float], channels: Sequence[str], triggers: _Triggers) -> Array:
         found = np.empty((len(channels), q.shape[1]))
         for row, channel in enumerate(channels):
             seen = self._sees[channel] @ q
-            delay = values.get(f"{channel}.delay", 0.0) + late
-            if delay:
+            if triggers.blur:
+                seen[1:-1] += triggers.blur * np.diff(seen, 2)
+            delay = values.get(f"{channel}.delay", 0.0) + triggers.late
+            if delay or triggers.jitter:
                 # Straight on beyond the ends, as the motion goes for another half step.
                 line = np.concatenate([[2 * seen[0] - seen[1]], seen, [2 * seen[-1] - seen[-2]]])
-                seen = np.interp(kicks - delay, self.step * np.arange(-1, len(seen) + 1), line)
+                seen = _later(line, delay / self.step, triggers.jitter, len(seen))
             found[row] = (seen - values.get(f"{channel}.offset", 0.0)) / values.get(f"{channel}.gain", 1.0)
         return found
 
@@ -177,16 +205,37 @@ def _remembered(
 
 
 def _in_shot(values: Mapping[str, float], record: Record, own: str) -> dict[str, float]:
-    """What is common to all shots, with the gains and the trigger of the ports as this one had them."""
+    """What is common to all shots, with the gains and the triggers of the ports as this one had them."""
     found = {name: value for name, value in values.items() if not name.startswith("shot[")}
-    late = values.get(f"{own}.outputs.delay", 0.0)
+    late = values.get(f"{own}.outputs.delay", 0.0) + values.get(f"{own}.motion.delay", 0.0)
+    blur = values.get(f"{own}.outputs.blur", 0.0)
     for port in record.played:
         gain = values.get(f"{own}.{port}.gain", 1.0)
         if gain != 1.0:
             found[f"{port}.gain"] = gain * found.get(f"{port}.gain", 1.0)
         if late:
             found[f"{port}.delay"] = late + found.get(f"{port}.delay", 0.0)
+        if blur:
+            found[f"{port}.blur"] = blur
     return found
+
+
+def _later(line: Array, late: float, jitter: float, count: int) -> Array:
+    """Of a line that begins one kick early, its value at the first kicks (count,), `late` kicks before each.
+
+    Straight between kicks, with the values of its ends beyond them; the mean over times that are normally distributed
+    about that, `jitter` kicks wide: what a corner weighs, max(x, 0), becomes x Phi(x/jitter) + jitter phi(x/jitter).
+    """
+    if not jitter:
+        return np.interp(np.arange(1, count + 1) - late, np.arange(len(line)), line)
+    before = int(np.floor(-late))
+    reach = int(np.ceil(_TAIL * jitter)) + 1
+    near = np.arange(-reach, reach + 2)
+    x = np.add.outer(np.array([1.0, 0.0, -1.0]), -late - before - near)
+    ramps = x * ndtr(x / jitter) + jitter / np.sqrt(2 * np.pi) * np.exp(-((x / jitter) ** 2) / 2)
+    weights = ramps[0] - 2 * ramps[1] + ramps[2]
+    places = np.clip(1 + np.arange(count) + before + near[:, None], 0, len(line) - 1)
+    return weights @ line[places]
 
 
 def _slower(q: Array, rate: float) -> Array:

@@ -30,18 +30,23 @@ from labrhel.arrays import Array
 ENOUGH, MOST = 2, 6
 """Shots of each kind where noise explains what differs, and where it does not."""
 
+_CORNERS = 1 / np.sqrt(4 * np.pi)  # of the rms of two triggers' sum: half of the mean size of one, which is how much
+_BLURS = np.sqrt(
+    0.25 - 0.5 / np.pi
+)  # ... it blurs motions with corners; and how much both do more or less in each shot
 _CHANCE = 0.999  # of noise to differ by less
 _LEVEL = 0.95  # of the interval that the widened error is right for
 
 
-def averaged(equal: Sequence[Record]) -> Record:
-    """The mean of equal shots."""
+def averaged(equal: Sequence[Record], number: int = 0, late: float = 0.0) -> Record:
+    """The mean of equal shots: the `number`-th of a fit, whose triggers together change by `late` (rms) [kicks]."""
     first = equal[0]
     shown = {name: np.mean([item.shown[name] for item in equal], axis=0) for name in first.shown}
     echoes = [item.echo for item in equal if item.echo is not None]
     echo = {name: np.mean([item[name] for item in echoes], axis=0) for name in first.echo} if first.echo else None
     over = {name: sum(item.over_range[name] for item in equal) for name in first.over_range}
-    return replace(first, shown=shown, echo=echo, over_range=over, repeats=len(equal))
+    each = late / np.sqrt(2)  # outputs and readings have one each
+    return replace(first, shown=shown, echo=echo, over_range=over, repeats=len(equal), number=number, jitter=each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,12 @@ class Spread:
             if self.gain:
                 found += [Unknown(f"{own}.{port}.gain", 1.0, self.gain * share) for port in record.played]
             if self.late:
-                what = ("outputs", "readings", "echo") if record.flipped else ("outputs", "readings")
-                found += [Unknown(f"{own}.{item}.delay", 0.0, self.late * step * share, "s") for item in what]
+                for item in ("outputs", "readings", "echo") if record.flipped else ("outputs", "readings"):
+                    found.append(Unknown(f"{own}.{item}.delay", 0.0, self.late * step * share, "s"))
+                    found.append(Unknown(f"{own}.{item}.blur", 0.0, _CORNERS * self.late))
+                # Of one push only the sum of both shows, and of its echo what the flip has made of it.  How blurred
+                # each is would tell them apart, in a model that knew every shot's trigger; of a mean it is wrong.
+                found.append(Unknown(f"{own}.motion.delay", 0.0, step, "s"))
         return found
 
     def widened(self, found: Identified) -> Identified:
@@ -123,7 +132,7 @@ def spread_of(rounds: Sequence[Sequence[Record]], channels: Sequence[str], noise
     """Of rounds of the same shots, read at `channels` with that rms `noise`."""
     sigma = np.array([noise[name] for name in channels])[:, None]
     repeats, kinds = len(rounds), list(zip(*rounds, strict=True))
-    blocks, gains, lates, chance = [], [], [], 0.0
+    blocks, gains, lates, bends, chance = [], [], [], [], 0.0
     freedom = 0
     for equal in kinds:
         passes = [_passes(item, channels, sigma) for item in equal]
@@ -138,12 +147,18 @@ def spread_of(rounds: Sequence[Sequence[Record]], channels: Sequence[str], noise
         freedom += (repeats - 1) * columns.shape[1]
         if len(equal[0].played) == 1:
             gains.append((np.sum(fitted[:, 0] ** 2) / (repeats - 1), own[0]))
+            bends.append(_bends(mean))
         lates += [(np.sum(fitted[:, i] ** 2) / (repeats - 1), own[i]) for i in range(1, columns.shape[1])]
         blocks.append(away)
     count = sum(block.shape[1] for block in blocks)
     excess = max(1.0, float(sum(np.sum(block**2) for block in blocks)) / (count * (repeats - 1)))
     is_noise = chance <= _most(freedom) and excess <= FITS**2
-    gain, late = (0.0, 0.0) if is_noise else (_jitter(gains, repeats), _jitter(lates, repeats))
+    gain = late = 0.0
+    if not is_noise:
+        late = _jitter(lates, repeats)
+        # Triggers that are late by more or less blur more or less, which is next to a gain.
+        blurs = (_BLURS * late * np.array(bends)) ** 2
+        gain = _jitter([(seen, noise + blur) for (seen, noise), blur in zip(gains, blurs, strict=True)], repeats)
     return Spread(excess, gain, late, is_noise, tuple(blocks))
 
 
@@ -161,6 +176,11 @@ def _columns(mean: Sequence[Array]) -> Array:
         slopes = [np.gradient(part, axis=1) if i == number else np.zeros_like(part) for i, part in enumerate(mean)]
         columns.append(-np.concatenate(slopes, axis=1).ravel())
     return np.stack(columns, axis=1)
+
+
+def _bends(mean: Sequence[Array]) -> float:
+    """Second differences of what is shown, over itself."""
+    return float(np.sqrt(sum(np.sum(np.diff(part, 2) ** 2) for part in mean) / sum(np.sum(part**2) for part in mean)))
 
 
 def _jitter(found: Sequence[tuple[float, float]], repeats: int) -> float:

@@ -7,8 +7,6 @@ reversed and left to themselves.  All of it twice, and the means are fitted; whe
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from calibration.finding import Curve, Finding, Measured
@@ -49,7 +47,8 @@ class Paths:
             rounds.append((yield from self.records(bench)))
             spread = spread_of(rounds, bench.channels, bench.noise) if len(rounds) >= ENOUGH else None
         assert spread is not None
-        records = [replace(averaged(equal), number=kind) for kind, equal in enumerate(zip(*rounds, strict=True))]
+        kinds = enumerate(zip(*rounds, strict=True))
+        records = [averaged(equal, number, spread.late) for number, equal in kinds]
         unknowns = self.unknowns(bench) + spread.unknowns(records, bench.step)
         found = identify(bench.model, records, bench.channels, bench.noise, unknowns)
         return _finding(bench, spread.widened(found), records, spread)

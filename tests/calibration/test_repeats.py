@@ -60,6 +60,39 @@ def test_gains_and_triggers_that_change_are_told_apart_with_their_size() -> None
     assert "triggers by" in late.words(1e-3) and "gains" not in late.words(1e-3)
 
 
+def test_corners_that_are_late_by_more_or_less_are_not_called_gains() -> None:
+    """Read straight between samples, a motion that is late by tau is lower by |tau|/2 of its second differences."""
+    random, time, quiet = np.random.default_rng(3), np.arange(400), dict.fromkeys(NOISE, 1e-4)
+
+    def jittering(tau: float, gain: float) -> Record:
+        waves = {name: np.sin(0.2 * time + place) for place, name in enumerate(NOISE)}
+        shown = {name: gain * np.interp(time - tau, time, wave) for name, wave in waves.items()}
+        shown = {name: wave + 1e-4 * random.normal(size=400) for name, wave in shown.items()}
+        return Record({"f1": np.ones(400)}, shown, skip=3)
+
+    for gain in (0.0, 0.02):
+        rounds = [[jittering(0.1 * random.normal(), 1 + gain * random.normal())] for _ in range(6)]
+        found = spread_of(rounds, tuple(NOISE), quiet)
+        assert found.late == pytest.approx(0.1, rel=0.6)
+        assert found.gain == (pytest.approx(gain, rel=0.6) if gain else 0.0)
+
+
+def test_the_mean_of_shots_that_are_late_by_their_own_amounts_is_fitted_as_one() -> None:
+    rounds = rounds_of(6, late=0.1)
+    spread = spread_of(rounds, tuple(NOISE), NOISE)
+    records = [averaged(equal, number, spread.late) for number, equal in enumerate(zip(*rounds, strict=True))]
+    assert [record.number for record in records] == [0, 1, 2]
+    assert records[0].jitter == pytest.approx(spread.late / np.sqrt(2))
+    unknowns = {item.name: item for item in spread.unknowns(records, 0.2)}
+    assert set(unknowns) == {
+        f"shot[{number}].{what}"
+        for number in range(3)
+        for what in ("outputs.delay", "outputs.blur", "readings.delay", "readings.blur", "motion.delay")
+    }
+    # Where motions have corners, the mean of |tau|/2.
+    assert unknowns["shot[1].readings.blur"].spread == pytest.approx(np.sqrt(0.5 / np.pi) * records[0].jitter)
+
+
 def test_what_is_neither_is_told_by_its_size_over_that_of_noise() -> None:
     found = spread_of(rounds_of(4, shaken=0.02), tuple(NOISE), NOISE)
     assert not found.is_noise and found.excess > 2.0
