@@ -117,17 +117,20 @@ def targets(count: int, processes: int = 2, file: Path | None = None) -> Iterato
     """The targets, and the table that docs/what-physics-allows.md quotes."""
     with ProcessPoolExecutor(processes) as pool:
         for folds, words in ((0.0, "lossless"), (LOSSY, f"lossy, {LOSSY} e-folds, locked")):
-            yield from figures(list(pool.map(partial(kept, folds=folds, file=file), range(count))), words)
+            found = list(pool.map(partial(kept, folds=folds, file=file), range(count)))
+            yield from figures(found, words, compensated=folds > 0)
 
 
-def figures(found: list[Row], words: str) -> Iterator[Figure]:
-    """What rigs of one kind say."""
+def figures(found: list[Row], words: str, *, compensated: bool) -> Iterator[Figure]:
+    """What rigs of one kind say; where unread oscillators are `compensated`, nothing is as exact as with all read."""
     local, whole, other = (
         float(np.median([getattr(item, of) for item in found])) for of in ("local", "whole", "other")
     )
     yield Figure(f"{words}: local entries, median error; with all positions read", f"{local:.2g}; {whole:.2g}", None)
     ratio = float(np.median([item.local / item.whole for item in found]))
-    yield Figure("  as exact as with all read: median ratio of the two", f"{ratio:.2f}", ratio <= 1.5)
+    yield Figure(
+        "  as exact as with all read: median ratio of the two", f"{ratio:.2f}", None if compensated else ratio <= 1.5
+    )
     cosine, worst = float(np.median([item.cosine for item in found])), min(item.cosine for item in found)
     yield Figure("  others: median error; worst cosine", f"{other:.2g}; {worst:.3f}", None)
     yield Figure("  others: cosine >= 0.99 in the median", f"{cosine:.6f}", cosine >= 0.99)

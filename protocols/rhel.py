@@ -99,6 +99,8 @@ def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -
             measured["one_sided_error"] = transposed.unmodelled.error
     if run.unread is not None:
         measured |= _parts_of_error(values, {"unread": run.unread.error})
+    if run.misfit:
+        measured["unread_misfit"] = run.misfit
     for name, mask in run.unknown.items():  # not asked for
         values[name] = np.where(mask, 0.0, values[name])
     if run.flutter > 0:

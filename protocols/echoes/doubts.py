@@ -23,6 +23,9 @@ from protocols.inference.record import Found, Record
 LARGEST_RESPONSE, SMALLEST_RESPONSE, LARGEST_MISS = 0.1, 1e-9, 0.01
 """Beyond these the gradient comes with a warning: response ratio of a nonlinear rig, of any, and retrace error."""
 
+MISFIT = 3.0
+"""Times the noise of readings: a fitted model that misses them by more lacks something that the rig has."""
+
 _TAMER = "shorten the pass, or lower the drive"
 
 
@@ -230,6 +233,13 @@ def of_unread(measured: Mapping[str, float]) -> Iterator[str]:
         yield (
             f"what no channel shows was said by the fitted model, which puts this gradient off by about {error:.2g} of "
             "its size: read more positions, or calibrate the model"
+        )
+    misfit = measured.get("unread_misfit", 0.0)
+    if misfit > MISFIT:
+        yield (
+            f"the model, fitted to what is read, misses it by {misfit:.2g} times its noise, so it is not this rig, and "
+            "what it says where no channel shows anything may be wrong by more than the error bar: calibrate it, or "
+            "read more positions"
         )
 
 

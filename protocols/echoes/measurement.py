@@ -144,6 +144,11 @@ class Measurement:
             yield from self._search(block)
 
     @property
+    def misfit(self) -> float:
+        """Rms of what the fitted model of a partly read rig misses, over the noise that its channels declare; or 0."""
+        return 0.0 if self.believed is None or self._is_exact else self.believed.misfit
+
+    @property
     def told_one_sided(self) -> bool:
         """Whether the answers to the nudge say how directed the couplings are, better than the record alone."""
         found = self.one_sided if self.asymmetric is None else self.asymmetric.unmodelled

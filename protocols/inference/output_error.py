@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.errors import DivergedError
 from labrhel.learning.parameters import ParameterSet
 from labrhel.model.interface import Model
 from protocols.forward.forward import ForwardPass
@@ -48,7 +49,15 @@ class Believed:
     def draws(self, count: int, seed: int = 0) -> list[dict[str, Array]]:
         """Parameters that the readings allow as well."""
         white = np.random.default_rng(seed).standard_normal((count, self.x.size))
-        return [{**self.theta, **self.parameters.values(self.x + self.root @ row)} for row in white]
+        return [self._physical(self.root @ row) for row in white]
+
+    def _physical(self, move: Array) -> dict[str, Array]:
+        """So far off, or half, until masses are masses."""
+        while True:
+            found = {**self.theta, **self.parameters.values(self.x + move)}
+            if np.all(found.get("mass", 1.0) > 0):
+                return found
+            move = move / 2
 
 
 def fit_outputs(
@@ -62,14 +71,13 @@ def fit_outputs(
     """Parameters near `theta` that explain the readings best: of passes that are zero where no channel shows anything.
 
     `information` (n, n): C^T R^-1 C of one reading.  `before`: by parameter, how far from nominal they were found last,
-    which saves the short windows.
+    which saves the short windows.  Raises DivergedError where the model has no bounded motion along a pass.
     """
-    longest = max(item.steps for item in passes) * step
     parameters = ParameterSet(
         # What is zero in the model stays zero: it has no size of its own.
         [replace(item, mask=item.value != 0) for item in free_parameters(model, theta) if item.value.any()]
     )
-    spread = spread_of(parameters, float(np.mean(model.mass(theta))) / longest)
+    spread = spread_of(parameters, 0.0)
     values, vectors = np.linalg.eigh(information)
     kept = values > 1e-12 * values[-1]
     whitened = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
@@ -77,9 +85,11 @@ def fit_outputs(
 
     def missed(x: Array, share: float) -> Array:
         at = {**theta, **parameters.values(x)}
+        if not np.all(model.mass(at) > 0):
+            return np.full(sum(_kicks(item, share) for item in passes) * len(whitened) + x.size, np.inf)
         found = []
         for item in passes:
-            count = max(2, int(np.ceil(share * item.steps)))
+            count = _kicks(item, share)
             with np.errstate(over="ignore", invalid="ignore"):
                 path = free_run(model, at, item, step, count).q[0]
                 found.append((whitened @ (item.q[:, :count] - path)).ravel())
@@ -92,6 +102,11 @@ def fit_outputs(
         left = missed(x, share)
         for _ in range(_ROUNDS if share == 1 else _FEW):
             slopes = np.stack([_slope(missed, x, left, share, i, spread[i]) for i in range(x.size)], axis=1)
+            if not (np.isfinite(left).all() and np.isfinite(slopes).all()):
+                raise DivergedError(
+                    "the nominal model has no bounded motion under these inputs, so it cannot say what no channel "
+                    "shows; correct its springs, lower the input, or read all positions"
+                )
             move = -np.linalg.lstsq(slopes, left, rcond=None)[0]
             squares, gain = float(left @ left), 1.0
             for _ in range(_HALVINGS):
@@ -110,6 +125,10 @@ def fit_outputs(
     scaled, axes = np.linalg.eigh(curvature * np.outer(spread, spread))
     root = spread[:, None] * axes / np.sqrt(np.maximum(scaled, 1e-300))
     return Believed({**theta, **parameters.values(x)}, parameters, x, root, misfit)
+
+
+def _kicks(item: ForwardPass, share: float) -> int:
+    return min(item.steps, max(2, int(np.ceil(share * item.steps))))
 
 
 def _slope(
