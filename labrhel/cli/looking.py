@@ -17,7 +17,7 @@ from labrhel.data.finding import find_recording, search_path
 from labrhel.data.formats.interface import REAL, Entry
 from labrhel.data.formats.times import time_unit
 from labrhel.data.recording import Recording, open_recording
-from labrhel.data.timing import interval_of
+from labrhel.data.timing import epoch_of, interval_of
 from labrhel.errors import ConfigurationError
 from labrhel.units import ratio
 
@@ -138,11 +138,12 @@ def _rate(recording: Recording, axes: Sequence[Entry], count: int) -> tuple[str,
         axis = recording.series(axes[0].name)
         try:
             (times,) = recording.read([axis], 0, min(count, _LOOKED_AT))
-            size = ratio(time_unit(axis.entry.unit or "s"), "s") or 1.0
+            unit = time_unit(axis.entry.unit) or epoch_of(float(np.ravel(times)[0]))
+            size = ratio(unit or "s", "s") or 1.0
             step = size * interval_of(np.asarray(times, float), axis.asked)
         except ConfigurationError as error:
             return f"  rate: 1e3  # samples per second\n{NO_AXIS}", None, printable(error.problem)
-        said = "" if axis.entry.unit else ", if its unit is s, which the file does not say"
+        said = "" if unit else ", if its unit is s, which the file does not say"
         words = f"{1 / step:.6g} samples per second, by {printable(axis.asked)}{said}"
         return f"  time: {_quoted(axes[0].name)}", step, words
     if recording.listing.interval:

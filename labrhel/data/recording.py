@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labrhel.arrays import Array
@@ -12,7 +12,8 @@ from labrhel.data.apart import UnreadableError
 from labrhel.data.finding import find_folder, find_recording, search_path
 from labrhel.data.formats.choosing import reader_of
 from labrhel.data.formats.interface import Entry, Listing, Pick, Reader
-from labrhel.data.series import Series, columns, rows, series_of
+from labrhel.data.formats.times import with_units_of_names
+from labrhel.data.series import Series, columns, require_real, rows, series_of
 from labrhel.errors import ConfigurationError
 
 __all__ = [
@@ -42,7 +43,10 @@ class Recording:
     def read(self, series: Sequence[Series], start: int, stop: int) -> list[Array]:
         """The samples from `start` to before `stop` of each series."""
         with _one_sentence(self.file):
-            return self.reader.read(self.file, [one.pick(start, stop) for one in series])
+            arrays = self.reader.read(self.file, [one.pick(start, stop) for one in series])
+        for one, array in zip(series, arrays, strict=True):
+            require_real(one, array.dtype.kind)  # of a .mat file it is known only now
+        return arrays
 
     def whole(self, entry: Entry) -> Array:
         """All of an array."""
@@ -62,7 +66,8 @@ def open_recording(file: Path) -> Recording:
     """
     with _one_sentence(file):
         reader = reader_of(file)
-        return Recording(file, reader.contents(file), reader)
+        listing = reader.contents(file)
+        return Recording(file, replace(listing, entries=with_units_of_names(listing.entries)), reader)
 
 
 def read_arrays(file: Path) -> Mapping[str, Array]:

@@ -82,13 +82,18 @@ def _entry(entries: Sequence[Entry], name: str) -> Entry | None:
     return called[0] if len(called) == 1 else None
 
 
-def _checked(series: Series) -> Series:
-    entry, shape = series.entry, series.shape
-    if entry.kind not in REAL:
+def require_real(series: Series, kind: str) -> None:
+    """Raise ConfigurationError for a series of a kind of numpy's types that are no real numbers."""
+    if kind not in REAL:
         raise ConfigurationError(
             f"the array {series.asked!r} must hold real numbers in one or two dimensions; "
-            f"it holds {_KINDS.get(entry.kind, 'something else')}"
+            f"it holds {_KINDS.get(kind, 'something else')}"
         )
+
+
+def _checked(series: Series) -> Series:
+    shape = series.shape
+    require_real(series, series.entry.kind)
     if len(shape) not in (1, 2):
         dimensions = "no dimension" if not shape else f"{len(shape)} dimensions"
         more = f"; pick a part of it, such as {series.asked}[0]" if len(shape) > 2 else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from labrhel.arrays import Array
@@ -9,6 +11,9 @@ from labrhel.errors import ConfigurationError
 
 _UNEQUAL = 0.02  # of a step, which clocks of instruments keep easily
 _MOSTLY = 0.98  # share of equal steps beyond which the others are gaps, and no rounding
+
+_EPOCHS = ((1e11, ""), (1e14, "ms"), (1e17, "µs"), (1e20, "ns"))
+"""Numbers below each are seconds, ms, µs and ns since 1970, if they are dates between 1973 and 5138."""
 
 
 def interval_of(times: Array, name: str, start: int = 0) -> float:
@@ -55,3 +60,10 @@ def _rounding(steps: Array, noise: float) -> float:
     multiples = steps / digit
     whole = np.abs(multiples - np.round(multiples)) < 0.01
     return 1.01 * digit if whole.all() and np.ptp(steps) < 1.5 * digit + 8 * noise else 0.0
+
+
+def epoch_of(value: float) -> str:
+    """The unit of a time without one that is so large that it must be a date: ms, µs or ns since 1970; "" for none."""
+    if not math.isfinite(value) or value < _EPOCHS[0][0]:
+        return ""
+    return next((unit for most, unit in _EPOCHS if value < most), "")

@@ -14,7 +14,7 @@ from labrhel.config.data import DataSection
 from labrhel.data.formats.times import time_unit
 from labrhel.data.recording import Recording, open_recording
 from labrhel.data.series import Series, require_equal_lengths, rows
-from labrhel.data.timing import interval_of
+from labrhel.data.timing import epoch_of, interval_of
 from labrhel.errors import ConfigurationError
 from labrhel.units import ratio
 
@@ -156,13 +156,14 @@ class Measured:
         return (found[0], found[1:]) if found else (None, [])
 
     def _steps(self, axis: Series, ranges: Sequence[tuple[int, int]]) -> Iterator[float]:
-        unit = time_unit(self.units.get(axis.entry.name, "s"))
-        size = ratio(unit, "s")
-        if size is None:
-            raise ConfigurationError(f"the axis {axis.asked!r} is in {unit}, which is no unit of time")
+        said = self.units.get(axis.entry.name, "")
         for start, stop in ranges:
             if stop - start > 1:
                 (times,) = self.recording.read([axis], start, stop)
+                unit = time_unit(said) or epoch_of(float(np.ravel(times)[0])) or "s"
+                size = ratio(unit, "s")
+                if size is None:
+                    raise ConfigurationError(f"the axis {axis.asked!r} is in {unit}, which is no unit of time")
                 yield size * interval_of(np.asarray(times, float).ravel(), axis.asked, start)
 
 

@@ -18,7 +18,19 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.data.formats.interface import UnreadableError
 
-_UNITS = ("units", "unit", "Units", "Unit", "UNITS", "UNIT", "NI_UnitDescription", "unit_string", "y_unit")
+_UNITS = (
+    "units",
+    "unit",
+    "Units",
+    "Unit",
+    "UNITS",
+    "UNIT",
+    "NI_UnitDescription",
+    "unit_string",
+    "y_unit",
+    "unit_of_measure",
+    "uom",
+)
 _ABOUT = (
     "scale_factor",
     "add_offset",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from labrhel.data.formats.interface import REAL, Entry
+from labrhel.data.formats.text.naming import named
 from labrhel.units import read_unit
 
 NAMES = frozenset(
@@ -22,11 +24,20 @@ def times_among(entries: Sequence[Entry]) -> tuple[str, ...]:
 def _is_time(entry: Entry, axes: set[str]) -> bool:
     if entry.kind not in REAL or len(entry.shape) != 1 or entry.shape[0] < 2:
         return False
-    unit = read_unit(time_unit(entry.unit)) if entry.unit else None
-    if entry.unit and (unit is None or unit.base != "s"):
-        return False
     short = entry.name.replace(".", "/").rpartition("/")[2]
-    return short.lower() in NAMES or (short in axes and unit is not None)
+    called = named(short)  # t_ms, Time [s]
+    word = entry.unit or called.unit
+    unit = read_unit(time_unit(word)) if word else None
+    if word and (unit is None or unit.base != "s"):
+        return False
+    return not NAMES.isdisjoint((short.lower(), called.bare.lower())) or (short in axes and unit is not None)
+
+
+def with_units_of_names(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The entries with the units that their names say, `drive [mV]`, where the file says none beside them."""
+    return tuple(
+        entry if entry.unit else replace(entry, unit=named(entry.name.rpartition("/")[2]).unit) for entry in entries
+    )
 
 
 def time_unit(unit: str) -> str:

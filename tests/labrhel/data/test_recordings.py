@@ -8,7 +8,7 @@ import pytest
 
 from labrhel.config import Document, load
 from labrhel.data import Dataset, search_path, weighted_variance
-from labrhel.data.recording import find_recording
+from labrhel.data.recording import find_recording, open_recording
 from labrhel.errors import ConfigurationError
 from labrhel.experiment.dataset import dataset_of
 from labrhel.experiment.model import model_of
@@ -274,3 +274,13 @@ def test_the_variance_is_that_of_the_samples_that_count_each_output_about_its_ow
     target = np.array([[100.0, 1.0, 3.0], [100.0, 10.0, 10.0]])
     sequence = TrialSequence("s", {}, target, np.array([0.0, 1.0, 1.0]))
     assert weighted_variance([sequence]) == pytest.approx((1.0 + 0.0) / 2)
+
+
+def test_complex_numbers_of_a_mat_file_are_refused_and_not_taken_for_their_real_parts(tmp_path: Path) -> None:
+    """Its list of contents does not tell them from others."""
+    scipy_io = pytest.importorskip("scipy.io")
+    scipy_io.savemat(tmp_path / "a.mat", {"h": np.arange(3) + 1j, "y": np.arange(3.0)})
+    recording = open_recording(tmp_path / "a.mat")
+    with pytest.raises(ConfigurationError, match=r"'h' must hold real numbers .* it holds complex numbers"):
+        recording.read([recording.series("h")], 0, 3)
+    np.testing.assert_array_equal(recording.read([recording.series("y")], 0, 3)[0], np.arange(3.0))

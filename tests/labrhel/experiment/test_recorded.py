@@ -94,6 +94,27 @@ def test_of_several_axes_that_go_on_at_different_rates_one_has_to_be_named(lab: 
             assert spacing_of(experiment) == pytest.approx(spacing)
 
 
+def test_the_unit_in_a_name_holds_in_every_format(lab: Path) -> None:
+    """`y_mV` of an .npz file is in millivolts, as in a text table, and not a thousand times as large."""
+    with np.load(lab / "lab.npz") as arrays:
+        found = {"t_ms": 1e3 * arrays["t"], "drive [mV]": 1e3 * arrays["u"], "y_uV": 1e6 * arrays["y"]}
+        truth = arrays["u"], arrays["y"]
+    np.savez(lab / "lab.npz", **found)
+    with loaded(lab, input="drive [mV]", target="y_uV") as experiment:
+        assert spacing_of(experiment) == pytest.approx(2.0)
+        sequence = experiment.problem.train[0]
+        np.testing.assert_allclose(sequence.target[0], truth[1][:100], rtol=1e-9)
+        np.testing.assert_allclose(sequence.inputs["drive"].samples.values, truth[0][:100], rtol=1e-9)
+
+
+def test_times_of_thirteen_digits_are_milliseconds_in_every_format(lab: Path) -> None:
+    with np.load(lab / "lab.npz") as arrays:
+        u, y = arrays["u"], arrays["y"]
+    np.savez(lab / "lab.npz", timestamp=1_764_460_800_000 + 2 * np.arange(SAMPLES), u=u, y=y)
+    with loaded(lab) as experiment:
+        assert spacing_of(experiment) == pytest.approx(2.0)
+
+
 def test_an_axis_that_is_none_of_time_can_be_left_alone(lab: Path) -> None:
     with loaded(lab, "rate: 1000\ntime: none") as experiment:
         assert spacing_of(experiment) == pytest.approx(1.0)

@@ -22,8 +22,6 @@ _STAMP = re.compile(
         \s?(?P<half>[AaPp]\.?[Mm]\.?)?\s?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?""",
     re.VERBOSE | re.ASCII,
 )
-_EPOCHS = ((1e11, ""), (1e14, "ms"), (1e17, "µs"), (1e20, "ns"))
-"""Numbers below each are seconds, ms, µs and ns since 1970, if they are dates between 1973 and 5138."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +86,3 @@ def seconds_of(cells: Sequence[str], first: Moment) -> tuple[Array, int | None]:
         last = moment.seconds
         found[index] = added + moment.seconds
     return found, None
-
-
-def epoch_of(value: float) -> str:
-    """The unit of a time without one that is so large that it must be a date: ms, µs or ns since 1970; "" for none."""
-    if not math.isfinite(value) or value < _EPOCHS[0][0]:
-        return ""
-    return next((unit for most, unit in _EPOCHS if value < most), "")

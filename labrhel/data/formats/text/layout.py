@@ -10,12 +10,13 @@ from pathlib import Path
 from labrhel.data.formats.interface import UnreadableError
 from labrhel.data.formats.text.aside import is_comment, join_names
 from labrhel.data.formats.text.body import Body
-from labrhel.data.formats.text.clock import Moment, epoch_of, moment_of
+from labrhel.data.formats.text.clock import Moment, moment_of
 from labrhel.data.formats.text.dialect import Dialect, dialect_of
 from labrhel.data.formats.text.header import header_of
 from labrhel.data.formats.text.lines import encoding_of, head_of
 from labrhel.data.formats.text.naming import Named, distinct, is_time, named, unique_aliases, unit_of_cell
 from labrhel.data.formats.text.preamble import Preamble
+from labrhel.data.timing import epoch_of
 
 _LARGE = 1e8  # a time from which on a float64 of it tells less than 15 ns apart
 
