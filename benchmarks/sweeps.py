@@ -134,6 +134,13 @@ def _values(count: int) -> str:
     return ",".join(str(1e-4 * (1 + number)) for number in range(count))
 
 
+def targets() -> Iterator[Figure]:
+    """The figures of `make targets`."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from overhead(100, 20, 2, 3, Path(folder))
+        yield from listed(10_000, Path(folder))
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Print the figures; 1 if one misses its target."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")

@@ -49,6 +49,7 @@ from benchmarks import (
     signals_campaign,
     stop_campaign,
     stop_latency,
+    sweeps,
     telemetry,
     terminal_limits,
     twins,
@@ -105,6 +106,8 @@ def kills(count: int) -> Iterator[Figure]:
     """Kill -9 at random instants, of a recorder and of whole runs."""
     for file in KILL_TESTS:
         yield passed(file, f"{count} kills -9: nothing acknowledged lost, same bits", "kill", LABRHEL_KILLS=count)
+    words = "50 kills -9 of a sweep, the process that begins its points, or a point: same table, nothing done twice"
+    yield passed("labrhel/sweeps/test_carrying.py", words, "kill_9", LABRHEL_SWEEP_KILLS=50)
 
 
 def wires(faults: int, reads: int) -> Iterator[Figure]:
@@ -142,6 +145,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from error_bars.targets(max(rigs, 1000))
     yield from honesty.targets(rigs)
     yield from honest_locks.targets(rigs)
+    yield from sweeps.targets()
     yield from calibration_accuracy.targets()
     yield from calibration_drift.targets()
     yield from twins.targets()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -91,16 +91,15 @@ def carry_out(
     workers: int | None,
     *,
     told: Callable[[Progress], None] = lambda progress: None,
-    also: Sequence[str] = (),
 ) -> dict[str, State]:
     """Carry out what is missing, at most `workers` points at once; the state of every point by its run.
 
-    A point that left no folder says in its state why.  `also` goes to every `labrhel run`.  At the first interrupt no
+    A point that left no folder says in its state why.  At the first interrupt no
     further point begins, and each that runs ends as one run would; at the second one, simulated points are killed, and
     those that drive a rig are left to make it safe.  Raises KeyboardInterrupt then.
     """
     keep(sweep, root)
-    work = _Work(sweep, root, crew, workers, told, also)
+    work = _Work(sweep, root, crew, workers, told)
     try:
         work.all()
     except KeyboardInterrupt:
@@ -117,10 +116,9 @@ class _Work:
         crew: Crew,
         workers: int | None,
         told: Callable[[Progress], None],
-        also: Sequence[str],
     ) -> None:
         self.states = known_states(sweep, root)
-        self._sweep, self._root, self._crew, self._told, self._also = sweep, root, crew, told, tuple(also)
+        self._sweep, self._root, self._crew, self._told = sweep, root, crew, told
         self._workers = len(sweep.points) if workers is None else workers
         left = [point for point in sweep.points if not self.states.get(point.run, State(MISSING)).is_kept]
         self._pending = deque({point.run: point for point in left}.values())
@@ -187,23 +185,13 @@ class _Work:
 
     def _task(self, point: SweepPoint, state: State) -> Task:
         sweep, root, here = self._sweep, str(self._root.absolute()), str(Path.cwd())
-        if state.status != MISSING:
-            return Task(point.run, ("resume", f"{root}/{point.run}", "--runs", root, "--no-plot"), here)
         known = ["--uncalibrated"] if sweep.calibrations is None else ["--calibrations", str(sweep.calibrations)]
         changes = [word for change in sweep.words(point) for word in ("--set", change)]
-        words = (
-            "run",
-            str(sweep.file),
-            *changes,
-            "--runs",
-            root,
-            "--identity",
-            point.run,
-            "--no-plot",
-            *known,
-            *self._also,
-        )
-        return Task(point.run, words, here)
+        words = ("run", str(sweep.file), *changes, "--runs", root, "--identity", point.run, "--no-plot", *known)
+        rehearsal = () if point.bench else (*words, "--dry-run")
+        if state.status != MISSING:
+            words = ("resume", f"{root}/{point.run}", "--runs", root, "--no-plot")
+        return Task(point.run, words, here, rehearsal)
 
     def _end(self, future: Future[Ended]) -> None:
         point = self._begun.pop(future)

@@ -21,11 +21,15 @@ MOST_SAID = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to call: the run that comes of it, the words behind `labrhel`, and the folder that paths start from."""
+    """What to call: the run that comes of it, the words behind `labrhel`, and the folder that paths start from.
+
+    `rehearsal`: words that move nothing and load what the point needs; none for a rig that is no simulation.
+    """
 
     run: str
     words: tuple[str, ...]
     folder: str
+    rehearsal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,11 +84,14 @@ class Forked:
     def submit(self, task: Task) -> Future[Ended]:
         future: Future[Ended] = Future()
         future.set_running_or_notify_cancel()
+        rehearsal: tuple[str, ...] = ()
         with self._lock:
             if self._nursery is None or self._nursery.poll() is not None:
-                self._nursery = _started()
+                self._nursery, rehearsal = _started(), task.rehearsal
                 threading.Thread(target=self._listen, args=(self._nursery,), name="nursery", daemon=True).start()
             self._waiting[task.run] = self._nursery, future
+        if rehearsal:
+            self._say({"rehearse": rehearsal, "folder": task.folder})
         self._say({"run": task.run, "words": task.words, "folder": task.folder})
         return future
 

@@ -3,6 +3,7 @@
 It is told by lines of JSON on standard input, and answers on standard output:
 
     {"run": ID, "words": [...], "folder": ...}     begin `labrhel WORDS` there
+    {"rehearse": [...], "folder": ...}             do that in this process: it loads what points need, and moves nothing
     {"signal": N}                                  send it to every child
     {"run": ID, "status": N, "said": ...}          the answer when one has ended
 
@@ -19,7 +20,7 @@ import selectors
 import signal
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -84,6 +85,8 @@ class Nursery:
             asked = json.loads(line)
             if "signal" in asked:
                 self._signal(asked["signal"])
+            elif "rehearse" in asked:
+                _rehearse(asked["rehearse"], asked["folder"])
             else:
                 self._begin(asked)
         return True
@@ -155,6 +158,15 @@ class Nursery:
             answer = {"run": child.run, "status": os.waitstatus_to_exitcode(how), "said": said}
             with suppress(OSError):  # the starter may be gone
                 _write(self._answers, (json.dumps(answer) + "\n").encode())
+
+
+def _rehearse(words: list[str], folder: str) -> None:
+    """Whatever is wrong with it, the points say themselves."""
+    from labrhel.cli import main as command
+
+    sys.argv[:] = ["labrhel", *words]
+    with suppress(Exception, SystemExit, KeyboardInterrupt), chdir(folder):
+        command(alone=False)
 
 
 def _write(descriptor: int, data: bytes) -> None:

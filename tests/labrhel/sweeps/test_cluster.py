@@ -11,7 +11,6 @@ from labrhel.sweeps.axes import axes_of
 from labrhel.sweeps.carrying import carry_out
 from labrhel.sweeps.cluster import crew_at, crew_of
 from labrhel.sweeps.planning import planned
-from labrhel.testing.command_line import Shell
 from labrhel.testing.configurations import small
 
 dask = pytest.importorskip("distributed", reason="needs the extra [cluster]: pip install 'labrhel[cluster]'")
@@ -25,15 +24,6 @@ def cluster() -> Iterator[object]:
         n_workers=2, threads_per_worker=1, security=security, dashboard_address=None, silence_logs=50
     ) as found:
         yield found
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:8786", "tcp://127.0.0.1:8786", "inproc://here"])
-def test_a_scheduler_without_tls_is_refused_before_anything_is_sent(tmp_path: Path, address: str) -> None:
-    shell = Shell(tmp_path)
-    shell.write(small())
-    status, _, err = shell("sweep", "small.yaml", "--set", "optimizer.seed=0..1", "--scheduler", address)
-    assert status == 2
-    assert "without TLS runs anybody's code" in err
 
 
 def test_a_client_of_an_open_cluster_is_refused() -> None:
