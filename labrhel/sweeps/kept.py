@@ -42,7 +42,7 @@ def read_sweep(file: Path) -> Sweep:
         return Sweep(data["name"], axes, tuple(SweepPoint(run, values, rig) for run, rig, values in points))
     except OSError as error:
         raise RecordError(f"{file} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RecordError(f"{file} is no sweep ({error}); the same `labrhel sweep` writes it again") from None
 
 
