@@ -97,6 +97,32 @@ def show(run: Newest = "", root: Runs = DEFAULT_RUNS, json: Json = False) -> Non
 
 
 @app.command(rich_help_panel=_PANEL)
+def watch(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN | FOLDER]", help="A run, or a folder of runs; left out: that of --runs.", show_default=False
+        ),
+    ] = "",
+    root: Runs = DEFAULT_RUNS,
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Where to listen; 0: a free one.")] = 0,
+    listen: Annotated[str, typer.Option(metavar="ADDRESS", help="Beyond this computer --certificate is needed.")] = (
+        "127.0.0.1"
+    ),
+    host: Annotated[str, typer.Option(metavar="NAME", help="The name browsers reach it by, if another.")] = "",
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate for TLS, as PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, if it is in another file.")] = None,
+) -> None:
+    """Watch runs in a browser while they go on; pause and stop them there.
+
+    Prints an address with a token for you, and one for guests, who can stop nothing. Ctrl-C ends the view alone.
+    """
+    from labrhel.cli import watching
+
+    watching.watch(run, root, listen, port, host, certificate, key)
+
+
+@app.command(rich_help_panel=_PANEL)
 def plot(
     run: Newest = "",
     root: Runs = DEFAULT_RUNS,

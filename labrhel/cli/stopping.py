@@ -6,6 +6,7 @@ An emergency stop must not wait for libraries to load: what needs them is import
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from labrhel.errors import ConfigurationError, LabrhelError
@@ -15,32 +16,38 @@ from labrhel.safety.ledger import Remembered
 from labrhel.safety.lifecycle import State
 from labrhel.safety.processes import PATIENCE, Program, programs
 
+Say = Callable[[str], None]
+
 _LOOK = 0.05  # s between two looks whether a program has ended
 
 
-def press() -> bool:
+def _printed(words: str) -> None:
+    print(words, flush=True)
+
+
+def press(say: Say = _printed) -> bool:
     """Stop everything and say what was reached; True if every rig said that it is safe, and nothing was left on."""
     pressed = estop.press()
     for answer in pressed.answers:
         words = (
             f"safe after {1e3 * answer.seconds:.0f} ms" if answer.seconds is not None else f"NOT SAFE: {answer.problem}"
         )
-        print(f"{answer.rig}{f' (process {answer.pid})' if answer.pid else ''}: {words}", flush=True)
+        say(f"{answer.rig}{f' (process {answer.pid})' if answer.pid else ''}: {words}")
     if pressed.latch is None:
-        print(f"NOT LATCHED: {pressed.problem}; programs that were called are held back, others may begin", flush=True)
+        say(f"NOT LATCHED: {pressed.problem}; programs that were called are held back, others may begin")
     else:
-        print(f"latched in {pressed.latch}: nothing runs until `labrhel reset`", flush=True)
+        say(f"latched in {pressed.latch}: nothing runs until `labrhel reset`")
     called = {answer.pid for answer in pressed.answers}
     good = all(answer.seconds is not None for answer in pressed.answers) and pressed.latch is not None
     remembered = [left for left in ledger.left() if not (left.is_driven and left.entry.pid in called)]
     for left in remembered:
         if not _ends(left):
-            print(f"{left.entry.station} is open in process {left.entry.pid}, which does not listen: NOT REACHED")
+            say(f"{left.entry.station} is open in process {left.entry.pid}, which does not listen: NOT REACHED")
             good = False
         elif left.stands:
-            good = _taken_up(left) and good
+            good = _taken_up(left, say) and good
     if not pressed.answers and not remembered:
-        print("no program of this machine drives a rig, and no station was left with outputs on")
+        say("no program of this machine drives a rig, and no station was left with outputs on")
     return good
 
 
@@ -52,7 +59,7 @@ def reset(*, forget: bool) -> bool:
         if forget:
             left.forget()
             print(f"forgotten: {left.entry.station}, which process {left.entry.pid} has left")
-        elif not _taken_up(left):
+        elif not _taken_up(left, _printed):
             print("still latched: make them safe by hand, then `labrhel reset --forget`")
             return False
     print("released" if estop.reset() else "the emergency stop was not latched")
@@ -69,7 +76,7 @@ def _ends(left: Remembered) -> bool:
     return True
 
 
-def _taken_up(left: Remembered) -> bool:
+def _taken_up(left: Remembered, say: Say) -> bool:
     """Make a station safe that was left, and say what came of it."""
     from labrhel import plugins
 
@@ -77,15 +84,15 @@ def _taken_up(left: Remembered) -> bool:
     try:
         plugins.take_up(left)
     except LabrhelError as error:
-        print(f"{who}: NOT SAFE: {error}", flush=True)
+        say(f"{who}: NOT SAFE: {error}")
         return False
-    print(f"{who}: made safe", flush=True)
+    say(f"{who}: made safe")
     return True
 
 
 def ask(run: str, root: Path, command: str) -> None:
     """Ask the run to do it, and print what it answers."""
-    print(_alive(run, root).ask(command))
+    print(alive(run, root).ask(command))
 
 
 def woke_the_paused_one() -> bool:
@@ -115,7 +122,8 @@ def woken(identity: str) -> bool:
     return False
 
 
-def _alive(run: str, root: Path) -> Program:
+def alive(run: str, root: Path) -> Program:
+    """The program that drives the run, or the only one where none is named; ConfigurationError if there is none."""
     found = [program for program in programs() if program.run]
     if run:
         from labrhel.store import find_run

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.store import RunReader, ShotRecord
+from labrhel.shots.capture import PassCapture
+from labrhel.store import RunReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +52,45 @@ def last_echo(reader: RunReader) -> RecordedEcho | None:
     return None
 
 
-def _echo_of_step(reader: RunReader, step: int) -> RecordedEcho | None:
-    kept = [shot for shot in reader.shots(step) if shot.capture is not None]
-    passes: dict[ShotRecord, int] = {shot: len(reader.load_program(shot.program).passes) for shot in kept}
-    echoes = [shot for shot, count in passes.items() if count == 2]
+@dataclass(frozen=True, slots=True)
+class KeptShot:
+    """A shot whose capture was kept: of which operation, which of its shots, how many passes, and the way to it."""
+
+    operation: int
+    number: int
+    passes: int
+    load: Callable[[], tuple[PassCapture, ...]]
+
+
+def echo_of(step: int, kept: Sequence[KeptShot], channel: str, unit: str) -> RecordedEcho | None:
+    """The newest pair of echoes among the kept shots of a step, with its forward pass; None if there is none."""
+    echoes = [shot for shot in kept if shot.passes == 2]
     if not echoes:
         return None
     newest = max(shot.operation for shot in echoes)
     pair = [shot for shot in echoes if shot.operation == newest][:2]
-    before = [shot for shot, count in passes.items() if count == 1 and shot.operation < newest and shot.number == 0]
+    before = [shot for shot in kept if shot.passes == 1 and shot.operation < newest and shot.number == 0]
     if len(pair) < 2 or not before:
         return None
-    channel = read_out_channel(reader)
-    forward = reader.load_capture(before[-1])[-1].traces[channel]
-    plus, minus = (np.asarray(reader.load_capture(shot)[-1].traces[channel].values[0])[::-1] for shot in pair)
-    return RecordedEcho(
-        step,
-        channel,
-        forward.unit or reader.manifest["target_unit"],
-        forward.dt,
-        np.asarray(forward.values[0]),
-        plus,
-        minus,
-    )
+    forward = before[-1].load()[-1].traces[channel]
+    plus, minus = (np.asarray(shot.load()[-1].traces[channel].values[0])[::-1] for shot in pair)
+    return RecordedEcho(step, channel, forward.unit or unit, forward.dt, np.asarray(forward.values[0]), plus, minus)
 
 
-def read_out_channel(reader: RunReader) -> str:
+def _echo_of_step(reader: RunReader, step: int) -> RecordedEcho | None:
+    kept = [
+        KeptShot(
+            shot.operation,
+            shot.number,
+            len(reader.load_program(shot.program).passes),
+            partial(reader.load_capture, shot),
+        )
+        for shot in reader.shots(step)
+        if shot.capture is not None
+    ]
+    return echo_of(step, kept, read_out_channel(reader.manifest), reader.manifest["target_unit"])
+
+
+def read_out_channel(manifest: Mapping[str, Any]) -> str:
     """The first channel that is read out, by the configuration in the record."""
-    return reader.manifest["configuration"]["model"]["readout"]["channels"][0]
+    return manifest["configuration"]["model"]["readout"]["channels"][0]

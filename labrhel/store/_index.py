@@ -59,14 +59,8 @@ class Index:
         return [item for item in self.operations if item[0]["kind"] == kind]
 
     def load(self, place: Place, digest: str, what: str, *before: str) -> bytes:
-        """Data of a frame, or a part of them, whose content (after the texts `before`) has that digest.
-
-        Raises RecordError, which names `what` they are, if they are not what was written.
-        """
-        data = load(self._folder, place)
-        if content_digest(*before, data) != digest:
-            raise damaged(self._folder, what)
-        return data
+        """`checked` data of this journal."""
+        return checked(self._folder, place, digest, what, *before)
 
     def array(self, digest: str) -> Array:
         """The array of that digest, read-only; a large one is mapped from its file."""
@@ -81,6 +75,17 @@ class Index:
         if FrozenArray(array).digest != digest:
             raise damaged(self._folder, f"array {digest}")
         return array
+
+
+def checked(folder: Path, place: Place, digest: str, what: str, *before: str) -> bytes:
+    """Data of a frame, or a part of them, whose content (after the texts `before`) has that digest.
+
+    Raises RecordError, which names `what` they are, if they are not what was written.
+    """
+    data = load(folder, place)
+    if content_digest(*before, data) != digest:
+        raise damaged(folder, what)
+    return data
 
 
 def damaged(folder: Path, what: str) -> RecordError:

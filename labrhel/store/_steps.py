@@ -178,6 +178,14 @@ class StepRows:
         return None
 
     @property
+    def was_cut(self) -> bool:
+        """Whether a writer that took the run up cut off what was read: it has to be read from the beginning."""
+        try:
+            return (self._folder / FILE).stat().st_size < self.end
+        except OSError:
+            return True
+
+    @property
     def row(self) -> int:
         """Bytes of a row."""
         return _PREFIX.size + 8 * (len(FIRST) + sum(map(len, self.columns or ())))

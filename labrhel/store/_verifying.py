@@ -13,6 +13,9 @@ from labrhel.store._checkpoints import read_slot
 from labrhel.store._index import Head, Index, content_digest
 from labrhel.store._journal import Place
 
+Load = Callable[..., bytes]
+"""`Index.load`, or `checked` of a folder: place, digest, what it is, texts before."""
+
 
 def captures_of(head: Head, place: Place) -> list[tuple[str | None, dict[str, str], Place]]:
     """Digest, files and place of the capture of each shot of an operation, in order."""
@@ -23,10 +26,10 @@ def captures_of(head: Head, place: Place) -> list[tuple[str | None, dict[str, st
     return found
 
 
-def load_capture(index: Index, digest: str, files: dict[str, str], place: Place, what: str) -> bytes:
-    """The packed capture at `place`, checked; its digest holds the names of its large arrays, too."""
+def load_capture(load: Load, digest: str, files: dict[str, str], place: Place, what: str) -> bytes:
+    """The packed capture at `place`, checked by `load`; its digest holds the names of its large arrays, too."""
     before = [json.dumps(files, separators=(",", ":"))] if files else []
-    return index.load(place, digest, what, *before)
+    return load(place, digest, what, *before)
 
 
 def faults(folder: Path, index: Index, load_program: Callable[[str], ShotProgram]) -> Iterator[str]:
@@ -63,7 +66,7 @@ def _shots(index: Index, head: Head, place: Place, arrays: ArrayStore) -> Iterat
         shot = f"shot {number} of operation {head['operation']}"
         yield from _said(
             lambda digest=digest, files=files, part=part, shot=shot: load_capture(
-                index, digest, files, part, f"the capture of {shot}"
+                index.load, digest, files, part, f"the capture of {shot}"
             )
         )
         for name, array in files.items():

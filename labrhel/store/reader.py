@@ -124,11 +124,7 @@ class RunReader:
         stalled: it ended before its planned steps, and had not converged.  unsafe: when it ended outputs could not be
         made safe.
         """
-        last = self.events()[-1][0]
-        if last in ("done", "stalled", "failed", "interrupted", "unsafe"):
-            return last
-        alive = "paused" if last == "paused" else "running"
-        return alive if is_held(self.folder / LOCK) else "killed"
+        return state_after(self.events()[-1][0], self.folder)
 
     def events(self) -> list[tuple[str, float, str]]:
         """Changes of state: (kind, time [s since 1970], words)."""
@@ -239,7 +235,7 @@ class RunReader:
                 f"{self._why_missing()}"
             )
         what = f"the capture of shot {shot.number + 1} of operation {shot.operation}"
-        return unpack_capture(load_capture(index, digest, files, place, what), files, index.array)
+        return unpack_capture(load_capture(index.load, digest, files, place, what), files, index.array)
 
     def _why_missing(self) -> str:
         return self.policy.what_is_missing() or "the folder is not complete; restore it from a copy"
@@ -253,6 +249,14 @@ class RunReader:
         except RecordError as error:
             found.append(str(error))
         return found
+
+
+def state_after(event: str, folder: Path) -> str:
+    """The status of the run in a folder (`RunReader.status`) whose last event is this."""
+    if event in ("done", "stalled", "failed", "interrupted", "unsafe"):
+        return event
+    alive = "paused" if event == "paused" else "running"
+    return alive if is_held(folder / LOCK) else "killed"
 
 
 def list_runs(root: Path) -> list[RunReader]:

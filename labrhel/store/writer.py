@@ -40,6 +40,8 @@ from labrhel.store.policy import Policy
 
 _COPIED_BELOW = 1 << 14  # bytes; copying so few is faster than making the view of them
 
+_TRIES, _PAUSE = 10, 0.005  # s
+
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 Ending = Literal["done", "stalled", "failed", "interrupted", "unsafe"]
@@ -299,8 +301,12 @@ def _array_frame(array: FrozenArray) -> list[Buffer]:
 
 
 def _lock(folder: Path) -> Held:
-    try:
-        with writing(folder):
-            return Held(folder / LOCK)
-    except TakenError as taken:
-        raise RecordError(f"{taken.holder} is writing {folder}; wait for it to end, or stop it, then resume") from None
+    holder = ""
+    for _ in range(_TRIES):
+        try:
+            with writing(folder):
+                return Held(folder / LOCK)
+        except TakenError as taken:  # perhaps by a view that looks, for microseconds, whether anybody writes it
+            holder = taken.holder
+            time.sleep(_PAUSE)
+    raise RecordError(f"{holder} is writing {folder}; wait for it to end, or stop it, then resume")
