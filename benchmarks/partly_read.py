@@ -38,7 +38,8 @@ LOSSY = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rig: errors of local entries and of the others, the same with all positions read, the cosine of the others.
+    """One rig: errors of local entries and of the others, the same with all positions read, the cosine of the others;
+    NaN where all of them were refused.
 
     `held`: how many of so many `others` lay in their interval of 95 %; `refused`: entries that were refused by name.
     """
@@ -83,8 +84,8 @@ def row(seed: int, folds: float, steps: int = 300) -> Row:
         read=len(rig.read),
         local=_error(_flat(found.values, local), _flat(exact, local)),
         whole=_error(_flat(whole.values, local), _flat(exact, local)),
-        other=_error(said, right),
-        cosine=float(said @ right / (np.linalg.norm(said) * np.linalg.norm(right))),
+        other=_error(said, right) if right.size else np.nan,
+        cosine=float(said @ right / (np.linalg.norm(said) * np.linalg.norm(right))) if right.size else np.nan,
         held=int(np.sum((low <= right) & (right <= high))),
         others=right.size,
         refused=tuple(refused),
@@ -124,14 +125,14 @@ def targets(count: int, processes: int = 2, file: Path | None = None) -> Iterato
 def figures(found: list[Row], words: str, *, compensated: bool) -> Iterator[Figure]:
     """What rigs of one kind say; where unread oscillators are `compensated`, nothing is as exact as with all read."""
     local, whole, other = (
-        float(np.median([getattr(item, of) for item in found])) for of in ("local", "whole", "other")
+        float(np.nanmedian([getattr(item, of) for item in found])) for of in ("local", "whole", "other")
     )
     yield Figure(f"{words}: local entries, median error; with all positions read", f"{local:.2g}; {whole:.2g}", None)
     ratio = float(np.median([item.local / item.whole for item in found]))
     yield Figure(
         "  as exact as with all read: median ratio of the two", f"{ratio:.2f}", None if compensated else ratio <= 1.5
     )
-    cosine, worst = float(np.median([item.cosine for item in found])), min(item.cosine for item in found)
+    cosine, worst = (float(of([item.cosine for item in found])) for of in (np.nanmedian, np.nanmin))
     yield Figure("  others: median error; worst cosine", f"{other:.2g}; {worst:.3f}", None)
     yield Figure("  others: cosine >= 0.99 in the median", f"{cosine:.6f}", cosine >= 0.99)
     share = sum(item.held for item in found) / sum(item.others for item in found)

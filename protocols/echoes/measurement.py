@@ -132,7 +132,7 @@ class Measurement:
         if self.believed is not None:
             self.unread = SaidByModel.of(self.plan, self._asked, self.believed, block, locked=self.locked is not None)
             if self.begins:
-                refuse_unobservable(self.unread, block.reading.terms)
+                refuse_unobservable(self.unread, block.reading.terms, self.misfit)
         if self._looks_for_one_sided(block):
             nudges = self.plan.achieved(batch.passes, block.captures, block.asked)
             self.one_sided = directed.of_reciprocal(

@@ -40,6 +40,9 @@ from protocols.inference.output_error import Believed, fit_outputs
 UNOBSERVABLE = 0.5
 """Error over size of the gradient by a parameter, from which the readings count as saying nothing of it."""
 
+LOST = 10.0
+"""Times the noise of readings: a fitted model that misses them by more is another rig."""
+
 _DRAWS = 32
 _SMALL = 1e-4  # of the motion: opposite echoes of a draw are so far apart
 
@@ -94,14 +97,24 @@ class SaidByModel:
             if name not in self.error or name not in values:
                 continue
             usual = float(np.sqrt(np.mean(np.square(values[name]))))
-            lost = mask & (self.error[name] > UNOBSERVABLE * np.maximum(np.abs(values[name]), usual))
+            # What is not a number is not known, either.
+            lost = mask & ~(self.error[name] <= UNOBSERVABLE * np.maximum(np.abs(values[name]), usual))
             if lost.any():
                 found[name] = lost
         return found
 
 
-def refuse_unobservable(found: SaidByModel, values: Mapping[str, Array]) -> None:
-    """Raise ProgramError naming the entries that neither readings nor model know."""
+def refuse_unobservable(found: SaidByModel, values: Mapping[str, Array], misfit: float) -> None:
+    """Raise ProgramError naming the entries that neither readings nor model know.
+
+    `misfit` of the fitted model, over the noise of the readings.
+    """
+    if misfit > LOST and found.entries:
+        raise ProgramError(
+            f"{named(found.entries)}: no channel shows where they act, and the model, fitted to what is read, misses "
+            f"it by {misfit:.2g} times its noise, so it cannot say it: read more positions, calibrate the model, or do "
+            "not train them"
+        )
     lost = found.unobservable(values)
     if lost:
         raise ProgramError(

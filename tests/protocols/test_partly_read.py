@@ -60,6 +60,17 @@ def test_the_fitted_model_says_the_rest_with_its_error(folds: float) -> None:
     assert found.measured["unread_error"] > 0
 
 
+def test_a_model_that_cannot_be_fitted_says_nothing_and_the_read_rest_is_measured_all_the_same() -> None:
+    rig = partly_read_rig(51, noise=2e-4)
+    rule = RHEL(unread="smoothed", response=RESPONSE)  # type: ignore[arg-type]
+    with pytest.raises(
+        ProgramError, match=r"mass\[0\].* the model, fitted to what is read, misses it by .* times its noise"
+    ):
+        rig.gradient(rule)
+    found = rig.gradient(rule, trained={name: rig.local(name) for name in rig.names})
+    assert error(rig, found, local=True) < 0.01
+
+
 def test_without_noise_the_fit_finds_a_rig_that_the_model_contains() -> None:
     rig = partly_read_rig(3, folds=1.5, noise=0.0, steps=200)
     found = rig.gradient(RHEL(unread="smoothed"))  # type: ignore[arg-type]
