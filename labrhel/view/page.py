@@ -177,7 +177,7 @@ class Page:
         """The first press asks, the second one does it; another button takes the first one back."""
         assert self._do is not None and self.progress is not None
         sure = self._armed == action
-        self._arm(None if sure else action)
+        self._armed = None if sure else action  # the buttons stay as they are: one that changed would lose the focus
         if not sure:
             self._write("said", f"<p role='alert'>{_SURE[action]}: press once more. Another button takes it back.</p>")
             return
@@ -188,10 +188,3 @@ class Page:
 
     def _told(self, answer: str) -> None:
         self._write("said", words.answer(answer))
-
-    def _arm(self, action: Action | None) -> None:
-        self._armed = action
-        for name, button in self._buttons.items():
-            button.label = _SURE[name] if name == action else _LABELS[name]
-            if name != "estop":
-                button.button_type = "warning" if name == action else "default"

@@ -240,14 +240,14 @@ def test_in_a_browser_a_run_is_seen_paused_and_stopped_by_keys_without_a_complai
             while "Pause" not in reached and len(reached) < 30:
                 page.key("Tab")
                 reached.append(page.run(FOCUSED))
-            press_twice(page, "pause")
+            press_twice(page, "Sure? Pause")
             page.wait(f"{HEADING}.includes('paused')")
             for name in ("Resume", "Stop", "Emergency stop"):
                 page.key("Tab")
                 assert page.run(FOCUSED) == name
-            press_twice(page, "estop")
+            press_twice(page, "Sure? STOP EVERY RIG")
             assert training.safe.wait(PATIENCE)
-            page.wait("Bokeh.documents[0].get_model_by_name('said').text.includes('latched in')")
+            page.wait(f"{SAID}.includes('latched in')")
             training.control.ask("resume")  # it finds that it is to end
             page.wait(f"{HEADING}.includes('failed')")
             assert page.complaints == []
@@ -259,13 +259,14 @@ def test_in_a_browser_a_run_is_seen_paused_and_stopped_by_keys_without_a_complai
             watching.wait()
 
 
-def press_twice(page: Browser, name: str) -> None:
+def press_twice(page: Browser, asked: str) -> None:
     """The first press asks whether it is meant."""
     page.key("Enter")
-    page.wait(f"Bokeh.documents[0].get_model_by_name('{name}').label.startsWith('Sure?')")
+    page.wait(f"{SAID}.includes('{asked}')")
     page.key("Enter")
 
 
+SAID = "Bokeh.documents[0].get_model_by_name('said').text"
 HEADING = "(window.Bokeh && Bokeh.documents[0]?.get_model_by_name('heading')?.text || '')"
 
 FOCUSED = """(() => {
