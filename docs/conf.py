@@ -44,6 +44,7 @@ nb_merge_streams = True
 
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 os.environ["LABRHEL_STATE"] = tempfile.mkdtemp(prefix="labrhel-docs-")  # not the estops and benches of this machine
+os.environ["TERM"] = "dumb"  # a notebook's `!` is a terminal to what it runs; no progress bars on pages
 os.environ.setdefault("COLUMNS", "100")  # of tables that commands print
 
 # -- reference: from docstrings
