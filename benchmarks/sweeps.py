@@ -37,7 +37,7 @@ LARGEST_OVERHEAD, LONGEST = 0.10, 5.0
 
 _RUNS_ALONE = """
 import json, os, resource, sys, time
-from labrhel.sweeps.nursery import imported
+from labrhel.cli.nursery import imported
 imported()
 from labrhel.testing.command_line import call
 tasks = json.load(sys.stdin)

@@ -9,7 +9,6 @@ PACKAGES = ("labrhel", "protocols", "simbackend", "drivers", "calibration")
 ROOT = Path(__file__).parent.parent
 
 TOLD = {
-    "CalibratedValue.method": "is written to the record of calibrations for its readers",
     "Settled.settled": "is for users of the relaxation model as a library",
 }
 """Fields that are for people, with the reason."""

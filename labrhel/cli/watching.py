@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labrhel.cli.stopping import press
 from labrhel.errors import ConfigurationError
 from labrhel.store import find_run
 from labrhel.store.manifest import FILE as MANIFEST
@@ -22,7 +23,7 @@ def watch(what: str, root: Path, listen: str, port: int, host: str, certificate:
             f"the live view needs a package that is not installed ({error.name}): pip install 'labrhel[view]'"
         ) from None
     root, only = chosen(what, root)
-    serve(root, only, _ready, listen=listen, port=port, host=host, certificate=certificate, key=key)
+    serve(root, only, _ready, press=press, listen=listen, port=port, host=host, certificate=certificate, key=key)
 
 
 def chosen(what: str, root: Path) -> tuple[Path, Path | None]:

@@ -3,8 +3,9 @@
 axes        `--set KEY=VALUES` and `--zip KEY=VALUES`: which values go together
 planning    the points, the folder of each, and the file of the sweep that names them all
 carrying    those that are missing are run, those that died are resumed, on a crew
-nursery     the crew of this computer: each point a child process, forked from one that has imported everything
-child       a point as a process of its own, which ends safely when whoever started it dies
+crews       who carries them out: on this computer children of a process that has imported everything
+            (`labrhel.cli.nursery`), each of which ends safely when whoever started it dies (`labrhel.cli.point`)
+child       a point as an executor gets it
 cluster     the crew of a Dask cluster
 figures     what came of it: rows, CSV, and an xarray Dataset with the swept keys as dimensions
 """

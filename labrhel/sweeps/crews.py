@@ -143,7 +143,7 @@ class Forked:
 
 def _started() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "labrhel.sweeps.nursery"],
+        [sys.executable, "-m", "labrhel.cli.nursery"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C at the terminal is passed on by who started it, in order

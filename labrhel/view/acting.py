@@ -5,21 +5,25 @@ Only programs of the user who started the view can be asked, since the word for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
-from labrhel.cli import stopping
 from labrhel.errors import LabrhelError
 from labrhel.safety.processes import programs
 
 Action = Literal["pause", "resume", "stop", "estop"]
 
 
-def act(action: Action, run: str) -> str:
+Press = Callable[[Callable[[str], None]], bool]
+"""The emergency stop of `labrhel estop`: it tells what it reached, and whether all of it is safe."""
+
+
+def act(action: Action, run: str, press: Press) -> str:
     """Do it, and say what came of it; `run` is the name of the run's folder."""
     if action == "estop":
         said: list[str] = []
         try:
-            good = stopping.press(said.append)
+            good = press(said.append)
         except Exception as error:  # whatever it is, whoever pressed has to know
             good = False
             said.append(f"{error or type(error).__name__}")

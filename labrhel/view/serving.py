@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,8 +17,7 @@ from bokeh.application.handlers import FunctionHandler
 from bokeh.document import Document
 from tornado.ioloop import IOLoop
 
-from labrhel.cli.ending import SIGNALS
-from labrhel.view.acting import Action, act
+from labrhel.view.acting import Action, Press, act
 from labrhel.view.door import Role
 from labrhel.view.hub import Hub
 from labrhel.view.page import Page
@@ -31,18 +31,22 @@ def served(
     root: Path,
     only: Path | None = None,
     *,
+    press: Press,
     listen: str = "127.0.0.1",
     port: int = 0,
     host: str = "",
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> Iterator[ViewServer]:
-    """A server of the runs below `root`, or of the run `only`, on the loop of this thread, which the caller runs."""
+    """A server of the runs below `root`, or of the run `only`, on the loop of this thread, which the caller runs.
+
+    `press` is the emergency stop.
+    """
     hub = Hub(root, only)
     with ThreadPoolExecutor(_ACTORS, "acting") as actors:
 
         def do(action: Action, run: str) -> Future[str]:
-            return actors.submit(act, action, run)
+            return actors.submit(act, action, run, press)
 
         pages: dict[Role, Application] = {
             "act": Application(FunctionHandler(partial(_shown, hub, do))),
@@ -68,7 +72,7 @@ def serve(root: Path, only: Path | None, ready: Callable[[ViewServer], None], **
 
     async def run() -> None:
         ended = asyncio.Event()
-        for number in SIGNALS:
+        for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows, where Ctrl-C comes as an exception
                 loop.add_signal_handler(number, ended.set)
         with served(root, only, **where) as server:

@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip("bokeh", reason="the live view needs Bokeh: pip install 'labrhel[view]'")
 
+from labrhel.cli.stopping import press
 from labrhel.errors import ConfigurationError
 from labrhel.safety.control import Control
 from labrhel.safety.lifecycle import Event
@@ -45,7 +46,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewServer]:
     ended = asyncio.Event()
 
     async def run() -> None:
-        with served(root) as server:
+        with served(root, press=press) as server:
             found.append(server)
             await ended.wait()
 
@@ -165,7 +166,7 @@ def test_a_guest_has_no_button(view: ViewServer) -> None:
 
 def test_beyond_this_computer_it_is_served_with_a_certificate_alone(tmp_path: Path) -> None:
     async def begin(**where: object) -> None:
-        with served(tmp_path, **where):  # type: ignore[arg-type]
+        with served(tmp_path, press=press, **where):  # type: ignore[arg-type]
             raise AssertionError("it was served")
 
     for where, words in (

@@ -8,7 +8,7 @@ It is told by lines of JSON on standard input, and answers on standard output:
     {"run": ID, "status": N, "said": ...}          the answer when one has ended
 
 One thread, so that a fork is whole.  When its own starter dies its input ends: the children are interrupted, as by
-Ctrl-C, and it waits for them.  When it dies itself, the children see that for themselves (`labrhel.sweeps.child`).
+Ctrl-C, and it waits for them.  When it dies itself, the children see that for themselves (`labrhel.cli.point`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from contextlib import chdir, suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from labrhel.cli import main as command
 from labrhel.cli.ending import INTERRUPTED
-from labrhel.sweeps.child import MOST_SAID, live
+from labrhel.cli.point import live
+from labrhel.sweeps.child import MOST_SAID
 
 _IMPORTED = (
-    "labrhel.cli.recorded", "labrhel.cli.running", "labrhel.cli.stopping", "labrhel.session", "labrhel.records.plots",
-    "matplotlib.figure", "matplotlib.backends.backend_agg", "h5netcdf", "xarray.backends.h5netcdf_",
+    "labrhel.cli.recorded", "labrhel.cli.running", "labrhel.cli.stopping", "labrhel.session",
+    "labrhel.records.plots", "matplotlib.figure", "matplotlib.backends.backend_agg",
+    "h5netcdf", "xarray.backends.h5netcdf_",
 )  # fmt: skip
 _LINE = 1 << 16  # bytes read at once
 
@@ -162,8 +165,6 @@ class Nursery:
 
 def _rehearse(words: list[str], folder: str) -> None:
     """Whatever is wrong with it, the points say themselves."""
-    from labrhel.cli import main as command
-
     sys.argv[:] = ["labrhel", *words]
     with suppress(Exception, SystemExit, KeyboardInterrupt), chdir(folder):
         command(alone=False)
