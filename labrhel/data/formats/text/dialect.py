@@ -28,6 +28,9 @@ _GROUPS = {
     ",": re.compile(r"\d,\d{3}"),
     " ": re.compile(r"\d[ \u00a0\u202f\u2009'’]\d{3}"),
 }
+_EITHER = re.compile(r"(?<![\d.,])[1-9]\d{0,2}[.,]\d{3}(?!\d)", re.ASCII)  # with or without groups
+_SIGNED = re.compile(r"[+-]?\d*[.,][\d.,]*(?:[eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?[1-9]\d{0,2}", re.ASCII)
 _NAMED = re.compile(r"\s*sep\s*=\s*(.)\s*", re.IGNORECASE)  # the first line that spreadsheets write
 
 
@@ -78,7 +81,56 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
                 best, most = Dialect(separator, notation), score
     if best is None:
         raise UnreadableError("it holds no rows of numbers")
-    return best
+    return settled(best, lines)
+
+
+def settled(dialect: Dialect, lines: Sequence[str]) -> Dialect:
+    """The dialect with the decimal sign that all lines prove: `0.125` and `12.5` do, `1.250` does not.
+
+    Raises UnreadableError where `1,250` may be 1250 as well as 1.25 and nothing in the file decides.
+    """
+    if dialect.notation.groups == " " or not _EITHER.search("\n".join(lines)):
+        return dialect
+    rows = [row for line in lines if (row := trimmed(dialect.row(line))) and any(map(_looks_numeric, row))]
+    width, _ = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+    rows = [row for row in rows if len(row) == width]
+    signed = Counter(cell for row in rows for cell in row if _SIGNED.fullmatch(cell))
+    points, commas = (
+        {cell for cell in signed if notation.is_number(cell)} for notation in (Notation(".", ","), Notation(",", "."))
+    )
+    ours, others = (points, commas) if dialect.notation.decimal == "." else (commas, points)
+    proved, against = (sum(signed[cell] for cell in cells) for cells in (ours - others, others - ours))
+    if against > proved:
+        return Dialect(dialect.separator, Notation(*(".,", ",.")[dialect.notation.decimal == "."]))
+    either = [cell for cell in signed if cell in ours and cell in others]
+    if not proved and either and not _is_custom(dialect.separator, rows, either):
+        example = min(either, key=lambda cell: dialect.notation.decimal in cell)
+        raise UnreadableError(
+            f"{example!r} may be {re.sub('[.,]', '', example)} as well as {example.replace(',', '.')}, and no other "
+            "number decides: write numbers without groups of thousands, and with a decimal point"
+        )
+    return dialect
+
+
+def _looks_numeric(cell: str) -> bool:
+    return bool(_SIGNED.fullmatch(cell)) or cell.isdigit()
+
+
+def _is_custom(separator: str, rows: Sequence[Sequence[str]], either: Sequence[str]) -> bool:
+    """Whether the only sign of a file is its decimal sign, as `1.250` nearly always and `1,250` between semicolons.
+
+    It is none in a column in which whole numbers stand beside: 950 and 1,050 are counted in thousands.
+    """
+    signs = {sign for cell in either for sign in ".," if sign in cell}
+    if len(signs) > 1 or (signs == {","} and separator != ";"):
+        return False
+    if separator == ",":
+        return True
+    found = set(either)
+    return not any(
+        not found.isdisjoint(column) and any(_WHOLE.fullmatch(cell) for cell in column)
+        for column in zip(*rows, strict=True)
+    )
 
 
 def _score(dialect: Dialect, tail: Sequence[str], lines: Sequence[str], order: int) -> tuple[float, ...]:

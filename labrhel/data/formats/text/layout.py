@@ -10,7 +10,7 @@ from pathlib import Path
 from labrhel.data.formats.interface import UnreadableError
 from labrhel.data.formats.text.aside import is_comment, join_names
 from labrhel.data.formats.text.body import Body
-from labrhel.data.formats.text.clock import Moment, moment_of
+from labrhel.data.formats.text.clock import Clock, are_dates, clock_of
 from labrhel.data.formats.text.dialect import Dialect, dialect_of
 from labrhel.data.formats.text.header import header_of
 from labrhel.data.formats.text.lines import encoding_of, head_of
@@ -34,7 +34,7 @@ class Column:
     aliases: tuple[str, ...]
     numeric: bool
     time: bool
-    clock: Moment | None = None
+    clock: Clock | None = None
     origin: int = 0
 
 
@@ -108,7 +108,8 @@ def _assembled(encoding: str, table: Body, cells: list[str], units: list[str], p
 def _column(table: Body, place: int, name: str, unit: str, aliases: tuple[str, ...], *, is_axis: bool) -> Column:
     kind, cells = table.kinds[place], table.cells(place)
     if kind == "clock":
-        return Column(place, name, "s", aliases, False, True, next(filter(None, map(moment_of, cells))))
+        dated = any(are_dates(table.cells(other)) for other in range(table.width) if other != place)
+        return Column(place, name, "s", aliases, False, True, clock_of(cells, name, dated=dated))
     if kind != "number" or not is_axis:
         return Column(place, name, unit, aliases, kind == "number", is_axis)
     first = next((value for value in map(table.dialect.notation.number, cells) if math.isfinite(value)), 0.0)

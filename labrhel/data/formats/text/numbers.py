@@ -210,5 +210,6 @@ _PLAIN = {
 
 
 def _grouped(groups: str, decimal: str) -> re.Pattern[str]:
+    """Digits in groups, none of which follows a zero in front: 0.125 is no 125."""
     between = _SPACES if groups == " " else re.escape(groups)
-    return re.compile(rf"[+-]?\d{{1,3}}(?:{between}\d{{3}})+(?:{re.escape(decimal)}\d*)?", re.ASCII)
+    return re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:{between}\d{{3}})+(?:{re.escape(decimal)}\d*)?", re.ASCII)

@@ -11,7 +11,7 @@ from labrhel.arrays import Array
 from labrhel.data.formats.interface import Entry, Listing, Pick, UnreadableError, require_small
 from labrhel.data.formats.text.aside import is_comment, is_rule, is_summary
 from labrhel.data.formats.text.body import why
-from labrhel.data.formats.text.clock import Moment, seconds_of
+from labrhel.data.formats.text.clock import Clock, seconds_of
 from labrhel.data.formats.text.layout import Column, Layout, layout_of
 from labrhel.data.formats.text.lines import Block, blocks
 from labrhel.data.formats.text.numbers import Notation
@@ -175,8 +175,8 @@ def _values(layout: Layout, column: Column, cells: list[tuple[str, ...]], number
         raise
 
 
-def _clock(column: Column, first: Moment, cells: Sequence[str], numbers: Sequence[int]) -> Array:
-    found, bad = seconds_of(cells, first)
+def _clock(column: Column, clock: Clock, cells: Sequence[str], numbers: Sequence[int]) -> Array:
+    found, bad = seconds_of(cells, clock)
     if bad is not None:
         raise UnreadableError(f"line {numbers[bad]}: {cells[bad][:40]!r} is no time, under {column.name!r}")
     return found
