@@ -131,7 +131,7 @@ def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -
             *doubts.of_aim(run.aim, run.search_shots),
             *doubts.of_growth(run.amplified, ratio),
             *(doubts.of_record(run.record, options, told=run.told_one_sided) if run.begins else ()),
-            *doubts.of_echoes(plan, options, blocks, ratio, retrace, jitter),
+            *doubts.of_echoes(plan, options, blocks, ratio, retrace, jitter, missed=_missed_before(asked)),
             *of_clipping(blocks[0].batch.clipped, sum((Counter(block.clipped) for block in blocks), Counter())),
             *(doubts.of_distortion(blocks) if transposed is None else ()),
             *doubts.of_directed(transposed, run.flutter, run.uncorrected),
@@ -143,6 +143,10 @@ def _concluded(run: Measurement, asked: GradientRequest, passed_on: Inherited) -
             *doubts.of_calibration(passed_on, values),
         ),
     )
+
+
+def _missed_before(asked: GradientRequest) -> bool:
+    return asked.previous is not None and asked.previous.missed > doubts.LARGEST_MISS
 
 
 def _of_one_sided(run: Measurement, asked: GradientRequest) -> Iterator[str]:

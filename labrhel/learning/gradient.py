@@ -22,7 +22,7 @@ class NudgeRecord:
     `deviations`: by parameter, how far the rig was found from what it is set to.  `corrections`: by name of the
     sequence, what the echo lock added to the drive of its echo (n, kicks) [force].  `aim`: the response ratio that a
     search found best on this rig, None where none was needed; `doubt`: miss over response, as it is usual here;
-    `pairs`: how many sets of echoes a gradient is the mean of.
+    `pairs`: how many sets of echoes a gradient is the mean of; `missed`: the retrace error.
     """
 
     eps: float
@@ -32,6 +32,7 @@ class NudgeRecord:
     aim: float | None = None
     doubt: float = 0.0
     pairs: int = 1
+    missed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -117,8 +118,9 @@ class Gradient:
         if self.eps is None or self.response_ratio is None:
             return None
         return NudgeRecord(
-            self.eps, self.response_ratio, self.deviations, self.corrections, self.aim, self.doubt, self.pairs
-        )
+            self.eps, self.response_ratio, self.deviations, self.corrections, self.aim, self.doubt, self.pairs,
+            self.retrace_error or 0.0,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         sizes = listed(f"|dL/d{name}| = {_size(value)}" for name, value in self.values.items())

@@ -187,6 +187,7 @@ def checkpoint_state(
         "aim": None if nudge is None else nudge.aim,
         "doubt": 0.0 if nudge is None else nudge.doubt,
         "pairs": 1 if nudge is None else nudge.pairs,
+        "missed": 0.0 if nudge is None else nudge.missed,
         "parameters": parameters.entries(x),
         "parameter_names": parameters.names,
     }
@@ -209,6 +210,7 @@ def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]
         None if aim is None else float(aim),
         float(state.get("doubt", 0.0)),
         int(state.get("pairs", 1)),
+        float(state.get("missed", 0.0)),
     )
 
 

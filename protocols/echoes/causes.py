@@ -67,9 +67,7 @@ _SINGULAR = 1e-10  # of the largest eigenvalue of their products: columns that s
 _FIRST = 3  # kicks in which a wrong flip shows
 _ALONG = 0.1  # of a path, that a model may be off at most if its springs are to be trusted
 _REFITTED = ("potential", "kinetic", "directed", "gyroscopic")
-_WORK = (
-    1e6  # parameters times oscillators times kicks that a fit takes up, some tenths of a second; passes are cut to it
-)
+_WORK = 3e5  # parameters times oscillators times kicks of a fit, some tenths of a second; passes are cut to it
 _CHANGES = 0.25  # of what is neither white nor rounding: so much of it is different in each repeat where it jitters
 
 

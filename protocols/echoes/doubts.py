@@ -93,9 +93,19 @@ def of_record(record: Record | None, options: EchoOptions, *, told: bool = False
 
 
 def of_echoes(
-    plan: EchoPlan, options: EchoOptions, blocks: Sequence[Block], ratio: float, retrace: float, jitter: float
+    plan: EchoPlan,
+    options: EchoOptions,
+    blocks: Sequence[Block],
+    ratio: float,
+    retrace: float,
+    jitter: float,
+    *,
+    missed: bool,
 ) -> Iterator[str]:
-    """About the echoes themselves: compensation, retrace, strength of the nudge."""
+    """About the echoes themselves: compensation, retrace, strength of the nudge.
+
+    `missed`: those of the gradient before missed as well, which has told why; to look for it takes longer than a step.
+    """
     task, batch = plan.task, blocks[0].batch
     longest = max(item.steps for item in batch.passes) * task.step
     lost = float(np.mean(np.diag(task.model.friction(plan.theta)) / task.model.mass(plan.theta))) * longest
@@ -108,7 +118,8 @@ def of_echoes(
         )
     if retrace > LARGEST_MISS:
         yield (
-            f"the echo misses the forward path by {retrace:.2g} of its size; {cause_of_miss(plan, blocks)}"
+            f"the echo misses the forward path by {retrace:.2g} of its size"
+            + ("" if missed else f"; {cause_of_miss(plan, blocks)}")
             + (f" (gains differ by {jitter:.1g} from shot to shot, which is taken off)" if jitter else "")
         )
     if ratio > LARGEST_RESPONSE and not task.model.is_linear(plan.theta):

@@ -49,7 +49,8 @@ def test_a_gradient_of_one_repeat_has_no_interval() -> None:
 
 def test_the_next_gradient_is_told_all_that_this_one_learned_about_its_nudge() -> None:
     moved, drive = {"mass": np.array(0.1)}, {"one": np.ones((2, 3))}
-    assert gradient(1, deviations=moved, corrections=drive).nudge == NudgeRecord(1e-3, 0.05, moved, drive)
+    found = gradient(1, deviations=moved, corrections=drive, retrace_error=0.2).nudge
+    assert found == NudgeRecord(1e-3, 0.05, moved, drive, missed=0.2)
 
 
 def test_a_gradient_with_half_of_a_nudge_has_none_and_tells_what_it_knows() -> None:

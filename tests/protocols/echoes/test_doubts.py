@@ -124,7 +124,7 @@ def measured(rig: ReferenceTask, rule: RHEL) -> Measurement:
 
 
 def of_echoes(run: Measurement, ratio: float = 0.01, retrace: float = 0.0, jitter: float = 0.0) -> str:
-    return said(doubts.of_echoes(run.plan, run.options, run.blocks, ratio, retrace, jitter))
+    return said(doubts.of_echoes(run.plan, run.options, run.blocks, ratio, retrace, jitter, missed=False))
 
 
 def test_a_good_echo_has_nothing_said_of_it() -> None:
@@ -141,7 +141,8 @@ def test_friction_that_is_not_given_back_is_said_in_e_folds_of_energy() -> None:
     short = replace(short, q=short.q[:, :5], v=short.v[:, :5], error=short.error[:, :5])
     for passes in ((long, short), (short, long)):  # the longest pass counts
         uneven = [replace(block, batch=replace(block.batch, passes=passes))]
-        assert f"loses {lost:.2g} e-folds" in said(doubts.of_echoes(run.plan, run.options, uneven, 0.01, 0.0, 0.0))
+        found = said(doubts.of_echoes(run.plan, run.options, uneven, 0.01, 0.0, 0.0, missed=False))
+        assert f"loses {lost:.2g} e-folds" in found
     slight = small_rig(friction=np.diag([0.01, 0.007, 0.013]))  # 0.01 of the mass: 0.039 a pass
     assert not of_echoes(measured(slight, RHEL(eps=1e-3, echo="plain")))  # type: ignore[arg-type]
 
@@ -152,6 +153,8 @@ def test_a_miss_is_said_beyond_a_hundredth_of_the_path_and_jitter_with_it() -> N
     found = of_echoes(run, retrace=0.0101)
     assert found.startswith("the echo misses the forward path by 0.01 of its size; ") and "gains differ" not in found
     assert "(gains differ by 0.004 from shot to shot, which is taken off)" in of_echoes(run, retrace=0.5, jitter=0.004)
+    again = said(doubts.of_echoes(run.plan, run.options, run.blocks, 0.01, 0.5, 0.0, missed=True))
+    assert again == "the echo misses the forward path by 0.5 of its size"  # the gradient before has told why
 
 
 def test_a_large_response_is_said_of_nonlinear_rigs_with_what_was_asked_for() -> None:
@@ -170,7 +173,7 @@ def test_a_small_response_is_said_unless_there_is_nothing_to_answer_to() -> None
     batch = run.blocks[0].batch
     still = replace(batch, passes=tuple(replace(item, error=0 * item.error) for item in batch.passes))
     silent = [replace(run.blocks[0], batch=still)]
-    assert said(doubts.of_echoes(run.plan, run.options, silent, 0.0, 0.0, 0.0)) == (
+    assert said(doubts.of_echoes(run.plan, run.options, silent, 0.0, 0.0, 0.0, missed=False)) == (
         "the error is zero everywhere, and so is this gradient"
     )
 
