@@ -10,9 +10,9 @@ import numpy as np
 
 from labrhel.arrays import Array
 
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(meg|mil|[tgkmunpf])?[a-z]*")
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(meg|mil|[tgkmunpfa])?[a-z]*")
 _POWERS = {"t": 1e12, "g": 1e9, "meg": 1e6, "k": 1e3, "mil": 25.4e-6, "m": 1e-3, "u": 1e-6, "n": 1e-9,
-           "p": 1e-12, "f": 1e-15, None: 1.0}  # fmt: skip
+           "p": 1e-12, "f": 1e-15, "a": 1e-18, None: 1.0}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def driven(card: str, wave: Array, kicks: Array, end: float) -> Iterator[str]:
 
 def started(card: str, value: float) -> str:
     """The card of a capacitor or an inductor that begins with `value` [V or A]."""
-    return re.sub(r"\s+ic\s*=\s*\S+", "", card, flags=re.IGNORECASE) + f" ic={value:.15g}"
+    return re.sub(r"\s+ic\s*=\s*(\{[^}]*\}|\S+)", "", card, flags=re.IGNORECASE) + f" ic={value:.15g}"
 
 
 def of_state(card: str) -> str:

@@ -40,6 +40,12 @@ MODELS = ("c", "csw", "d", "l", "njf", "nmf", "nmos", "npn", "pjf", "pmf", "pmos
 _DEEPEST = 8  # files that include files
 _LONGEST = 4_000_000  # bytes of a netlist with all that it includes
 _INCLUDES = ("inc", "incl", "include")
+_COMMENT = re.compile(r";|(?<=\s)\$|//")  # a $ within a name, such as the node N$1, is none
+_FILE = re.compile(r"\w*file\s*(=|$)")
+_CHARGED = re.compile(
+    r"\b(cjo|cj0|cj|cjsw|tt|tf|tr|cje|cjc|cjs|cgso|cgdo|cgbo|cgs|cgd|cbd|cbs|tox)\s*=\s*(?!0*\.?0+\b)"
+)
+_DELAYED = re.compile(r"\b(ddt|idt|sdt)\s*\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,22 @@ class Netlist:
     cards: tuple[str, ...]
     components: Mapping[str, str]
 
-    def hidden(self, letters: str) -> str:
-        """The first component of these kinds that stands in a subcircuit; "" if none does."""
+    @property
+    def hidden(self) -> str:
+        """What remembers something and is no capacitor or inductor of the circuit itself; "" if nothing does.
+
+        A capacitor or inductor in a subcircuit; the charge of a junction or a gate, by its model; a line (t); a
+        derivative or integral in an expression; a switch with hysteresis; a capacitor that is given by its charge.
+        """
         shown = {id(card) for card in self.components.values()}
-        inner = (card.split()[0] for card in self.cards if id(card) not in shown)
-        return next((name for name in inner if name[0].lower() in letters), "")
+        for card in self.cards:
+            name, low = card.split()[0], card.lower()
+            inner = id(card) not in shown and low[0] in "cl"
+            charged = low.startswith(".model") and _CHARGED.search(low)
+            law = low[0] in "cl" and re.search(r"\b(q|flux)\s*=", low)
+            if inner or charged or law or low[0] in "tsw" or _DELAYED.search(low):
+                return " ".join(card.split()[:2]) if charged else name
+        return ""
 
 
 def read(file: Path) -> Netlist:
@@ -78,7 +95,7 @@ def _passes(words: list[str], place: str) -> bool:
     if name[0] != ".":
         if name[0] not in COMPONENTS or len(words) < 3:
             raise ConfigurationError(f"{place}: {name!r} is no component that may stand in the netlist of a rig")
-        if any("file" in word for word in words[3:]):
+        if any(_FILE.match(word) for word in words[3:]):
             raise ConfigurationError(f"{place}: {name} reads a file, which no component of a rig may")
         return True
     card = name[1:]
@@ -120,7 +137,7 @@ def _lines(file: Path, root: Path, depth: int, left: list[int]) -> Iterator[tupl
                     f"{place}: the first line of a netlist is its title, and {line.split()[0]} is none"
                 )
             continue
-        card = re.split(r";|\$ |\s//", line.strip())[0].strip()
+        card = _COMMENT.split(line.strip())[0].strip()
         if not card or card.startswith("*"):
             continue
         words = card.split(maxsplit=1)

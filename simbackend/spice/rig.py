@@ -32,7 +32,8 @@ from simbackend.spice.mapping import Mapping, load
 from simbackend.spice.netlist import Netlist, read
 from simbackend.spice.transient import Simulator
 
-_READS = re.compile(r"v\(\s*[\w.+\-]+\s*(,\s*[\w.+\-]+\s*)?\)|i\(\s*[lv][\w.]*\s*\)", re.IGNORECASE)
+_NODE = r"[a-z0-9_.+\-$#:/]+"
+_READS = re.compile(rf"v\(\s*{_NODE}\s*(,\s*{_NODE}\s*)?\)|i\(\s*[lv][a-z0-9_.]*\s*\)", re.IGNORECASE | re.ASCII)
 _AT_ONCE = 2  # simulations
 
 
@@ -65,8 +66,8 @@ class SpiceRig:
             if not _READS.fullmatch(item.reads):
                 raise source.error("reads is v(NODE), v(NODE,NODE), or i(COMPONENT) of an L or V", "channels", channel)
         self._flips = frozenset(self._key(item, "cl", "flips") for item in mapping.flips)
-        if mapping.flips and (hidden := netlist.hidden("cl")):
-            words = f"a flip has to keep what {hidden} of a subcircuit remembers, and cannot: leave flips out"
+        if mapping.flips and netlist.hidden:
+            words = f"a flip has to keep what {netlist.hidden} remembers, and cannot: leave flips out"
             raise source.error(words, "flips")
         self._stored = [key for key in netlist.components if key[0] in "cl"]
         random = None if seed is None else np.random.default_rng([11, seed])

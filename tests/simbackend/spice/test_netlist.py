@@ -87,7 +87,35 @@ def test_what_a_maker_ships_may_be_included_from_the_folder_of_the_netlist(folde
     found = read(written(folder, ".include parts/diode.lib", "D1 in 0 fast", "X1 in 0 amp"))
     assert ".model fast d (is=1n)" in found.cards
     assert found.components["c1"] == "C1 in 0 1n"
-    assert found.hidden("cl") == "C1"
+    assert found.hidden == "C1"
+
+
+@pytest.mark.parametrize(
+    ("card", "who"),
+    [
+        (".model dm d(is=1n cjo=300p)", ".model dm"),
+        (".model qm npn(bf=100 tf=1n)", ".model qm"),
+        ("T1 a 0 b 0 z0=50 td=1u", "T1"),
+        ("B1 a 0 v = ddt(v(in))", "B1"),
+        ("C7 a 0 q = {1n*v(a)}", "C7"),
+        ("S1 a 0 in 0 sm", "S1"),
+        ("D1 in 0 dm\n.model dm d(is=1n cjo=0)", ""),
+        ("D1 in 0 dm\n.model dm d(is=1n)", ""),
+    ],
+)
+def test_what_remembers_beside_capacitors_and_inductors_is_found(folder: Path, card: str, who: str) -> None:
+    assert read(written(folder, card)).hidden == who
+
+
+@pytest.mark.parametrize("comment", ["$coil", "//coil", "; coil", "$ coil", " //coil"])
+def test_comments_end_a_card_wherever_they_begin(folder: Path, comment: str) -> None:
+    assert read(written(folder, f"L1 N$1 0 1m {comment}")).components["l1"] == "L1 N$1 0 1m"
+
+
+def test_a_name_with_the_word_file_in_it_reads_none(folder: Path) -> None:
+    assert (
+        "x1" in read(written(folder, "X1 in b profile_sub", ".subckt profile_sub a b", "R1 a b 1k", ".ends")).components
+    )
 
 
 def test_a_netlist_that_never_ends_is_not_read_to_its_end(folder: Path) -> None:

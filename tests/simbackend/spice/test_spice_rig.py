@@ -15,6 +15,7 @@ from labrhel.conformance import Outcome, Subject, judge
 from labrhel.errors import ConfigurationError, InstrumentError, LimitError
 from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.spice import transient
+from simbackend.spice.deck import Part, started
 from simbackend.spice.rig import SpiceRig
 from simbackend.spice.transient import Simulator
 
@@ -126,7 +127,7 @@ def test_a_mapping_that_is_wrong_is_one_sentence_with_its_line(tmp_path: Path, o
 
 def test_what_a_subcircuit_remembers_cannot_be_flipped(tmp_path: Path) -> None:
     inner = LOOP.replace("C1 b1 0 1n ic=3", "X1 b1 0 inner\n.subckt inner a b\nC7 a b 1n\n.ends")
-    with pytest.raises(ConfigurationError, match="C7 of a subcircuit"):
+    with pytest.raises(ConfigurationError, match="what C7 remembers"):
         opened(circuit(tmp_path, inner))
 
 
@@ -168,3 +169,15 @@ def test_the_gangs_of_a_potentiometer_turn_together(tmp_path: Path) -> None:
     assert dict(rig._component_values()) == {"r1": 30.0, "r2": 30.0}
     with pytest.raises(ConfigurationError, match="gangs the same"):
         opened(circuit(tmp_path, netlist.replace("c1 b1 20", "c1 b1 21"), ganged))
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("1k", 1e3), ("1Meg", 1e6), ("2.2uF", 2.2e-6), ("1a", 1e-18), ("1e-9", 1e-9)]
+)
+def test_values_have_the_suffixes_of_ngspice(value: str, number: float) -> None:
+    assert Part(("C1", "a", "b", value)).nominal == pytest.approx(number)
+
+
+@pytest.mark.parametrize("start", ["ic=3", "IC = 3", "ic = { 0.5 }", "ic={v0}"])
+def test_the_start_of_a_netlist_gives_way_to_that_of_a_pass(start: str) -> None:
+    assert started(f"C1 a b 1n {start}", 0.25) == "C1 a b 1n ic=0.25"
