@@ -11,6 +11,12 @@ _SUMMARY = re.compile(
     r"mittel(?:wert)?|summe|moyenne|somme|statistics|pk-?pk)\b",
     re.IGNORECASE,
 )
+_MEASURED = re.compile(
+    r"\W*(?:mean|average|avg|median|std\.?(?:\s?dev\.?)?|stdev|sigma|rms|vrms|min(?:imum)?|max(?:imum)?|vmin|vmax|"
+    r"pk-?pk|vpp|peak.to.peak|frequency|freq\.?|period|amplitude|ampl|rise(?:\s?time)?|fall(?:\s?time)?|[+-]?duty|"
+    r"[+-]?width|overshoot|preshoot|cycles?|vtop|vbase|vamp)\b",
+    re.IGNORECASE,
+)
 _NAMES_WITHIN, _NAME_LINES = 60, 12  # lines from the top, and lines of one row of names
 
 
@@ -22,6 +28,11 @@ def is_comment(line: str) -> bool:
 def is_summary(line: str) -> bool:
     """Whether a line begins with the word for a mean, a sum or another statistic, as one below the table does."""
     return _SUMMARY.match(line) is not None
+
+
+def is_measured(cell: str) -> bool:
+    """Whether the first cell of a row above the table is the word for something that instruments measure."""
+    return _MEASURED.match(cell) is not None
 
 
 def is_rule(line: str, separator: str) -> bool:

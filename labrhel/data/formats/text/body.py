@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from labrhel.data.formats.interface import UnreadableError
-from labrhel.data.formats.text.aside import is_comment, is_summary
+from labrhel.data.formats.text.aside import is_comment, is_measured, is_summary
 from labrhel.data.formats.text.clock import moment_of
 from labrhel.data.formats.text.dialect import Dialect, trimmed
 from labrhel.data.formats.text.numbers import is_mark
@@ -33,6 +33,7 @@ class Body:
         body = [
             row for row in rows_of_numbers[-_LAST:] if len(row) == _usual([len(r) for r in rows_of_numbers[-_SHORT:]])
         ]
+        body = self._without_preamble(body)
         self.width = max((len(trimmed(row)) for row in body), default=0)
         self.full = max((len(row) for row in body), default=0)
         if longer := self._longer(rows_of_numbers):
@@ -43,6 +44,21 @@ class Body:
             raise UnreadableError("it holds no column of numbers")
         self.left = next(place for place, kind in enumerate(self.kinds) if kind != "empty")
         self.start = self._start(end)
+
+    def _without_preamble(self, rows: list[list[str]]) -> list[list[str]]:
+        """The rows of a short table, without those of its preamble that hold numbers, too: `Sequence,VOLT,-1e-3,2e-6`.
+
+        They begin it, and have words where its last rows have none.
+        """
+        last = max(len(rows) - _SHORT, len(rows) // 2)
+        plain = [all(map(self._is_value, column)) for column in zip(*rows[last:], strict=True)]
+        for index, row in enumerate(rows[:last]):
+            if all(self._is_value(cell) for cell, is_plain in zip(row, plain, strict=True) if is_plain):
+                return rows[index:]
+        return rows[last:]
+
+    def _is_value(self, cell: str) -> bool:
+        return is_mark(cell) or self.dialect.notation.is_number(cell) or moment_of(cell) is not None
 
     def _longer(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
         """The last rows of numbers in columns that end before the others: slower channels, with times of their own."""
@@ -131,6 +147,8 @@ class Body:
         """Whether a row between the names and the table is one of the table, with something that does not fit."""
         _, row, line = self.rows[index]
         cells = trimmed(row)
+        if self.is_statistic(row):
+            return False
         word = cells[0].lower()
         if word in KEYS or "=" in line or (word.endswith(":")):
             return False
@@ -172,8 +190,14 @@ class Body:
         number, row, _ = self.rows[index]
         return UnreadableError(f"line {number} does not fit: {why(self.dialect, row, self.kinds, self.width)}")
 
+    def is_statistic(self, row: Sequence[str]) -> bool:
+        """Whether a row above the table says what was measured of its columns, `PK-PK,3,4`, and names none."""
+        return len(row) > 1 and is_measured(row[0]) and all(map(self._is_value, row[1:]))
+
     def is_header(self, row: Sequence[str]) -> bool:
         cells = trimmed(row)
+        if self.is_statistic(row):
+            return False
         if not self.width <= len(cells) <= max(self.full, self.width):
             extra = [cell.strip().lower() for cell in cells[self.width :]]
             known = all(not cell or cell in KEYS or "=" in cell or self.numbers([cell]) for cell in extra)

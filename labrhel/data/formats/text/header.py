@@ -27,6 +27,7 @@ def header_of(body: Body) -> tuple[list[str], list[str], Preamble]:
     above = [
         (number, body.dialect.row(line.lstrip("#% \ufeff")) if is_comment(line) else row, line)
         for number, row, line in body.rows[: body.start]
+        if not body.is_statistic(row)
     ]
     whole = [line for _, _, line in above]
     close = [_cells(body, row, line) for _, row, line in above[-ABOVE:]]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from labrhel.data.formats.interface import UnreadableError
 from labrhel.data.formats.text.aside import is_comment, join_names
@@ -17,6 +20,7 @@ from labrhel.data.formats.text.lines import encoding_of, head_of
 from labrhel.data.formats.text.naming import Named, distinct, is_time, named, unique_aliases, unit_of_cell
 from labrhel.data.formats.text.preamble import Preamble
 from labrhel.data.timing import epoch_of
+from labrhel.units import read_unit
 
 _LARGE = 1e8  # a time from which on a float64 of it tells less than 15 ns apart
 
@@ -77,17 +81,20 @@ def _assembled(encoding: str, table: Body, cells: list[str], units: list[str], p
     columns = [named(cells[place]) for place in places]
     found = [units[place] or column.unit for place, column in zip(places, columns, strict=True)]
     if not any(column.name for column in columns) or all(unit_of_cell(cells[place]) for place in places):
-        columns = _from_preamble(columns, preamble)
+        columns = _from_preamble(columns, preamble, first_is_time=_is_axis(table, places[0], found[0], preamble))
     times = [
         is_time(column, unit, first=not index) for index, (column, unit) in enumerate(zip(columns, found, strict=True))
     ]
     if not any(times) and not any(column.name for column in columns) and preamble.says_time(len(columns)):
         times[0] = True
     channels = [index for index, time in enumerate(times) if not time and table.kinds[places[index]] == "number"]
-    counts = _counts(columns, units, places)
+    counts = _counts(table, columns, units, places)
     channels = [index for index in channels if index not in counts]
-    for index, unit in zip(channels, preamble.units([columns[index].name for index in channels]), strict=True):
-        found[index] = found[index] or unit
+    if not preamble.names or any(
+        column.name for column in columns
+    ):  # of fewer channels than there are, it says nothing
+        for index, unit in zip(channels, preamble.units([columns[index].name for index in channels]), strict=True):
+            found[index] = found[index] or unit
     found = [unit or (preamble.time_unit if time else "") for unit, time in zip(found, times, strict=True)]
     names = distinct(column.name for column in columns)
     aliases = unique_aliases(columns, names)
@@ -117,21 +124,45 @@ def _column(table: Body, place: int, name: str, unit: str, aliases: tuple[str, .
     return Column(place, name, unit or epoch_of(first), aliases, True, True, None, origin)
 
 
-def _counts(columns: Sequence[Named], units: Sequence[str], places: Sequence[int]) -> set[int]:
-    """Columns that count samples."""
+def _counts(table: Body, columns: Sequence[Named], units: Sequence[str], places: Sequence[int]) -> set[int]:
+    """Columns that count samples: the first, by its name, or without one beside columns that have names."""
     words = ("x", "sequence", "index", "sample", "samples", "no", "no.", "#", "point", "points", "n")
-    return {
-        index
-        for index, column in enumerate(columns)
-        if not index and not units[places[0]] and column.bare.lower() in words
-    }
+    if not columns or units[places[0]]:
+        return set()
+    if columns[0].bare.lower() in words:
+        return {0}
+    cells = table.cells(places[0])
+    if columns[0].name or not any(column.name for column in columns) or not all(cell.isdigit() for cell in cells):
+        return set()
+    return {0} if all(int(late) - int(early) == 1 for early, late in itertools.pairwise(cells)) else set()
 
 
-def _from_preamble(columns: list[Named], preamble: Preamble) -> list[Named]:
-    """Names that only a preamble has: those of the channels, after a column of time if there is one more."""
+def _from_preamble(columns: list[Named], preamble: Preamble, *, first_is_time: bool) -> list[Named]:
+    """Names that only a preamble has: those of the channels, after a column of time.
+
+    Names that are fewer than the columns name none of them.
+    """
     names = preamble.names
     if len(names) == len(columns):
         return [named(name) for name in names]
-    if len(names) == len(columns) - 1:
+    if len(names) == len(columns) - 1 and first_is_time:
         return [named("time"), *(named(name) for name in names)]
     return columns
+
+
+def _is_axis(table: Body, place: int, unit: str, preamble: Preamble) -> bool:
+    """Whether a column without a name is one of times: by its unit, or in steps of the interval that is said."""
+    known = read_unit(unit) if unit else None
+    if unit or table.kinds[place] != "number":
+        return known is not None and known.base == "s"
+    try:
+        steps = np.diff(table.dialect.notation.column(table.cells(place)))
+    except ValueError:
+        return False
+    interval = preamble.interval()
+    if not len(steps) or not (steps > 0).all():
+        return False
+    if interval is None:
+        return True
+    scale = read_unit(preamble.time_unit) if preamble.time_unit else None
+    return bool(np.isclose(np.median(steps) * (scale.size if scale else 1.0), interval, rtol=0.01))

@@ -140,7 +140,7 @@ class Preamble:
 
     def units(self, channels: Sequence[str]) -> list[str]:
         """The unit of each of the channels, "" where it says none."""
-        found = self._values(_UNITS)
+        found = [unit.strip(" ()[]") for unit in self._values(_UNITS)]
         labels: Mapping[str, str] = dict(pair.split(":", 1) for pair in found if ":" in pair)
         if labels:
             if all(channel in labels for channel in channels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from labrhel.arrays import Array
 from labrhel.data.formats.interface import Entry, Listing, Pick, UnreadableError, require_small
 from labrhel.data.formats.text.aside import is_comment, is_rule, is_summary
 from labrhel.data.formats.text.body import why
-from labrhel.data.formats.text.clock import Clock, seconds_of
+from labrhel.data.formats.text.clock import Clock, moment_of, seconds_of
 from labrhel.data.formats.text.layout import Column, Layout, layout_of
 from labrhel.data.formats.text.lines import Block, blocks
 from labrhel.data.formats.text.numbers import Notation
 
 _BELOW = 1000  # lines below the table, at most
+_BESIDE = 20  # rows behind an empty line that may be no part of the table, at most
+_HALF_DAY = 43200
 _DECIMALS = 20  # last lines whose decimals are compared
 
 
@@ -82,8 +85,18 @@ def _data(file: Path, layout: Layout) -> Iterator[tuple[Sequence[int], list[str]
     """Numbers and text of the lines that are rows, a block at a time, without what stands below the table."""
     held: list[tuple[int, str]] = []  # lines that may be below the table, or a gap in it
     recent: list[str] = []
+    count, beside = 0, 0  # rows of the table, and those behind its end
+    ended: int | None = None
     for block in blocks(file, layout.encoding):
         numbers, lines = _rows(block, layout)
+        if ended is None and (end := _table_ends(layout, block, numbers, lines)) is not None:
+            ended, beside = numbers[end], len(lines) - end
+            numbers, lines = numbers[:end], lines[:end]
+        elif ended is not None:
+            beside, numbers, lines = beside + len(lines), [], []
+        count += len(lines)
+        if ended is not None and beside >= min(count, _BESIDE):
+            raise UnreadableError(f"line {ended} begins another table, behind an empty line: keep one in the file")
         if not lines:
             continue
         end = len(lines)
@@ -103,6 +116,49 @@ def _data(file: Path, layout: Layout) -> Iterator[tuple[Sequence[int], list[str]
             if block.last and not held and block.lines[-1].strip():
                 _require_whole(layout, numbers[end - 1], recent)
             yield numbers[:end], lines[:end]
+
+
+def _table_ends(layout: Layout, block: Block, numbers: Sequence[int], lines: Sequence[str]) -> int | None:
+    """The first of these rows that stands behind an empty line and goes back in time, or in the count of samples.
+
+    Where there are empty lines between rows everywhere, they say nothing.
+    """
+    if isinstance(numbers, range):
+        return None
+    gaps = [
+        index
+        for index in range(1, len(numbers))
+        if numbers[index] - numbers[index - 1] > 1
+        and not all(map(str.strip, block.lines[numbers[index - 1] - block.first + 1 : numbers[index] - block.first]))
+    ]
+    if not gaps or len(gaps) > max(2, len(lines) // 4):
+        return None
+    for column in layout.columns:
+        if not column.numeric and column.clock is None:
+            continue
+        values = _first_values(layout, column, lines[max(0, gaps[0] - _DECIMALS) : gaps[0]])
+        if not column.time and not (column.place == layout.left and len(values) > 2 and (np.diff(values) > 0).all()):
+            continue
+        for gap in gaps:
+            before, after = _first_values(layout, column, lines[gap - 1 : gap + 1])
+            midnight = column.clock is not None and not column.clock.first.day and before - after > _HALF_DAY
+            if after <= before and not midnight:
+                return gap
+    return None
+
+
+def _first_values(layout: Layout, column: Column, lines: Sequence[str]) -> Array:
+    """The values of one column in lines (lines,), NaN where it has none."""
+    found = np.full(len(lines), np.nan)
+    for index, line in enumerate(lines):
+        row = layout.dialect.row(line)
+        cell = row[column.place] if column.place < len(row) else ""
+        if column.clock is not None:
+            moment = moment_of(cell, column.clock.pair)
+            found[index] = math.nan if moment is None else moment.day * 86400.0 + moment.seconds
+        elif layout.dialect.notation.is_number(cell):
+            found[index] = layout.dialect.notation.number(cell)
+    return found
 
 
 def _rows(block: Block, layout: Layout) -> tuple[Sequence[int], list[str]]:
