@@ -19,29 +19,15 @@ COMPONENTS = "bcdefghijklmqrstvwxz"
 """First letters of the components that may stand in a netlist; `a` is a code model, which may read files."""
 
 CARDS = ("ends", "func", "global", "model", "param", "params", "subckt", "temp")
-LEFT_OUT = (
-    "ac",
-    "dc",
-    "four",
-    "ic",
-    "meas",
-    "measure",
-    "noise",
-    "nodeset",
-    "op",
-    "plot",
-    "print",
-    "probe",
-    "save",
-    "tran",
-)
+LEFT_OUT = ("ac", "dc", "four", "ic", "meas", "measure", "noise", "nodeset",
+            "op", "plot", "print", "probe", "save", "tran")  # fmt: skip
 MODELS = ("c", "csw", "d", "l", "njf", "nmf", "nmos", "npn", "pjf", "pmf", "pmos", "pnp", "r", "sw")
 
 _DEEPEST = 8  # files that include files
 _LONGEST = 4_000_000  # bytes of a netlist with all that it includes
 _INCLUDES = ("inc", "incl", "include")
 _COMMENT = re.compile(r";|(?<=\s)\$|//")  # a $ within a name, such as the node N$1, is none
-_FILE = re.compile(r"\w*file\s*(=|$)")
+_FILE = re.compile(r"file(?!\w)|file\w*\s*=")  # file=, pwl(file, pwlfile(, filename =; not a name such as profile_sub
 _CHARGED = re.compile(
     r"\b(cjo|cj0|cj|cjsw|tt|tf|tr|cje|cjc|cjs|cgso|cgdo|cgbo|cgs|cgd|cbd|cbs|tox)\s*=\s*(?!0*\.?0+\b)"
 )
@@ -95,7 +81,7 @@ def _passes(words: list[str], place: str) -> bool:
     if name[0] != ".":
         if name[0] not in COMPONENTS or len(words) < 3:
             raise ConfigurationError(f"{place}: {name!r} is no component that may stand in the netlist of a rig")
-        if any(_FILE.match(word) for word in words[3:]):
+        if _FILE.search(" ".join(words[3:])):
             raise ConfigurationError(f"{place}: {name} reads a file, which no component of a rig may")
         return True
     card = name[1:]
