@@ -1,6 +1,6 @@
 """Finite differences and SPSA: gradients that assume nothing of a rig, and cost a shot for all they learn.
 
-Finite differences move one entry of a parameter at a time,
+Finite differences move one entry that is trained at a time,
 
     dL/dtheta_i ~ [L(theta + h s_i e_i) - L(theta - h s_i e_i)] / (2 h s_i),             error of order h^2
 
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
@@ -59,13 +60,14 @@ class FiniteDifferences:
         """Gradient of the batch's loss for the parameters named in `wanted`: two shots an entry and sequence."""
         task, theta = asked.task, asked.theta
         rig = [name for name in asked.wanted if name not in READOUT]
-        directions = [item for name in rig for item in _entries(task, theta, name)] * self.repeats
+        moved = {name: _moved(asked, name) for name in rig}
+        directions = [item for name in rig for item in _entries(task, theta, name, moved[name])] * self.repeats
         measured = yield from _differences(asked, directions, self.step)
         rows = measured.slopes.reshape(self.repeats, -1)
-        values = _assembled(task, theta, rig, rows.mean(axis=0))
+        values = _assembled(task, theta, moved, rows.mean(axis=0))
         errors = None
         if self.repeats > 1:
-            errors = _assembled(task, theta, rig, rows.std(axis=0, ddof=1) / np.sqrt(self.repeats))
+            errors = _assembled(task, theta, moved, rows.std(axis=0, ddof=1) / np.sqrt(self.repeats))
         found = measured.gradient("finite_differences", values, errors, asked.wanted, self.repeats)
         return found if errors is None else with_inherited(found, FiniteDifferences(self.step), asked)
 
@@ -88,7 +90,10 @@ class SPSA:
         task, theta = asked.task, asked.theta
         rig = [name for name in asked.wanted if name not in READOUT]
         random = random_at({name: theta[name] for name in rig}, self.seed)
-        drawn = [random_direction(task, theta, rig, random) for _ in range(self.directions)]
+        drawn = [
+            {name: item * _moved(asked, name) for name, item in random_direction(task, theta, rig, random).items()}
+            for _ in range(self.directions)
+        ]
         measured = yield from _differences(asked, drawn, self.step)
         estimates = {
             name: np.stack([
@@ -182,24 +187,31 @@ def ends_along(moved: MovedLoss, direction: Direction, step: float) -> Protocol[
     return ends[0], ends[1]
 
 
-def _entries(task: Task, theta: Arrays, name: str) -> Iterator[Direction]:
+def _moved(asked: GradientRequest, name: str) -> NDArray[np.bool_]:
+    """The entries that are asked for; what is not trained may have nothing that moves it."""
+    return np.broadcast_to(asked.trained.get(name, True), np.shape(asked.theta[name]))
+
+
+def _entries(task: Task, theta: Arrays, name: str, moved: NDArray[np.bool_]) -> Iterator[Direction]:
     value = np.asarray(theta[name], float)
     size = size_of(value)
     for index in np.ndindex(value.shape):
-        if _is_symmetric(task, name) and index[0] > index[1]:
+        if not moved[index] or (_is_symmetric(task, name) and index[0] > index[1]):
             continue
         direction = np.zeros(value.shape)
         direction[index] = size
         yield {name: np.maximum(direction, direction.T) if _is_symmetric(task, name) else direction}
 
 
-def _assembled(task: Task, theta: Arrays, names: Sequence[str], slopes: Array) -> dict[str, Array]:
+def _assembled(task: Task, theta: Arrays, moved: Mapping[str, NDArray[np.bool_]], slopes: Array) -> dict[str, Array]:
     """Slopes along `_entries` as arrays of the parameters' shapes."""
     found, place = {}, 0
-    for name in names:
+    for name, entries in moved.items():
         value = np.asarray(theta[name], float)
         array, size = np.zeros(value.shape), size_of(value)
         for index in np.ndindex(value.shape):
+            if not entries[index]:
+                continue
             if _is_symmetric(task, name) and index[0] > index[1]:
                 array[index] = array[index[::-1]]
                 continue

@@ -13,6 +13,7 @@ from labrhel.learning.checking import compare
 from labrhel.learning.needs import objections
 from labrhel.learning.rules import Rule
 from labrhel.learning.task import Task, TrialSequence
+from labrhel.shots.operations import Configure, Operation
 from protocols.adjoint_only import AdjointOnly
 from protocols.differences import SPSA, FiniteDifferences
 from protocols.heb import HEB
@@ -92,6 +93,28 @@ def test_finite_differences_put_back_what_they_moved() -> None:
     assert gradient.nudge is None and gradient.health == ""  # nothing was nudged, and nothing retraced
     for name in ("stiffness", "friction"):
         assert np.array_equal(reference.rig.read([name])[name], reference.theta[name])
+
+
+@pytest.mark.parametrize("rule", [FiniteDifferences(step=1e-3), SPSA(step=1e-3, directions=4)], ids=["each", "all"])
+def test_entries_that_are_not_trained_are_neither_moved_nor_paid_for(rule: Rule) -> None:
+    reference = lossy()
+    moved, trained = [], np.zeros(len(reference.theta["stiffness"]), bool)
+    trained[1] = True
+
+    class Watching:
+        def do(self, operation: Operation) -> object:
+            if isinstance(operation, Configure) and "stiffness" in operation.parameters:
+                moved.append(operation.parameters["stiffness"] - reference.theta["stiffness"])
+            return reference.handler().do(operation)
+
+    asked = replace(reference.request(("stiffness",)), trained={"stiffness": trained})
+    gradient = execute(rule.gradient(asked), Watching())
+    assert np.any(moved) and not np.any(np.array(moved)[:, ~trained])
+    assert not gradient.values["stiffness"][~trained].any()
+    exact = reference.exact()[1]["stiffness"][1]
+    assert gradient.values["stiffness"][1] == pytest.approx(exact, rel=1e-2)
+    if isinstance(rule, FiniteDifferences):
+        assert gradient.shots == 3 * len(reference.sequences)
 
 
 def test_an_interrupted_difference_leaves_no_parameter_shifted() -> None:

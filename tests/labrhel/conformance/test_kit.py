@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from labrhel.conformance import Finding, NotApplicable, Outcome, Subject, chosen, judge, subject_of, summary
 from labrhel.conformance.check import check
 from labrhel.errors import ConfigurationError, TransportError
+from labrhel.rig.capabilities import Kind
 from labrhel.shots.capture import Capture
 from labrhel.shots.compiled import CompiledShot
 from labrhel.testing.command_line import call
+from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.simulated import SimulatedRig
 from simbackend.testing.seeded_drivers import MODEL, STEP, Driver, PortOfTheWrongSign, subject
 
@@ -46,6 +49,20 @@ def test_a_check_passes_fails_or_does_not_apply_and_says_so_in_one_line() -> Non
     assert summary(results) == "4 checks: 1 passed, 2 failed, 1 not applicable"
     assert str(results[2]) == "not applicable: it is there: there is none"
     assert "KeyError is not one of labrhel.errors" in results[3].found
+
+
+def test_an_input_that_pushes_nothing_in_the_model_needs_no_port_and_one_that_does_is_asked_for() -> None:
+    class Portless(SimulatedRig):
+        def __init__(self, model: OscillatorNetwork) -> None:
+            super().__init__(model)
+            ports = tuple(port for port in self.capabilities.ports if port.kind is not Kind.INPUT)
+            self.capabilities = replace(self.capabilities, ports=ports)
+
+    for weight, outcome in ((0.0, Outcome.NOT_APPLICABLE), (1.0, Outcome.FAILED)):
+        model = OscillatorNetwork(1, nominal={"input": [[weight]]})
+        with Subject(lambda model=model: Portless(model), model, STEP) as opened:
+            (result,) = judge(opened, chosen("every input of the nominal model"))
+        assert result.outcome is outcome, str(result)
 
 
 class Unplugged(SimulatedRig):
