@@ -107,7 +107,7 @@ def kills(count: int) -> Iterator[Figure]:
     for file in KILL_TESTS:
         yield passed(file, f"{count} kills -9: nothing acknowledged lost, same bits", "kill", LABRHEL_KILLS=count)
     words = "50 kills -9 of a sweep, the process that begins its points, or a point: same table, nothing done twice"
-    yield passed("labrhel/sweeps/test_carrying.py", words, "kill_9", LABRHEL_SWEEP_KILLS=50)
+    yield passed("labrhel/sweeps/test_carrying.py", words, "kill_9", LABRHEL_SWEEP_KILLS=50, LABRHEL_SWEEP_STEPS=300)
 
 
 def wires(faults: int, reads: int) -> Iterator[Figure]:

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import gammaincinv, ndtri, stdtrit
 
 from calibration.identify import FITS, Identified
 from calibration.path_model import Record
@@ -193,13 +194,9 @@ def _jitter(found: Sequence[tuple[float, float]], repeats: int) -> float:
 
 def _most(freedom: int) -> float:
     """Sum of squares of noise, that chance seldom exceeds."""
-    from scipy.stats import chi2
-
-    return float(chi2.ppf(_CHANCE, freedom))
+    return 2 * float(gammaincinv(freedom / 2, _CHANCE))  # of chi squared; to import scipy.stats takes half a second
 
 
 def _students(freedom: Array) -> Array:
     """Of few repeats: by how much wider an interval is than one of a standard error that is known."""
-    from scipy.stats import norm, t
-
-    return t.ppf((1 + _LEVEL) / 2, np.maximum(freedom, 1.0)) / norm.ppf((1 + _LEVEL) / 2)
+    return stdtrit(np.maximum(freedom, 1.0), (1 + _LEVEL) / 2) / ndtri((1 + _LEVEL) / 2)

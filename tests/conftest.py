@@ -61,7 +61,14 @@ def state_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABRHEL_STATE", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("own")))
+        patch.setenv("LABRHEL_NO_PLOT", "1")  # a picture takes a second, and hundreds of runs end with one
         yield
+
+
+@pytest.fixture
+def runs_that_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end with their picture, as those of a user do."""
+    monkeypatch.delenv("LABRHEL_NO_PLOT")
 
 
 @pytest.fixture

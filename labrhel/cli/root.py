@@ -54,7 +54,10 @@ Telemetry = Annotated[
     typer.Option("--telemetry", metavar="URL", help="Publish over MQTT: mqtt://user@host:1883/prefix, or mqtts://."),
 ]
 
-NoPlot = Annotated[bool, typer.Option("--no-plot", help="Draw no picture; `labrhel plot` does at any time.")]
+NoPlot = Annotated[
+    bool,
+    typer.Option("--no-plot", envvar="LABRHEL_NO_PLOT", help="Draw no picture; `labrhel plot` does at any time."),
+]
 
 DEFAULT_RUNS = Path("runs")
 

@@ -81,7 +81,7 @@ class Gradient:
 
         Raises ConfigurationError for a gradient of one repeat, which does not know its spread.
         """
-        from scipy.stats import t
+        from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
         if self.standard_error is None:
             raise ConfigurationError("a gradient of one repeat has no error bar; set protocol.repeats to 2 or more")
@@ -90,7 +90,7 @@ class Gradient:
             spread, total = self.standard_error[name], self.uncertainty[name]
             share = np.divide(spread, total, out=np.ones_like(total), where=total > 0)
             freedom = (self.repeats - 1) / np.maximum(share, _SMALLEST_SHARE) ** 4
-            width = t.ppf((1 + level) / 2, freedom) * total
+            width = stdtrit(freedom, (1 + level) / 2) * total
             width = width if self.bias_bound is None else width + self.bias_bound[name]
             found[name] = (value - width, value + width)
         return found

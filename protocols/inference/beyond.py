@@ -25,9 +25,9 @@ from labrhel.arrays import Array, Arrays
 from labrhel.model.interface import Model
 from labrhel.model.motion import quick_hessian_along
 from protocols.forward.forward import ForwardPass
-from protocols.inference.correlation import unexplained
 from protocols.inference.inverse_dynamics import InverseDynamics
 from protocols.inference.record import Row, low_pass
+from protocols.inference.unexplained import unexplained
 
 _ENOUGH = 3  # independent kicks for each column
 _CERTAIN = 5.0  # standard errors

@@ -1,7 +1,7 @@
 """The gradient from the response to the error, and the record of the forward pass: no sum of the rig takes part.
 
 Let r(theta) = F(q; theta) - W (u + o) be what the forward record leaves unexplained, zero for the true parameters
-(`protocols.inference.inverse_dynamics`), and a (n, steps) the response of the rig to the error, sent through it
+(`protocols.inference.unexplained`), and a (n, steps) the response of the rig to the error, sent through it
 backwards in time, in the order of the forward pass.  a is the adjoint of the motion, so
 
     dL/dtheta = -d sum_k a_k . dr_k/dtheta                 stiffness: -d sum a q;  friction: -d sum a v^T;  and so on
@@ -26,9 +26,8 @@ from labrhel.learning.readout import READOUT
 from labrhel.model.derivatives import along
 from labrhel.model.interface import KnowsPulls, Model
 from labrhel.model.motion import hessian_along, is_directed
-from labrhel.shots.program import GivenState
 from protocols.forward.forward import ForwardPass
-from protocols.inference.inverse_dynamics import InverseDynamics
+from protocols.inference.unexplained import INERT, InertiaSlopes, Unexplained, entries_of, start_momentum
 
 _SHIFT = 1e-4  # of central differences, exact for parameters that the force is linear in
 
@@ -78,21 +77,9 @@ class Backwards:
         return found | {name: ends[name] for name in state}
 
 
-def unexplained(model: Model, theta: Arrays, item: ForwardPass, step: float) -> Array:
-    """R (n, steps): the force that would have been needed, less the one that was played."""
-    needed = InverseDynamics(model, theta, step).force(item.q, start_momentum(model, item))
-    return needed - model.input_force(item.u, theta)
-
-
 def _observed(model: Model, theta: Arrays, item: ForwardPass, step: float, name: str, q: Array) -> Array:
     """sum_k d dH/dtheta of a parameter, where the pass had run along q (n, steps)."""
     return model.observables([name], q, item.v, item.u, step, theta)[name]
-
-
-def start_momentum(model: Model, item: ForwardPass) -> Array:
-    """p(0) (n,) of a forward pass."""
-    started = item.program.prepare
-    return started.momentum.values if isinstance(started, GivenState) else np.zeros(model.size)
 
 
 def correlated(
@@ -108,28 +95,23 @@ def correlated(
 
     `at_start`: dL/dq(0) (n,), which a mass needs that starts with a momentum: it moves the first kick by (d/2) p(0)/m.
     """
-    momentum = start_momentum(model, item)
-    found = {}
+    theta = {name: model.parameters[name].nominal for name in names} | dict(theta)
+    inertia, found = InertiaSlopes.of(model, theta, item, step), dict[str, Array]()
+    of_masses = None if at_start is None else at_start * start_momentum(model, item) / model.mass(theta) ** 2 / 2
     for name in names:
-        if model.parameters[name].kind in ("potential", "input"):
+        kind, value = model.parameters[name].kind, np.asarray(theta[name], float)
+        if kind in ("potential", "input"):
             # The force is -d/dq of dH/dtheta, whose sums a model knows for all entries at once.
             found[name] = -along(partial(_observed, model, theta, item, step, name), item.q, response)
             continue
-        if model.parameters[name].kind == "directed" and isinstance(model, KnowsPulls):
+        if kind == "directed" and isinstance(model, KnowsPulls):
             found[name] = step * model.pulled(name, item.q, response, theta)
             continue
-        value = np.array(theta.get(name, model.parameters[name].nominal), float)
-        slope = np.empty(value.shape)
-        for index in np.ndindex(value.shape):
-            shift = _SHIFT * max(1.0, abs(float(value[index])))
-            ends, drifts = [], []
-            for sign in (1, -1):
-                moved = value.copy()
-                moved[index] += sign * shift
-                ends.append(unexplained(model, {**theta, name: moved}, item, step))
-                drifts.append(step / 2 * momentum / model.mass({**theta, name: moved}))
-            slope[index] = -step * float(np.sum(response * (ends[0] - ends[1]))) / (2 * shift)
-            if at_start is not None:
-                slope[index] += float(at_start @ (drifts[0] - drifts[1])) / (2 * shift)
-        found[name] = (slope + slope.T) / 2 if model.parameters[name].kind == "friction" else slope
+        if kind in INERT:
+            slope = -step * inertia.summed(response, name, _SHIFT, of_masses)
+        else:
+            rest = Unexplained(model, theta, item, step)
+            sums = [np.sum(response * rest.slope(name, *entry)) for entry in entries_of(value, _SHIFT)]
+            slope = -step * np.reshape(sums, value.shape)
+        found[name] = (slope + slope.T) / 2 if kind == "friction" else slope
     return found

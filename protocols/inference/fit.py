@@ -21,7 +21,7 @@ Source: derived and tested in this project (docs/echo-lock.md); generalised leas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,8 @@ from labrhel.model.interface import Model, Run
 from labrhel.model.motion import run
 from labrhel.shots.program import GivenState
 from protocols.forward.forward import ForwardPass
-from protocols.inference.correlation import unexplained
 from protocols.inference.inverse_dynamics import InverseDynamics
+from protocols.inference.unexplained import Unexplained, entries_of
 
 SPREAD = 0.3
 """Relative uncertainty of a nominal value; a friction that should be zero may as well cost an e-fold a pass."""
@@ -134,14 +134,19 @@ class _Record:
         step: float,
         noise: Array,
     ) -> _Record:
-        def left(at: Array) -> Array:
-            return unexplained(model, {**theta, **parameters.values(at)}, item, step)
-
-        residual = left(x)
-        slopes = np.stack([_slope(left, x, index) for index in range(len(x))])
+        at = {**theta, **parameters.values(x)}
+        rest = Unexplained(model, at, item, step)
+        residual = rest.whole
+        slopes = np.stack(
+            [
+                rest.slope(known.name, *entry)
+                for known in parameters.parameters
+                for entry in entries_of(at[known.name], _SHIFT, symmetric=known.symmetric)
+            ]
+        )
         played = model.input_force(item.u, theta)
         force = float(np.sqrt(np.sum(played**2) + np.sum(model.force(item.q, theta) ** 2)))
-        inverse = InverseDynamics(model, {**theta, **parameters.values(x)}, step)
+        inverse = InverseDynamics(model, at, step)
         both = np.concatenate([residual[None], slopes])
         weighed = inverse.whitened(both, item.q, noise, _UNKNOWN * force / np.sqrt(residual.size))
         normal = np.tensordot(slopes, weighed[1:], ([1, 2], [1, 2]))
@@ -155,13 +160,3 @@ def spread_of(parameters: ParameterSet, friction: float) -> Array:
         typical = SPREAD * float(np.sqrt(np.mean(item.value**2)))
         found.append(np.full(int(item.trained.sum()), max(typical, friction) if item.symmetric else typical))
     return np.concatenate(found)
-
-
-def _slope(function: Callable[[Array], Array], x: Array, index: int) -> Array:
-    shift = _SHIFT * max(abs(float(x[index])), 1.0)
-    ends = []
-    for sign in (1, -1):
-        moved = x.copy()
-        moved[index] += sign * shift
-        ends.append(function(moved))
-    return (ends[0] - ends[1]) / (2 * shift)

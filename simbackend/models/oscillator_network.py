@@ -34,6 +34,8 @@ from labrhel.units import prefixed, product
 POWERS = {"stiffness": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
 """Parameter -> power of q in its force."""
 
+_NARROW = 32  # positions side by side, up to which one call for all couplings is quicker than two for each
+
 
 def edges_of(coupling: str | Sequence[Sequence[int]], size: int) -> NDArray[np.int64]:
     """Coupled pairs (edges, 2), numbered from 0: "none", "chain", "ring", "all", or an explicit list."""
@@ -221,7 +223,7 @@ class OscillatorNetwork:
             if np.count_nonzero(value := self.value(name, theta)):
                 total -= value[column] * q**power
         stretch = self.value("coupling", theta)[column] * (q[self.edges[:, 1]] - q[self.edges[:, 0]])
-        if q.ndim == 1:
+        if q.ndim == 1 or q.shape[1] <= _NARROW:
             np.add.at(total, self.edges[:, 0], stretch)
             np.add.at(total, self.edges[:, 1], -stretch)
         else:  # the same sums in the same order, but a trace at a time, which add.at does reading by reading

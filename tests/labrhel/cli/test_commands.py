@@ -18,6 +18,7 @@ from labrhel.testing.configurations import SMALL
 from simbackend.rigs.simulated import SimulatedRig
 
 
+@pytest.mark.usefixtures("runs_that_draw")
 def test_a_run_says_where_everything_lies_and_ends_with_the_test_error(shell: Shell) -> None:
     status, out, _ = shell("run", shell.write(SMALL), "--steps", "4")
     lines = out.strip().splitlines()

@@ -40,6 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("runs_that_draw")
 def test_a_run_needs_no_home_and_writes_nothing_beside_the_code(folder: Path) -> None:
     done = mounted(f"'{sys.executable}' -m labrhel run small.yaml --steps 2", folder)
     assert done.returncode == 0, done.stderr

@@ -32,7 +32,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cann
 KILLS = int(os.environ.get("LABRHEL_SWEEP_KILLS", "3"))
 """How often a sweep is killed; `make targets` takes 50."""
 
-STEPS = 300  # of each point that is killed
+STEPS = int(os.environ.get("LABRHEL_SWEEP_STEPS", "100"))
+"""Of each point that is killed; `make targets` takes 300."""
 LONG = 5 * PATIENCE
 """Seconds for a process, its nursery and its points to start, on a machine that is busy with other things."""
 
