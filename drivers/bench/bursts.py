@@ -41,18 +41,23 @@ def bursts_of(
     bursts: dict[str, dict[str, Burst]] = {}
     for terminal, sections in shared.items():
         safe = next(iter(sections.values())).safe
-        passes = [_volts(item, sections) for item in shot.passes]
-        samples = np.concatenate([[safe], *passes, [safe]])
-        terminals.require(terminal, float(samples.min()), float(samples.max()), " and ".join(sections))
+        samples = np.empty(sum(item.steps for item in shot.passes) + 2)
+        samples[0] = samples[-1] = safe
+        begin = 1
+        for item in shot.passes:
+            samples[begin : begin + item.steps] = _volts(item, sections)
+            begin += item.steps
+        low, high = np.minimum.reduce(samples).item(), np.maximum.reduce(samples).item()
+        terminals.require(terminal, low, high, " and ".join(sections))
         box, _, own = terminal.partition(".")
         bursts.setdefault(box, {})[own] = Burst(samples, 1 / step, safe)
     return bursts
 
 
-def _volts(item: CompiledPass, sections: Mapping[str, PortSection]) -> Array:
-    """What an output plays in a pass (steps,): each port adds what it is away from its zero."""
+def _volts(item: CompiledPass, sections: Mapping[str, PortSection]) -> Array | float:
+    """What an output plays in a pass (steps,), or all the time: each port adds what it is away from its zero."""
     offset = next(iter(sections.values())).offset
     playing = [item.played[name].samples.values for name in sections if name in item.played]
     if len(playing) == 1:
         return playing[0]
-    return np.sum([volts - offset for volts in playing], axis=0) + np.full(item.steps, offset)
+    return np.sum([volts - offset for volts in playing], axis=0) + offset if playing else offset

@@ -1,9 +1,10 @@
 """A bench as a rig: shots become bursts, triggers and records.
 
 A shot plays all of its passes as one burst on every output, started by one trigger; the state is reversed by drive, so
-nothing has to happen in between.  Outputs idle at their safe level before and after.  A shot begins when the
-oscillators have come to rest, `ring_down` after the last burst has ended, and its boxes can be armed again.  A reading
-at the end of a converter's range is an error: what was there is not known.
+nothing has to happen in between.  Outputs idle at their safe level before and after, and are loaded with the next shot
+while the digitizers are read.  A shot begins when the oscillators have come to rest, `ring_down` after the last burst
+has ended, and its boxes can be armed again.  A reading at the end of a converter's range is an error: what was there is
+not known.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from drivers.bench.views import Eyes, View, check_views, views_of
 from drivers.bench.wiring import wiring_of
 from drivers.guardian import Guardian
 from drivers.making_safe import SafeLevels, check_ramps, drives, ramps_of, try_all
-from drivers.roles import Digitizer, Generator, Instrument, LevelSource, Record
+from drivers.roles import Digitizer, Generator, Instrument, LevelSource
 from drivers.transport import TrafficLog
 from drivers.transport.permit import StoppedError, as_long_as
 from drivers.transport.replayed import ReplayedTraffic
@@ -38,7 +39,7 @@ from labrhel.config.station import StationDocument
 from labrhel.errors import DeadlineError, NotSafeError, ProgramError
 from labrhel.model.interface import Model
 from labrhel.safety.ending import Ending
-from labrhel.shots.capture import Capture, PassCapture, together
+from labrhel.shots.capture import Capture, PassCapture, Trace, together
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.program import Rest
 
@@ -162,7 +163,11 @@ class BenchRig:
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
         """Run the shots in turn; made safe meanwhile, by whomever, none is fired any more: InstrumentError."""
         begun = self._made_safe
-        return [self._run_shot(shot, begun) for shot in shots]
+        following: Sequence[CompiledShot | None] = [*shots[1:], None]
+        return [
+            self._run_shot(shot, after, begun, is_loaded=number > 0)
+            for number, (shot, after) in enumerate(zip(shots, following, strict=True))
+        ]
 
     def make_safe(self) -> None:
         """Every output to its safe level, in the station's `safe_order`; all are tried whatever becomes of the others.
@@ -260,11 +265,9 @@ class BenchRig:
         volts = np.array([got[terminal] for terminal in self._station.knobs[name].terminals])
         return volts.reshape(self.capabilities.knob(name).shape)
 
-    def _run_shot(self, shot: CompiledShot, begun: int) -> Capture:
-        if not isinstance(shot.prepare, Rest):
-            raise ProgramError("a bench starts its shots from rest")
-        if abs(shot.dt * self.capabilities.time_unit - self._step) > 1e-9 * self._step:
-            raise ProgramError(f"the bench was opened for another step than {shot.dt:g}: open it with that")
+    def _run_shot(self, shot: CompiledShot, after: CompiledShot | None, begun: int, *, is_loaded: bool) -> Capture:
+        """A shot; `after`, if there is one, is loaded while this one is read."""
+        prepare = self._start_of(shot)
         if self._guardian is not None:
             self._guardian.renew()
         with self._safe_if_it_fails(), as_long_as(lambda: self._require_going_on(begun)):
@@ -272,30 +275,55 @@ class BenchRig:
             if self._restored != begun:
                 self._turn_back()
                 self._restored = begun
-            loads = bursts_of(shot, self._station.ports, self._terminals, self._step)
-            for box, bursts in loads.items():
-                self._driven.told({f"{box}.{own}": burst.idle for own, burst in bursts.items()})
-            self._side_by_side.do({box: partial(self._generators[box].load, bursts) for box, bursts in loads.items()})
-            repeats = [self._run_once(shot, shot.prepare, begun) for _ in range(shot.repeats)]
+            views = self._views(shot)
+            if not is_loaded:
+                self._side_by_side.do(self._loads_of(shot))
+            left = shot.repeats * len(views)
+            repeats = []
+            for _ in range(shot.repeats):
+                seen = []
+                for view in views:
+                    left -= 1
+                    seen.append(self._fire(shot, prepare, view, begun, None if left else after))
+                repeats.append(_as_one(seen))
         passes = tuple(together(readings) for readings in zip(*(fired.passes for fired in repeats), strict=True))
-        ran = len(shot.passes) * len(self._views(shot))
+        ran = len(shot.passes) * len(views)
         return Capture(shot, passes, ran, repeats[0].planned, repeats[0].started)
+
+    def _start_of(self, shot: CompiledShot) -> Rest:
+        """How a shot begins; ProgramError for one that this bench cannot run."""
+        if not isinstance(shot.prepare, Rest):
+            raise ProgramError("a bench starts its shots from rest")
+        if abs(shot.dt * self.capabilities.time_unit - self._step) > 1e-9 * self._step:
+            raise ProgramError(f"the bench was opened for another step than {shot.dt:g}: open it with that")
+        return shot.prepare
+
+    def _loads_of(self, shot: CompiledShot) -> dict[str, Callable[[], object]]:
+        """By box, what makes it ready for a shot: its bursts loaded, or its window set; all of it is in the ledger."""
+        self._start_of(shot)
+        loads = bursts_of(shot, self._station.ports, self._terminals, self._step)
+        for box, bursts in loads.items():
+            self._driven.told({f"{box}.{own}": burst.idle for own, burst in bursts.items()})
+        jobs: dict[str, Callable[[], object]] = {
+            box: partial(self._generators[box].load, bursts) for box, bursts in loads.items()
+        }
+        view = self._views(shot)[0]
+        for box in self._eyes.terminals(view):
+            jobs[box] = _one_after_the_other(jobs.get(box), partial(self._prepare, box, shot, view))
+        return jobs
+
+    def _prepare(self, box: str, shot: CompiledShot, view: View) -> None:
+        """Set the window of a digitizer; one that has it already is told nothing."""
+        seen, length = self._station.trigger.seen_by[box], self._step * sum(item.steps for item in shot.passes)
+        self._digitizers[box].prepare(self._eyes.window(box, view, length), seen.terminal, seen.level)
 
     def _views(self, shot: CompiledShot) -> list[View]:
         read = [name for name in self._station.channels if any(name in item.acquire.channels for item in shot.passes)]
         return views_of(self._station, read) or [View({}, ())]
 
-    def _run_once(self, shot: CompiledShot, prepare: Rest, begun: int) -> _Fired:
-        """The shot, once for each view that it takes to see all channels."""
-        seen = [self._fire(shot, prepare, view, begun) for view in self._views(shot)]
-        passes = [
-            PassCapture({name: trace for part in parts for name, trace in part.traces.items()})
-            for parts in zip(*(fired.passes for fired in seen), strict=True)
-        ]
-        return replace(seen[0], passes=passes)
-
-    def _fire(self, shot: CompiledShot, prepare: Rest, view: View, begun: int) -> _Fired:
-        station, fired_by = self._station, self._station.trigger.fired_by
+    def _fire(self, shot: CompiledShot, prepare: Rest, view: View, begun: int, after: CompiledShot | None) -> _Fired:
+        """What is seen of a shot that is loaded; `after` is loaded meanwhile, once the burst has ended."""
+        fired_by = self._station.trigger.fired_by
         pause = max(self.capabilities.pause, prepare.wait * self.capabilities.time_unit)
         length = self._step * sum(item.steps for item in shot.passes)
         if view.levels != self._connected:
@@ -306,8 +334,7 @@ class BenchRig:
             self._connected = dict(view.levels)
         boxes = self._eyes.terminals(view)
         for box in boxes:
-            seen = station.trigger.seen_by[box]
-            self._digitizers[box].prepare(self._eyes.window(box, view, length), seen.terminal, seen.level)
+            self._prepare(box, shot, view)
         planned = self._rested(pause)
         self._arm(boxes)
         if self._cold:
@@ -321,19 +348,25 @@ class BenchRig:
                 f"a shot started {late:.3g} s after it was due, and trigger.latest allows {self._latest:g} s: look for "
                 "what holds the links or the computer up"
             )
-        self._generators[fired_by].wait(length + _PATIENCE)
-        self._moved = self._clock()
         seconds = length + _PATIENCE
-        read = self._side_by_side.do(
-            {box: partial(self._recorded, box, inputs, seconds) for box, inputs in boxes.items()}
-        )
-        records = {f"{box}.{own}": item for box, found in read.items() for own, item in found.items()}
-        return _Fired(self._eyes.read(shot, view, records), planned, started)
+        loads = {} if after is None else self._loads_of(after)  # made while the burst is played
+        self._generators[fired_by].wait(seconds)
+        self._moved = self._clock()
+        # A new amplitude may make an output click, so nothing is loaded before everything is on record.
+        self._side_by_side.do({box: partial(self._digitizers[box].wait, seconds) for box in boxes})
+        read: dict[str, list[dict[str, Trace]]] = {}
+        jobs = {
+            box: _one_after_the_other(partial(self._read, box, inputs, shot, view, read), loads.pop(box, None))
+            for box, inputs in boxes.items()
+        }
+        self._side_by_side.do(jobs | loads)
+        return _Fired(self._eyes.together(shot, list(read.values())), planned, started)
 
-    def _recorded(self, box: str, inputs: Sequence[str], seconds: float) -> dict[str, Record]:
-        """What a digitizer has seen, once it has seen all of it."""
-        self._digitizers[box].wait(seconds)
-        return self._digitizers[box].read(inputs)
+    def _read(
+        self, box: str, inputs: Sequence[str], shot: CompiledShot, view: View, read: dict[str, list[dict[str, Trace]]]
+    ) -> None:
+        """Add what a digitizer has seen of a shot, pass by pass, to what was `read`."""
+        read[box] = self._eyes.read(shot, view, box, self._digitizers[box].read(inputs))
 
     def _rested(self, pause: float) -> float:
         """Wait until `pause` [s] after an output moved last; when that was over [s]."""
@@ -363,6 +396,26 @@ class _Fired:
     passes: list[PassCapture]
     planned: float
     started: float
+
+
+def _as_one(seen: Sequence[_Fired]) -> _Fired:
+    """What all views together have seen of a shot."""
+    passes = [
+        PassCapture({name: trace for part in parts for name, trace in part.traces.items()})
+        for parts in zip(*(fired.passes for fired in seen), strict=True)
+    ]
+    return replace(seen[0], passes=passes)
+
+
+def _one_after_the_other(*jobs: Callable[[], object] | None) -> Callable[[], object]:
+    """Both jobs of one box; None is none."""
+
+    def both() -> None:
+        for job in jobs:
+            if job is not None:
+                job()
+
+    return both
 
 
 def _by_box(levels: Mapping[str, float]) -> dict[str, dict[str, float]]:

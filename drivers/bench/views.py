@@ -23,6 +23,7 @@ from labrhel.shots.compiled import CompiledShot
 _MARGIN = 2.0  # steps that are recorded before the first and after the last kick
 _DRIFT = 2e-4  # of the length of a shot, recorded beyond it where a fiducial says how fast a clock runs
 _FEWEST = 2.5  # readings in a step
+_REMEMBERED = 64  # windows; those of a gradient's shots on a few digitizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Eyes:
 
     def __init__(self, rig: RigSection, digitizers: Mapping[str, Digitizer], step: float) -> None:
         self._rig, self._digitizers, self._step = rig, digitizers, step
+        self._windows: dict[tuple[str, tuple[str, ...], float], Window] = {}
 
     def terminals(self, view: View) -> dict[str, list[str]]:
         """By digitizer, the inputs to be read: those of the channels, and the fiducial."""
@@ -77,6 +79,15 @@ class Eyes:
 
     def window(self, box: str, view: View, length: float) -> Window:
         """What `box` records of a shot of `length` [s]; raises ProgramError where its memory is too short."""
+        key = box, view.channels, length
+        found = self._windows.get(key)  # by the threads of several boxes
+        if found is None:
+            if len(self._windows) >= _REMEMBERED:
+                self._windows.clear()
+            self._windows[key] = found = self._window(box, view, length)
+        return found
+
+    def _window(self, box: str, view: View, length: float) -> Window:
         inputs = self._digitizers[box].inputs
         ranges = {}
         for section in (self._rig.channels[name] for name in view.channels):
@@ -104,16 +115,22 @@ class Eyes:
         late = max(0.0, earliest - start)
         return Window(start + late, duration - late, rate, ranges)
 
-    def read(self, shot: CompiledShot, view: View, records: Mapping[str, Record]) -> list[PassCapture]:
-        """Volts of the channels of a view, pass by pass; raises InstrumentError for a reading out of range."""
+    def read(self, shot: CompiledShot, view: View, box: str, records: Mapping[str, Record]) -> list[dict[str, Trace]]:
+        """Volts of the channels of a view that `box` has recorded, by its own terminals, pass by pass.
+
+        Raises InstrumentError for a reading out of range.
+        """
         length = self._step * (sum(item.steps for item in shot.passes) + 2)  # of the burst
-        axes = {box: self._axis(box, records, length) for box in self.terminals(view)}
+        axis = self._axis(box, records, length)
         found, begin = [], 0.0
         for item in shot.passes:
             traces, every = {}, item.acquire.every
             for name in (name for name in item.acquire.channels if name in view.channels):
                 section = self._rig.channels[name]
-                record, box = records[section.terminal], section.terminal.partition(".")[0]
+                where, _, own = section.terminal.partition(".")
+                if where != box:
+                    continue
+                record = records[own]
                 if record.over_range:
                     raise InstrumentError(
                         f"channel {name} at {section.terminal} left its range of [{section.range[0]:g}, "
@@ -121,11 +138,19 @@ class Eyes:
                         "drive less"
                     )
                 kicks = begin + self._step * (np.arange(0, item.steps, every) + 0.5)
-                moments = axes[box].of(self._begin(box) + section.delay + kicks)
+                moments = axis.of(self._begin(box) + section.delay + kicks)
                 volts = at_kicks(record, moments, self._step)
                 traces[name] = Trace(volts[None], "V", 0.0, shot.dt * every)
-            found.append(PassCapture(traces))
+            found.append(traces)
             begin += self._step * item.steps
+        return found
+
+    def together(self, shot: CompiledShot, read: Sequence[Sequence[Mapping[str, Trace]]]) -> list[PassCapture]:
+        """What all boxes have seen of each pass, in the order in which it was asked for."""
+        found = []
+        for number, item in enumerate(shot.passes):
+            traces = {name: trace for passes in read for name, trace in passes[number].items()}
+            found.append(PassCapture({name: traces[name] for name in item.acquire.channels if name in traces}))
         return found
 
     def _begin(self, box: str) -> float:
@@ -137,5 +162,4 @@ class Eyes:
         seen = self._rig.trigger.seen_by[box]
         if not seen.fiducial:
             return TimeAxis()
-        where = f"{box}.{seen.terminal}"
-        return time_axis(records[where], seen.level, length, where)
+        return time_axis(records[seen.terminal], seen.level, length, f"{box}.{seen.terminal}")

@@ -51,9 +51,14 @@ def checked_samples(where: str, burst: Burst, spec: OutputSpec) -> Array:
     if len(samples) > spec.memory:
         raise LimitError(f"{where} holds {spec.memory} samples, not {len(samples)}; nothing was sent")
     require_within(where, burst.rate, spec.rates, "samples a second")
-    require_within(where, samples.min().item(), (spec.low, spec.high))
-    require_within(where, samples.max().item(), (spec.low, spec.high))
+    for volts in ends(samples):
+        require_within(where, volts, (spec.low, spec.high))
     return samples
+
+
+def ends(samples: Array) -> tuple[float, float]:
+    """The lowest and the highest of them."""
+    return np.minimum.reduce(samples).item(), np.maximum.reduce(samples).item()
 
 
 def plan_burst(where: str, burst: Burst, spec: OutputSpec, shortest: int, smallest: float) -> Plan:
@@ -62,10 +67,11 @@ def plan_burst(where: str, burst: Burst, spec: OutputSpec, shortest: int, smalle
     The offset is the idle level where the limits allow it, else the middle of the burst.  Raises as `checked_samples`.
     """
     samples, idle = checked_samples(where, burst, spec), burst.idle
-    low, high = samples.min().item(), samples.max().item()
+    low, high = ends(samples)
     offset, half = idle, max(idle - low, high - idle)
     if idle - half < spec.low or idle + half > spec.high:
         offset, half = (low + high) / 2, (high - low) / 2
     half = max(half, smallest / 2)
-    padded = np.concatenate([samples, np.full(max(shortest - len(samples), 0), idle)])
+    lacking = shortest - len(samples)
+    padded = np.concatenate([samples, np.full(lacking, idle)]) if lacking > 0 else samples
     return Plan(np.rint((padded - offset) / half * FULL), burst.rate, 2 * half, offset)

@@ -102,8 +102,8 @@ class Port(ABC):
             searched = max(len(self._held) - len(terminator) + 1, 0)
             self._read_ahead(deadline)
         self.terminated = True
-        line = self._take(at)
-        self._take(len(terminator))
+        line = bytes(self._held[:at])
+        del self._held[: at + len(terminator)]
         return line
 
     def drain(self, quiet: float, limit: float) -> None:

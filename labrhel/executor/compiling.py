@@ -11,7 +11,7 @@ from labrhel.rig.calibrated import is_for, setting_for
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.capabilities import Capabilities
 from labrhel.rig.wiring import IDEAL_WIRING, Wiring
-from labrhel.shots.compile import IDEAL_CALIBRATION, compile
+from labrhel.shots.compile import IDEAL_CALIBRATION, compile_all
 from labrhel.shots.decode import decode
 from labrhel.shots.operations import Configure, Operation, RunShots
 
@@ -33,10 +33,8 @@ class Compiling:
     def do(self, operation: Operation) -> Any:
         """Fill in `compiled` or `knobs`; answer a `Configure` with the parameters achieved."""
         if isinstance(operation, RunShots):
-            compiled = [
-                compile(program, self._capabilities, self._wiring, self._calibration) for program in operation.programs
-            ]
-            captures = self._inner.do(RunShots(operation.programs, operation.order, tuple(compiled)))
+            compiled = compile_all(operation.programs, self._capabilities, self._wiring, self._calibration)
+            captures = self._inner.do(RunShots(operation.programs, operation.order, compiled))
             return [decode(item, self._capabilities, self._wiring, self._calibration) for item in captures]
         if isinstance(operation, Configure):
             calibration, set_to = self._calibration, operation.parameters

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -148,12 +149,17 @@ def folds_lost(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) ->
 def unreached_channels(task: Task) -> list[str]:
     """The channels of the read-out whose oscillators no drive port reaches."""
     rig = task.capabilities
-    return [name for name in task.channels if not _reaches(rig, _seen_by(rig, name))]
+    return [name for name in task.channels if not _reaches_channel(rig, name)]
 
 
 def _seen_by(rig: Capabilities, channel: str) -> Array:
     row = rig.channels_of(Kind.POSITION).index(channel)
     return rig.position_matrix.values[row]
+
+
+@lru_cache(maxsize=256)  # asked in every gradient of a run, of each channel
+def _reaches_channel(rig: Capabilities, channel: str) -> bool:
+    return _reaches(rig, _seen_by(rig, channel))
 
 
 def _reaches(rig: Capabilities, force: Array) -> bool:

@@ -8,6 +8,7 @@ ends of directed couplings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ Masks = Mapping[str, NDArray[np.bool_]]
 """By parameter, the entries that are meant; all of one that is not named."""
 
 
+@lru_cache(maxsize=16)  # asked in every gradient of a run
 def unread_oscillators(rig: Capabilities) -> tuple[int, ...]:
     """Oscillators whose positions do not follow from what the channels show."""
     sees = rig.position_matrix.values

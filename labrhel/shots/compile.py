@@ -7,6 +7,8 @@ clipping would change the experiment.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from labrhel.arrays import Array
@@ -20,6 +22,9 @@ from labrhel.shots.program import Acquire, Drive, GivenState, Hold, Pass, Prepar
 from labrhel.units import interval
 
 IDEAL_CALIBRATION = CalibrationSet()
+
+_Known = dict[tuple[tuple[int, ...], float, int, float], tuple[Played, FrozenArray]]
+"""By the drives of a port, as objects that live as long as this does, by step, kicks and begin: what comes of them."""
 
 _KIND_OF_START = {Rest: "rest", GivenState: "state", Hold: "hold"}
 
@@ -39,6 +44,23 @@ def compile(
     plays.  Raises ProgramError for a preparation, reversal, port, channel, observable, rate, memory or range that the
     rig does not have.
     """
+    return compile_all((program,), capabilities, wiring, calibration)[0]
+
+
+def compile_all(
+    programs: Sequence[ShotProgram],
+    capabilities: Capabilities,
+    wiring: Wiring = IDEAL_WIRING,
+    calibration: CalibrationSet = IDEAL_CALIBRATION,
+) -> tuple[CompiledShot, ...]:
+    """The same for the programs of one batch: what several of them play, from the same `Drive`s, is compiled once."""
+    known: _Known = {}
+    return tuple([_compiled(program, capabilities, wiring, calibration, known) for program in programs])
+
+
+def _compiled(
+    program: ShotProgram, capabilities: Capabilities, wiring: Wiring, calibration: CalibrationSet, known: _Known
+) -> CompiledShot:
     _check_prepare(program.prepare, capabilities)
     passes, begins = [], 0.0  # model time after the trigger
     for item in program.passes:
@@ -48,9 +70,13 @@ def compile(
             wanted.setdefault(drive.port, []).append(drive)
         played, achieved = {}, {}
         for name, drives in wanted.items():
-            played[name], achieved[name] = _compile_port(
-                capabilities.port(name), drives, program.dt, item.steps, begins, capabilities, wiring, calibration
-            )
+            key = tuple(map(id, drives)), program.dt, item.steps, begins
+            if key not in known:
+                port = capabilities.port(name)
+                known[key] = _compile_port(
+                    port, drives, program.dt, item.steps, begins, capabilities, wiring, calibration
+                )
+            played[name], achieved[name] = known[key]
         begins += item.steps * program.dt
         passes.append(
             CompiledPass(item.steps, played, achieved, item.acquire, _choose_reversal(item, capabilities), item.keep)
@@ -194,11 +220,11 @@ def _device_grid(port: Port, dt: float, steps: int, late: float, unit: float) ->
 def _quantize(port: Port, device: Array, name: str) -> Array:
     converter = port.converter
     assert converter is not None
-    low, high = float(np.min(device)), float(np.max(device))
+    low, high = np.minimum.reduce(device).item(), np.maximum.reduce(device).item()
     if low < converter.low - converter.lsb / 2 or high > converter.high + converter.lsb / 2:
         raise ProgramError(
             f"port {name} needs {interval(low, high, port.unit)}, its converter reaches "
             f"{interval(converter.low, converter.high, port.unit)}; lower the input or eps, or lengthen the preparation"
         )
     codes = np.rint((device - converter.low) / converter.lsb)
-    return converter.low + np.clip(codes, 0, 2**converter.bits - 1) * converter.lsb
+    return converter.low + np.minimum(np.maximum(codes, 0), 2**converter.bits - 1) * converter.lsb

@@ -17,7 +17,7 @@ from labrhel.learning.task import Task
 from labrhel.rig.capabilities import Capabilities, Reversal
 from labrhel.shots.compile import reversal_of
 from protocols.echoes.plan import LARGEST_NUDGE, SMALLEST_NUDGE, EchoPlan, Wanted, representable
-from protocols.forward.geometry import Geometry
+from protocols.forward.geometry import partly_seen
 
 NOISELESS_RESPONSE, LINEAR_RESPONSE, NONLINEAR_RESPONSE = 1e-5, 0.3, 0.05
 """Response ratios aimed at: without noise (float64), and on noisy rigs, where a linear one bears a large nudge."""
@@ -121,7 +121,7 @@ class EchoOptions:
         driven = self.echo is Echo.DRIVEN or (self.echo is Echo.AUTO and (self.lock > 0 or bool(friction.any())))
         return EchoPlan(
             task=task,
-            geometry=Geometry(task.capabilities, partly=True),
+            geometry=partly_seen(task.capabilities),
             estimator=self.estimator,
             wanted=Wanted.of(task, wanted, theta, driven=driven),
             theta=theta,

@@ -97,6 +97,15 @@ class Achieved:
 
 
 @dataclass(frozen=True, slots=True)
+class _Around:
+    """Of an echo all but its nudge: the pass before it, the input backwards, and what compensates friction."""
+
+    first: Pass
+    replayed: tuple[Drive, ...]
+    compensation: tuple[Drive, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EchoPlan:
     """All that building and reading the echoes of one gradient has in common.
 
@@ -133,26 +142,35 @@ class EchoPlan:
         self, passes: Sequence[ForwardPass], drives: Sequence[EchoDrive], eps: float
     ) -> tuple[ShotProgram, ...]:
         """All levels of all sequences; + and - next to each other, so that a drifting rig drifts least between."""
-        return tuple(
-            self._program(item, drive, level * eps)
-            for item, drive in zip(passes, drives, strict=True)
-            for level in self.order.of(tuple(self.estimator.weights))
-        )
+        levels, found = self.order.of(tuple(self.estimator.weights)), []
+        for item, drive in zip(passes, drives, strict=True):
+            around = None if self.starts else self._around(item, drive)
+            found += [self._program(item, around, level * eps) for level in levels]
+        return tuple(found)
 
     def still_programs(self, passes: Sequence[ForwardPass], drives: Sequence[EchoDrive]) -> tuple[ShotProgram, ...]:
         """Echoes that nothing nudges, one for each sequence."""
-        return tuple(self._program(item, drive, 0.0) for item, drive in zip(passes, drives, strict=True))
+        return tuple(
+            self._program(item, None if self.starts else self._around(item, drive), 0.0)
+            for item, drive in zip(passes, drives, strict=True)
+        )
 
-    def _program(self, forward: ForwardPass, drive: EchoDrive, amplitude: float) -> ShotProgram:
+    def _program(self, forward: ForwardPass, around: _Around | None, amplitude: float) -> ShotProgram:
         """An echo after the forward pass, or after the preparation of its reversed end."""
-        step = forward.program.dt
-        if self.starts:
+        if around is None:
             return self._started(forward, amplitude)
+        step = forward.program.dt
         # The nudge is an impulse amplitude * e at its kick, so as a force it is divided by the step.
         nudge = self._driven(amplitude / step * forward.error[:, ::-1], step, Role.NUDGE)
+        drives, by_drive = (*around.replayed, *nudge, *around.compensation), self.reversal is Reversal.BY_DRIVE
+        echo = Pass(forward.steps, drives, self._acquired(), echo=not by_drive)
+        return ShotProgram(step, Rest() if by_drive else forward.program.prepare, (around.first, echo))
+
+    def _around(self, forward: ForwardPass, drive: EchoDrive) -> _Around:
+        """What the echoes of a sequence share at every nudge; one object, so that it is compiled once."""
+        step, first = forward.program.dt, forward.program.passes[0]
         asked = self.geometry.reachable(drive.echo_force) if self.partial else drive.echo_force
         compensation = self._driven(asked, step, Role.COMPENSATION)
-        drives, acquire = (*_replayed(forward), *nudge, *compensation), self._acquired()
         if self.reversal is Reversal.BY_DRIVE:
             force, seen, pilots = drive.preparation_force, (), ()
             if self.reads_preparation:
@@ -167,9 +185,7 @@ class EchoPlan:
                 )
             prepare = (*pilots, *self._driven(force, step, Role.PREPARATION))
             first = Pass(drive.prepared, prepare, Acquire(seen))
-            return ShotProgram(step, Rest(), (first, Pass(forward.steps, drives, acquire)))
-        echo = Pass(forward.steps, drives, acquire, echo=True)
-        return ShotProgram(step, forward.program.prepare, (forward.program.passes[0], echo))
+        return _Around(first, _replayed(forward), compensation)
 
     def _started(self, forward: ForwardPass, amplitude: float) -> ShotProgram:
         """An echo of a loss at the last sample, in a shot of its own: the kick is in the state that it starts from.

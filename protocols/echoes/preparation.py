@@ -61,26 +61,29 @@ def fitted_end_state(model: Model, theta: Arrays, q: Array, u: Array, step: floa
     @lru_cache(maxsize=2)  # the fit asks for a path, and then for its slopes: they are run side by side, once
     def around(state: tuple[float, ...]) -> Array:
         """Paths (2 n + 1, n count) from a state, and from 2 n that are each a little beside it."""
-        beside = np.column_stack([state, np.array(state)[:, None] + tiny * np.eye(2 * n)])
-        return motion(beside).q.reshape(2 * n + 1, n * count)
+        return motion(np.array(state)[:, None] + shifts).q.reshape(2 * n + 1, n * count)
 
     def missed(state: Array) -> Array:
         return around(tuple(state))[0] - seen.ravel()
 
     def slopes(state: Array) -> Array:
         path = around(tuple(state))
-        return ((path[1:] - path[0]) / tiny).T
+        found = path[1:] - path[0]
+        found /= tiny
+        return found
 
     v = (seen[:, min(2, count - 1)] - seen[:, 0]) / (min(2, count - 1) * step)
     start = np.concatenate([seen[:, 0] - step / 2 * v, mass * v])
     tiny = 1e-6 * (float(np.abs(seen).max()) or 1.0)
+    shifts = np.concatenate([np.zeros((2 * n, 1)), tiny * np.eye(2 * n)], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):  # a strongly anharmonic model may have no motion from some state
         if not np.isfinite([np.sum(missed(start) ** 2), np.sum(slopes(start) ** 2)]).all():
             return end_state(model, theta, q, u, step, np.zeros(n))
         # MINPACK's own arithmetic: threads of LAPACK would spin around so small a matrix, for longer than a shot takes.
         found, *_ = leastsq(
-            missed, start, Dfun=slopes, full_output=True, ftol=_DONE, xtol=_DONE, gtol=_DONE, maxfev=_ROUNDS
-        )
+            missed, start, Dfun=slopes, full_output=True, col_deriv=True, ftol=_DONE, xtol=_DONE, gtol=_DONE,
+            maxfev=_ROUNDS,
+        )  # fmt: skip
     end = motion(found[:, None])
     return end.end_position[0], end.end_momentum[0]
 

@@ -344,7 +344,9 @@ class OscillatorNetwork:
             if name in POWERS:
                 sums[name] = dt * np.sum(q ** (POWERS[name] + 1), axis=1) / (POWERS[name] + 1)
             elif name == "coupling":
-                sums[name] = dt * np.sum((q[self.edges[:, 1]] - q[self.edges[:, 0]]) ** 2, axis=1) / 2
+                stretch = q[self.edges[:, 1]]
+                stretch -= q[self.edges[:, 0]]
+                sums[name] = dt * np.sum(np.square(stretch, out=stretch), axis=1) / 2
             elif name == "mass":
                 sums[name] = -dt * np.sum(_square_of_velocity(q, v, dt), axis=1) / 2
             elif name == "input":

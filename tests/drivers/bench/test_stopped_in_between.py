@@ -27,7 +27,7 @@ from simbackend.testing.benches import drive, opened, volts
 from simbackend.virtual_bench import Bench
 
 SWITCHES_ON = re.compile(rb"volt (?!0[;\n])|OUTP\d ?:? ?(1|ON)\b|\*TRG|:DATA:ARB|FUNC:ARB ", re.IGNORECASE)
-EVERY = int(os.environ.get("LABRHEL_STOP_EVERY", "30"))  # message of a shot; those that set levels are all tried
+EVERY = int(os.environ.get("LABRHEL_STOP_EVERY", "60"))  # message of a shot; those that set levels are all tried
 LEVELS = 6  # of the first messages, which set levels
 _is_program: ContextVar[bool] = ContextVar("is_program", default=False)  # and in the threads that it talks from
 
@@ -101,7 +101,7 @@ def test_a_program_that_is_stopped_at_any_message_switches_nothing_on_any_more(
     monkeypatch.setenv("LABRHEL_STATE", str(tmp_path / "state"))
     with opened(tmp_path) as (bench, experiment), listening("bench", estop.emergency(experiment.rig)):
         rig: Rig = experiment.rig
-        shot = compile(drive(experiment, 0.5, steps=40), rig.capabilities)
+        shots = [compile(drive(experiment, volts, steps=40), rig.capabilities) for volts in (0.5, 0.4)]
         (listener,) = programs()
         answers: list[tuple[object, bool]] = []
         failures: list[LabrhelError] = []
@@ -110,7 +110,7 @@ def test_a_program_that_is_stopped_at_any_message_switches_nothing_on_any_more(
             _is_program.set(True)
             try:
                 rig.configure({"coupling": np.full(15, 0.2)})
-                rig.run([shot])
+                rig.run(shots)  # the second is loaded while the first is read
             except LabrhelError as error:
                 failures.append(error)
 

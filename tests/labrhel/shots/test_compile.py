@@ -11,7 +11,7 @@ from labrhel.frozen import FrozenArray
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.rig.capabilities import Capabilities, Channel, Converter, Kind, Port, Reversal, SafeState, Timing
 from labrhel.rig.wiring import Wire, Wiring
-from labrhel.shots.compile import compile
+from labrhel.shots.compile import compile, compile_all
 from labrhel.shots.program import Acquire, Drive, GivenState, Hold, Pass, Rest, Role, ShotProgram
 from labrhel.shots.waveform import Interpolation, Waveform
 
@@ -374,3 +374,18 @@ def test_an_observable_that_the_rig_sums_and_a_state_that_it_reads_are_taken() -
     able = rig(accumulates=frozenset({"mass"}), reads_state=True)
     asked = Acquire(("q1",), observables=("mass",), end_state=True)
     assert compile(program(passes=(Pass(3, acquire=asked),)), able).passes[0].acquire is asked
+
+
+def test_a_batch_is_compiled_as_its_programs_are_and_what_they_share_once() -> None:
+    converted = rig(Port("u1", Kind.INPUT, timing=Timing(rates=(1 / STEP,)), converter=Converter(8, -2.0, 2.0)))
+    one = program()
+    shared = replace(one, passes=(*one.passes, Pass(STEPS, program(np.ones(STEPS)).passes[0].drives)))
+    later = replace(one, passes=(*shared.passes[1:], *one.passes))  # the same drive, begun at another time
+    batch = (one, shared, later, program())
+    found = compile_all(batch, converted, calibration=calibration(gain=1.1))
+    alone = [compile(item, converted, calibration=calibration(gain=1.1)) for item in batch]
+    assert [item.digest for item in found] == [item.digest for item in alone]
+    first, second, third, other = (shot.passes[0].played["u1"] for shot in found)
+    assert first is second
+    assert other is not first
+    assert third is not first
