@@ -13,13 +13,14 @@ that hold wall-clock times and machine names differ from run to run.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labrhel.shots.capture import PassCapture, Trace
+from labrhel.store._netcdf import Table, Variable
 from labrhel.store.outputs import written_aside
 from labrhel.store.reader import RunReader, ShotRecord
 
@@ -37,17 +38,19 @@ def consolidate(folder: Path, to: Path | None = None) -> Path:
     cannot be read or the file not written.
     """
     path = folder / FILE if to is None else to
-    dataset = as_dataset(RunReader(folder))
+    table = _table(RunReader(folder))
     # HDF5 crashes at exit after a disk that filled while it wrote: the room is asked for first.
-    with written_aside(path, _ROOM + dataset.nbytes) as aside:
-        dataset.to_netcdf(aside, engine="h5netcdf", encoding=_compressed(dataset))
+    with written_aside(path, _ROOM + table.nbytes) as aside:
+        table.write(aside)
     return path
 
 
 def as_dataset(reader: RunReader) -> xarray.Dataset:
-    """The dataset that `consolidate` writes."""
-    import xarray
+    """What `consolidate` writes, as `xarray.open_dataset` reads it."""
+    return _table(reader).dataset()
 
+
+def _table(reader: RunReader) -> Table:
     manifest = reader.manifest
     units: Mapping[str, str] = manifest.get("units", {})
     scalars, trained = reader.scalars(), reader.parameters()
@@ -56,17 +59,23 @@ def as_dataset(reader: RunReader) -> xarray.Dataset:
     table = np.full((len(steps), len(trained)), np.nan)
     for column, values in enumerate(trained.values()):
         table[np.searchsorted(steps, measured), column] = values
-    data: dict[str, Any] = {}
+    found = Table(attributes=_attributes(reader))
     for name, values in scalars.items():
         filled = np.full(len(steps), np.nan)
         filled[np.searchsorted(steps, published)] = values
-        data[name] = ("step", filled, {"units": units[name]} if name in units else {})
-    data["trained"] = (("step", "parameter"), table, {"long_name": "trained coordinates, as each step measured them"})
-    coordinates: dict[str, Any] = {"step": ("step", steps, {"long_name": "training step"})}
-    coordinates["parameter"] = ("parameter", np.array(list(trained), dtype=str))
-    coordinates["parameter_unit"] = ("parameter", np.array([_unit_of(name, units) for name in trained], dtype=str))
-    dataset = xarray.Dataset(data, coordinates, _attributes(reader))
-    return dataset.merge(traces_of(reader)).merge(_tested(reader))
+        found.data[name] = (("step",), filled, {"units": units[name]} if name in units else {})
+    measured_so = {"long_name": "trained coordinates, as each step measured them"}
+    found.data["trained"] = (("step", "parameter"), table, measured_so)
+    found.coordinates["step"] = (("step",), steps, {"long_name": "training step"})
+    found.coordinates["parameter"] = _words("parameter", trained)
+    found.coordinates["parameter_unit"] = _words("parameter", (_unit_of(name, units) for name in trained))
+    _add_kept(found, reader, None)
+    _add_tested(found, reader)
+    return found
+
+
+def _words(dimension: str, words: Iterable[str]) -> Variable:
+    return (dimension,), np.array(list(words), dtype=str), {}
 
 
 def results_of(reader: RunReader) -> dict[str, dict[str, Any]]:
@@ -81,11 +90,7 @@ _TESTED = {"input": ("input", "port"), "target": ("target", "output"),
            "before": ("readout_before", "output"), "output": ("readout", "output")}  # fmt: skip
 
 
-def _tested(reader: RunReader) -> xarray.Dataset:
-    import xarray
-
-    data: dict[str, Any] = {}
-    coordinates: dict[str, Any] = {}
+def _add_tested(table: Table, reader: RunReader) -> None:
     drive = reader.manifest.get("configuration", {}).get("model", {}).get("units", {}).get("input", "")
     for name, result in results_of(reader).items():
         if "outputs" not in result:  # of an older record
@@ -94,11 +99,10 @@ def _tested(reader: RunReader) -> xarray.Dataset:
         for what, (called, rows) in _TESTED.items():
             if what in result:
                 unit = drive if what == "input" else reader.manifest["target_unit"]
-                data[f"{name}_{called}"] = ((rows, time), np.asarray(result[what]), {"units": unit})
-                coordinates[rows] = (rows, np.array(result[f"{rows}s"], dtype=str))
+                table.data[f"{name}_{called}"] = ((rows, time), np.asarray(result[what]), {"units": unit})
+                table.coordinates[rows] = _words(rows, result[f"{rows}s"])
         times = result["spacing"] * np.arange(np.shape(result["target"])[1])
-        coordinates[time] = (time, times, {"units": reader.manifest["time_unit"]})
-    return xarray.Dataset(data, coordinates)
+        table.coordinates[time] = ((time,), times, {"units": reader.manifest["time_unit"]})
 
 
 def traces_of(reader: RunReader, step: int | None = None) -> xarray.Dataset:
@@ -106,13 +110,14 @@ def traces_of(reader: RunReader, step: int | None = None) -> xarray.Dataset:
 
     `forward` and `echo`, each (shot, repeat, channel, time); neither where nothing was kept.
     """
-    import xarray
+    found = Table()
+    _add_kept(found, reader, step)
+    return found.dataset()
 
-    data: dict[str, Any] = {}
-    coordinates: dict[str, Any] = {}
+
+def _add_kept(table: Table, reader: RunReader, step: int | None) -> None:
     for kind, shots in _kept(reader, step).items():
-        _add_traces(data, coordinates, kind, shots, str(reader.manifest.get("time_unit", "model time")))
-    return xarray.Dataset(data, coordinates)
+        _add_traces(table, kind, shots, str(reader.manifest.get("time_unit", "model time")))
 
 
 def _attributes(reader: RunReader) -> dict[str, Any]:
@@ -157,9 +162,7 @@ def _same_turn(shot: ShotRecord, other: ShotRecord) -> bool:
     return (shot.step, shot.attempt) == (other.step, other.attempt)
 
 
-def _add_traces(
-    data: dict[str, Any], coordinates: dict[str, Any], kind: str, shots: list[PassCapture], time_unit: str
-) -> None:
+def _add_traces(table: Table, kind: str, shots: list[PassCapture], time_unit: str) -> None:
     traces: list[Mapping[str, Trace]] = [shot.traces for shot in shots if shot.traces]
     if not traces:
         return
@@ -181,17 +184,12 @@ def _add_traces(
     dims = (f"{kind}_shot", f"{kind}_repeat", f"{kind}_channel", f"{kind}_time")
     attributes = {"units": ", ".join(dict.fromkeys(trace.unit for trace in first.values() if trace.unit)) or "1"}
     if np.iscomplexobj(cube):  # netCDF has no complex numbers
-        data[f"{kind}_real"] = (dims, np.real(cube), attributes)
-        data[f"{kind}_imag"] = (dims, np.imag(cube), attributes)
+        table.data[f"{kind}_real"] = (dims, np.real(cube), attributes)
+        table.data[f"{kind}_imag"] = (dims, np.imag(cube), attributes)
     else:
-        data[kind] = (dims, cube, attributes)
-    coordinates[dims[2]] = (dims[2], np.array(channels, dtype=str))
-    coordinates[f"{kind}_unit"] = (dims[2], np.array([first[name].unit for name in channels], dtype=str))
+        table.data[kind] = (dims, cube, attributes)
+    table.coordinates[dims[2]] = _words(dims[2], channels)
+    table.coordinates[f"{kind}_unit"] = _words(dims[2], (first[name].unit for name in channels))
     times = longest.t0 + longest.dt * np.arange(samples)
-    coordinates[dims[3]] = (dims[3], times, {"units": time_unit, "long_name": "time since the first kick of the pass"})
-
-
-def _compressed(dataset: xarray.Dataset) -> dict[str, dict[str, Any]]:
-    # Only traces are worth it; level 1 costs a tenth of level 9 and saves nearly as much.
-    names = [name for name in dataset.data_vars if dataset[name].ndim == 4]
-    return {str(name): {"zlib": True, "complevel": 1} for name in names}
+    named = {"units": time_unit, "long_name": "time since the first kick of the pass"}
+    table.coordinates[dims[3]] = ((dims[3],), times, named)

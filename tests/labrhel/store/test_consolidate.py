@@ -1,6 +1,7 @@
 """The one file of a run, on records written by hand: which shots are in it, on which axes, in which units."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -252,3 +253,32 @@ def test_a_file_that_cannot_be_written_leaves_nothing_and_the_record_as_it_was(t
         consolidate(writer.folder, tmp_path / "taken.nc")
     assert not list(tmp_path.glob(".*.making"))
     assert RunReader(writer.folder).verify() == []
+
+
+def test_the_file_is_read_as_the_dataset_that_xarray_would_have_written(tmp_path: Path) -> None:
+    import xarray
+
+    with started(tmp_path, units={"loss": "V^2", "k": "1/s"}) as writer:
+        writer.published(Publish(0, {"loss": 1.0, "eps": 1e-3}))
+        record(writer, FORWARD, short(1.0))
+        record(
+            writer, ECHO, short(3.0), traces(q1=([[1.0, 2.0, np.nan]], "mm", 0.0, 0.5), µ=([[7.0]], "V/µs", 0.0, 1.0))
+        )
+    for run in (writer.folder, started(tmp_path / "nothing").folder):
+        expected, written = as_dataset(RunReader(run)), tmp_path / "by_xarray.nc"
+        expected.to_netcdf(written, engine="h5netcdf")
+        with xarray.open_dataset(consolidate(run, tmp_path / "out.nc")) as found, xarray.open_dataset(written) as other:
+            xarray.testing.assert_identical(found.load(), other.load())
+            assert found.sizes == expected.sizes and set(found.coords) == set(expected.coords)
+            assert {name: found[name].dtype for name in found.variables} == {n: other[n].dtype for n in found.variables}
+
+
+def test_a_run_ends_without_importing_xarray(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        record(writer, FORWARD, short(1.0))
+    ends = (
+        f"import sys, pathlib; from labrhel.store import consolidate; consolidate(pathlib.Path({str(writer.folder)!r}))"
+    )
+    asked = f"{ends}; print(sorted({{'xarray', 'pandas', 'h5py'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["['h5py']"]
