@@ -13,6 +13,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from labrhel.cli import fleets
 from labrhel.cli.answers import Answer, instant, plain
 from labrhel.cli.newest import named
 from labrhel.cli.tables import print_table
@@ -143,6 +144,7 @@ def show(run: str, root: Path, answer: Answer) -> bool:
         shots, passes = np.nansum(scalars["shots"]), np.nansum(scalars["passes"])
         print(f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {losses.size} gradients")
         print(f"{shots:.0f} shots, {passes:.0f} passes")
+    rigs = fleets.told(reader)
     outcome = outcome_of(reader.folder, manifest["target_unit"])
     for metric in outcome.metrics:
         print(metric)
@@ -166,6 +168,7 @@ def show(run: str, root: Path, answer: Answer) -> bool:
         "tests": outcome.metrics,
         "warnings": outcome.warnings,
         "parameters": parameters,
+        **({"rigs": rigs} if rigs else {}),
     }
     return sound
 

@@ -13,7 +13,7 @@ from labrhel.cli.answers import Answer, plain
 from labrhel.cli.tables import print_table
 from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
-from labrhel.experiment import load_experiment
+from labrhel.experiment import load_experiment, rigs_of
 from labrhel.learning.checking import SMALLEST_COSINE, check_gradient
 from labrhel.learning.gradient import Gradient
 from labrhel.safety import estop, processes
@@ -21,9 +21,22 @@ from labrhel.safety.ending import Ending
 
 
 def check(config: Path, rig: str | None, tolerance: float, answer: Answer, changes: Sequence[str] = ()) -> bool:
-    """Print the comparison of gradients; True if all are within the tolerance."""
+    """Print the comparison of gradients; True if all are within the tolerance.  Several rigs, one by one."""
     if not tolerance > 0:
         raise ConfigurationError(f"the tolerance must be positive, not {tolerance:g}")
+    urls = rigs_of(config, changes) if rig is None else ()
+    if len(urls) < 2:
+        return _check(config, rig, tolerance, answer, changes)
+    answer["rigs"] = []
+    for number, url in enumerate(urls, 1):
+        print(f"rig {number}: {url}")
+        own: Answer = {"rig": url}
+        own["good"] = _check(config, url, tolerance, own, changes)
+        answer["rigs"].append(own)
+    return all(own["good"] for own in answer["rigs"])
+
+
+def _check(config: Path, rig: str | None, tolerance: float, answer: Answer, changes: Sequence[str]) -> bool:
     experiment = load_experiment(config, rig_url=rig, changes=changes)
     exact = plugins.exact_gradient(experiment.model_kind)
     with Ending(experiment.rig.close), processes.listening(experiment.rig_url, estop.emergency(experiment.rig)):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -18,7 +19,7 @@ from labrhel.cli.inspecting import told
 from labrhel.cli.logs import is_verbose
 from labrhel.errors import ConfigurationError
 from labrhel.executor import ORDER
-from labrhel.experiment import Experiment, load_experiment
+from labrhel.experiment import Experiment, Fleet, load_experiment, load_rigs
 from labrhel.experiment.doubts import doubts
 from labrhel.experiment.runners import Runnable, own_runner, own_runner_of_run
 from labrhel.records.plots import save
@@ -39,22 +40,31 @@ def load(
     seed: int | None,
     calibrations: Path | None = None,
     changes: Sequence[str] = (),
-) -> Experiment | Runnable:
+) -> Experiment | Fleet | Runnable:
     """Read and check a configuration; nothing moves.  What is in force in `calibrations` for the rig is used."""
     own = own_runner(config, rig=rig, steps=steps, seed=seed, changes=changes)
     if own is not None:
         return own
-    experiment = load_experiment(config, rig_url=rig, steps=steps, seed=seed, calibration=calibrations, changes=changes)
-    for words in doubts(experiment):
+    asked: dict[str, Any] = {"steps": steps, "seed": seed, "calibration": calibrations, "changes": changes}
+    if rig is not None:
+        members = [load_experiment(config, rig_url=rig, **asked)]
+    else:
+        members = list(filter(None, load_rigs(config, **asked)))
+    fleet = Fleet(tuple(members))
+    for words in (*doubts(members[0]), *fleet.doubts()):
         print(f"warning: {words}")
-    known = experiment.calibration
-    if known.values:
-        print(f"calibration {known.digest[:8]} of {experiment.rig_url}: {len(known.values)} values in force")
-    return experiment
+    for member in members:
+        known = member.calibration
+        if known.values:
+            print(f"calibration {known.digest[:8]} of {member.rig_url}: {len(known.values)} values in force")
+    return fleet if len(members) > 1 else members[0]
 
 
-def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
+def rehearse(experiment: Experiment | Fleet | Runnable, telemetry: str | None) -> None:
     """Say what one gradient would cost, having compiled and checked it."""
+    if isinstance(experiment, Fleet):
+        _rehearse_on_several(experiment, telemetry)
+        return
     if not isinstance(experiment, Experiment):
         _refuse(telemetry)
         print("\n".join(experiment.rehearse()))
@@ -77,6 +87,29 @@ def rehearse(experiment: Experiment | Runnable, telemetry: str | None) -> None:
         print(f"telemetry goes to {settings}")
 
 
+def _rehearse_on_several(fleet: Fleet, telemetry: str | None) -> None:
+    """The same for several rigs, of which each has its share."""
+    with closing(fleet):
+        settings = session.telemetry_of(fleet, telemetry)
+        costs = [planning.rehearse(member) for member in fleet.on_paper]
+    for name in fleet.lead.host_side:
+        print(f"warning: {name} is trained in the host's model alone: nothing sets it on a rig")
+    print(
+        f"{fleet.name}: everything compiles on {len(costs)} rigs, and all values are inside their limits; nothing moved"
+    )
+    for number, (member, cost) in enumerate(zip(fleet.on_paper, costs, strict=True), 1):
+        print(
+            f"rig {number}: up to {member.problem.batch} of the {fleet.lead.problem.batch} sequences of a gradient, "
+            f"{cost.shots} shots, {cost.passes} passes, {_duration(cost.seconds)} of rig time, on {member.rig_url}"
+        )
+        for words in cost.assumes:
+            print(f"       {words}")
+    longest = max(cost.seconds for cost in costs)
+    print(f"one gradient: {_duration(longest)} of rig time, all at once; {fleet.steps} gradients are planned")
+    if settings is not None:
+        print(f"telemetry goes to {settings}")
+
+
 def _refuse(telemetry: str | None) -> None:
     if telemetry is not None:
         raise ConfigurationError("telemetry is of runs on rigs; leave out --telemetry")
@@ -87,7 +120,7 @@ def _duration(seconds: float) -> str:
 
 
 def run(
-    experiment: Experiment | Runnable,
+    experiment: Experiment | Fleet | Runnable,
     root: Path,
     telemetry: str | None,
     identity: str | None = None,
@@ -95,9 +128,9 @@ def run(
     drawn: bool = True,
 ) -> bool:
     """Train with a progress bar, then say where the results lie and how good they are; False if it stalled."""
-    name = experiment.name if isinstance(experiment, Experiment) else "a stack"
+    name = experiment.name if isinstance(experiment, Experiment | Fleet) else "a stack"
     with progress(experiment.steps) as watch, telling(name) as end:
-        if isinstance(experiment, Experiment):
+        if isinstance(experiment, Experiment | Fleet):
             outcome = session.start(experiment, root, watch, telemetry=telemetry, identity=identity)
             _tell(end, outcome)
         else:

@@ -20,6 +20,7 @@ from labrhel.config.interlocks import InterlocksSection
 from labrhel.config.model import ModelSection
 from labrhel.config.problems import sentence
 from labrhel.config.reader import Source
+from labrhel.config.rigs import Rigs, urls_of
 from labrhel.config.stack import KIND, StackConfig, kind_of
 from labrhel.config.telemetry import TelemetrySection
 from labrhel.config.training import OptimizerSection, ProtocolSection
@@ -31,9 +32,10 @@ class Config(Section):
     """An experiment: model, rig, wiring, protocol, optimizer and data; only `model` is always needed."""
 
     model: ModelSection = Field(description="The nominal model of the rig.")
-    rig: str = Field(
+    rig: Rigs = Field(
         default="sim:",
-        description="URL of the rig; `labrhel rigs` lists the kinds; or in a file beside this one: my_rig.py:open_rig.",
+        description="URL of the rig; `labrhel rigs` lists the kinds; or in a file beside this one: my_rig.py:open_rig. "
+        "A list of several deals the sequences of each batch to them.",
     )
     imperfections: ImperfectionsSection = Field(
         default=ImperfectionsSection(), description="The device that the rig sim:THIS_FILE.yaml simulates."
@@ -45,6 +47,11 @@ class Config(Section):
     optimizer: OptimizerSection = Field(default=OptimizerSection(), description="How the parameters are moved.")
     data: DataSection | None = Field(default=None, description="Inputs and targets; needed to train.")
     telemetry: TelemetrySection | None = Field(default=None, description="Where the run is published, over MQTT.")
+
+    @property
+    def rigs(self) -> tuple[str, ...]:
+        """The URL of the rig, or of each."""
+        return urls_of(self.rig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 from labrhel.arrays import Array
 from labrhel.config import Document
 from labrhel.executor import Handler, Recording, RigBackend, Safety, Stack, stack
-from labrhel.experiment._interlocks import interlocks_of
+from labrhel.experiment._interlocks import guards_of_loss, interlocks_of
 from labrhel.frozen import FrozenArray, digest_of
 from labrhel.learning.needs import out_of_reach
 from labrhel.learning.optimizers import OPTIMIZERS, Optimizer
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem
 from labrhel.notebook import line, listed, table
-from labrhel.rig.calibration import CalibrationSet
+from labrhel.rig.calibration import CalibrationSet, plain_of
 from labrhel.rig.wiring import Wiring
 from labrhel.shots.compile import IDEAL_CALIBRATION
 from labrhel.shots.rig import Rig
@@ -93,15 +93,25 @@ class Experiment:
         """What is trained in the host's model alone, since nothing sets it on the rig: the file allows it by name."""
         return out_of_reach(self.task.capabilities, self.problem.wanted)
 
-    def executor(self, recording: Recording | None = None) -> Stack:
+    def executor(self, recording: Recording | None = None, *, of_several: bool = False) -> Stack:
         """The executor of the rig with all that protects it, and the recorder where there is a record.
 
-        Links that fail are tried three times; the watchdog watches inside a `with` block.
+        Links that fail are tried three times; the watchdog watches inside a `with` block.  `of_several`: the rig is one
+        of several in a training, whose loss is looked at over all (`over_all`).
         """
         conditions, guards = interlocks_of(self.document, self.rig, self.wiring)
+        guards = guards if of_several else (*guards, *guards_of_loss(self.document))
         patience = self.document.config.interlocks.patience
         safety = Safety(self.rig.make_safe, conditions, guards, patience)
         return self._around(RigBackend(self.rig), safety=safety, recording=recording, attempts=_ATTEMPTS)
+
+    def over_all(self, recording: Recording, make_safe: Callable[[], None]) -> Stack:
+        """What stands over the executors of several rigs, and never meets a shot: the record of the training, its loss.
+
+        `make_safe` makes all rigs safe.
+        """
+        safety = Safety(make_safe, guards=guards_of_loss(self.document))
+        return self._around(RigBackend(self.rig), safety=safety, recording=recording)
 
     def on_paper(self, backend: Handler) -> Stack:
         """The same for a backend that moves nothing: compile and limits."""
@@ -122,8 +132,11 @@ class Experiment:
 
     def manifest(self) -> dict[str, Any]:
         """What the record says of the run, as plain data; what `load_experiment` needs to make it again included."""
+        return self.facts() | {"provenance": provenance(self.home, {"training": self.problem.seed})}
+
+    def facts(self) -> dict[str, Any]:
+        """The same without where the code comes from."""
         units = {parameter.name: parameter.unit for parameter in self.problem.parameters.parameters}
-        seeds = {"training": self.problem.seed}
         return {
             "name": self.name,
             "home": str(self.home.absolute()),
@@ -138,10 +151,9 @@ class Experiment:
             "target_unit": self.target_unit,
             "time_unit": self.document.config.model.units.time,
             "configuration_digest": digest_of(self.config_text),
-            "calibration": {name: asdict(value) for name, value in self.calibration.values.items()},
+            "calibration": plain_of(self.calibration),
             "configuration": self.document.config.model_dump(mode="json"),
             "code": dict(self.document.code.digests),
-            "provenance": provenance(self.home, seeds),
         }
 
     def __repr__(self) -> str:

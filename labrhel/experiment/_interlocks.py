@@ -35,9 +35,13 @@ def interlocks_of(document: Document, rig: Rig, wiring: Wiring) -> tuple[tuple[C
         guards.append(Scalar("retrace", "retrace_error", section.retrace, words))
     if section.response is not None:
         guards.append(Scalar("response", "response_ratio", section.response, "lower eps"))
-    if section.divergence is not None:
-        guards.append(Divergence(section.divergence))
     return tuple(conditions), tuple(guards)
+
+
+def guards_of_loss(document: Document) -> tuple[Guard, ...]:
+    """What looks at the loss, which is that of all rigs together where there are several."""
+    factor = document.config.interlocks.divergence
+    return () if factor is None else (Divergence(factor),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ Loading opens the rig and reads the data; it moves nothing and writes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labrhel import plugins
 from labrhel.config import Document, find, load
-from labrhel.data import search_path
-from labrhel.errors import ConfigurationError
+from labrhel.data import Dataset, search_path
+from labrhel.errors import ConfigurationError, DeadlineError, InstrumentError, LabrhelError, TransportError
 from labrhel.experiment._calibrated import calibrated, calibration_in_force
 from labrhel.experiment._experiment import Experiment
 from labrhel.experiment._interlocks import interlocks_of
@@ -22,6 +23,7 @@ from labrhel.experiment._wiring import wiring_of
 from labrhel.experiment.dataset import dataset_of
 from labrhel.experiment.model import model_of
 from labrhel.learning.train import Problem
+from labrhel.model.interface import Model
 from labrhel.rig.calibration import CalibrationSet
 from labrhel.rig.model_side import model_side
 from labrhel.safety.trust import granting
@@ -51,28 +53,96 @@ def load_experiment(
     Raises ConfigurationError for everything that can be known to be wrong before a shot is fired: an unknown rig, a
     step that is unstable, a read-out that does not exist, data that do not fit.
     """
-    for name, value in (("seed", seed), ("steps", steps)):
-        if value is not None and value < 0:
-            raise ConfigurationError(f"{name} must be 0 or more, not {value}")
     file = find(configuration)
     with granting(trust):
-        return _assembled(load(file, home, code, changes), home or file.parent, rig_url, seed, steps, calibration)
+        document = load(file, home, code, changes)
+        if rig_url is None and len(document.config.rigs) > 1:
+            raise document.source.error(
+                "this works on one rig at a time, and the file names several: name the one that is meant "
+                "(--rig URL, or rig_url=URL)",
+                "rig",
+            )
+        return _Assembly(document, home or file.parent, seed, steps).on(rig_url, calibration)
+
+
+def rigs_of(configuration: str | Path, changes: Sequence[str] = ()) -> tuple[str, ...]:
+    """The URLs of the rigs that a configuration names; nothing is opened."""
+    return load(find(configuration), changes=changes).config.rigs
+
+
+def load_rigs(
+    configuration: str | Path,
+    *,
+    seed: int | None = None,
+    steps: int | None = None,
+    home: Path | None = None,
+    calibration: Sequence[CalibrationSet] | Path | None = None,
+    code: Mapping[str, str] | None = None,
+    changes: Sequence[str] = (),
+    spared: Callable[[int, str, LabrhelError], bool] = lambda number, url, error: False,
+) -> list[Experiment | None]:
+    """The same experiment on every rig that the file names, which train together; the data are made once.
+
+    `calibration`: a set for each, or the folder of records.  A rig that cannot be reached is None if `spared`, called
+    with its number from 0, its URL and what was wrong, is true.  The rest as for `load_experiment`.
+    """
+    file = find(configuration)
+    document = load(file, home, code, changes)
+    assembly = _Assembly(document, home or file.parent, seed, steps)
+    found: list[Experiment | None] = []
+    try:
+        for number, url in enumerate(document.config.rigs):
+            known = calibration if calibration is None or isinstance(calibration, Path) else calibration[number]
+            try:
+                found.append(assembly.on(None, known, number))
+            except (TransportError, InstrumentError, DeadlineError) as error:
+                if not spared(number, url, error):
+                    raise
+                found.append(None)
+    except BaseException:
+        with ExitStack() as closing:
+            for experiment in filter(None, found):
+                closing.callback(experiment.rig.close)
+        raise
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembly:
+    """A file that was read, with the home of its paths, and what replaces what it says."""
+
+    document: Document
+    home: Path
+    seed: int | None
+    steps: int | None
+    _data: list[Dataset] = field(default_factory=list)  # what was read, or made, for the first rig
+
+    def __post_init__(self) -> None:
+        for name, value in (("seed", self.seed), ("steps", self.steps)):
+            if value is not None and value < 0:
+                raise ConfigurationError(f"{name} must be 0 or more, not {value}")
+
+    def on(self, url: str | None, calibration: CalibrationSet | Path | None, number: int = 0) -> Experiment:
+        """The experiment on the rig of that URL, None for the one of that number, from 0, in the file."""
+        return _assembled(self, url, calibration, number)
+
+    def dataset(self, model: Model) -> Dataset:
+        """The data, read once."""
+        if not self._data:
+            self._data.append(dataset_of(self.document, model, search_path(self.home, os.environ)))
+        return self._data[0]
 
 
 def _assembled(
-    document: Document,
-    home: Path,
-    rig_url: str | None,
-    seed: int | None,
-    steps: int | None,
-    calibration: CalibrationSet | Path | None,
+    asked: _Assembly, rig_url: str | None, calibration: CalibrationSet | Path | None, number: int
 ) -> Experiment:
+    document, home, seed, steps = asked.document, asked.home, asked.seed, asked.steps
     file = document.source.file
     model = model_of(document)
     parameters, theta = coordinates_of(document, model)
     rule = rule_of(document)
-    dataset = dataset_of(document, model, search_path(home, os.environ))
-    url = document.config.rig if rig_url is None else rig_url
+    dataset = asked.dataset(model)
+    url = document.config.rigs[number] if rig_url is None else rig_url
     assert document.config.data is not None
     step = dataset.spacing / document.config.data.substeps
     if url.partition("?")[0] == "sim:" and document.config.imperfections.model_fields_set:

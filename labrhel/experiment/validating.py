@@ -52,13 +52,14 @@ def _checked(document: Document) -> Iterator[str]:
     if rule is None:
         rule_of(document)
     kind = _code_of(document, config.model.kind, "model", "kind")
-    rig = _code_of(document, config.rig, "rig")
-    for code in filter(None, (kind, rule, rig)):
+    rigs = {url: _code_of(document, url, "rig") for url in config.rigs}
+    for code in dict.fromkeys(filter(None, (kind, rule, *rigs.values()))):
         yield f"the code in {code} was not run, and so not checked"
-    if rig is None:
-        yield from _check_rig(document)
-    if kind is None:
-        _check_model(document, simulated=rig is None and config.rig.partition(":")[0] == _SIMULATED)
+    for url, code in rigs.items():
+        if code is None:
+            yield from _check_rig(document, url)
+        if kind is None:
+            _check_model(document, url if code is None and url.partition(":")[0] == _SIMULATED else "sim:")
 
 
 def _code_of(document: Document, text: str, *place: str) -> str | None:
@@ -70,10 +71,10 @@ def _code_of(document: Document, text: str, *place: str) -> str | None:
         return trust.Code.beside(document.code.folder, reference.file).file.name
 
 
-def _check_rig(document: Document) -> Iterator[str]:
-    scheme, _, rest = document.config.rig.partition(":")
+def _check_rig(document: Document, url: str) -> Iterator[str]:
+    scheme, _, rest = url.partition(":")
     with document.at("rig"):
-        plugins.require_scheme(document.config.rig)
+        plugins.require_scheme(url)
     if scheme != "bench":
         return
     where = Path(rest.partition("?")[0])
@@ -84,15 +85,15 @@ def _check_rig(document: Document) -> Iterator[str]:
     _check_station(load_station(file))
 
 
-def _check_model(document: Document, *, simulated: bool) -> None:
+def _check_model(document: Document, url: str) -> None:
+    """`url`: of the rig, or an ideal one in place of what hangs on wires: its channels have the same names."""
     model = model_of(document)
     parameters, _ = coordinates_of(document, model)
     section = document.config.optimizer
     with document.at("optimizer"):
         OPTIMIZERS[section.kind](parameters.flat(), parameters.bounds(), **section.options())
     with document.at("rig"):
-        # An ideal one in place of what hangs on wires: its channels have the same names, and it moves nothing.
-        rig = plugins.open_rig(document.config.rig if simulated else "sim:", model, document.code.folder)
+        rig = plugins.open_rig(url, model, document.code.folder)
     try:
         if document.config.model.readout is not None:
             readout_channels(document, rig.capabilities)

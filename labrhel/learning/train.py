@@ -85,12 +85,12 @@ def train(
     start: int = 0,
     nudge: NudgeRecord | None = None,
     ends: Callable[[Gradient], bool] = lambda gradient: False,
-    also: Mapping[str, Any] | None = None,
+    also: Callable[[], Mapping[str, Any]] = dict,
 ) -> Protocol[tuple[int, NudgeRecord | None]]:
     """Take steps `start` .. `steps` - 1, one gradient each; return how many have been taken, and the last nudge.
 
-    Ends early when the optimizer is done, or after a gradient of which `ends` is true.  `also` goes into every
-    checkpoint.  Each step publishes its scalars and then checkpoints, so a step
+    Ends early when the optimizer is done, or after a gradient of which `ends` is true.  What `also()` says then goes
+    into every checkpoint.  Each step publishes its scalars and then checkpoints, so a step
     either counts wholly or is done again.  A trial at which the motion diverges is a step, too: there the optimizer
     backs off.
     Raises what the first point meets there, and TrainingError where `PATIENCE` trials in a row diverge.
@@ -140,10 +140,10 @@ def _checkpoint(
     planned: int,
     nudge: NudgeRecord | None,
     x: Array,
-    also: Mapping[str, Any] | None,
+    also: Callable[[], Mapping[str, Any]],
 ) -> Checkpoint:
     state = checkpoint_state(problem.parameters, optimizer, nudge, x)
-    return Checkpoint(step, state | {"planned_steps": planned} | dict(also or {}))
+    return Checkpoint(step, state | {"planned_steps": planned} | dict(also()))
 
 
 def _finite(
@@ -180,6 +180,15 @@ def checkpoint_state(
     """Plain data from which `take_up` goes on."""
     return {
         "optimizer": optimizer.state(),
+        **nudge_state(nudge),
+        "parameters": parameters.entries(x),
+        "parameter_names": parameters.names,
+    }
+
+
+def nudge_state(nudge: NudgeRecord | None) -> dict[str, Any]:
+    """Plain data from which `nudge_of` makes the nudge again."""
+    return {
         "eps": None if nudge is None else nudge.eps,
         "response_ratio": None if nudge is None else nudge.response_ratio,
         "deviations": {} if nudge is None else dict(nudge.deviations),
@@ -188,8 +197,6 @@ def checkpoint_state(
         "doubt": 0.0 if nudge is None else nudge.doubt,
         "pairs": 1 if nudge is None else nudge.pairs,
         "missed": 0.0 if nudge is None else nudge.missed,
-        "parameters": parameters.entries(x),
-        "parameter_names": parameters.names,
     }
 
 
@@ -198,6 +205,11 @@ def take_up(optimizer: Optimizer, state: Mapping[str, Any], names: Sequence[str]
     if list(state["parameter_names"]) != list(names):
         raise ConfigurationError("the checkpoint trains other parameters than the configuration; resume its own run")
     optimizer.restore(state["optimizer"])
+    return nudge_of(state)
+
+
+def nudge_of(state: Mapping[str, Any]) -> NudgeRecord | None:
+    """The nudge to go on with."""
     if state["eps"] is None:
         return None
     deviations, corrections = (dict(state.get(name, {})) for name in ("deviations", "corrections"))

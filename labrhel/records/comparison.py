@@ -27,6 +27,7 @@ from labrhel.shots.decode import decode
 from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import ShotProgram
 from labrhel.store import RunReader
+from labrhel.store.manifest import require_whole
 from labrhel.store.outputs import written_aside
 from labrhel.store.reader import ShotRecord
 
@@ -70,6 +71,7 @@ def recorded_shots(
 ) -> tuple[int, list[RecordedShot], dict]:
     """The kept shots of a step (the last gradient that was kept), and the parameters that were asked for before."""
     reader = RunReader(folder)
+    require_whole(folder, reader.manifest, parts=True)
     entries = list(effective(reader))
     kept = [entry.shot.step for entry in entries if entry.shot is not None and entry.shot.capture is not None]
     if not kept:

@@ -29,6 +29,7 @@ from labrhel.shots.program import ShotProgram
 from labrhel.shots.rig import Rig
 from labrhel.shots.serialise import declared
 from labrhel.store import RunReader, find_run, require_replayable
+from labrhel.store.manifest import require_whole
 from labrhel.store.reader import ShotRecord
 
 MODES = ("strict", "results", "hybrid")
@@ -79,6 +80,7 @@ class ReplayRig:
         self, reader: RunReader, mode: str = "strict", otherwise: Rig | None = None, *, step: int | None = None
     ) -> None:
         require_replayable(reader.manifest)
+        require_whole(reader.folder, reader.manifest, parts=mode != "strict")
         self.capabilities, self.wiring = capabilities_of(reader), brought_by(reader)
         self.missing = self.answered = 0
         self._reader, self._mode, self._otherwise = reader, mode, otherwise

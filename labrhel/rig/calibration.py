@@ -7,7 +7,7 @@ gradient and run carries.  An empty set is the ideal rig: no delay, unit gain, n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -73,6 +73,11 @@ class CalibrationSet(Digested):
     def expired(self, now: float) -> list[str]:
         """Names of the values that were valid until before `now` [s since 1970]."""
         return [name for name, item in self.values.items() if item.valid_until is not None and item.valid_until < now]
+
+
+def plain_of(calibration: CalibrationSet) -> dict[str, Any]:
+    """Plain data, from which `set_of` makes the set again."""
+    return {name: asdict(value) for name, value in calibration.values.items()}
 
 
 def set_of(plain: Mapping[str, Mapping[str, Any]]) -> CalibrationSet:

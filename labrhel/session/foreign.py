@@ -8,7 +8,7 @@ from typing import Any
 
 from labrhel.errors import ConfigurationError
 from labrhel.rig.settings import settings_of
-from labrhel.store.manifest import is_made_here, require_replayable
+from labrhel.store.manifest import FLEET, is_made_here, require_replayable
 
 _MOVES_NOTHING = ("sim", "replay")  # kinds of rig with nothing behind them
 
@@ -22,15 +22,20 @@ def rig_to_resume(
     `ask` says yes to a sentence.  Raises ConfigurationError otherwise, and RecordError for a record that is too old.
     """
     require_replayable(manifest)  # no use in asking for a rig that cannot go on
-    url = str(manifest["rig"])
+    urls, url = [str(item) for item in manifest.get(FLEET, [manifest["rig"]])], str(manifest["rig"])
+    if named not in (None, url) and len(urls) > 1:
+        raise ConfigurationError(f"{folder} runs on the {len(urls)} rigs that its record names; leave out --rig")
     if named is not None:
         return named
-    if is_made_here(manifest) or not _touches_something(url):
+    if is_made_here(manifest) or not any(map(_touches_something, urls)):
         return url
     words = f"{folder} was not recorded by you on this computer; a resume would {_what_it_does(url, manifest)}"
     if ask is not None and ask(words):
         return url
-    raise ConfigurationError(f"{words}: look at it (`labrhel show`), then name the rig yourself with --rig URL")
+    then = (
+        "name the rig yourself with --rig URL" if len(urls) == 1 else "start a run of your own with its configuration"
+    )
+    raise ConfigurationError(f"{words}: look at it (`labrhel show`), then {then}")
 
 
 def _touches_something(url: str) -> bool:

@@ -7,43 +7,48 @@ the rig is made safe and the record says how the run ended.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labrhel.errors import ConditionError, ConfigurationError
-from labrhel.executor import Tap, between_steps, execute, published
-from labrhel.executor.tap import After
-from labrhel.experiment import Experiment, InModelUnits, load_experiment
+from labrhel.errors import ConfigurationError
+from labrhel.experiment import Experiment, Fleet, load_experiment
 from labrhel.rig.calibration import set_of
-from labrhel.safety import estop, processes
-from labrhel.safety.control import Control
-from labrhel.safety.ending import Ending
-from labrhel.safety.lifecycle import Event, Lifecycle
+from labrhel.session import several
+from labrhel.session.driving import Watch, drive, observed, require_same_data
 from labrhel.session.foreign import rig_to_resume
-from labrhel.session.health import Health
-from labrhel.session.outcome import Outcome, outcome_of
-from labrhel.session.training import Concluded, training
-from labrhel.session.waiting import wait_out
-from labrhel.shots.operations import Publish
+from labrhel.session.outcome import Outcome
 from labrhel.shots.rig import OfInstruments
-from labrhel.store import RunReader, RunWriter, consolidate, create_run, require_replayable
-from labrhel.telemetry import Run, Settings, Telemetry, settings_of
+from labrhel.store import RunReader, RunWriter, create_run, require_replayable
+from labrhel.store.manifest import FLEET, SHARE
+from labrhel.telemetry import Settings, settings_of
 from labrhel.timeline.cost import rehearse
 
-Watch = Callable[[Publish], None]
 
-
-def telemetry_of(experiment: Experiment, url: str | None, name: str | None = None) -> Settings | None:
+def telemetry_of(experiment: Experiment | Fleet, url: str | None, name: str | None = None) -> Settings | None:
     """Where a run will be published: by the `url`, or by its file; None for nowhere.  Raises ConfigurationError."""
     return settings_of(experiment.document, name or experiment.name, experiment.home, url, os.environ)
 
 
 def start(
-    experiment: Experiment, root: Path, watch: Watch, *, telemetry: str | None = None, identity: str | None = None
+    experiment: Experiment | Fleet,
+    root: Path,
+    watch: Watch,
+    *,
+    telemetry: str | None = None,
+    identity: str | None = None,
 ) -> Outcome:
     """Run an experiment into a new folder under `root`, named `identity`; `telemetry`: URL in place of the section."""
+    if isinstance(experiment, Fleet):
+        with several.closing_unless_begun(experiment):
+            settings = telemetry_of(experiment, telemetry)
+            for member in experiment.on_paper:
+                rehearse(member)
+            crew, writer = several.begin(experiment, root, identity)
+        return observed(
+            experiment, experiment.name, writer, settings,
+            lambda control, observers: several.drive(crew, writer, watch, control, observers),
+        )  # fmt: skip
     try:
         settings = telemetry_of(experiment, telemetry)
         rehearse(experiment)
@@ -56,7 +61,10 @@ def start(
     except BaseException:
         experiment.rig.close()
         raise
-    return _published(experiment, experiment.name, writer, watch, settings)
+    return observed(
+        experiment, experiment.name, writer, settings,
+        lambda control, observers: drive(experiment, writer, watch, control, observers),
+    )  # fmt: skip
 
 
 def planned_steps(folder: Path, steps: int | None) -> int:
@@ -91,9 +99,22 @@ def resume(
     reader = RunReader(folder)
     manifest, config = reader.manifest, folder / "config.yaml"
     require_replayable(manifest)
+    if SHARE in manifest:
+        raise ConfigurationError(f"{folder} is the record of one rig of {manifest[SHARE]}: resume that")
     if reader.config_changed:
         raise ConfigurationError(f"{config} is not what the run began with; restore it, or start a new run with it")
     url = rig_to_resume(folder, manifest, rig)
+    if FLEET in manifest:
+        fleet, missing = several.reopened(reader, planned_steps(folder, steps))
+        with several.closing_unless_begun(fleet):
+            settings = telemetry_of(fleet, telemetry, manifest["name"])
+            for member in fleet.on_paper:
+                rehearse(member)
+            crew, writer = several.take_up(fleet, folder, missing)
+        return observed(
+            fleet, manifest["name"], writer, settings,
+            lambda control, observers: several.drive(crew, writer, watch, control, observers),
+        )  # fmt: skip
     experiment = load_experiment(
         config,
         rig_url=url,
@@ -104,15 +125,17 @@ def resume(
         code=manifest.get("code", {}),
     )
     try:
-        if manifest.get("recording") not in (None, experiment.recording):
-            raise ConfigurationError(f"the data are not those that {folder} began with; bring them back, or start anew")
+        require_same_data(folder, manifest, experiment)
         settings = telemetry_of(experiment, telemetry, manifest["name"])
         rehearse(experiment)
         writer = RunWriter.open_for_resume(folder, "" if url == manifest["rig"] else f"on {url}")
     except BaseException:
         experiment.rig.close()
         raise
-    return _published(experiment, manifest["name"], writer, watch, settings)
+    return observed(
+        experiment, manifest["name"], writer, settings,
+        lambda control, observers: drive(experiment, writer, watch, control, observers),
+    )  # fmt: skip
 
 
 def _calibration_of(reader: RunReader) -> Mapping[str, Any]:
@@ -120,90 +143,3 @@ def _calibration_of(reader: RunReader) -> Mapping[str, Any]:
     checkpoint = reader.last_checkpoint()
     found = None if checkpoint is None else checkpoint.state.get("calibration")
     return reader.manifest.get("calibration", {}) if found is None else found
-
-
-def _published(
-    experiment: Experiment, name: str, writer: RunWriter, watch: Watch, settings: Settings | None
-) -> Outcome:
-    """Drive the run, and publish it if there are settings; without them it costs nothing."""
-    units = experiment.document.config.model.units
-    run = Run(writer.folder.name, name, experiment.steps, units.position, units.time)
-    control = Control()
-    control.life.on(Event.ARM)
-    with nullcontext() if settings is None else Telemetry(settings, run, control, writer.step) as observer:
-        return _drive(experiment, writer, watch, control, [] if observer is None else [observer.saw])
-
-
-def _drive(
-    experiment: Experiment, writer: RunWriter, watch: Watch, control: Control, observers: Sequence[After]
-) -> Outcome:
-    """From the last checkpoint to the end; on every way out the rig is safe and the record closed."""
-    rig = experiment.rig
-    with (
-        writer,
-        Ending(rig.close),
-        processes.listening(
-            experiment.rig_url,
-            estop.emergency(rig),
-            run=writer.folder.name,
-            answer=lambda request: control.ask(request)[1],
-        ),
-        _alive(control.life, rig.make_safe),
-    ):
-        _train(experiment, writer, watch, control, observers)
-    consolidate(writer.folder)
-    return outcome_of(writer.folder, experiment.target_unit)
-
-
-def _train(
-    experiment: Experiment,
-    writer: RunWriter,
-    watch: Watch,
-    control: Control,
-    observers: Sequence[After],
-) -> None:
-    """In stretches, between which the rig is calibrated again if its health asks for it, or waits for a reading."""
-    health = Health(experiment.document.config.health)
-    while True:
-        checkpoint = RunReader(writer.folder).last_checkpoint()
-        try:
-            with experiment.executor(writer) as executor:
-                handler = Tap(
-                    executor,
-                    before=(between_steps(lambda: control.hold(writer.held)),),
-                    after=(published(watch), *observers),
-                )
-                x = execute(training(experiment, checkpoint, health.doubts), handler)
-        except ConditionError as error:
-            section = experiment.document.config.interlocks.readings.get(error.name)
-            if section is None or section.resume_when is None:
-                raise
-            wait_out(error, section, InModelUnits(experiment.rig, experiment.wiring), writer, control)
-            continue
-        if isinstance(x, Concluded):
-            writer.conclude("stalled" if x.stalled else "done", x.words)
-            return
-        experiment, words = health.attended(experiment, x)
-        handler.do(Publish(writer.step - 1, {"recalibrations": float(health.recalibrations)}, (words,)))
-
-
-@contextmanager
-def _alive(life: Lifecycle, make_safe: Callable[[], None]) -> Iterator[None]:
-    """Started inside the block; after it the rig is safe, and the state says how it ended."""
-    end = Event.FAIL
-    life.on(Event.START)
-    try:
-        with Ending(make_safe, again=False):
-            try:
-                yield
-            except KeyboardInterrupt:
-                life.on(Event.ABORT)
-                raise
-        end = Event.FINISH
-    except KeyboardInterrupt:
-        end = Event.SAFE
-        raise
-    finally:
-        if estop.latched() and end is not Event.FINISH:
-            end = Event.ESTOP
-        life.on(end)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from labrhel.learning.gradient import Gradient
 from labrhel.learning.optimizers import Optimizer
 from labrhel.learning.scoring import score
 from labrhel.learning.train import checkpoint_state, free_run, take_up, train
+from labrhel.rig.calibration import plain_of
 from labrhel.shots import operations
 from labrhel.shots.operations import Checkpoint, Publish
 
@@ -33,9 +34,15 @@ class Concluded:
 
 
 def training(
-    experiment: Experiment, checkpoint: Checkpoint | None, doubts: Callable[[Gradient], bool] = lambda gradient: False
+    experiment: Experiment,
+    checkpoint: Checkpoint | None,
+    doubts: Callable[[Gradient], bool] = lambda gradient: False,
+    more: Callable[[], Mapping[str, Any]] = dict,
 ) -> operations.Protocol[Array | Concluded]:
-    """Test, train from the checkpoint on (None: the start), and test; the point (size,) to go on from after doubts."""
+    """Test, train from the checkpoint on (None: the start), and test; the point (size,) to go on from after doubts.
+
+    What `more()` says then goes into every checkpoint.
+    """
     problem, optimizer = experiment.problem, experiment.make_optimizer()
     names = problem.parameters.names
     begin, nudge = 0, None
@@ -48,7 +55,10 @@ def training(
         errors, results = yield from _tests(experiment, problem.parameters.flat())
         before = {name: result["output"] for name, result in results.items()}
         yield Publish(0, errors, tuple(alone), before)
-    also = {"calibration": {name: asdict(value) for name, value in experiment.calibration.values.items()}}
+
+    def also() -> dict[str, Any]:
+        return {"calibration": plain_of(experiment.calibration), **more()}
+
     taken, nudge = yield from train(
         problem, optimizer, experiment.steps, start=begin, nudge=nudge, ends=doubts, also=also
     )
@@ -58,7 +68,7 @@ def training(
     errors, results = yield from _tests(experiment, best)
     yield Publish(taken, errors)
     state = checkpoint_state(problem.parameters, optimizer, nudge, best)
-    yield Checkpoint(taken, state | also | {"planned_steps": experiment.steps, "results": results})
+    yield Checkpoint(taken, state | also() | {"planned_steps": experiment.steps, "results": results})
     return _concluded(optimizer, taken, experiment.steps)
 
 

@@ -21,6 +21,10 @@ from labrhel.store.policy import Policy
 FILE = "manifest.json"
 FORMAT = 2
 """Since 2 a manifest has a digest, and a bench records volts with the wiring that makes model units of them."""
+FLEET = "rigs"
+"""The key of a run on several rigs, with their URLs; also the folder in it that holds a record of each."""
+SHARE = "share_of"
+"""The key of the record of one of them: the id of the run that it is a part of."""
 _DIGEST, _SEAL = "digest", "seal"
 
 
@@ -36,6 +40,8 @@ class ManifestSchema(BaseModel):
     policy: str
     home: str = ""
     rig: str = ""
+    rigs: list[str] = []
+    share_of: str = ""
     seed: int = 0
     steps: int = 0
     units: dict[str, str] = {}
@@ -127,6 +133,24 @@ def require_replayable(manifest: Mapping[str, Any]) -> None:
             f"{manifest.get('id', url)} was recorded on a bench in record format 1, whose shots are in model units; "
             f"format {FORMAT} holds volts, so it cannot be replayed or resumed, only shown, plotted and exported: "
             "start a new run"
+        )
+
+
+def require_whole(folder: Path, manifest: Mapping[str, Any], *, parts: bool = False) -> None:
+    """Raise RecordError for the record of a run on several rigs, and, unless `parts` will do, for that of one of them.
+
+    The first holds no shots, and the second not all of a gradient.
+    """
+    urls = manifest.get(FLEET, [])
+    if urls:
+        raise RecordError(
+            f"{folder} was recorded on {len(urls)} rigs, and the shots of each are in a record of its own: name one of "
+            f"these, such as {folder / FLEET / '1'}"
+        )
+    if not parts and manifest.get(SHARE):
+        raise RecordError(
+            f"{folder} holds the shares of one rig of {manifest[SHARE]}, which alone make no step: the run as a whole "
+            "can be resumed, its parts shown, plotted, exported, compared with a rig, or a twin fitted to them"
         )
 
 

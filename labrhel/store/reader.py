@@ -26,7 +26,7 @@ from labrhel.store._packing import unpack
 from labrhel.store._values import unpack_value
 from labrhel.store._verifying import captures_of, faults, load_capture
 from labrhel.store.folder import CONFIG, LOCK, find_run, require_plain, run_folders
-from labrhel.store.manifest import read_manifest
+from labrhel.store.manifest import FLEET, read_manifest
 from labrhel.store.policy import Policy
 
 _PATIENCE = 10  # times a checkpoint is looked for while a writer replaces them
@@ -96,6 +96,11 @@ class RunReader:
     def id(self) -> str:
         """The run's id, which is the name its folder was given."""
         return self.manifest["id"]
+
+    @property
+    def parts(self) -> list[Path]:
+        """The records of the rigs of a run on several, in the order of their numbers; none of a run on one."""
+        return [self.folder / FLEET / str(number + 1) for number in range(len(self.manifest.get(FLEET, [])))]
 
     @property
     def config_text(self) -> str:
@@ -244,6 +249,11 @@ class RunReader:
         """What is damaged or missing, a sentence each; empty if every byte is what was written."""
         self._known.refresh()
         found = list(faults(self.folder, self._known, self.load_program))
+        for place in self.parts:
+            try:
+                found += [f"{FLEET}/{place.name}: {words}" for words in RunReader(place).verify()]
+            except RecordError as error:
+                found.append(str(error))
         try:
             self.config_text  # noqa: B018 - read for its check
         except RecordError as error:

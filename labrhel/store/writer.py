@@ -131,6 +131,10 @@ class RunWriter:
         """Write that the run waits between two steps, or goes on."""
         self._event(how, "")
 
+    def lost(self, words: str) -> None:
+        """Write which of several rigs the run goes on without, and why."""
+        self._event("lost", words)
+
     def broken_off(self, words: str) -> None:
         """Write that the run waits in the middle of a step, and why."""
         self._event("paused", words)

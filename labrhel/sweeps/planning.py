@@ -25,6 +25,7 @@ from labrhel.config.code import Reference
 from labrhel.config.document import Config
 from labrhel.config.problems import sentence
 from labrhel.config.reader import KeyPath, Source
+from labrhel.config.rigs import SEPARATOR, said, urls_of
 from labrhel.config.stack import KIND, kind_of
 from labrhel.data import search_path
 from labrhel.data.finding import find_recording
@@ -51,9 +52,9 @@ class SweepPoint:
 
     @property
     def bench(self) -> str:
-        """What only one point at a time may drive: a rig that is not simulated, without the settings of its URL."""
-        scheme = self.rig.partition(":")[0]
-        return "" if not self.rig or scheme in MOVES_NOTHING else self.rig.partition("?")[0]
+        """What only one point at a time may drive: rigs that are not simulated, without the settings of their URLs."""
+        moving = [url for url in self.rig.split(SEPARATOR) if url and url.partition(":")[0] not in MOVES_NOTHING]
+        return SEPARATOR.join(url.partition("?")[0] for url in moving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,11 @@ class _Rigs:
             sections = dict(self._usual)
             for name in {str(path[0]) for path in self._paths}:
                 sections[name] = self._changed(name, values)
-        rig = sections["rig"][1]
-        decides = {name: digest for name, (digest, _) in sections.items()} | {"calibration": self._in_force(rig)}
-        return SweepPoint(identity_of(self._name, decides), values, rig)
+        rigs = urls_of(sections["rig"][1])
+        in_force = [self._in_force(rig) for rig in rigs]
+        decides: dict[str, Any] = {name: digest for name, (digest, _) in sections.items()}
+        decides["calibration"] = in_force if len(rigs) > 1 else in_force[0]
+        return SweepPoint(identity_of(self._name, decides), values, said(rigs))
 
     def _changed(self, name: str, values: Values) -> tuple[str, Any]:
         chosen = [(path, value) for path, value in zip(self._paths, values, strict=True) if path[0] == name]
@@ -158,8 +161,9 @@ class _Rigs:
         if section is None:
             return []
         home = self._file.parent
-        if isinstance(section, str):
-            names = [section.partition(":")[2].partition("?")[0], *_code(section)]
+        if isinstance(section, str | list):
+            urls = urls_of(section)
+            names = [name for url in urls for name in (url.partition(":")[2].partition("?")[0], *_code(url))]
         elif hasattr(section, "teacher"):
             tests = [item.file for item in section.test.values() if item.file is not None]
             folders = search_path(home, os.environ)

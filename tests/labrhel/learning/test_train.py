@@ -161,7 +161,7 @@ def test_every_step_gets_its_batch_and_the_nudge_of_the_one_before() -> None:
 
 def test_what_is_said_beside_goes_into_every_checkpoint() -> None:
     log = Log()
-    execute(train(problem(Parabola()), gradient_descent(), 2, also={"calibration": "c1"}), log)
+    execute(train(problem(Parabola()), gradient_descent(), 2, also=lambda: {"calibration": "c1"}), log)
     assert [item.state["calibration"] for item in log.of(Checkpoint)] == ["c1", "c1"]
 
 
