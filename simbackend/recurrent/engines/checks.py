@@ -51,6 +51,23 @@ def checked_cotangent(run: ForwardRun, cotangent: ArrayLike) -> Array:
     return cotangent
 
 
+def checked_eps(eps: float | None) -> float | None:
+    """A strength of nudge that is a positive number, or None."""
+    if eps is not None and not (eps > 0 and np.isfinite(eps)):
+        raise ConfigurationError(f"eps must be a positive number, not {eps}; leave it out to have it chosen")
+    return eps
+
+
+def held_eps(eps: float, dtype: np.dtype) -> float:
+    """An eps that numbers of this type can be multiplied with and divided by."""
+    least = float(np.finfo(dtype).tiny)
+    if not least <= eps <= 1 / least:
+        raise ConfigurationError(
+            f"eps is {eps:g}, and {dtype} holds {least:.0e} to {1 / least:.0e}; leave it out to have it chosen"
+        )
+    return eps
+
+
 def _fit(values: Array, what: str) -> Array:
     if values.dtype not in (np.float32, np.float64):
         raise ConfigurationError(f"{what}: engines take float32 or float64, not {values.dtype}; convert the array")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from labrhel.arrays import Array
 from labrhel.learning.units import BackwardRun, ForwardRun
 from simbackend.recurrent.engines.adjoint import AdjointEngine
-from simbackend.recurrent.engines.echoes import checked_eps
+from simbackend.recurrent.engines.checks import checked_eps, held_eps
 from simbackend.recurrent.engines.nudging import settle
 from simbackend.recurrent.models.recurrent_unit import RecurrentUnit
 
@@ -37,7 +37,7 @@ class DifferenceEngine(AdjointEngine):
     def backward(self, run: ForwardRun, cotangent: Array) -> BackwardRun:
         """Gradients, given dL/d(outputs) (batch, steps, d_out)."""
         if self._eps is not None:
-            return self._tangent(run, cotangent, self._eps)
+            return self._tangent(run, cotangent, held_eps(self._eps, run.inputs.dtype))
 
         def attempt(eps: float) -> tuple[float, BackwardRun]:
             found = self._tangent(run, cotangent, eps)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.errors import ConfigurationError
 from labrhel.learning.estimator import Estimator
 from labrhel.learning.units import BackwardRun, ForwardRun, UnitState
+from simbackend.recurrent.engines.checks import checked_eps, held_eps
 from simbackend.recurrent.engines.judging import judge
 from simbackend.recurrent.engines.kernel_engine import Backward, KernelEngine
 from simbackend.recurrent.engines.nudging import response_ratio, settle
@@ -69,7 +69,7 @@ class EchoEngine(KernelEngine):
             target = LINEAR_RESPONSE if self.model.linear else RESPONSES[run.inputs.dtype]
             eps, first = settle(run, cotangent, attempt, low=target / 5, target=target, high=3 * target)
         else:
-            eps = self._eps
+            eps = held_eps(self._eps, run.inputs.dtype)
             _, first = attempt(eps)
         pairs = [first] + [self._pair(run, cotangent, a * eps, b * eps) for a, b, _ in self._estimator.pairs[1:]]
         weights = [weight for _, _, weight in self._estimator.pairs]
@@ -92,7 +92,7 @@ class EchoEngine(KernelEngine):
             retrace_error=first.retrace_error,
             warnings=judge(
                 self.model, gradients, kind, run.inputs.shape[1], growth=first.back.growth, retrace=first.retrace_error,
-                response=response, noise=float(noise),
+                response=response, noise=float(noise), eps=self._eps,
             ),
             rounding=float(noise),
         )  # fmt: skip
@@ -106,13 +106,6 @@ class EchoEngine(KernelEngine):
         found = start_of(friction_of(self.model, run.theta), run.theta["d"], dq, dp)
         start = UnitState(found.q.astype(kind), found.p.astype(kind))
         return _Pair(back, start, back.missed(run, *mean))
-
-
-def checked_eps(eps: float | None) -> float | None:
-    """A strength of nudge that is a positive number, or None."""
-    if eps is not None and not (eps > 0 and np.isfinite(eps)):
-        raise ConfigurationError(f"eps must be a positive number, not {eps}; leave it out to have it chosen")
-    return eps
 
 
 def _weighed(values: list[Array], weights: list[float]) -> Array:

@@ -34,16 +34,23 @@ def judge(
     retrace: float = 0.0,
     response: float = 0.0,
     noise: float | None = None,
+    eps: float | None = None,
 ) -> tuple[str, ...]:
-    """Warnings about a gradient, none if all is well; `noise` is the relative rounding of its terms, if not u."""
+    """Warnings about a gradient, none if all is well; `noise` is the relative rounding of its terms, if not u.
+
+    `eps` is the strength of the nudge if it was given, and not chosen: it is the first to be doubted.
+    """
     if not all(np.isfinite(array).all() for array in gradients.values()):
         return (
-            "the gradient is not finite, since the adjoint overflowed: shorten the sequence, lower d or the inputs",
+            "the gradient is not finite, since the adjoint overflowed: "
+            + ("" if eps is None else f"leave out eps, which is {eps:g}, ")
+            + "shorten the sequence, lower d or the inputs",
         )
     words = []
     error = growth * (float(np.finfo(dtype).eps) if noise is None else noise) * math.sqrt(steps) / 2
     forgets = model.linear or model.coupled or model.damped  # what friction would not help, or cannot be given to
-    remedy = "shorten the sequence, lower d or the inputs" + ("" if forgets else ", or give the unit friction")
+    remedy = "" if eps is None else f"leave out eps, which is {eps:g}, "
+    remedy += "shorten the sequence, lower d or the inputs" + ("" if forgets else ", or give the unit friction")
     remedy += ", or use float64" if dtype == np.float32 else ""
     if error > _RUINED:
         cause = f"the adjoint grew {growth:.0e}-fold and rounding with it" if growth > 10 else "rounding adds up"

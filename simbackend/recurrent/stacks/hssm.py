@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, glu
 
+from labrhel.errors import ConfigurationError
 from simbackend.recurrent.stacks.units import Size, UnitFactory
 
 DROPOUT = 0.05
@@ -120,6 +121,8 @@ class HSSM(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """What the head makes of the last block."""
         there = ~u.isnan().all(dim=-1)
+        if not bool(there.any(dim=1).all()):
+            raise ConfigurationError("a sequence has no sample: all of it is NaN; leave it out")
         time = torch.linspace(0, 1, u.shape[1], dtype=u.dtype).expand(len(u), -1)
         if bool(there.all()):
             there = None

@@ -30,6 +30,7 @@ from labrhel.data.ppg_dalia import READING, SOURCE, Windows, read_ppg_dalia, spl
 from labrhel.data.recording import find_folder
 from labrhel.data.samples import Samples, Split, given_split, random_split
 from labrhel.data.tasks import TASKS
+from labrhel.errors import ConfigurationError
 from simbackend.recurrent.stacks.hssm import Classify, Estimate, EveryStep, Regress
 from simbackend.recurrent.stacks.training import CLASSIFICATION, DENSE, RECALL, REGRESSION, Objective
 
@@ -41,7 +42,8 @@ class Problem:
     """Data that are at hand, and how a stack is joined to them.
 
     `channels` are those of every input, `targets` says in words what is to be learned, `split` makes the three sets of
-    a seed, `head` the read-out of a number of features, `digest` tells whether two sets of data are the same.
+    a seed, `head` the read-out of a number of features, `digest` tells whether two sets of data are the same, `labels`
+    are the names of the classes, none where there are none.
     """
 
     channels: int
@@ -50,6 +52,12 @@ class Problem:
     head: Callable[[int], nn.Module]
     objective: Objective
     digest: Callable[[], str] = str
+    labels: tuple[str, ...] = ()
+
+    def unseen(self, seed: int) -> list[str]:
+        """Classes that no sequence shows which is learned from: nothing can be learned of them."""
+        shown = {int(target) for target in self.split(seed).train.targets} if self.labels else set()
+        return [label for number, label in enumerate(self.labels) if number not in shown]
 
 
 def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
@@ -89,12 +97,17 @@ def classification(archive: Archive, *, given: bool = False) -> Problem:
     """What is the class of each sequence, or the number that goes with it?  `given`: the archive's own split."""
     split = partial(given_split, archive.train, archive.test) if given else partial(random_split, archive.samples)
     digest = (archive.train + archive.test).digest if given else archive.samples.digest
+    kinds = {int(target) for target in archive.samples.targets} if archive.labels else set()
+    if len(kinds) == 1:
+        raise ConfigurationError(
+            f"every sequence is of the class {archive.labels[kinds.pop()]!r}: there is nothing to tell apart"
+        )
     if not archive.labels:
         head, words, objective = partial(Estimate, outputs=1), "a number for each", REGRESSION
     else:
         count = len(archive.labels)
         head, words, objective = partial(Classify, classes=count), f"{count} classes", CLASSIFICATION
-    return Problem(archive.channels, words, split, head, objective, digest)
+    return Problem(archive.channels, words, split, head, objective, digest, archive.labels)
 
 
 def made(kind: str, sequences: int, steps: int) -> Problem:

@@ -71,11 +71,13 @@ def _drive(experiment: StackExperiment, writer: RunWriter, watch: Watch) -> list
                 writer.checkpoint(Checkpoint(done, state))
                 watch(published)
                 if is_over and not has_other:
+                    eps = experiment.config.by(engine).protocol.eps
+                    remedy = "" if eps is None else f"leave out eps, which is {eps:g}, "
                     raise InterlockError(
                         f"interlock ruined: of {100 * ruined:.0f} % of the gradients of epoch {training.done} nothing "
-                        "is left but rounding: take units with friction, shorten the sequences, lower d or the inputs, "
-                        "or give interlocks: {instead: bptt} for another engine, or interlocks: {ruined: 1} to follow "
-                        "them all the same"
+                        f"is left but rounding: {remedy}take units with friction, shorten the sequences, lower d or "
+                        "the inputs, or give interlocks: {instead: bptt} for another engine, or interlocks: {ruined: 1}"
+                        " to follow them all the same"
                     )
     consolidate(writer.folder)
     return _report(writer.folder, experiment.problem.objective.name)

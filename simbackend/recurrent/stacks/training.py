@@ -21,7 +21,7 @@ from torch.nn.functional import mse_loss, nll_loss
 
 from labrhel.arrays import Array
 from labrhel.data.samples import Samples, Split
-from labrhel.errors import InterlockError
+from labrhel.errors import ConfigurationError, InterlockError
 from simbackend.recurrent.stacks.layer import Unit
 from simbackend.recurrent.stacks.ways import Way, backpropagated
 
@@ -52,6 +52,8 @@ REGRESSION = Objective("mean_square_error", mse_loss, mse_loss, -1)
 
 def _asked_for(prediction: Tensor, target: Tensor) -> Tensor:
     asked = target.isfinite()
+    if not bool(asked.any()):
+        raise ConfigurationError("a batch asks for nothing: its whole target is NaN; leave such sequences out")
     return mse_loss(prediction[asked], target[asked])
 
 
@@ -88,6 +90,16 @@ def seeded(*seed: int) -> Iterator[None]:
         yield
 
 
+def require_statistics(samples: Samples, batch: int) -> None:
+    """Raise ConfigurationError where a batch may hold one sample in all, of which BatchNorm finds no variance."""
+    last = len(samples) % batch or batch
+    if min(last, batch, len(samples)) == 1 and min(map(len, samples.inputs)) == 1:
+        raise ConfigurationError(
+            f"{len(samples)} sequences of one step in batches of {batch}: one batch is a single sample, which has no "
+            "variance to scale by; give longer sequences, or a batch that leaves more than one over"
+        )
+
+
 class Training:
     """A model, its data and its optimizer; `epoch()` goes on by one."""
 
@@ -108,13 +120,19 @@ class Training:
         self._optimizer = torch.optim.Adam(model.parameters(), lr=rate)
         self._units = [module for module in model.modules() if isinstance(module, Unit)]
         self._type = next(model.parameters()).dtype
+        self._statistics = [
+            buffer for module in model.modules() if isinstance(module, nn.BatchNorm1d) for buffer in module.buffers()
+        ]
         self._best_score = -float("inf")
         self._best = copy.deepcopy(model.state_dict())
+        if self._statistics:
+            require_statistics(split.train, batch)
 
     def epoch(self) -> Epoch:
         """Take one epoch of gradients.
 
-        Raises InterlockError for one that is no number: what Adam makes of it stays in all steps after it.
+        Raises InterlockError for one that is no number: what Adam makes of it stays in all steps after it.  What a unit
+        refuses before the first step of all is the configuration's fault, and raises ConfigurationError.
         """
         number = self.done + 1
         generator = np.random.default_rng([self.seed, number])
@@ -122,17 +140,28 @@ class Training:
         losses, ruined = [], []
         with seeded(self.seed, number):
             for x, y in self.split.train.batches(self.batch, generator):
-                loss = self.gradient(x, y)
+                try:
+                    loss = self.gradient(x, y)
+                except ConfigurationError as error:
+                    if not (self.done or losses):
+                        raise
+                    raise self._interlock(len(losses) + 1, f"could not be taken: {error}; lower the rate") from None
                 ruined.append(any(unit.health is not None and unit.health.is_ruined for unit in self._units))
                 if not all(x.grad is None or bool(x.grad.isfinite().all()) for x in self.model.parameters()):
-                    raise InterlockError(
-                        f"interlock gradients: gradient {len(ruined)} of epoch {number} is no number: shorten the "
-                        "sequences, or lower the rate; `labrhel resume` goes on from the epoch before"
+                    raise self._interlock(len(ruined), f"is no number: {self._doubt()}")
+                if not all(bool(buffer.isfinite().all()) for buffer in self._statistics):
+                    raise self._interlock(
+                        len(ruined),
+                        f"is of features whose variance is beyond {str(self._type).removeprefix('torch.')}: scale the "
+                        "data, lower the rate, or take precision: float64",
                     )
                 self._optimizer.step()
                 losses.append(loss.item() * len(x))
+        try:
+            validation = self.score(self.split.validation)
+        except ConfigurationError as error:
+            raise InterlockError(f"interlock score: after epoch {number} no score can be had: {error}") from None
         self.done = number
-        validation = self.score(self.split.validation)
         # Of equals the later: scores of small validation sets tie for many epochs while the loss still falls.
         if self.objective.better * validation >= self._best_score:
             self._best_score = self.objective.better * validation
@@ -140,10 +169,20 @@ class Training:
         return Epoch(number, sum(losses) / len(self.split.train), validation, sum(ruined) / len(ruined))
 
     def gradient(self, x: Array, y: Array) -> Tensor:
-        """The loss of a batch, whose gradient the model's parameters then have."""
+        """The loss of a batch, whose gradient the model's parameters then have.
+
+        Raises ConfigurationError for a loss that is no number, and what the units raise.
+        """
         self._optimizer.zero_grad()
         inputs, target = self._tensor(x), self._target(y)
-        return self._way(self.model, lambda: self.objective.loss(self.model(inputs), target))
+
+        def loss() -> Tensor:
+            value = self.objective.loss(self.model(inputs), target)
+            if not bool(value.isfinite()):
+                raise ConfigurationError("the loss is no number: scale the data and the targets")
+            return value
+
+        return self._way(self.model, loss)
 
     def score(self, samples: Samples) -> float:
         """Score of the model as it is, without dropout and with the running statistics of BatchNorm."""
@@ -177,6 +216,18 @@ class Training:
         self.done, self._best, self._best_score = state["done"], state["best"], state["best_score"]
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+    def _interlock(self, gradient: int, words: str) -> InterlockError:
+        """That a gradient of the epoch under way cannot be followed."""
+        return InterlockError(
+            f"interlock gradients: gradient {gradient} of epoch {self.done + 1} {words}; `labrhel resume` goes on from "
+            "the epoch before"
+        )
+
+    def _doubt(self) -> str:
+        """What a unit said against its last gradient, or what helps in general."""
+        said = [words for unit in self._units if unit.health is not None for words in unit.health.warnings]
+        return said[0] if said else "shorten the sequences, or lower the rate"
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(values).to(self._type)

@@ -223,4 +223,5 @@ def _begun(start: float | tuple[float, float], count: int) -> Tensor:
 
 
 def _inverse_softplus(values: Tensor) -> Tensor:
-    return torch.log(torch.expm1(values))
+    # Beyond 20 softplus is the same to 2e-9, and expm1 overflows in float32 from 89 on.
+    return torch.where(values > 20, values, torch.log(torch.expm1(values)))
