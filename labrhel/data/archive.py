@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.config.fields import LARGEST_SIZE
 from labrhel.data.formats.interface import LARGEST
 from labrhel.data.recording import find_recording, read_arrays
 from labrhel.data.samples import Samples, without_duplicates
@@ -185,13 +186,17 @@ def _from_npz(arrays: Mapping[str, Array], file: Path) -> tuple[Samples, Samples
             raise ConfigurationError(
                 f"{file.name}: X_{part} is (samples, channels, time), y_{part} a class number each"
             )
-        rows = [_without_end(row) for row in np.ascontiguousarray(np.swapaxes(x, 1, 2), dtype=np.float32)]
+        if x.dtype.kind not in "iufb":
+            raise ConfigurationError(f"{file.name}: X_{part} is of numbers, not of {x.dtype}")
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+            rows = [_without_end(row) for row in np.ascontiguousarray(np.swapaxes(x, 1, 2), dtype=np.float32)]
         if not all(len(row) and np.isfinite(row).all() for row in rows):
             raise ConfigurationError(
-                f"{file.name}: X_{part} holds values that are not finite numbers; clean the data: NaN may only stand "
-                "behind a series that is shorter than others"
+                f"{file.name}: X_{part} holds values that are not finite numbers, or beyond float32; clean the data: "
+                "NaN may only stand behind a series that is shorter than others"
             )
         parts.append(Samples(tuple(rows), tuple(np.array(int(label)) for label in y)))
+        require_classes(y, file)
     train, test = parts
     samples = train + test
     highest = max(int(target) for target in samples.targets)
@@ -199,6 +204,14 @@ def _from_npz(arrays: Mapping[str, Array], file: Path) -> tuple[Samples, Samples
     if highest >= len(names) or min(int(target) for target in samples.targets) < 0:
         raise ConfigurationError(f"{file.name}: class numbers go from 0 to {len(names) - 1}, one per label")
     return train, test, names
+
+
+def require_classes(classes: Array, file: Path) -> None:
+    """Raise ConfigurationError for a class number beyond all reason, of which each would have a row of the read-out."""
+    if classes.size and not -1 < int(classes.max()) < LARGEST_SIZE:
+        raise ConfigurationError(
+            f"{file.name}: there is a class {int(classes.max())}; classes are numbered from 0, {LARGEST_SIZE} at most"
+        )
 
 
 def _without_end(series: Array) -> Array:

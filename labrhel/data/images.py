@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from labrhel.arrays import Array
-from labrhel.data.archive import Archive
+from labrhel.data.archive import Archive, require_classes
 from labrhel.data.recording import find_recording, read_arrays
 from labrhel.data.samples import Samples, without_duplicates
 from labrhel.errors import ConfigurationError
@@ -64,6 +64,7 @@ def _bundled() -> tuple[Array, Array]:
 def _check(images: Array, classes: Array, file: Path) -> None:
     if images.ndim != 3 or 0 in images.shape or classes.shape != images.shape[:1] or classes.dtype.kind not in "iu":
         raise ConfigurationError(f"{file.name}: x_ are images (count, rows, columns), y_ an integer for each")
+    require_classes(classes, file)
     if images.dtype.kind not in "iuf" or not np.isfinite(images).all() or images.min() < 0 or classes.min() < 0:
         raise ConfigurationError(f"{file.name}: pixels are finite numbers, and like the classes 0 or more")
 

@@ -14,12 +14,15 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.data.ppg_dalia import READING
 from labrhel.data.samples import Samples
+from labrhel.data.tasks import REMEDY
 from labrhel.errors import ConfigurationError
+from labrhel.memory import require_room
 
 _TONES = 2
 _SLOWEST, _FASTEST = 2.0, 20.0  # periods in a sequence
 _RATES = (50.0, 120.0)  # beats per minute
 _SAMPLES_A_SECOND = 64
+_CHANNELS = 6
 
 
 def classes(count: int, steps: int, channels: int, kinds: int, generator: np.random.Generator) -> Samples:
@@ -32,6 +35,7 @@ def classes(count: int, steps: int, channels: int, kinds: int, generator: np.ran
             f"{count} series of {steps} steps cannot show {kinds} classes; make one series of each class or more, and "
             f"{2 * _SLOWEST:.0f} steps or more"
         )
+    require_room(4.0 * count * steps * channels, f"a set of {count} series of {steps} steps", REMEDY)
     tones = generator.uniform(_SLOWEST, min(_FASTEST, steps / 2), (kinds, _TONES, channels))
     time = np.arange(steps)[:, None] / steps
     inputs, targets = [], []
@@ -49,6 +53,7 @@ def heart_rate(subjects: int, readings: int, generator: np.random.Generator) -> 
     """Records shaped like those of `labrhel.data.ppg_dalia`: (readings * READING, 6) and (readings, 1), in [-1, 1]."""
     if subjects < 1 or readings < 2:
         raise ConfigurationError("a heart rate to learn needs one subject or more, and two readings or more of each")
+    require_room(4.0 * subjects * readings * READING * _CHANNELS, f"{subjects} subjects of {readings} readings", REMEDY)
     records = [_subject(readings, generator) for _ in range(subjects)]
     return Samples(tuple(inputs for inputs, _ in records), tuple(target for _, target in records))
 
@@ -59,7 +64,7 @@ def _subject(readings: int, generator: np.random.Generator) -> tuple[Array, Arra
     target = 2 * (wandering - wandering.min()) / span - 1
     rate = np.repeat(target, READING)
     beats = np.cumsum(np.mean(_RATES) + np.ptp(_RATES) / 2 * rate) / 60 / _SAMPLES_A_SECOND
-    inputs = generator.uniform(-1, 1, (len(rate), 6)).astype(np.float32)
+    inputs = generator.uniform(-1, 1, (len(rate), _CHANNELS)).astype(np.float32)
     inputs[:, 3] = np.sin(2 * np.pi * beats)  # the pulse wave; skin conductance follows the rate, as far as noise lets
     inputs[:, 4] = (rate + inputs[:, 4]) / 2
     return inputs, target[:, None].astype(np.float32)

@@ -19,16 +19,19 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.data.samples import Samples
 from labrhel.errors import ConfigurationError
+from labrhel.memory import require_room
 
 POLE = 0.8
 """Of the leaky integrator: it forgets in about 5 steps."""
+REMEDY = "take fewer or shorter sequences"
+"""For what does not fit into the memory."""
 SYMBOLS, WORD = 8, 10
 """Different symbols to copy, and how many of them."""
 
 
 def decay(count: int, steps: int, generator: np.random.Generator) -> Samples:
     """White noise (steps, 1), and its leaky integral (steps, 1)."""
-    _check(count, steps, 1)
+    _check(count, steps, 1, numbers=2)
     noise = generator.standard_normal((count, steps))
     leaky, value = np.empty_like(noise), np.zeros(count)
     for k in range(steps):
@@ -40,7 +43,7 @@ def decay(count: int, steps: int, generator: np.random.Generator) -> Samples:
 
 def adding(count: int, steps: int, generator: np.random.Generator) -> Samples:
     """Numbers from 0 to 1 and marks (steps, 2), one mark in either half; at the last step the sum of the two marked."""
-    _check(count, steps, 2)
+    _check(count, steps, 2, numbers=3)
     numbers, marks = generator.uniform(size=(count, steps)), np.zeros((count, steps))
     target = np.full((count, steps, 1), np.nan)
     for low, high in ((0, steps // 2), (steps // 2, steps)):
@@ -51,7 +54,7 @@ def adding(count: int, steps: int, generator: np.random.Generator) -> Samples:
 
 def copy_memory(count: int, steps: int, generator: np.random.Generator) -> Samples:
     """Ten symbols one-hot, a wait, a mark (steps, 9); the symbols one-hot (steps, 8) over the last ten steps."""
-    _check(count, steps, 2 * WORD + 1)
+    _check(count, steps, 2 * WORD + 1, numbers=2 * SYMBOLS + 1)
     word = generator.integers(0, SYMBOLS, (count, WORD))
     one_hot = np.eye(SYMBOLS)[word]
     inputs, target = np.zeros((count, steps, SYMBOLS + 1)), np.full((count, steps, SYMBOLS), np.nan)
@@ -67,11 +70,13 @@ TASKS: Mapping[str, Callable[[int, int, np.random.Generator], Samples]] = Mappin
 """By name: (number of sequences, steps of each, random numbers) -> samples in float64."""
 
 
-def _check(count: int, steps: int, least: int) -> None:
+def _check(count: int, steps: int, least: int, *, numbers: int) -> None:
+    """`numbers`: of inputs and targets at each step, float64."""
     if count < 1 or steps < least:
         raise ConfigurationError(
             f"{steps} steps in {count} sequences are too few; give at least {least} steps, and 1 sequence or more"
         )
+    require_room(8.0 * count * steps * numbers, f"a task of {count} sequences of {steps} steps", REMEDY)
 
 
 def _samples(inputs: Array, targets: Array) -> Samples:

@@ -51,6 +51,7 @@ class BackwardRun:
     the echoes (0 for exact engines), `growth` the largest ratio by which the adjoint grew from where it was fed in,
     `retrace_error` the relative distance of the un-nudged (or mean) echo from the start state.  `rounding` is the
     relative rounding of what the gradient is made of, u/r of echoes, which subtract; None for that of the type, u.
+    `bending` is r^2 of units that are not linear, the order of the error that nudges of that size make.
     """
 
     parameters: Mapping[str, Array]
@@ -61,6 +62,7 @@ class BackwardRun:
     retrace_error: float
     warnings: tuple[str, ...] = ()
     rounding: float | None = None
+    bending: float = 0.0
 
 
 class Engine(Protocol):

@@ -43,7 +43,7 @@ def test_a_system_that_says_nothing_has_what_is_built_in(tmp_path: Path) -> None
 def test_what_cannot_fit_is_one_sentence_with_both_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "most", lambda: 2_000_000_000)
     memory.require_room(1_900_000_000, "a tape", "take less")
-    with pytest.raises(ConfigurationError, match=r"^a tape takes 2\.1 GB of memory or more, and 2 GB are left; take le"):
+    with pytest.raises(ConfigurationError, match=r"^a tape takes 2\.1 GB of memory or more, and 2 GB are left; take"):
         memory.require_room(2_100_000_000, "a tape", "take less")
 
 

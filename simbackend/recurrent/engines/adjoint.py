@@ -42,4 +42,5 @@ class AdjointEngine(KernelEngine):
             warnings=judge(
                 self.model, gradients, kind, run.inputs.shape[1], growth=back.growth, retrace=retrace, response=response
             ),
+            bending=0.0 if self.model.linear else response * response,
         )

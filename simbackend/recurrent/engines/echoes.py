@@ -95,6 +95,7 @@ class EchoEngine(KernelEngine):
                 response=response, noise=float(noise), eps=self._eps,
             ),
             rounding=float(noise),
+            bending=0.0 if self.model.linear else response * response,
         )  # fmt: skip
 
     def _pair(self, run: ForwardRun, cotangent: Array, upper: float, lower: float) -> _Pair:

@@ -14,10 +14,12 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.learning.units import ForwardRun, UnitState
+from labrhel.memory import require_room
 from simbackend.recurrent.engines.checks import checked, checked_cotangent
 from simbackend.recurrent.engines.layout import Layout, Tables
 from simbackend.recurrent.kernels import hru_backward, hru_echoes, hru_forward, hru_tangent, hru_watch
 from simbackend.recurrent.kernels.chunks import STRETCH
+from simbackend.recurrent.kernels.workspace import empty, zeros
 from simbackend.recurrent.models.recurrent_unit import RecurrentUnit, UnitSums
 
 _WORTH_A_THREAD = 500_000  # oscillator-steps, about 1 ms; below it starting a thread costs more than it saves
@@ -77,10 +79,11 @@ class KernelEngine:
         tables = Tables.of(self.model, theta, layout)
         q, p = layout.fold(start.q)[:, None], layout.fold(start.p)[:, None]
         outputs = np.empty((batch, steps, len(tables.readout)), inputs.dtype)
-        tape = np.empty((layout.rows, 2 * steps, layout.row), inputs.dtype) if taped else None
-        lost = None if self.quick else _lost(layout)
         damped = self.model.damped or None
-        record = np.empty((layout.rows, steps, layout.row), inputs.dtype) if damped and not taped else None
+        _require_room(layout, steps, 2 if taped else 1 if damped else 0)
+        tape = empty((layout.rows, 2 * steps, layout.row), inputs.dtype) if taped else None
+        lost = None if self.quick else _lost(layout)
+        record = empty((layout.rows, steps, layout.row), inputs.dtype) if damped and not taped else None
         # Only nonlinear units have a tanh: for the others a second kernel would be compiled for nothing.
         quick = None if self.model.linear or self.model.coupled else self.quick
         uncoupled = not self.model.coupled or None
@@ -122,7 +125,7 @@ class KernelEngine:
         # The levels as the kernel has them: rounded to float32 they are others.
         scale = 1.0 if upper is None else 1 / (float(upper) - float(lower))  # pyright: ignore[reportArgumentType]
         tables = Tables.of(self.model, run.theta, layout).scaled(scale)
-        state = np.zeros((layout.rows, 4, layout.row), layout.dtype)
+        state = zeros((layout.rows, 4, layout.row), layout.dtype)
         for copy in range(1 if levels is None else 2):
             state[:, 2 * copy], state[:, 2 * copy + 1] = layout.fold(run.end.q), layout.fold(-run.end.p)
         sums = np.zeros((layout.rows, hru_backward.SUMS, layout.row))
@@ -130,7 +133,7 @@ class KernelEngine:
         sums_out = np.zeros((layout.rows, cotangent.shape[2], layout.size))
         products = np.zeros((layout.rows, layout.n, layout.size)) if self.model.coupled else None
         inputs = np.empty((batch, steps if self._input_gradient else 0, d_in), layout.dtype)
-        health = np.zeros((layout.rows, 4, layout.row), layout.dtype)
+        health = zeros((layout.rows, 4, layout.row), layout.dtype)
         health[:, [hru_watch.GROWN, hru_watch.PEAK]] = 1.0
 
         def back(rows: slice, items: slice) -> None:
@@ -195,7 +198,16 @@ def _cores() -> int:
 
 def _lost(layout: Layout) -> Array | None:
     """What rounding leaves out of a path in float32; float64 has digits enough."""
-    return np.zeros((layout.rows, 2, layout.row), layout.dtype) if layout.dtype == np.float32 else None
+    return zeros((layout.rows, 2, layout.row), layout.dtype) if layout.dtype == np.float32 else None
+
+
+def _require_room(layout: Layout, steps: int, numbers: int) -> None:
+    """That the numbers which are kept for each unit and step can be kept; ConfigurationError if not."""
+    require_room(
+        float(layout.rows) * layout.row * steps * numbers * layout.dtype.itemsize,
+        f"what is kept of {layout.batch} sequences of {steps} steps for the way back",
+        "shorten the sequences, or take fewer at a time",
+    )
 
 
 def _end_of(ends: Array, scale: float, *, paired: bool) -> Array:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
-from simbackend.recurrent.kernels import chunks, hru
+from simbackend.recurrent.kernels import chunks, dense, hru
 from simbackend.recurrent.kernels.lanes import REGISTER_BYTES
+from simbackend.recurrent.kernels.workspace import zeros
 from simbackend.recurrent.models.recurrent_unit import RecurrentUnit
 
 _TILE = 4  # sequences in a tile of `kernels.dense.couple`
@@ -60,7 +61,7 @@ class Layout:
 
     def fold(self, values: Array) -> Array:
         """(batch, n) -> (rows, row)."""
-        folded = np.zeros((self.rows * self.items, self.size), self.dtype)
+        folded = zeros((self.rows * self.items, self.size), self.dtype)
         folded[: self.batch, : self.n] = values
         return folded.reshape(self.rows, self.row)
 
@@ -71,7 +72,7 @@ class Layout:
 
     def pad(self, values: Array) -> Array:
         """(..., n) -> (..., size)."""
-        padded = np.zeros((*values.shape[:-1], self.size), self.dtype)
+        padded = zeros((*values.shape[:-1], self.size), self.dtype)
         padded[..., : self.n] = values
         return padded
 
@@ -105,7 +106,7 @@ class Tables:
         """Padded, repeated and in the type of the inputs."""
         form = model.kernel_form({name: np.asarray(value, float) for name, value in theta.items()})
         weights, readout = np.asarray(theta["B"]).T, np.asarray(theta["C"])
-        units = np.zeros((hru.UNIT_ROWS, layout.row), layout.dtype)
+        units = zeros((hru.UNIT_ROWS, layout.row), layout.dtype)
         friction = np.zeros_like(form.step) if form.friction is None else form.friction
         shared = 1 + form.step * friction / 2  # what a kick is divided by
         units[hru.STEP_ROW] = layout.repeat(form.step)
@@ -121,7 +122,7 @@ class Tables:
             into=layout.pad(weights),
             bias=layout.pad(form.bias[None]),
             gain=None if form.gain is None else layout.repeat(form.gain[None]),
-            coupling=None if form.coupling is None else layout.pad(form.coupling),
+            coupling=None if form.coupling is None else _panels(layout.pad(form.coupling)),
             units=units,
             readout=layout.pad(readout),
             readout_across=_across(layout.pad(readout)),
@@ -135,11 +136,20 @@ class Tables:
         return self if scale == 1 else replace(self, back=self.back * scale, back_across=self.back_across * scale)
 
 
+def _panels(matrix: Array) -> Array:
+    """(n, size) -> (size / width, n, width), as `dense.couple` reads it."""
+    n, size = matrix.shape
+    width = dense.TILE * REGISTER_BYTES // matrix.itemsize
+    panels = zeros((size // width, n, width), matrix.dtype)
+    panels[:] = matrix.reshape(n, size // width, width).swapaxes(0, 1)
+    return panels
+
+
 def _across(table: Array) -> Array:
     columns, rows = table.shape
     if columns < _ACROSS_FROM:
         return np.zeros((rows, 0), table.dtype)
-    turned = np.zeros((rows, _up(columns, chunks.NARROW * REGISTER_BYTES // table.itemsize)), table.dtype)
+    turned = zeros((rows, _up(columns, chunks.NARROW * REGISTER_BYTES // table.itemsize)), table.dtype)
     turned[:, :columns] = table.T
     return turned
 

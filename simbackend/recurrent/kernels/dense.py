@@ -17,95 +17,114 @@ from simbackend.recurrent.kernels.hru import CUBIC_ROW, STEP_ROW, STIFFNESS_ROW,
 from simbackend.recurrent.kernels.lanes import REGISTER_BYTES, REGISTERS, entry, load, store
 from simbackend.recurrent.kernels.workspace import tables
 
-TILE, WIDER, WIDEST = REGISTERS // 8, REGISTERS // 4, REGISTERS // 2
-"""Registers of a tile for four vectors, for two, and for one: the sums take half of those there are, since sums that do
-not fit are stored and loaded at every term.  Tiles for 32 registers made the echoes of 256 oscillators 2.3 to 3.3 times
-as long where there are 16."""
+TILE = REGISTERS // 8
+"""Registers in a row of a panel.  Of four vectors the sums take half of the registers there are, of two and of one as
+many with two and four panels side by side: sums that do not fit are stored and loaded at every term.  Tiles for 32
+registers made the echoes of 256 oscillators 2.3 to 3.3 times as long where there are 16."""
 
 
 @compiled
 def couple(coupling, values, into, vectors):
-    """Into[v, i] = sum_j coupling[j, i] values[v, j], v < vectors.
+    """Into[v, i] = sum_j K[j, i] values[v, j], v < vectors.
 
-    `coupling` is (n, size), the tables hold one vector of `size` after another.  As many registers of sums whatever
-    the number of vectors: few vectors take wide tiles, so that the matrix is read along its rows, as caches like it.
+    `coupling` holds K in panels (size / width, n, width), one after the other as they are read: rows of the whole
+    matrix are some kilobytes apart, which the caches do not foresee.  A panel that four vectors have fetched is there
+    for the next four.  The tables hold one vector of `size` after another.
     """
-    size = coupling.shape[1]
+    panels, n, width = coupling.shape
+    size = panels * width
+    rows = coupling.reshape(panels * n, width)
     flat, out = values.reshape(values.size // size, size), into.reshape(into.size // size, size)
-    v = 0
-    while v + 4 <= vectors:
-        _four(coupling, flat, out, v)
-        v += 4
-    while v + 2 <= vectors:
-        _two(coupling, flat, out, v)
+    fours = vectors // 4 * 4
+    for panel in range(panels):
+        for v in range(0, fours, 4):
+            _four(rows, panel, n, flat, out, v)
+    v = fours
+    if v + 2 <= vectors:
+        _two(rows, panels, n, flat, out, v)
         v += 2
-    while v < vectors:
-        _one(coupling, flat, out, v)
-        v += 1
+    if v < vectors:
+        _one(rows, panels, n, flat, out, v)
 
 
 @inlined
-def _four(coupling, flat, out, v):
-    n, size = coupling.shape
-    for i in range(0, size, TILE * REGISTER_BYTES // coupling.itemsize):
-        row = load(coupling, 0, i, TILE)
-        a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
-        c, d = row * entry(flat, v + 2, 0), row * entry(flat, v + 3, 0)
-        for j in range(1, n):
-            row = load(coupling, j, i, TILE)
-            a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
-            c, d = c + row * entry(flat, v + 2, j), d + row * entry(flat, v + 3, j)
-        store(out, v, i, a)
-        store(out, v + 1, i, b)
-        store(out, v + 2, i, c)
-        store(out, v + 3, i, d)
+def _four(rows, panel, n, flat, out, v):
+    first, i = panel * n, panel * rows.shape[1]
+    row = load(rows, first, 0, TILE)
+    a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
+    c, d = row * entry(flat, v + 2, 0), row * entry(flat, v + 3, 0)
+    for j in range(1, n):
+        row = load(rows, first + j, 0, TILE)
+        a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
+        c, d = c + row * entry(flat, v + 2, j), d + row * entry(flat, v + 3, j)
+    store(out, v, i, a)
+    store(out, v + 1, i, b)
+    store(out, v + 2, i, c)
+    store(out, v + 3, i, d)
 
 
 @inlined
-def _two(coupling, flat, out, v):
-    n, size = coupling.shape
-    width, i = REGISTER_BYTES // coupling.itemsize, 0
-    while i + WIDER * width <= size:
-        row = load(coupling, 0, i, WIDER)
-        a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
+def _two(rows, panels, n, flat, out, v):
+    width, panel = rows.shape[1], 0
+    while panel + 2 <= panels:
+        first, i = panel * n, panel * width
+        x, y = entry(flat, v, 0), entry(flat, v + 1, 0)
+        row, other = load(rows, first, 0, TILE), load(rows, first + n, 0, TILE)
+        a, b, c, d = row * x, row * y, other * x, other * y
         for j in range(1, n):
-            row = load(coupling, j, i, WIDER)
-            a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
+            x, y = entry(flat, v, j), entry(flat, v + 1, j)
+            row, other = load(rows, first + j, 0, TILE), load(rows, first + n + j, 0, TILE)
+            a, b, c, d = a + row * x, b + row * y, c + other * x, d + other * y
         store(out, v, i, a)
         store(out, v + 1, i, b)
-        i += WIDER * width
-    while i < size:
-        row = load(coupling, 0, i, WIDE)
-        a, b = row * entry(flat, v, 0), row * entry(flat, v + 1, 0)
-        for j in range(1, n):
-            row = load(coupling, j, i, WIDE)
-            a, b = a + row * entry(flat, v, j), b + row * entry(flat, v + 1, j)
-        store(out, v, i, a)
-        store(out, v + 1, i, b)
-        i += WIDE * width
+        store(out, v, i + width, c)
+        store(out, v + 1, i + width, d)
+        panel += 2
+    while panel < panels:
+        _alone(rows, panel, n, flat, out, v)
+        _alone(rows, panel, n, flat, out, v + 1)
+        panel += 1
 
 
 @inlined
-def _one(coupling, flat, out, v):
-    n, size = coupling.shape
-    width, i = REGISTER_BYTES // coupling.itemsize, 0
-    while i + WIDEST * width <= size:
-        a = load(coupling, 0, i, WIDEST) * entry(flat, v, 0)
-        for j in range(1, n):
-            a = a + load(coupling, j, i, WIDEST) * entry(flat, v, j)
+def _one(rows, panels, n, flat, out, v):
+    width, panel = rows.shape[1], 0
+    while panel + 4 <= panels:
+        first, i, x = panel * n, panel * width, entry(flat, v, 0)
+        a, b = load(rows, first, 0, TILE) * x, load(rows, first + n, 0, TILE) * x
+        c, d = load(rows, first + 2 * n, 0, TILE) * x, load(rows, first + 3 * n, 0, TILE) * x
+        for j in range(first + 1, first + n):
+            x = entry(flat, v, j - first)
+            a, b = a + load(rows, j, 0, TILE) * x, b + load(rows, j + n, 0, TILE) * x
+            c, d = c + load(rows, j + 2 * n, 0, TILE) * x, d + load(rows, j + 3 * n, 0, TILE) * x
         store(out, v, i, a)
-        i += WIDEST * width
-    while i < size:
-        # Even and odd terms: four chains of sums alone would wait for each other.
-        a = load(coupling, 0, i, WIDE) * entry(flat, v, 0)
-        b = a - a
-        for j in range(1, n - 1, 2):
-            a = a + load(coupling, j, i, WIDE) * entry(flat, v, j)
-            b = b + load(coupling, j + 1, i, WIDE) * entry(flat, v, j + 1)
-        if n % 2 == 0:
-            a = a + load(coupling, n - 1, i, WIDE) * entry(flat, v, n - 1)
-        store(out, v, i, a + b)
-        i += WIDE * width
+        store(out, v, i + width, b)
+        store(out, v, i + 2 * width, c)
+        store(out, v, i + 3 * width, d)
+        panel += 4
+    while panel < panels:
+        _alone(rows, panel, n, flat, out, v)
+        panel += 1
+
+
+@inlined
+def _alone(rows, panel, n, flat, out, v):
+    """One panel and one vector: the terms in four sums, since a single one would wait for itself."""
+    first = panel * n
+    a = load(rows, first, 0, TILE) * entry(flat, v, 0)
+    b = a - a
+    c, d = b, b
+    j = 1
+    while j + 4 <= n:
+        a = a + load(rows, first + j, 0, TILE) * entry(flat, v, j)
+        b = b + load(rows, first + j + 1, 0, TILE) * entry(flat, v, j + 1)
+        c = c + load(rows, first + j + 2, 0, TILE) * entry(flat, v, j + 2)
+        d = d + load(rows, first + j + 3, 0, TILE) * entry(flat, v, j + 3)
+        j += 4
+    while j < n:
+        a = a + load(rows, first + j, 0, TILE) * entry(flat, v, j)
+        j += 1
+    store(out, v, panel * rows.shape[1], (a + b) + (c + d))
 
 
 @compiled
@@ -113,7 +132,7 @@ def dense_advance(q, p, coupling, units, drive, count, seen, tape, first, lost):
     """A stretch of steps of one row, as `hru._advance`."""
     width = WIDE * REGISTER_BYTES // q.itemsize
     work = tables(2, 1, q.shape[1], q)
-    middle, pull, vectors = work[0], work[1], q.shape[1] // coupling.shape[1]
+    middle, pull, vectors = work[0], work[1], q.shape[1] // (coupling.shape[0] * coupling.shape[2])
     for i in range(0, q.shape[1], width):
         x, half = load(q, 0, i, WIDE), load(units, STEP_ROW, i, WIDE) * 0.5
         m = half * load(p, 0, i, WIDE)

@@ -26,7 +26,7 @@ def dense_tangent_stretch(
     """A stretch of one row, latest step first; `state` holds m, P, D, E; `lost` as in `hru`."""
     width, row = PAIRED * REGISTER_BYTES // state.itemsize, state.shape[1]
     work = tables(2, 2, row, state)
-    middle, pull, vectors = work[0], work[1], 2 * row // coupling.shape[1]
+    middle, pull, vectors = work[0], work[1], 2 * row // (coupling.shape[0] * coupling.shape[2])
     for step in range(count - 1, -1, -1):
         for i in range(0, row, width):
             half = load(units, STEP_ROW, i, PAIRED) * 0.5

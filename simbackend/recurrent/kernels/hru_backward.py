@@ -36,7 +36,7 @@ def backward(
     into,  # (d_in, size) input weights, transposed
     bias,  # (1, size)
     gain,  # (1, row), or None for linear and coupled units
-    coupling,  # (n, size) symmetric, or None where units do not couple
+    coupling,  # (size / width, n, width) panels of a symmetric matrix, see `dense`, or None where units do not couple
     uncoupled,  # True where they do not, or None: numba drops a branch whose argument is None, and no other
     units,  # (7, row) constants of the units, see `hru`
     nudging,  # (d_out, size) from the cotangent to the nudge: the read-out, over 1 + d g/2 under friction
@@ -65,7 +65,7 @@ def backward(
     part, part_in = np.zeros(sums.shape[1:], kind), np.zeros(into.shape, kind)
     part_out, now, feed = np.zeros(nudging.shape, kind), np.empty((3, row), kind), np.zeros((2, row), kind)
     if coupling is not None:
-        part_coupling = np.zeros(coupling.shape, kind)
+        part_coupling = np.zeros((coupling.shape[1], size), kind)
     nothing, weights, amounts = np.zeros((1, size), kind), np.abs(nudging), np.empty((1, nudging.shape[0]), kind)
     stretches, one = (steps + STRETCH - 1) // STRETCH, kind.type(1.0)
     for group in range(state.shape[0]):

@@ -1,4 +1,4 @@
-"""Tables for a stretch of steps, laid so that kernels which run along several of them are not slowed by the cache.
+"""Tables for kernels, laid so that those which run along several of them are not slowed by the cache.
 
 Registers are loaded and stored whole: one that begins within a cache line makes every other access touch two.  Tables
 whose beginnings differ by a multiple of 4096 bytes look alike to the processor's check of loads against earlier stores,
@@ -10,16 +10,34 @@ need, and the sums of products of 256 oscillators in four sequences half of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from numba.core import types
 from numba.extending import overload
 
+from labrhel.arrays import Array
 from simbackend.kernels.compiling import compiled
 
 CACHE_LINE = 64
 """Bytes; no register is wider."""
+
+
+def empty(shape: Sequence[int], dtype: np.dtype) -> Array:
+    """An array that begins on a cache line, which those of numpy do only by luck; what it holds is not said."""
+    size = prod(shape)
+    whole = np.empty(size + CACHE_LINE // dtype.itemsize, dtype)
+    first = -whole.ctypes.data % CACHE_LINE // dtype.itemsize
+    return whole[first : first + size].reshape(shape)
+
+
+def zeros(shape: Sequence[int], dtype: np.dtype) -> Array:
+    """The same, of zeros."""
+    found = empty(shape, dtype)
+    found.fill(0)
+    return found
 
 
 @compiled

@@ -47,7 +47,8 @@ class GradientWarning(UserWarning):
 class Health:
     """How far the last gradient of a unit can be trusted; the fields are those of `BackwardRun`.
 
-    `is_ruined`: rounding, or what the path run backwards has missed, is as large as the gradient (see `judge`).
+    `is_ruined`: rounding, what the path run backwards has missed, or what nudges bend, is as large as the gradient
+    (see `judge`).
     """
 
     response_ratio: float
@@ -62,7 +63,7 @@ class Health:
         unit = float(np.finfo(found.inputs.dtype).eps) if found.rounding is None else found.rounding
         grown = found.growth * unit * np.sqrt(found.inputs.shape[1]) / 2
         is_finite = all(np.isfinite(array).all() for array in found.parameters.values())
-        is_ruined = not is_finite or bool(grown >= 1) or found.retrace_error > _MISSED
+        is_ruined = not is_finite or bool(grown >= 1) or found.retrace_error > _MISSED or found.bending >= 1
         return cls(found.response_ratio, found.growth, found.retrace_error, found.warnings, is_ruined)
 
 

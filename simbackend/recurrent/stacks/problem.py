@@ -68,10 +68,10 @@ def problem_of(document: StackDocument, folders: Sequence[Path]) -> Problem:
     data = document.config.data
     if data.file is not None:
         with document.at("data", "file"):
-            return classification(read_archive(data.file, folders), given=data.split == "given")
+            return classification(_various(read_archive(data.file, folders)), given=data.split == "given")
     if data.images is not None:
         with document.at("data", "images"):
-            return classification(read_images(data.images, folders), given=data.split == "given")
+            return classification(_various(read_images(data.images, folders)), given=data.split == "given")
     windows = Windows() if data.windows is None else Windows(data.windows.length, data.windows.every)
     if data.task is not None:
         with document.at("data", "task"):
@@ -87,21 +87,25 @@ def _of_task(task: TaskSection, windows: Windows) -> Problem:
     if task.kind == "classes":
         channels, kinds = task.channels or _CHANNELS, task.classes or _CLASSES
         samples = classes(task.sequences, task.steps, channels, kinds, random)
-        return classification(Archive(samples, tuple(map(str, range(kinds)))))
+        return classification(_various(Archive(samples, tuple(map(str, range(kinds))))))
     if task.kind == "heart_rate":
         return heart_rate(made_heart_rate(task.sequences, task.steps, random), windows)
     return made(task.kind, task.sequences, task.steps)
+
+
+def _various(archive: Archive) -> Archive:
+    """The same, if there is something to tell apart; ConfigurationError if not."""
+    kinds = {int(target) for target in archive.samples.targets} if archive.labels else set()
+    if len(kinds) == 1:
+        (kind,) = kinds
+        raise ConfigurationError(f"all sequences are of the class {archive.labels[kind]!r}: there is nothing to tell")
+    return archive
 
 
 def classification(archive: Archive, *, given: bool = False) -> Problem:
     """What is the class of each sequence, or the number that goes with it?  `given`: the archive's own split."""
     split = partial(given_split, archive.train, archive.test) if given else partial(random_split, archive.samples)
     digest = (archive.train + archive.test).digest if given else archive.samples.digest
-    kinds = {int(target) for target in archive.samples.targets} if archive.labels else set()
-    if len(kinds) == 1:
-        raise ConfigurationError(
-            f"every sequence is of the class {archive.labels[kinds.pop()]!r}: there is nothing to tell apart"
-        )
     if not archive.labels:
         head, words, objective = partial(Estimate, outputs=1), "a number for each", REGRESSION
     else:

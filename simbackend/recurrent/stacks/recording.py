@@ -57,6 +57,8 @@ def _drive(experiment: StackExperiment, writer: RunWriter, watch: Watch) -> list
             last = None
             while training.done < experiment.epochs:
                 published, ruined = _epoch(training, done, experiment.epochs)
+                if training.done == 1:
+                    published = replace(published, words=(*published.words, *experiment.doubts(seed)))
                 done += 1
                 limits = experiment.config.interlocks
                 is_over, instead = ruined > limits.ruined, limits.instead

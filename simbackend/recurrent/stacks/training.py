@@ -143,18 +143,14 @@ class Training:
                 try:
                     loss = self.gradient(x, y)
                 except ConfigurationError as error:
+                    self._require_variances(len(losses) + 1)
                     if not (self.done or losses):
                         raise
                     raise self._interlock(len(losses) + 1, f"could not be taken: {error}; lower the rate") from None
                 ruined.append(any(unit.health is not None and unit.health.is_ruined for unit in self._units))
                 if not all(x.grad is None or bool(x.grad.isfinite().all()) for x in self.model.parameters()):
                     raise self._interlock(len(ruined), f"is no number: {self._doubt()}")
-                if not all(bool(buffer.isfinite().all()) for buffer in self._statistics):
-                    raise self._interlock(
-                        len(ruined),
-                        f"is of features whose variance is beyond {str(self._type).removeprefix('torch.')}: scale the "
-                        "data, lower the rate, or take precision: float64",
-                    )
+                self._require_variances(len(ruined))
                 self._optimizer.step()
                 losses.append(loss.item() * len(x))
         try:
@@ -216,6 +212,13 @@ class Training:
         self.done, self._best, self._best_score = state["done"], state["best"], state["best_score"]
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+    def _require_variances(self, gradient: int) -> None:
+        """Raise InterlockError where BatchNorm has met a variance that is no number: it divides by it."""
+        if not all(bool(buffer.isfinite().all()) for buffer in self._statistics):
+            name = str(self._type).removeprefix("torch.")
+            remedy = "scale the data, or lower the rate" + (", or take precision: float64" if name == "float32" else "")
+            raise self._interlock(gradient, f"is of features whose variance is beyond {name}: {remedy}")
 
     def _interlock(self, gradient: int, words: str) -> InterlockError:
         """That a gradient of the epoch under way cannot be followed."""
