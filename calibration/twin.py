@@ -137,6 +137,8 @@ def twin_of_recording(experiment: Experiment) -> Twin:
     readout = task.readout(theta)
     if np.linalg.matrix_rank(readout.gain) < len(task.channels):
         raise RecordError("the read-out mixes its channels: a twin needs a recording of each channel")
+    if any(sequence.start is not None for sequence in problem.train):
+        raise RecordError("a twin begins all its segments alike: leave data.start out, or fit shots of the rig instead")
     records = []
     for sequence in problem.train:
         shown = np.linalg.pinv(readout.gain) @ (sequence.target - readout.offset[:, None])

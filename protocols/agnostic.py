@@ -144,7 +144,7 @@ class _Run:
         drives = (*task.inputs(sequence), *self._driven(control, Role.COMPENSATION))
         acquire = Acquire(self.geometry.channels)
         only = Pass(task.steps(sequence), drives, acquire, keep=True)
-        return ShotProgram(task.step, task.prepare(self.theta), (only,))
+        return ShotProgram(task.step, task.prepare(self.theta, sequence), (only,))
 
     def holding(self, capture: Capture) -> Array:
         """The force (n, steps) on the parameters that would have kept them from drifting."""

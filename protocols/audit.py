@@ -235,12 +235,14 @@ def model_loss(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) ->
     """The loss that the nominal model would have."""
     model, readout, loss, total = task.model, task.readout(theta), task.loss(sequences), 0.0
     rows = [task.capabilities.channels_of(Kind.POSITION).index(name) for name in task.channels]
-    sees, start = task.capabilities.position_matrix.values[rows], task.prepare(theta)
-    q = p = np.zeros((1, model.size))
-    if isinstance(start, GivenState):
-        q, p = start.position.values[None], start.momentum.values[None]
+    sees = task.capabilities.position_matrix.values[rows]
     for item in sequences:
-        u = np.stack([item.inputs[port].on_grid(task.step, task.steps(item)) for port in model.inputs])
+        q = p = np.zeros((1, model.size))
+        if isinstance(start := task.prepare(theta, item), GivenState):
+            q, p = start.position.values[None], start.momentum.values[None]
+        silence = np.zeros(steps := task.steps(item))
+        played = {port: wave.on_grid(task.step, steps) for port, wave in item.inputs.items()}
+        u = np.stack([played.get(port, silence) for port in model.inputs])
         with np.errstate(over="ignore", invalid="ignore"):
             path = run(model, theta, model.input_force(u, theta), task.step, q, p).q[0]
             total += loss.value(readout.outputs(sees @ path[:, :: task.every]), item.target, item.weight)

@@ -26,7 +26,7 @@ from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.program import GivenState
 
 _FULL = 1.001  # machine units, what its converters tell from 1
-_SAMPLES = 2.0  # of a kick, at least
+_SAMPLES = 1.0  # of a kick, at least; the spline between them errs by (omega dt)^4/384
 _BEYOND = 2  # samples after the last kick, so that none lies outside
 
 
@@ -179,6 +179,6 @@ def _rate(wanted: float) -> int:
     if not allowed:
         most = max(sample_rates())
         raise ProgramError(
-            f"the machine takes {most} samples a second at most, and two a kick need {wanted:.4g}: take longer steps"
+            f"the machine takes {most} samples a second at most, and one a kick takes {wanted:.4g}: take longer steps"
         )
     return min(allowed)

@@ -107,7 +107,7 @@ class Teacher(Section):
     noise: NotNegative = Field(default=0.0, description="rms noise added to the training targets, in target units.")
 
 
-_OF_A_FILE = ("input", "target", "rate", "time", "train", "test", "source", "units")
+_OF_A_FILE = ("input", "target", "start", "rate", "time", "train", "test", "source", "units")
 _NEEDED = ("target", "train")
 
 
@@ -124,6 +124,11 @@ class DataSection(Section):
         default=None, description="Names of the input arrays, one column per model input; left out: nothing drives it."
     )
     target: Names = Field(default=None, description="Names of the target arrays, one column per output.")
+    start: Names = Field(
+        default=None,
+        description="Names of arrays whose values at the first sample of a segment are where oscillators 1, 2 ... "
+        "start, beside where the model starts them; left out: nowhere else.",
+    )
     rate: NameOrRate = Field(
         default=None,
         description="Samples per second: a number, or the name of an array; left out: as the file or `time` says. "

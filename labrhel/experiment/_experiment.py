@@ -183,4 +183,5 @@ class Experiment:
 
 
 def _content(sequence: TrialSequence) -> tuple[Any, ...]:
-    return sequence.name, sequence.inputs, FrozenArray(sequence.target), FrozenArray(sequence.weight)
+    known = sequence.name, sequence.inputs, FrozenArray(sequence.target), FrozenArray(sequence.weight)
+    return known if sequence.start is None else (*known, FrozenArray(sequence.start))  # others keep their digest

@@ -27,13 +27,14 @@ _SAME = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Inputs and targets of one file, with the factor of each to the unit of the model."""
+    """Inputs, targets and starts of one file, with the factor of each to the unit of the model."""
 
     document: Document
     section: DataSection
     recording: Recording
     inputs: tuple[Series, ...]
     targets: tuple[Series, ...]
+    starts: tuple[Series, ...]
     units: Mapping[str, str]
 
     @property
@@ -44,28 +45,33 @@ class Measured:
     @property
     def columns(self) -> int:
         """Columns of inputs and targets together."""
-        return _columns(self.inputs) + _columns(self.targets)
+        return _columns(self.inputs) + _columns(self.targets) + _columns(self.starts)
 
-    def segments(self, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[Array, Array]]:
-        """Inputs (ports, samples) and targets (outputs, samples) of each segment, in the units of the model."""
+    def segments(self, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[Array, Array, Array]]:
+        """Inputs (ports, samples), targets (outputs, samples) and start (columns,) of each segment, in model units."""
         spans = list(_spans(ranges))
         read = {span: self._span(*span) for span in spans}
         for start, stop in ranges:
             low, high = next(span for span in spans if span[0] <= start and stop <= span[1])
-            u, y = read[low, high]
-            yield u[:, start - low : stop - low], y[:, start - low : stop - low]
+            u, y, q = read[low, high]
+            yield u[:, start - low : stop - low], y[:, start - low : stop - low], q[:, start - low]
 
-    def _span(self, start: int, stop: int) -> tuple[Array, Array]:
+    def _span(self, start: int, stop: int) -> tuple[Array, Array, Array]:
         at, own = self.document.at, self.document.config.model.units
         with at("data", "file"):
-            arrays = self.recording.read([*self.inputs, *self.targets], start, stop)
+            arrays = self.recording.read([*self.inputs, *self.targets, *self.starts], start, stop)
         found = []
-        for key, series, unit in (("input", self.inputs, own.input), ("target", self.targets, own.position)):
+        for key, series, unit in (
+            ("input", self.inputs, own.input),
+            ("target", self.targets, own.position),
+            ("start", self.starts, own.position),
+        ):
             mine, arrays = arrays[: len(series)], arrays[len(series) :]
             with at("data", key):
                 found.append(rows(series, [self._scaled(s, a, unit) for s, a in zip(series, mine, strict=True)], start))
-        u, y = found
-        return (u if len(u) else np.empty((0, y.shape[1]))), y
+        u, y, q = found
+        nothing = np.empty((0, y.shape[1]))
+        return (u if len(u) else nothing), y, (q if len(q) else nothing)
 
     def _scaled(self, series: Series, values: Array, wanted: str) -> Array:
         unit = self.units.get(series.entry.name, wanted)
@@ -168,7 +174,13 @@ class Measured:
 
 
 def measured(
-    document: Document, section: DataSection, file: Path, inputs: int, outputs: int, place: tuple[str, ...]
+    document: Document,
+    section: DataSection,
+    file: Path,
+    inputs: int,
+    outputs: int,
+    oscillators: int,
+    place: tuple[str, ...],
 ) -> Measured:
     """Find in a file what the configuration names, for a model of so many inputs and a read-out of so many outputs.
 
@@ -192,7 +204,14 @@ def measured(
         _agree("target columns", _columns(y), "outputs of the read-out", outputs)
         if u:
             _agree("target samples", y[0].samples, "input samples", u[0].samples)
-    return Measured(document, section, recording, u, y, units)
+    with at("data", "start"):
+        q = tuple(recording.series(name) for name in section.start or ())
+        if _columns(q) > oscillators:
+            _agree("start columns", _columns(q), "oscillators of the model", oscillators)
+        if q:
+            require_equal_lengths(q, "start")
+            _agree("start samples", q[0].samples, "target samples", y[0].samples)
+    return Measured(document, section, recording, u, y, q, units)
 
 
 def _columns(series: Sequence[Series]) -> int:

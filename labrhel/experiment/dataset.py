@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from labrhel.config import Document
 from labrhel.config.data import DataSection, Segments, TestSegments
@@ -41,7 +44,7 @@ def _recorded(document: Document, section: DataSection, model: Model, outputs: i
     def opened(name: str, *place: str) -> Measured:
         with at(*place):
             file = find_recording(name, folders, section.source)
-        return measured(document, section, file, len(model.inputs), outputs, place)
+        return measured(document, section, file, len(model.inputs), outputs, model.size, place)
 
     def cut(name: str, source: Measured, segments: Segments, *place: str) -> tuple[TrialSequence, ...]:
         whole = isinstance(segments, TestSegments) and segments.whole
@@ -55,11 +58,13 @@ def _recorded(document: Document, section: DataSection, model: Model, outputs: i
                         "samples"
                     )
         found = []
-        for index, (u, y) in enumerate(source.segments(ranges)):
+        for index, (u, y, start) in enumerate(source.segments(ranges)):
             with at("data", "skip"):
                 label, ports = f"{name}[{index}]", model.inputs if len(u) else ()
                 interpolation = Interpolation(section.interpolation)
-                found.append(sequence_of(label, ports, u, y, spacing, interpolation, section.skip))
+                begins = np.concatenate([start, np.zeros(model.size - len(start))]) if len(start) else None
+                made = sequence_of(label, ports, u, y, spacing, interpolation, section.skip)
+                found.append(replace(made, start=begins))
         return tuple(found)
 
     main = opened(section.file, "data", "file")

@@ -28,20 +28,24 @@ STATE = ("initial_position", "initial_momentum")
 
 @dataclass(frozen=True, slots=True)
 class TrialSequence:
-    """One input/target pair: waveforms by port, `target` (outputs, samples), `weight` (samples,) of each sample."""
+    """One input/target pair: waveforms by port, `target` (outputs, samples), `weight` (samples,) of each sample.
+
+    `start`: positions (n,) that the rig starts at, beside those that the parameters name; None: no others.
+    """
 
     name: str
     inputs: Mapping[str, Waveform]
     target: Array
     weight: Array
+    start: Array | None = None
 
     def __post_init__(self) -> None:
         if self.weight.shape != self.target.shape[1:]:
             raise ConfigurationError(
                 f"{self.name}: {self.target.shape[1]} target samples but {self.weight.shape[0]} weights"
             )
-        for what, array in (("target", self.target), ("weight", self.weight)):
-            if not np.isfinite(array).all():
+        for what, array in (("target", self.target), ("weight", self.weight), ("start", self.start)):
+            if array is not None and not np.isfinite(array).all():
                 raise ConfigurationError(f"{self.name}: the {what} holds a sample that is not a number; clean the data")
         if not self.weight.any():
             raise ConfigurationError(f"{self.name}: no sample counts; skip fewer samples than the sequence has")
@@ -102,9 +106,16 @@ class Task:
         knobs = {knob.name for knob in self.capabilities.knobs}
         return {name: np.asarray(value) for name, value in theta.items() if name in knobs}
 
-    def prepare(self, theta: Arrays) -> Prepare:
-        """From rest, or from the initial state that `theta` or the model names."""
-        state = []
+    def begun(self, theta: Arrays, sequence: TrialSequence) -> Arrays:
+        """`theta` with the initial position that a pass over `sequence` has."""
+        if sequence.start is None:
+            return theta
+        name = STATE[0]
+        return {**theta, name: theta.get(name, self.model.parameters[name].nominal) + sequence.start}
+
+    def prepare(self, theta: Arrays, sequence: TrialSequence) -> Prepare:
+        """From rest, or from the initial state that `theta`, the model or the sequence name."""
+        state, theta = [], self.begun(theta, sequence)
         for name in STATE:
             nominal = self.model.parameters[name].nominal
             state.append(np.asarray(theta.get(name, nominal), float))
@@ -129,7 +140,7 @@ class Task:
         """The forward pass over a sequence, reading `channels` at every `every`-th kick, and the state it `ends` in."""
         acquire = Acquire(tuple(channels), every, end_state=ends)
         forward = Pass(self.steps(sequence), self.inputs(sequence), acquire, keep=keep)
-        return ShotProgram(self.step, self.prepare(theta), (forward,))
+        return ShotProgram(self.step, self.prepare(theta, sequence), (forward,))
 
     def captured(self, capture: Capture, pass_index: int = 0, repeat: int = 0) -> Array:
         """Captured read-out channels (channels, samples), at the samples of the target."""

@@ -50,7 +50,8 @@ def summed(
         silence = np.zeros(steps)
         played = {name: wave.on_grid(task.step, steps) for name, wave in sequence.inputs.items()}
         u = np.stack([played.get(name, silence) for name in model.inputs])
-        q, p = tape(model, theta, u, task.step)
+        begun = task.begun(theta, sequence)
+        q, p = tape(model, begun, u, task.step)
         seen = task.capabilities.position_matrix.values
         rows = [
             task.capabilities.channels_of(task.capabilities.channel(name).kind).index(name) for name in task.channels
@@ -61,7 +62,7 @@ def summed(
         total_loss += loss.value(outputs, sequence.target, sequence.weight)
         error = np.zeros_like(q)
         error[:, :: task.every] = seen[rows].T @ readout.error(rho)
-        parts = {**backpropagate(model, theta, u, q, p, error, task.step), **readout.gradients(x, rho)}
+        parts = {**backpropagate(model, begun, u, q, p, error, task.step), **readout.gradients(x, rho)}
         for name, value in parts.items():
             total[name] = total.get(name, np.zeros_like(value)) + value
     return total_loss, total

@@ -160,7 +160,8 @@ def _sizes_of(task: Task, theta: Arrays, sequence: TrialSequence) -> Sizes:
         for port in model.inputs
     ])  # fmt: skip
     pushed = model.input_force(u, theta)
-    start = [np.asarray(theta.get(name, model.parameters[name].nominal), float)[None] for name in STATE]
+    begun = task.begun(theta, sequence)
+    start = [np.asarray(begun.get(name, model.parameters[name].nominal), float)[None] for name in STATE]
     motion = run(model, theta, pushed, step, *start)
     q = motion.q[0]
     velocity = np.gradient(q, step, axis=1)

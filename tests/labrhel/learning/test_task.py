@@ -78,9 +78,9 @@ def test_the_rig_gets_the_parameters_that_it_has_knobs_for() -> None:
 
 
 def test_a_pass_starts_from_rest_unless_one_part_of_the_state_is_not_zero() -> None:
-    assert isinstance(task().prepare(theta()), Rest)
+    assert isinstance(task().prepare(theta(), sequence()), Rest)
     for name in ("initial_position", "initial_momentum"):
-        prepared = task().prepare({name: np.array([0.0, 0.7])})
+        prepared = task().prepare({name: np.array([0.0, 0.7])}, sequence())
         assert isinstance(prepared, GivenState)
         expected = {"initial_position": [0.0, 0.0], "initial_momentum": [0.0, 0.0], name: [0.0, 0.7]}
         assert prepared.position.values.tolist() == expected["initial_position"]
