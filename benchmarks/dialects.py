@@ -349,8 +349,31 @@ def multiline(random: Random, u: Array, y: Array, t: Array) -> Written:
     return Written(_lines(head, rows), ("Drive (mV)", "Angle (mV)"), ("mV", "mV"), (u, y), _step(t))
 
 
+def units_in_cells(random: Random, u: Array, y: Array, t: Array) -> Written:
+    """Multimeters and loggers that write the unit behind every number, with a prefix for each or one for all."""
+    separator, decimal = ((",", "."), (";", ","), ("\t", "."), (";", "."))[random.integers(4)]
+    blank, begin = (" ", "")[random.integers(2)], random.integers(20)
+
+    def cells(values: Array, units: Sequence[str]) -> list[str]:
+        chosen = [units[index % len(units)] for index in range(len(values))]
+        found = [f"{v * SIZES[unit]:.9e}{blank}{unit}" for v, unit in zip(values, chosen, strict=True)]
+        return [cell.replace(".", decimal) for cell in found]
+
+    one, several = ("mV", "µV", "V", "kV")[random.integers(4)], (("mV", "V"), ("V", "µV", "mV"))[random.integers(2)]
+    answer = cells(y, several)
+    missing = np.arange(len(y)) % 31 == begin
+    answer = ["OL" if gone else cell for cell, gone in zip(answer, missing, strict=True)]
+    times = [f"{value:.9e}".replace(".", decimal) for value in t]
+    times = [f"{cell}{blank}s" for cell in times] if random.integers(2) else times
+    rows = _table(separator, times, cells(u, [one]), answer)
+    return Written(
+        _lines([separator.join(["time", "drive", "answer"])], rows), ("drive", "answer"), (one, "V"),
+        (u, np.where(missing, np.inf, y)), _step(t),
+    )  # fmt: skip
+
+
 MAKERS: tuple[Maker, ...] = (
     german, swiss, english_groups, dates, epochs, elapsed, units_in_a_row, units_in_names, scope_with_preamble, beside,
-    summaries, marks, interrupted, fortran, ltspice, saleae, picoscope, complexes, multiline,
+    summaries, marks, interrupted, fortran, ltspice, saleae, picoscope, complexes, multiline, units_in_cells,
 )  # fmt: skip
 """Every dialect."""

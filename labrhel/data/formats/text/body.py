@@ -58,7 +58,7 @@ class Body:
         return rows[last:]
 
     def _is_value(self, cell: str) -> bool:
-        return is_mark(cell) or self.dialect.notation.is_number(cell) or moment_of(cell) is not None
+        return is_mark(cell) or self.dialect.is_number(cell) or moment_of(cell) is not None
 
     def _longer(self, rows: Sequence[Sequence[str]]) -> list[list[str]]:
         """The last rows of numbers in columns that end before the others: slower channels, with times of their own."""
@@ -93,16 +93,16 @@ class Body:
         return end if end and len(self.rows) - end < _FOOTER else len(self.rows)
 
     def numbers(self, row: Sequence[str]) -> int:
-        return sum(self.dialect.notation.is_number(cell) for cell in row)
+        return sum(self.dialect.is_number(cell) for cell in row)
 
     def _kind(self, cells: Sequence[str]) -> str:
         if not any(cells):
             return "empty"
-        if all(is_mark(cell) or self.dialect.notation.is_number(cell) for cell in cells):
+        if all(is_mark(cell) or self.dialect.is_number(cell) for cell in cells):
             return "number"
         if all(is_mark(cell) or moment_of(cell) for cell in cells):
             return "clock"
-        good = sum(self.dialect.notation.is_number(cell) for cell in cells)
+        good = sum(self.dialect.is_number(cell) for cell in cells)
         return "number" if 2 * good > len(cells) else "text"
 
     def _fits(self, row: Sequence[str]) -> bool:
@@ -111,7 +111,7 @@ class Body:
         if not self.left < len(row) <= self.width:
             return False
         for place, (cell, kind) in enumerate(zip(row, self.kinds, strict=False)):
-            if kind == "number" and not (is_mark(cell) or self.dialect.notation.is_number(cell)):
+            if kind == "number" and not (is_mark(cell) or self.dialect.is_number(cell)):
                 return False
             if kind == "clock" and not (is_mark(cell) or moment_of(cell)):
                 return False
@@ -156,15 +156,13 @@ class Body:
         digits = any(letter.isdigit() for letter in line)
         if digits and not letters:
             return header >= 0 or not _DATE.search(line)
-        if self.dialect.notation.is_number(cells[0]):
+        if self.dialect.is_number(cells[0]):
             return True
         whole = len(cells) == self.width and self.numbers(cells) >= self.kinds.count("number") - 1 > 0
         return whole and header >= 0 and (self.width > 2 or any(letter.isdigit() for letter in cells[0]))
 
     def _names_channels(self, row: Sequence[str]) -> bool:
-        return not self.dialect.notation.is_number(row[self.left]) and all(
-            c.isdigit() for c in row if self.numbers([c])
-        )
+        return not self.dialect.is_number(row[self.left]) and all(c.isdigit() for c in row if self.numbers([c]))
 
     def _only_counts(self, start: int) -> bool:
         """Whether the first row counts columns, as tables do whose columns have no names: `,0,1` or `0,1,2`."""
@@ -214,7 +212,7 @@ def why(dialect: Dialect, row: Sequence[str], kinds: Sequence[str], width: int) 
     """What is wrong with a row, in words."""
     row = trimmed(row)
     for cell, kind in zip(row, kinds, strict=False):
-        if kind == "number" and not (is_mark(cell) or dialect.notation.is_number(cell)):
+        if kind == "number" and not (is_mark(cell) or dialect.is_number(cell)):
             return f"{cell[:40]!r} is not a number"
     return f"it has {len(row)} values, where the others have {width}"
 

@@ -6,11 +6,12 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labrhel.data.formats.interface import UnreadableError
 from labrhel.data.formats.text.clock import moment_of
 from labrhel.data.formats.text.numbers import Notation, is_mark
+from labrhel.data.formats.text.quantities import parts_of, without_unit
 
 _TAIL = 80  # rows that are looked at
 _LAST = 12  # of them, which are of the table however long its preamble is
@@ -36,10 +37,15 @@ _NAMED = re.compile(r"\s*sep\s*=\s*(.)\s*", re.IGNORECASE)  # the first line tha
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The `separator` of cells, "" for blanks, and the notation of numbers."""
+    """The `separator` of cells, "" for blanks, and the notation of numbers; `measured`: cells may hold units, too."""
 
     separator: str
     notation: Notation
+    measured: bool = False
+
+    def is_number(self, cell: str) -> bool:
+        """Whether the cell holds digits that are a number, perhaps with its unit."""
+        return self.notation.is_number(cell) or (self.measured and parts_of(cell, self.notation) is not None)
 
     def rows(self, lines: Sequence[str]) -> list[list[str]]:
         """The cells of each line.  Raises ValueError for quotes that do not close, or close early."""
@@ -74,11 +80,14 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
     absent = next((separator for separator in _SEPARATORS if separator not in text), "\t")  # one column has none
     separators = [separator for separator in _SEPARATORS if separator in text or separator == absent]
     notations = [(order, one) for order, one in enumerate(_NOTATIONS) if order < 2 or _GROUPS[one.groups].search(text)]
-    for separator in (named[1],) if named else separators:
-        for order, notation in notations:
-            score = _score(Dialect(separator, notation), tail, lines, order)
-            if score > most:
-                best, most = Dialect(separator, notation), score
+    for measured in (False, True):
+        for separator in (named[1],) if named else separators:
+            for order, notation in notations:
+                score = _score(Dialect(separator, notation, measured), tail, lines, order)
+                if score > most:
+                    best, most = Dialect(separator, notation, measured), score
+        if most[0] == 1.0:  # nothing but numbers: units are looked for where there is something else
+            break
     if best is None:
         raise UnreadableError("it holds no rows of numbers")
     return settled(best, lines)
@@ -91,7 +100,9 @@ def settled(dialect: Dialect, lines: Sequence[str]) -> Dialect:
     """
     if dialect.notation.groups == " " or not _EITHER.search("\n".join(lines)):
         return dialect
-    rows = [row for line in lines if (row := trimmed(dialect.row(line))) and any(map(_looks_numeric, row))]
+    rows = [trimmed(dialect.row(line)) for line in lines]
+    rows = [[without_unit(cell) for cell in row] for row in rows] if dialect.measured else rows
+    rows = [row for row in rows if any(map(_looks_numeric, row))]
     width, _ = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
     rows = [row for row in rows if len(row) == width]
     signed = Counter(cell for row in rows for cell in row if _SIGNED.fullmatch(cell))
@@ -101,7 +112,7 @@ def settled(dialect: Dialect, lines: Sequence[str]) -> Dialect:
     ours, others = (points, commas) if dialect.notation.decimal == "." else (commas, points)
     proved, against = (sum(signed[cell] for cell in cells) for cells in (ours - others, others - ours))
     if against > proved:
-        return Dialect(dialect.separator, Notation(*(".,", ",.")[dialect.notation.decimal == "."]))
+        return replace(dialect, notation=Notation(*(".,", ",.")[dialect.notation.decimal == "."]))
     either = [cell for cell in signed if cell in ours and cell in others]
     if not proved and either and not _is_custom(dialect.separator, rows, either):
         example = min(either, key=lambda cell: dialect.notation.decimal in cell)
@@ -137,7 +148,7 @@ def _score(dialect: Dialect, tail: Sequence[str], lines: Sequence[str], order: i
     if dialect.notation.decimal == dialect.separator and not any('"' in line for line in tail):
         return (0.0,)
     rows = [trimmed(dialect.row(line)) for line in tail]
-    numeric = [any(dialect.notation.is_number(cell) for cell in row) for row in rows]
+    numeric = [any(dialect.is_number(cell) for cell in row) for row in rows]
     if not any(numeric):
         return (0.0,)
     rows, numeric = rows[numeric.index(True) :], numeric[numeric.index(True) :]
@@ -145,7 +156,7 @@ def _score(dialect: Dialect, tail: Sequence[str], lines: Sequence[str], order: i
     width, _ = Counter(len(row) for row in last).most_common(1)[0]
     fitting = [row for row in rows if len(row) == width]
     cells = [cell for row in fitting for cell in row if not is_mark(cell)]
-    numbers = sum(dialect.notation.is_number(cell) or moment_of(cell) is not None for cell in cells)
+    numbers = sum(dialect.is_number(cell) or moment_of(cell) is not None for cell in cells)
     if not numbers or not _columns_agree(dialect, fitting):
         return (0.0,)
     share = round(numbers / len(cells) * len(fitting) / len(rows), 3)
@@ -159,16 +170,13 @@ def _score(dialect: Dialect, tail: Sequence[str], lines: Sequence[str], order: i
 
 def _columns_agree(dialect: Dialect, rows: Sequence[Sequence[str]]) -> bool:
     """Whether one column at least is numbers and marks from top to bottom, but for a footer and some damage."""
-    bad = [
-        sum(not (is_mark(cell) or dialect.notation.is_number(cell)) for cell in column)
-        for column in zip(*rows, strict=True)
-    ]
+    bad = [sum(not (is_mark(cell) or dialect.is_number(cell)) for cell in column) for column in zip(*rows, strict=True)]
     return min(bad) <= max(1, len(rows) // 3)
 
 
 def _words(dialect: Dialect, line: str) -> list[str]:
     row = trimmed(dialect.row(line.lstrip("#% ")))
-    return row if row and not any(dialect.notation.is_number(cell) for cell in row) else []
+    return row if row and not any(dialect.is_number(cell) for cell in row) else []
 
 
 def trimmed(row: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from labrhel.data.formats.text.header import header_of
 from labrhel.data.formats.text.lines import encoding_of, head_of
 from labrhel.data.formats.text.naming import Named, distinct, is_time, named, unique_aliases, unit_of_cell
 from labrhel.data.formats.text.preamble import Preamble
+from labrhel.data.formats.text.quantities import InCells, in_cells_of
 from labrhel.data.timing import epoch_of
 from labrhel.units import read_unit
 
@@ -29,7 +30,8 @@ _LARGE = 1e8  # a time from which on a float64 of it tells less than 15 ns apart
 class Column:
     """A column of the table: `place` counts cells from 0; `numeric`, times of day and dates after `clock`, or text.
 
-    `origin` is what is taken off every number of an axis of time, where the fractions of large ones would be lost.
+    `origin` is what is taken off every number of an axis of time, where the fractions of large ones would be lost;
+    `in_cells` how numbers are read that have their units beside them.
     """
 
     place: int
@@ -40,6 +42,7 @@ class Column:
     time: bool
     clock: Clock | None = None
     origin: int = 0
+    in_cells: InCells | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,10 @@ def _assembled(encoding: str, table: Body, cells: list[str], units: list[str], p
     places = [place for place, kind in enumerate(table.kinds) if kind != "empty"]
     columns = [named(cells[place]) for place in places]
     found = [units[place] or column.unit for place, column in zip(places, columns, strict=True)]
+    beside = [
+        _beside(table, place, unit, column.name) for place, unit, column in zip(places, found, columns, strict=True)
+    ]
+    found = [unit if one is None else one.unit for unit, one in zip(found, beside, strict=True)]
     if not any(column.name for column in columns) or all(unit_of_cell(cells[place]) for place in places):
         columns = _from_preamble(columns, preamble, first_is_time=_is_axis(table, places[0], found[0], preamble))
     times = [
@@ -105,18 +112,35 @@ def _assembled(encoding: str, table: Body, cells: list[str], units: list[str], p
         table.width,
         table.left,
         tuple(
-            _column(table, place, names[index], found[index], aliases[index], is_axis=times[index])
+            _column(table, place, names[index], found[index], aliases[index], beside[index], is_axis=times[index])
             for index, place in enumerate(places)
         ),
         preamble.interval(),
     )
 
 
-def _column(table: Body, place: int, name: str, unit: str, aliases: tuple[str, ...], *, is_axis: bool) -> Column:
+def _beside(table: Body, place: int, unit: str, name: str) -> InCells | None:
+    if not table.dialect.measured or table.kinds[place] != "number":
+        return None
+    return in_cells_of(table.cells(place), unit, table.dialect.notation, name)
+
+
+def _column(
+    table: Body,
+    place: int,
+    name: str,
+    unit: str,
+    aliases: tuple[str, ...],
+    beside: InCells | None,
+    *,
+    is_axis: bool,
+) -> Column:
     kind, cells = table.kinds[place], table.cells(place)
     if kind == "clock":
         dated = any(are_dates(table.cells(other)) for other in range(table.width) if other != place)
         return Column(place, name, "s", aliases, False, True, clock_of(cells, name, dated=dated))
+    if beside is not None:
+        return Column(place, name, unit, aliases, True, is_axis, in_cells=beside)
     if kind != "number" or not is_axis:
         return Column(place, name, unit, aliases, kind == "number", is_axis)
     first = next((value for value in map(table.dialect.notation.number, cells) if math.isfinite(value)), 0.0)
@@ -156,7 +180,7 @@ def _is_axis(table: Body, place: int, unit: str, preamble: Preamble) -> bool:
     if unit or table.kinds[place] != "number":
         return known is not None and known.base == "s"
     try:
-        steps = np.diff(table.dialect.notation.column(table.cells(place)))
+        steps = np.diff(table.dialect.notation.column(table.cells(place)))  # one with units has a unit
     except ValueError:
         return False
     interval = preamble.interval()

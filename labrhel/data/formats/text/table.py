@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -156,8 +157,9 @@ def _first_values(layout: Layout, column: Column, lines: Sequence[str]) -> Array
         if column.clock is not None:
             moment = moment_of(cell, column.clock.pair)
             found[index] = math.nan if moment is None else moment.day * 86400.0 + moment.seconds
-        elif layout.dialect.notation.is_number(cell):
-            found[index] = layout.dialect.notation.number(cell)
+        else:
+            with suppress(ValueError):
+                found[index] = _number(layout, column, cell)
     return found
 
 
@@ -178,7 +180,7 @@ def _is_below(layout: Layout, line: str) -> bool:
         return True
     return (
         bool(row and row[0][:1].isalpha())
-        and not any(layout.dialect.notation.is_number(cell) for cell in row)
+        and not any(layout.dialect.is_number(cell) for cell in row)
         and all(column.numeric or column.clock for column in layout.columns)
     )
 
@@ -221,14 +223,21 @@ def _values(layout: Layout, column: Column, cells: list[tuple[str, ...]], number
     try:
         if column.origin:
             return _after(column.origin, layout.dialect.notation, cells[column.place])
+        if column.in_cells is not None:
+            return column.in_cells.column(cells[column.place], layout.dialect.notation)
         return layout.dialect.notation.column(cells[column.place])
     except ValueError:
         for number, cell in zip(numbers, cells[column.place], strict=True):
             try:
-                layout.dialect.notation.number(cell)
+                _number(layout, column, cell)
             except ValueError as error:
                 raise UnreadableError(f"line {number}: {error}, under {column.name!r}") from None
         raise
+
+
+def _number(layout: Layout, column: Column, cell: str) -> float:
+    notation = layout.dialect.notation
+    return notation.number(cell) if column.in_cells is None else column.in_cells.number(cell, notation)
 
 
 def _clock(column: Column, clock: Clock, cells: Sequence[str], numbers: Sequence[int]) -> Array:

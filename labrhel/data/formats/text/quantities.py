@@ -1,0 +1,121 @@
+"""Cells that hold a number with its unit: `12.3 mV`, `1,2e-3 V`, `15 %`, `4.7k`.
+
+Prefixes may differ from cell to cell, quantities may not.  A number without a unit among others that have one is
+refused unless it is 0, or the name of the column says a unit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labrhel.arrays import Array
+from labrhel.data.formats.interface import UnreadableError
+from labrhel.data.formats.text.numbers import Notation, is_mark
+from labrhel.units import COUNTED, PREFIXES, QUANTITIES, Unit, read_unit
+
+_MEASURED = re.compile(
+    r"([+\-\u2212\u2013]?(?:[0-9][0-9.,' \u00a0\u202f\u2009\u2019]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"\s*([^\W\d_][^\s\d,;]{0,11}|[%°])"
+)
+_EITHER = {"m": "metres", "T": "teslas"}
+"""Units that are written as a prefix is."""
+
+
+@dataclass(frozen=True, slots=True)
+class InCells:
+    """How the cells of a column are read whose numbers have units: all in `unit`, `size` of its quantity `base`.
+
+    `bare`: numbers without a unit are in `unit`, too.
+    """
+
+    unit: str
+    base: str
+    size: float
+    bare: bool
+
+    def number(self, cell: str, notation: Notation) -> float:
+        """What a cell holds, in `unit`.  Raises ValueError, in words, for what is no such number."""
+        found = parts_of(cell, notation)
+        if found is None:
+            value = notation.number(cell)
+            if self.bare or value == 0 or is_mark(cell):
+                return value
+            raise ValueError(f"{cell.strip()[:40]!r} has no unit, where other numbers are in {self.unit}")
+        value, word = found
+        unit = next((unit for unit in _meant(word) if unit.base == self.base), None)
+        if unit is not None:
+            return value * (unit.size / self.size)
+        if self.bare and word in PREFIXES:
+            return value * PREFIXES[word]
+        others = f"are in {self.unit}" if self.unit else "have none"
+        raise ValueError(f"{cell.strip()[:40]!r} is {_spoken(word)}, where other numbers {others}")
+
+    def column(self, cells: Sequence[str], notation: Notation) -> Array:
+        """The numbers of many cells (cells,), as `number`."""
+        return np.array([self.number(cell, notation) for cell in cells], float)
+
+
+def parts_of(cell: str, notation: Notation) -> tuple[float, str] | None:
+    """The number and the unit of a cell that has both; None for any other."""
+    match = _MEASURED.fullmatch(cell.strip())
+    if match is None or not any(True for _ in _meant(match[2])):
+        return None
+    try:
+        return notation.number(match[1]), match[2]
+    except ValueError:
+        return None
+
+
+def without_unit(cell: str) -> str:
+    """The number in a cell that may have a unit."""
+    match = _MEASURED.fullmatch(cell.strip())
+    return match[1].strip() if match and any(True for _ in _meant(match[2])) else cell
+
+
+def in_cells_of(cells: Sequence[str], said: str, notation: Notation, name: str) -> InCells | None:
+    """How the column `name` is read, by its first cells and the unit that is `said` above it; None without units.
+
+    Raises UnreadableError where a letter may be a prefix as well as a unit and nothing decides.
+    """
+    words = [found[1] for cell in cells if (found := parts_of(cell, notation))]
+    if not words:
+        return None
+    above = read_unit(said)
+    if above is not None:
+        return InCells(said, above.base, above.size, bare=True)
+    if said:
+        return InCells(said, said, 1.0, bare=True)
+    first = words[0]
+    if set(words) == {first} and first in _EITHER:
+        raise UnreadableError(
+            f"{first!r} behind the numbers under {name!r} may be a prefix, or {_EITHER[first]}: write the unit behind "
+            "the name of that column"
+        )
+    bases = [next(_meant(word)).base for word in words if word not in _EITHER]
+    base = max(dict.fromkeys(bases), key=bases.count) if bases else ""
+    ours = {word for word in words if any(unit.base == base for unit in _meant(word))}
+    if len(ours) == 1 and base:
+        (word,) = ours
+        return InCells(word, base, next(unit for unit in _meant(word) if unit.base == base).size, bare=False)
+    return InCells(base, base, 1.0, bare=not base)
+
+
+def _meant(word: str) -> Iterator[Unit]:
+    """What a word behind a number may mean, most likely first; a prefix alone is a unit without a base."""
+    if word in COUNTED:
+        yield Unit(1.0, word)
+    elif (unit := read_unit(word)) is not None:
+        yield unit
+    if word and word in PREFIXES:
+        yield Unit(PREFIXES[word], "")
+
+
+def _spoken(word: str) -> str:
+    base = next(_meant(word)).base
+    if not base:
+        return "a number with a prefix alone"
+    return f"a {QUANTITIES[base]}" if base in QUANTITIES else f"in {base}"

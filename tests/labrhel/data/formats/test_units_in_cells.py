@@ -1,0 +1,129 @@
+"""Numbers that have their units beside them, cell by cell: read with it where all agree, refused by line where not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labrhel.data.formats.interface import Entry, Pick, UnreadableError
+from labrhel.data.formats.text.table import TextTable
+
+COUNT = 40
+
+
+def read(folder: Path, head: str, form: str, cells: list[str], encoding: str = "utf-8") -> tuple[Entry, np.ndarray]:
+    """The column behind a time, in steps of 0.5."""
+    time = [f"{index * 0.5:.1f}".replace(".", "," if ";" in head else ".") for index in range(len(cells))]
+    rows = [form.format(one, cell) for one, cell in zip(time, cells, strict=True)]
+    (folder / "lab.csv").write_text("\n".join([head, *rows]) + "\n", encoding=encoding)
+    entry = TextTable().contents(folder / "lab.csv").entries[-1]
+    (found,) = TextTable().read(folder / "lab.csv", [Pick(entry.name)])
+    return entry, found
+
+
+VALUES = np.random.default_rng(0).normal(scale=0.3, size=COUNT)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size", "form"),
+    [
+        ("mV", 1e-3, "{:.6f} mV"), ("mV", 1e-3, "{:.6f}mV"), ("V", 1.0, "{:.9e} V"), ("µV", 1e-6, "{:.3f} µV"),
+        ("mA", 1e-3, "{:.6f} mA"), ("kHz", 1e3, "{:.12f} kHz"), ("%", 1.0, "{:.9f} %"), ("%", 1.0, "{:.9f}%"),
+        ("ms", 1e-3, "{:.6f} ms"), ("Volt", 1.0, "{:.9f} Volt"), ("counts", 1.0, "{:.7f} counts"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sign", [".", ","])
+def test_a_unit_that_all_cells_have_is_that_of_the_column(
+    unit: str, size: float, form: str, sign: str, tmp_path: Path
+) -> None:
+    cells = [form.format(value / size).replace(".", sign) for value in VALUES]
+    entry, found = read(tmp_path, *(("t;u", "{};{}") if sign == "," else ("t,u", "{},{}")), cells)
+    assert (entry.kind, entry.unit) == ("f", unit)
+    np.testing.assert_allclose(found * size, VALUES, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("units", "base"),
+    [
+        ((("mV", 1e-3), ("V", 1.0), ("µV", 1e-6)), "V"), ((("kHz", 1e3), ("Hz", 1.0), ("MHz", 1e6)), "Hz"),
+        ((("k", 1e3), ("M", 1e6), ("", 1.0)), ""), ((("m", 1e-3), ("k", 1e3), ("", 1.0)), ""),
+        ((("mm", 1e-3), ("m", 1.0)), "m"),
+    ],
+)  # fmt: skip
+def test_prefixes_may_differ_from_cell_to_cell(units: tuple[tuple[str, float], ...], base: str, tmp_path: Path) -> None:
+    chosen = [units[index % len(units)] for index in range(COUNT)]
+    cells = [f"{value / size:.15f} {unit}" for value, (unit, size) in zip(VALUES, chosen, strict=True)]
+    entry, found = read(tmp_path, "t,u", "{},{}", cells)
+    assert (entry.kind, entry.unit) == ("f", base)
+    np.testing.assert_allclose(found, VALUES, rtol=1e-3, atol=1e-9)
+
+
+def test_a_unit_above_the_column_is_the_one_that_cells_are_converted_to(tmp_path: Path) -> None:
+    cells = [f"{value:.9f} V" if index % 2 else f"{1e3 * value:.6f}" for index, value in enumerate(VALUES)]
+    entry, found = read(tmp_path, "t,u (mV)", "{},{}", cells)
+    assert entry.unit == "mV"
+    np.testing.assert_allclose(found, 1e3 * VALUES, rtol=1e-6, atol=1e-6)
+    entry, found = read(tmp_path, "t,u (V)", "{},{}", [f"{1e3 * value:.6f}m" for value in VALUES])
+    assert entry.unit == "V"
+    np.testing.assert_allclose(found, VALUES, rtol=1e-6, atol=1e-9)
+
+
+def test_marks_for_overload_and_what_is_missing_stand_beside_and_so_does_zero(tmp_path: Path) -> None:
+    cells = [f"{value:.6f} V" for value in VALUES]
+    cells[3:6] = ["OL", "---", "0"]
+    entry, found = read(tmp_path, "t,u", "{},{}", cells)
+    assert entry.unit == "V"
+    assert np.isposinf(found[3])
+    assert np.isnan(found[4])
+    assert found[5] == 0
+    np.testing.assert_allclose(found[6:], VALUES[6:], atol=1e-6)
+
+
+def test_times_with_units_are_an_axis_also_where_every_column_has_units(tmp_path: Path) -> None:
+    rows = [f"{0.5 * index:.1f} ms,{value:.6f} V" for index, value in enumerate(VALUES)]
+    (tmp_path / "lab.csv").write_text("\n".join(["t,u", *rows]) + "\n")
+    listing = TextTable().contents(tmp_path / "lab.csv")
+    assert listing.times == ("t",)
+    assert [entry.unit for entry in listing.entries] == ["ms", "V"]
+    times, found = TextTable().read(tmp_path / "lab.csv", [Pick("t"), Pick("u")])
+    np.testing.assert_allclose(np.diff(times), 0.5)
+    np.testing.assert_allclose(found, VALUES, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "cell", "words"),
+    [
+        (7, "0.013 A", "line 9: '0.013 A' is a current, where other numbers are in mV, under 'u'"),
+        (7, "0.013", "line 9: '0.013' has no unit, where other numbers are in mV, under 'u'"),
+        (37, "12.3 m", "line 39: '12.3 m' is a length, where other numbers are in mV, under 'u'"),
+        (37, "4.7k", "line 39: '4.7k' is a number with a prefix alone, where other numbers are in mV, under 'u'"),
+        (7, "5 %", "line 9: '5 %' is in %, where other numbers are in mV, under 'u'"),
+    ],
+)
+def test_what_does_not_agree_is_refused_with_its_line(row: int, cell: str, words: str, tmp_path: Path) -> None:
+    cells = [f"{1e3 * value:.6f} mV" for value in VALUES]
+    cells[row] = cell
+    with pytest.raises(UnreadableError) as refused:
+        read(tmp_path, "t,u", "{},{}", cells)
+    assert str(refused.value) == words
+
+
+def test_a_letter_that_may_be_milli_or_metres_is_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(
+        UnreadableError, match="'m' behind the numbers under 'u' may be a prefix, or metres: write the "
+    ):
+        read(tmp_path, "t,u", "{},{}", [f"{value:.6f} m" for value in VALUES])
+
+
+def test_thousands_and_decimals_of_three_digits_are_told_apart_behind_units_too(tmp_path: Path) -> None:
+    (tmp_path / "whole.csv").write_text("t;u\n" + "".join(f"{i};1,250 mV\n{i}5;950 mV\n" for i in range(1, 30)))
+    with pytest.raises(UnreadableError, match=r"may be 1250 as well as 1\.250"):
+        TextTable().contents(tmp_path / "whole.csv")
+    _, found = read(tmp_path, "t;u", "{};{}", ["1.250,5 mV", "950 mV"] * 20)
+    np.testing.assert_array_equal(found, [1250.5, 950.0] * 20)
+
+
+def test_words_behind_numbers_that_are_no_units_leave_a_column_of_text(tmp_path: Path) -> None:
+    rows = [f"{0.5 * index},{value:.6f},{index} apples" for index, value in enumerate(VALUES)]
+    (tmp_path / "lab.csv").write_text("\n".join(["t,u,what", *rows]) + "\n")
+    assert [entry.kind for entry in TextTable().contents(tmp_path / "lab.csv").entries] == ["f", "f", "S"]
