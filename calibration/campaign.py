@@ -18,6 +18,7 @@ from labrhel.arrays import Array
 from labrhel.errors import ConfigurationError
 from labrhel.executor import Tap, execute
 from labrhel.experiment import Experiment, calibrated
+from labrhel.model.rotating import is_rotating
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.shots.operations import Configure, Operation, Protocol, RunShots
 from labrhel.store.calibrations import CalibrationRecord, Entry
@@ -87,6 +88,11 @@ class Campaign:
     ) -> None:
         self.experiment, self.record, self._clock = experiment, record, clock
         problem = experiment.problem
+        if is_rotating(problem.task.model):
+            raise ConfigurationError(
+                "labrhel calibrate knows oscillators, and this rig has amplitudes in the rotating frame: give gains "
+                "and delays of its terminals by map:, let lock: 6 learn the drive of echoes, and ask labrhel audit"
+            )
         self._x = problem.parameters.flat() if at is None else at
         theta = problem.theta(self._x)
         bench = Bench.of(problem.task, theta, problem.train, problem.rule, problem.wanted)

@@ -27,6 +27,7 @@ from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task
+from labrhel.model.rotating import is_rotating
 from labrhel.shots.capture import Capture
 from labrhel.shots.operations import Protocol, RunShots
 from labrhel.shots.program import Acquire, Drive, Pass, Rest, Role, ShotProgram
@@ -35,6 +36,7 @@ from protocols.forward.clipping import TOLERANCE, aimed, of_clipping, over_range
 from protocols.forward.forward import ForwardPass, run_forward
 from protocols.forward.geometry import Geometry
 from protocols.inference.correlation import Backwards
+from protocols.rotating.sending import sent_through
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class AdjointOnly:
 
     response: float = 1.0
 
-    needs: ClassVar[Needs] = Needs(positions=True, drive=True, linear=True, reciprocal=True)
+    needs: ClassVar[Needs] = Needs(positions=True, drive=True, linear=True, reciprocal=True, rotates=True)
 
     def __post_init__(self) -> None:
         if not self.response > 0:
@@ -51,6 +53,8 @@ class AdjointOnly:
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
+        if is_rotating(asked.task.model):
+            return (yield from sent_through(asked, self.response))
         run = yield from run_forward(asked)
         task, theta, geometry, batch = asked.task, run.asked.theta, run.geometry, run.batch
         shots, passes = run.shots, run.passes

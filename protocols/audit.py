@@ -34,7 +34,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.model.motion import run
-from labrhel.rig.capabilities import Kind
+from labrhel.model.rotating import RotatingFrame
 from labrhel.shots.operations import Configure, Protocol
 from labrhel.shots.program import GivenState
 from protocols.differences import ends_along, size_of
@@ -234,7 +234,7 @@ class _Straight:
 def model_loss(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> float:
     """The loss that the nominal model would have."""
     model, readout, loss, total = task.model, task.readout(theta), task.loss(sequences), 0.0
-    rows = [task.capabilities.channels_of(Kind.POSITION).index(name) for name in task.channels]
+    rows = [task.capabilities.places.index(name) for name in task.channels]
     sees = task.capabilities.position_matrix.values[rows]
     for item in sequences:
         q = p = np.zeros((1, model.size))
@@ -244,8 +244,11 @@ def model_loss(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) ->
         played = {port: wave.on_grid(task.step, steps) for port, wave in item.inputs.items()}
         u = np.stack([played.get(port, silence) for port in model.inputs])
         with np.errstate(over="ignore", invalid="ignore"):
-            path = run(model, theta, model.input_force(u, theta), task.step, q, p).q[0]
-            total += loss.value(readout.outputs(sees @ path[:, :: task.every]), item.target, item.weight)
+            if isinstance(model, RotatingFrame):
+                path = model.pass_of(theta, model.field(u, theta), task.step, q[0] + 1j * p[0])[0]
+            else:
+                path = run(model, theta, model.input_force(u, theta), task.step, q, p).q[0]
+            total += loss.value(readout.outputs((sees @ path[:, :: task.every]).real), item.target, item.weight)
     return total
 
 

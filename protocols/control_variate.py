@@ -55,7 +55,7 @@ class EchoesAndTwin:
     @property
     def needs(self) -> Needs:
         """The needs of the rule of the echoes, and of the twin."""
-        return replace(self.echo.needs, positions=True, local=False)
+        return replace(self.echo.needs, positions=True, local=False, rotates=False)
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""

@@ -37,7 +37,7 @@ from labrhel.shots.operations import Configure, Protocol
 from protocols.echoes.inherited import with_inherited
 from protocols.forward.moving import MovedLoss
 
-_NEEDS = Needs(knobs=True)
+_NEEDS = Needs(knobs=True, rotates=True)
 
 Direction = Mapping[str, Array]
 """By parameter, how far it is moved for a step h of one."""

@@ -24,6 +24,7 @@ from labrhel.learning.estimator import Estimator
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.rules import GradientRequest
+from labrhel.model.rotating import is_rotating
 from labrhel.shots.operations import Protocol
 from protocols.echoes.options import Echo
 from protocols.rhel import RHEL
@@ -45,7 +46,15 @@ class HEB:
     repeats: int = 1
 
     needs: ClassVar[Needs] = Needs(
-        reversal=True, positions=True, drive=True, lossless=True, final=True, reciprocal=True, or_state=True, ends=True
+        reversal=True,
+        positions=True,
+        drive=True,
+        lossless=True,
+        final=True,
+        reciprocal=True,
+        or_state=True,
+        ends=True,
+        rotates=True,
     )
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
@@ -56,6 +65,8 @@ class HEB:
                 f"HEB knows a loss at the last sample only, and {early[0]} counts others; skip all but the last, "
                 "or take rule: rhel"
             )
-        echo = _Kicked(self.estimator, Echo.PLAIN, self.eps, self.response, repeats=self.repeats)
+        # An array's loss is made good by drive, in which the kick is played anyhow.
+        drive = Echo.AUTO if is_rotating(asked.task.model) else Echo.PLAIN
+        echo = _Kicked(self.estimator, drive, self.eps, self.response, repeats=self.repeats)
         gradient = yield from echo.gradient(asked)
         return replace(gradient, rule=f"heb/{self.estimator}")

@@ -10,7 +10,7 @@ Source: derived and tested in this project (docs/rules.md); exact for linear rig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -21,13 +21,16 @@ from labrhel.learning.estimator import Estimator
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.rules import GradientRequest
+from labrhel.model.rotating import is_rotating
 from labrhel.shots.capture import Capture
 from labrhel.shots.compile import reversal_of
 from labrhel.shots.operations import Protocol, RunShots
+from protocols.echoes.options import Echo, EchoOptions
 from protocols.echoes.plan import EchoPlan, Wanted, first_eps
 from protocols.forward.clipping import aimed, of_clipping, over_range
 from protocols.forward.forward import run_forward
 from protocols.inference.correlation import Backwards
+from protocols.rotating.measurement import measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,9 @@ class RecordedCorrelation:
     response: float = 1.0
 
     estimator: ClassVar[Estimator] = Estimator.SYMMETRIC
-    needs: ClassVar[Needs] = Needs(reversal=True, positions=True, drive=True, linear=True, reciprocal=True)
+    needs: ClassVar[Needs] = Needs(
+        reversal=True, positions=True, drive=True, linear=True, reciprocal=True, rotates=True
+    )
 
     def __post_init__(self) -> None:
         if not self.response > 0:
@@ -45,6 +50,10 @@ class RecordedCorrelation:
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
+        if is_rotating(asked.task.model):
+            options = EchoOptions(self.estimator, Echo.PLAIN, response=self.response)
+            found = yield from measured(options, asked, driven=False)
+            return replace(found, rule="recorded_correlation", retrace_error=None)
         run = yield from run_forward(asked, keep=True)
         task, theta, geometry, batch = asked.task, run.asked.theta, run.geometry, run.batch
         model = task.model

@@ -12,6 +12,8 @@ value on E(-eps))/(2 eps), on the half-step grid,
 *Driven echo*: on a lossy rig the echo is given, open loop, f_comp = -2 G v(recorded), so that the un-nudged echo
 retraces while a nudge still decays with the rig's own friction, which is the adjoint equation.
 
+*Rotating frame*: amplitudes are conjugated where positions are flipped (`protocols.rotating`).
+
 *Asymmetric echo*: where couplings are directed the nudge is eps (e + 2 d N a), found in a few pairs of echoes, and the
 gradient is that of the corrected adjoint a, correlated with the record (`protocols.echoes.directed`).
 
@@ -31,6 +33,7 @@ from labrhel.arrays import Arrays
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.readout import READOUT
 from labrhel.learning.rules import GradientRequest
+from labrhel.model.rotating import is_rotating
 from labrhel.shots.operations import Configure, Protocol
 from protocols.echoes import doubts
 from protocols.echoes.beliefs import Inherited
@@ -40,6 +43,7 @@ from protocols.echoes.inherited import inherited
 from protocols.echoes.measurement import Measurement
 from protocols.echoes.options import EchoOptions
 from protocols.forward.clipping import of_clipping
+from protocols.rotating.measurement import measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class RHEL(EchoOptions):
         Raises ProgramError where the rig lacks what the rule needs (a port on the read-out, on a lossy oscillator, a
         reading of the end state).
         """
+        if is_rotating(asked.task.model):
+            return (yield from measured(self, asked))
         asked = asked.at((yield Configure(asked.task.rig_parameters(asked.theta))))
         run = Measurement(self, asked)
         yield from run.first_block()

@@ -148,7 +148,8 @@ def test_a_file_names_it_and_what_is_not_registered_is_refused(installed: Path) 
     assert isinstance(rig, SimulatedRig)
     assert not np.allclose(rig.true_parameters(0)["stiffness"], rig.true_parameters(100)["stiffness"])
     (installed / "device.yaml").write_text(PAIR + "imperfections: {moonlight: {swing: 1}}\n")
-    with pytest.raises(ConfigurationError, match=r"no imperfection 'moonlight'; known are: daylight, soft_ports"):
+    known = "daylight, quadratures, soft_ports"
+    with pytest.raises(ConfigurationError, match=rf"no imperfection 'moonlight'; known are: {known}"):
         plugins.open_rig("sim:device.yaml", model, installed)
 
 

@@ -19,7 +19,8 @@ from labrhel.learning.readout import READOUT
 from labrhel.learning.task import STATE, Task, TrialSequence
 from labrhel.model.interface import SelfAdjusting
 from labrhel.model.motion import is_directed
-from labrhel.rig.capabilities import Capabilities, Kind
+from labrhel.model.rotating import as_real, is_rotating
+from labrhel.rig.capabilities import Capabilities
 
 PLAIN_BELOW = 0.05
 """e-folds of energy in a pass up to which a rig counts as lossless."""
@@ -40,6 +41,7 @@ class Needs:
     `settles` under inputs that stand still, with a loss at its end; parameters that are `knobs` of the rig, or its
     initial state; parameters that are `slow` variables of the rig; a `reciprocal` rig, by its model.
     `ends`: a reading of the state at the end of an echo where the initial state is learned.
+    `rotates`: the rule also knows amplitudes in the rotating frame, with their two quadratures in place of positions.
     `or_state`: a rig that can be started in any state needs neither `reversal` nor `drive`.
     """
 
@@ -58,6 +60,7 @@ class Needs:
     reciprocal: bool = False
     or_state: bool = False
     ends: bool = False
+    rotates: bool = False
 
 
 def objections(
@@ -74,13 +77,19 @@ def objections(
     """
     rig, model = task.capabilities, task.model
     found = []
+    rotating = is_rotating(model)
+    if rotating and not needs.rotates:
+        return ("it knows positions and momenta, and the rig has amplitudes in the rotating frame",)
     started = needs.or_state and "state" in rig.prepares
     beside = ", and cannot be started in any state" if needs.or_state else ""
     if needs.reversal and not rig.reversals and not started:
         found.append(f"the rig offers no way to reverse its state{beside}")
-    if needs.positions and not needs.local and np.linalg.matrix_rank(rig.position_matrix.values) < rig.size:
+    if rotating and (needs.positions or needs.local or needs.reversal):
+        if np.linalg.matrix_rank(as_real(rig.position_matrix.values.T)) < 2 * rig.size:
+            found.append(f"it needs both quadratures of all {rig.size} modes, and the rig shows fewer")
+    elif needs.positions and not needs.local and np.linalg.matrix_rank(rig.position_matrix.values) < rig.size:
         found.append(f"it needs the positions of all {rig.size} oscillators, and the rig shows fewer")
-    if needs.local:
+    if needs.local and not rotating:
         found += unread_objections(task, theta, wanted, trained or {})
     if needs.drive and not started:
         deaf = unreached_channels(task)
@@ -88,22 +97,24 @@ def objections(
             found.append(f"no drive port reaches what channel {', '.join(deaf)} reads{beside}")
     lossy = np.flatnonzero(np.diag(model.friction(theta)) > 0)
     if needs.lossy_drive:
-        deaf = [str(index + 1) for index in lossy if not _reaches(rig, np.eye(rig.size)[index])]
+        sides = (1.0, 1.0j) if rotating else (1.0,)
+        each = np.eye(rig.size)
+        deaf = [str(index + 1) for index in lossy if not all(_reaches(rig, side * each[index]) for side in sides)]
         if deaf:
             found.append(f"no drive port reaches oscillator {', '.join(deaf)}, which loses energy")
-    if needs.drive_all and np.linalg.matrix_rank(rig.drive_matrix.values) < rig.size:
+    if needs.drive_all and np.linalg.matrix_rank(as_real(rig.drive_matrix.values)) < rig.size * (1 + rotating):
         found.append("some oscillators have no drive port")
     starts = [name for name in wanted if name in STATE]
     if needs.ends and starts and not rig.reads_state:
         found.append(f"{', '.join(starts)}: learned from the state at the end of an echo, which the rig cannot read")
     if needs.linear and not model.is_linear(theta):
         found.append("the rig is not linear")
-    if needs.reciprocal and is_directed(model, theta):
+    if needs.reciprocal and is_directed(model, theta) and not rotating:  # of an array the flux is turned round
         found.append(
             "couplings of the model are directed or gyroscopic, and what it sends through the rig obeys their transpose"
         )
     folds = folds_lost(task, sequences, theta)
-    if needs.lossless and folds > PLAIN_BELOW:
+    if needs.lossless and folds > PLAIN_BELOW and not rotating:  # an array is given what it loses
         found.append(f"the rig loses {folds:.2g} e-folds of energy in a pass")
     if needs.final and any(sequence.weight[:-1].any() for sequence in sequences):
         found.append("the loss counts samples before the last one")
@@ -153,8 +164,7 @@ def unreached_channels(task: Task) -> list[str]:
 
 
 def _seen_by(rig: Capabilities, channel: str) -> Array:
-    row = rig.channels_of(Kind.POSITION).index(channel)
-    return rig.position_matrix.values[row]
+    return rig.position_matrix.values[rig.places.index(channel)].conj()
 
 
 @lru_cache(maxsize=256)  # asked in every gradient of a run, of each channel
@@ -163,8 +173,9 @@ def _reaches_channel(rig: Capabilities, channel: str) -> bool:
 
 
 def _reaches(rig: Capabilities, force: Array) -> bool:
-    drives = rig.drive_matrix.values
+    drives = as_real(rig.drive_matrix.values)
     if not drives.size:
         return False
-    values, *_ = np.linalg.lstsq(drives, force, rcond=None)
-    return bool(np.allclose(drives @ values, force))
+    wanted = np.concatenate([np.real(force), np.imag(force)]) if len(drives) > len(force) else force
+    values, *_ = np.linalg.lstsq(drives, wanted, rcond=None)
+    return bool(np.allclose(drives @ values, wanted))

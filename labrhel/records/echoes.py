@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.model.rotating import is_quadrature
 from labrhel.shots.capture import PassCapture
 from labrhel.store import RunReader
 
@@ -73,7 +74,8 @@ def echo_of(step: int, kept: Sequence[KeptShot], channel: str, unit: str) -> Rec
     if len(pair) < 2 or not before:
         return None
     forward = before[-1].load()[-1].traces[channel]
-    plus, minus = (np.asarray(shot.load()[-1].traces[channel].values[0])[::-1] for shot in pair)
+    sign = -1 if is_quadrature(channel) else 1
+    plus, minus = (sign * np.asarray(shot.load()[-1].traces[channel].values[0])[::-1] for shot in pair)
     return RecordedEcho(step, channel, forward.unit or unit, forward.dt, np.asarray(forward.values[0]), plus, minus)
 
 

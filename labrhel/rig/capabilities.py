@@ -151,7 +151,8 @@ class Capabilities(Digested):
 
     `drive_matrix` (n, force ports): forces on the n oscillators from the force ports, in the order of `ports`.
     `position_matrix` (position channels, n): what each position channel sees; `velocity_matrix` the same.
-    Matrices of amplitude rigs act on complex amplitudes.
+    Of rigs in the rotating frame the matrices are complex, and `position_matrix` has a row for each channel of an
+    amplitude: a terminal that plays x drives with D x, and a channel shows Re(M a).
     """
 
     tag = "Capabilities"
@@ -196,6 +197,11 @@ class Capabilities(Digested):
     def knob(self, name: str) -> Knob:
         """The knob of that name, or ProgramError naming those that exist."""
         return _named(self.knobs, name, "knob", self.rig)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Names of the channels of the rows of `position_matrix`: positions, or quadratures of amplitudes."""
+        return self.channels_of(Kind.POSITION) or self.channels_of(Kind.AMPLITUDE)
 
     def ports_of(self, kind: Kind) -> tuple[str, ...]:
         """Names of the ports of that kind, in the order of the matrices."""

@@ -162,9 +162,22 @@ def _field_names(cls: type) -> tuple[str, ...]:
 
 def plain_declared(value: Capabilities | Wiring) -> dict[str, Any]:
     """What a rig declares as plain data, for a manifest."""
-    return to_data(value, lambda array: json.dumps(array.values.tolist()))
+    return to_data(value, lambda array: json.dumps(_listed(array.values)))
 
 
 def declared(plain: Any) -> Any:
     """What `plain_declared` was given."""
-    return from_data(plain, lambda text: np.array(json.loads(text), float))
+    return from_data(plain, lambda text: _array(json.loads(text)))
+
+
+def _listed(values: Array) -> Any:
+    """A matrix as nested lists; one of a rig in the rotating frame by its real and imaginary parts."""
+    if np.iscomplexobj(values):
+        return {"re": np.real(values).tolist(), "im": np.imag(values).tolist()}
+    return values.tolist()
+
+
+def _array(plain: Any) -> Array:
+    if isinstance(plain, dict):
+        return np.array(plain["re"], float) + 1j * np.array(plain["im"], float)
+    return np.array(plain, float)

@@ -111,6 +111,7 @@ class EchoOptions:
             drive=True,
             lossy_drive=not (plain or self.partial),
             ends=True,
+            rotates=True,
         )
 
     def plan(self, task: Task, theta: Arrays, wanted: Sequence[str]) -> EchoPlan:

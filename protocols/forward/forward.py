@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,8 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import DivergedError
 from labrhel.learning.rules import GradientRequest
 from labrhel.learning.task import Task, TrialSequence
-from labrhel.shots.capture import Capture
+from labrhel.model.rotating import as_real
+from labrhel.shots.capture import Capture, PassCapture
 from labrhel.shots.operations import Configure, Protocol, RunShots
 from labrhel.shots.program import Pass, ShotProgram
 from protocols.forward.clipping import over_range
@@ -24,6 +26,7 @@ _STILL = 1e-12  # of a reading, by which rounding may move it
 class ForwardPass:
     """One sequence at the kicks: positions q, velocities v, error e = dL/dq (n, steps), inputs u (inputs, steps).
 
+    In the rotating frame q are complex amplitudes, e = dL/dq*, and there are no velocities.
     `program` is the same run read no second time, the beginning of every echo shot; `end`: position and momentum (n,)
     half a step after the last kick, where they were read.
     """
@@ -65,12 +68,12 @@ class ForwardBatch:
     @property
     def has_motion(self) -> bool:
         """False if every reading stands still, as in a dry run: zero, or what a calibration makes of zero volts."""
-        return any(bool((np.ptp(item.q, axis=-1) > _STILL * np.abs(item.q).max()).any()) for item in self.passes)
+        return any(bool((np.ptp(q, axis=-1) > _STILL * np.abs(q).max()).any()) for q in map(_real, self.passes))
 
     @property
     def size(self) -> float:
         """Sum of squares of all positions, the measure that response and retrace error are relative to."""
-        return max(sum(float(np.sum(item.q**2)) for item in self.passes), 1e-300)
+        return max(sum(float(np.sum(_real(item) ** 2)) for item in self.passes), 1e-300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,20 @@ def run_forward(asked: GradientRequest, *, keep: bool = False) -> Protocol[Forwa
     return ForwardRun(asked, geometry, batch, len(captures), sum(capture.passes_run for capture in captures))
 
 
+class Shows(typing.Protocol):
+    """Which oscillator, or mode, a channel sees."""
+
+    def state(self, capture: PassCapture, step: float, repeat: int = 0, /) -> tuple[Array, Array]:
+        """Positions, or amplitudes, at the kicks (n, steps), and velocities where there are some."""
+        ...
+
+    def on_oscillators(self, channels: Sequence[str], error: Array, /) -> Array:
+        """Slopes by channels (channels, samples) as slopes by positions, or conjugate amplitudes (n, samples)."""
+        ...
+
+
 def read_forward(
-    task: Task, geometry: Geometry, sequences: Sequence[TrialSequence], captures: Sequence[Capture], theta: Arrays
+    task: Task, geometry: Shows, sequences: Sequence[TrialSequence], captures: Sequence[Capture], theta: Arrays
 ) -> ForwardBatch:
     """Evaluate loss and error of the captures, one per sequence."""
     readout, loss = task.readout(theta), task.loss(sequences)
@@ -122,6 +137,10 @@ def read_forward(
     if not np.isfinite(total):
         raise DivergedError("the readings of the forward pass are so large that the loss overflows; lower the drive")
     return ForwardBatch(tuple(passes), total, direct, tuple(slopes), captures[0].shot.calibration, over_range(captures))
+
+
+def _real(item: ForwardPass) -> Array:
+    return as_real(item.q)
 
 
 def _unread(program: ShotProgram) -> ShotProgram:

@@ -56,12 +56,12 @@ def summed(
         rows = [
             task.capabilities.channels_of(task.capabilities.channel(name).kind).index(name) for name in task.channels
         ]
-        x = seen[rows] @ q[:, :: task.every]
+        x = (seen[rows] @ q[:, :: task.every]).real  # a quadrature of complex amplitudes is a real part
         outputs = readout.outputs(x)
         rho = loss.slope(outputs, sequence.target, sequence.weight)
         total_loss += loss.value(outputs, sequence.target, sequence.weight)
         error = np.zeros_like(q)
-        error[:, :: task.every] = seen[rows].T @ readout.error(rho)
+        error[:, :: task.every] = seen[rows].conj().T @ readout.error(rho)
         parts = {**backpropagate(model, begun, u, q, p, error, task.step), **readout.gradients(x, rho)}
         for name, value in parts.items():
             total[name] = total.get(name, np.zeros_like(value)) + value

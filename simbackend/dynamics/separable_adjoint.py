@@ -24,6 +24,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.model.derivatives import along, jacobian
 from labrhel.model.leapfrog import KickMatrices, leapfrog
+from labrhel.model.rotating import is_rotating
 from simbackend.dynamics.adjoint import summed
 from simbackend.models.simulable import Simulable
 
@@ -34,7 +35,7 @@ def exact_gradient(task: Task, sequences: Sequence[TrialSequence], theta: Arrays
     Raises ConfigurationError for a model that is no separable Hamiltonian of the kind simulated rigs run.
     """
     model = task.model
-    if not isinstance(model, Simulable):
+    if not isinstance(model, Simulable) or is_rotating(model):
         raise ConfigurationError(
             f"there is no exact gradient for {type(model).__name__}: name one in the entry-point group "
             "labrhel.exact_gradients, under the model's kind"

@@ -104,6 +104,7 @@ class Device:
         self._flipping = self._that_act(Place.REVERSAL)
         self._on_ports = self._that_act(Place.PORT_SIGNALS)
         self._on_channels = self._that_act(Place.CHANNEL_SIGNALS)
+        self._turning = self._that_act(Place.QUADRATURES)
         self._offset = [name for name, path in self._ports.items() if path.offset]
         self.capabilities = self._declared(ideal)
         self._units = {channel.name: channel.unit for channel in ideal.channels}
@@ -192,12 +193,28 @@ class Device:
         parts = [[part.forces(friction, steps, self._site, at) for at in moments] for part in self._shaking]
         return np.sum(parts, axis=0)
 
-    def reversed(self, momentum: Array) -> Array:
-        """Momenta (batch, n) after a reversal."""
-        flipped = -momentum
+    def reversed(self, position: Array, momentum: Array) -> tuple[Array, Array]:
+        """Positions and momenta (batch, n) after a reversal; of amplitudes, their quadratures."""
+        flipped, left = -momentum, 1.0 + 0.0j
         for part in self._flipping:
             flipped = part.flipped(flipped, self._site)
-        return flipped
+            left *= part.conjugated(self._site)
+        if left == 1:
+            return position, flipped
+        turned = left * (position + 1j * flipped)
+        return turned.real, turned.imag
+
+    @property
+    def turns(self) -> bool:
+        """True if terminals of a rig in the rotating frame have other axes than they should."""
+        return bool(self._turning)
+
+    def turned(self, terminal: str, shot: int) -> complex:
+        """What a terminal multiplies with what it plays, and divides what it reads by."""
+        found = 1.0 + 0.0j
+        for part in self._turning:
+            found *= part.turning(terminal, self._site, shot)
+        return found
 
     def traces(
         self, motions: dict[str, Array], ends: dict[str, tuple[float, float]], every: int, moment: Moment
@@ -233,11 +250,13 @@ class Device:
             return State(position[None].copy(), momentum[None].copy())
         random = stream(self.errors.seed, "state", moment.shot, moment.pass_index)
         shown_as = []
-        for kind, values in ((Kind.POSITION, position), (Kind.VELOCITY, momentum / mass)):
-            names = self.capabilities.channels_of(kind)
+        pairs = self.capabilities.channels_of(Kind.AMPLITUDE)
+        places = self.capabilities.channels_of(Kind.POSITION) or pairs[0::2]
+        speeds = self.capabilities.channels_of(Kind.VELOCITY) or pairs[1::2]
+        for names, values in ((places, position), (speeds, momentum / mass)):
             if self._on_channels:
-                pairs = zip(names, values, strict=True)
-                values = np.array([self._arrived(np.array([x]), name, moment)[0] for name, x in pairs])  # noqa: PLW2901
+                each = zip(names, values, strict=True)
+                values = np.array([self._arrived(np.array([x]), name, moment)[0] for name, x in each])  # noqa: PLW2901
             noise = self.errors.noise * random.standard_normal(len(values))
             rows = zip(names, values, noise, strict=True)
             converter = self.errors.adc.declared

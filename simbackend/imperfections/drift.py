@@ -44,7 +44,7 @@ class Drift(Imperfection):
     def drifted(self, theta: Arrays, site: Site, shot: int) -> Arrays:
         """Every part times its factor in that shot."""
         parts = site.once(type(self), lambda: DriftingParts(self, site.model, site.seed))
-        return scaled(theta, parts.factors(shot))
+        return scaled(site.model, theta, parts.factors(shot))
 
 
 class DriftingParts:

@@ -15,6 +15,7 @@ from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.frozen import FrozenArray
 from simbackend.imperfections.imperfection import Acting, Imperfection, Place, Site, acting
+from simbackend.imperfections.mismatch import friction_of
 from simbackend.models.simulable import Simulable
 
 
@@ -40,7 +41,8 @@ class HiddenFriction(Imperfection):
 
     def parameters(self, theta: Arrays, site: Site) -> Arrays:
         """The friction matrix with what is added."""
-        return {**theta, "friction": theta["friction"] + site.once(type(self), lambda: self.added(site.model))}
+        name = friction_of(site.model)
+        return {**theta, name: theta[name] + site.once(type(self), lambda: self.added(site.model))}
 
     def added(self, model: Simulable) -> Array:
         """The added friction matrix (n, n), from the nominal masses and springs.
@@ -57,7 +59,7 @@ class HiddenFriction(Imperfection):
             shapes = np.linalg.eigh(model.hessian(np.zeros(model.size), {}) / root[:, None] / root)[1] * root[:, None]
             total = total + shapes @ np.diag(self.modes) @ shapes.T
         if self.matrix is not None:
-            total = total + model.shape_parameter("friction", self.matrix.values)
+            total = total + model.shape_parameter(friction_of(model), self.matrix.values)
         if np.linalg.eigvalsh(total)[0] < -1e-12 * np.abs(total).max():
             raise ConfigurationError("friction must not be negative, in any mode: a passive rig does not gain energy")
         return total

@@ -53,6 +53,7 @@ class Place(enum.Enum):
     CHANNEL_COUPLING = "the AC coupling of a channel"
     CHANNEL_SIGNALS = "what arrives at a channel, in every pass anew"
     CHANNEL_CONVERTERS = "the converter of a channel"
+    QUADRATURES = "gain and phase of the terminals of a rig in the rotating frame"
 
 
 Acting = frozenset[tuple[str, Place]]
@@ -113,6 +114,14 @@ class Imperfection:
         """Momenta (..., n) that a flip leaves, where an exact one would leave `momentum`."""
         return momentum
 
+    def turning(self, terminal: str, site: Site, shot: int) -> complex:
+        """Gain and phase of a terminal of a rig in the rotating frame (`simbackend.imperfections.quadratures`)."""
+        return 1.0
+
+    def conjugated(self, site: Site) -> complex:
+        """What is left of a conjugation, where an exact one leaves conj(a): this times it."""
+        return 1.0
+
     def reaching(self, values: Array, port: str, site: Site, moment: Moment) -> Array:
         """What reaches the rig at the kicks (steps,) from a port that plays, where `values` would have."""
         return values
@@ -157,6 +166,8 @@ _HOOKS = {
     "drifted": Place.DRIFT,
     "forces": Place.MOTION,
     "flipped": Place.REVERSAL,
+    "conjugated": Place.REVERSAL,
+    "turning": Place.QUADRATURES,
     "reaching": Place.PORT_SIGNALS,
     "arriving": Place.CHANNEL_SIGNALS,
 }

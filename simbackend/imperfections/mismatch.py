@@ -41,27 +41,34 @@ class Mismatch(Imperfection):
     def parameters(self, theta: Arrays, site: Site) -> Arrays:
         """Every part times its factor, then what is added."""
         if self.spread or self.exact:
-            theta = scaled(theta, site.once(type(self), lambda: self.factors(site.model, site.seed)))
+            theta = scaled(site.model, theta, site.once(type(self), lambda: self.factors(site.model, site.seed)))
         return {**theta, **{name: theta[name] + more.values for name, more in self.added.items()}}
 
     def factors(self, model: Simulable, seed: int) -> dict[str, Array]:
-        """Real value over knob value, by parameter; for `friction` the diagonal of D (n,)."""
+        """Real value over knob value, by parameter; for the friction the diagonal of D (n,)."""
         drawn = {
             name: np.exp(self.spread * stream(seed, "mismatch", name).standard_normal(model.parameters[name].shape))
             for name in parts_of(model)
         }
         drawn |= {name: factors.values for name, factors in self.exact.items()}
-        drawn["friction"] = np.exp(self.spread / 2 * stream(seed, "mismatch", "friction").standard_normal(model.size))
+        rubs = self.spread / 2 * stream(seed, "mismatch", "friction").standard_normal(model.size)
+        drawn[friction_of(model)] = np.exp(rubs)
         return drawn
 
 
-def scaled(theta: Arrays, factors: Arrays) -> dict[str, Array]:
+def scaled(model: Simulable, theta: Arrays, factors: Arrays) -> dict[str, Array]:
     """`theta` times the factors."""
     changed = dict(theta)
     for name, factor in factors.items():
         value = theta[name]
-        changed[name] = factor[:, None] * value * factor if name == "friction" else value * factor
+        rubs = name == friction_of(model)
+        changed[name] = factor[:, None] * value * factor if rubs else value * factor
     return changed
+
+
+def friction_of(model: Simulable) -> str:
+    """The parameter that is the friction matrix: `friction` of oscillators, `loss` of modes."""
+    return next(name for name, spec in model.parameters.items() if spec.kind == "friction")
 
 
 def parts_of(model: Simulable) -> tuple[str, ...]:

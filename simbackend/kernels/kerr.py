@@ -1,4 +1,4 @@
-"""The splitting step of the Kerr array as a numba kernel; its equations are in `simbackend.models.kerr_array`."""
+"""The mid-point step of the Kerr array as a numba kernel; its equations are in `labrhel.model.rotating`."""
 
 from __future__ import annotations
 
@@ -6,49 +6,55 @@ import numpy as np
 
 from simbackend.kernels.compiling import compiled
 
-
-@compiled
-def _local(a, half, frequency, kerr, sum_frequency, sum_kerr):
-    for i in range(len(a)):
-        power = a[i].real ** 2 + a[i].imag ** 2
-        sum_frequency[i] += half * power
-        sum_kerr[i] += half * power * power / 2
-        a[i] *= np.exp(-1j * half * (frequency[i] + kerr[i] * power))
-
-
-@compiled
-def _hop(a, half, i, j, hopping):
-    """Couple one pair for the time `half`; returns the time integral of 2 Re(a_i* a_j), which stays constant."""
-    cosine, sine = np.cos(half * hopping), np.sin(half * hopping)
-    left, right = a[i], a[j]
-    a[i] = cosine * left - 1j * sine * right
-    a[j] = cosine * right - 1j * sine * left
-    return 2 * half * (left.real * right.real + left.imag * right.imag)
+_MOST = 200  # rounds of a step; each brings a digit or more unless g |a|^2 d is of order one
+_STILL = 2e-16  # of the largest amplitude
 
 
 @compiled
 def propagate(
     a,  # (n,) complex amplitudes, in: start, out: end
-    kicks,  # (n, steps) complex, added to the amplitudes
+    fields,  # (n, steps) complex f
     step,
-    frequency,  # (n,)
+    solved,  # (n, n) complex (1 + i d H/2)^-1
     kerr,  # (n,)
-    hopping,  # (edges,)
-    edges,  # (edges, 2)
     amplitude,  # out (n, steps): the mean of before and after each kick
-    sum_frequency,  # (n,) sum d |a|^2, added to
-    sum_kerr,  # (n,) sum d |a|^4/2
-    sum_hopping,  # (edges,) sum d 2 Re(a_i* a_j)
 ):
-    """Run `kicks.shape[1]` steps; `propagate.py_func` is the same with plain Python loops."""
-    half, count = 0.5 * step, len(hopping)
-    for k in range(kicks.shape[1]):
-        _local(a, half, frequency, kerr, sum_frequency, sum_kerr)
-        for e in range(count):
-            sum_hopping[e] += _hop(a, half, edges[e, 0], edges[e, 1], hopping[e])
-        for i in range(len(a)):
-            amplitude[i, k] = a[i] + 0.5 * kicks[i, k]
-            a[i] += kicks[i, k]
-        for e in range(count - 1, -1, -1):
-            sum_hopping[e] += _hop(a, half, edges[e, 0], edges[e, 1], hopping[e])
-        _local(a, half, frequency, kerr, sum_frequency, sum_kerr)
+    """Run `fields.shape[1]` steps; `propagate.py_func` is the same with plain Python loops.
+
+    m = S (a - i d/2 (f + g |m|^2 m)) by iteration from the term of the step before; not a number where it fails.
+    """
+    n, half = len(a), 0.5j * step
+    right, m, base = np.empty(n, np.complex128), np.empty(n, np.complex128), np.empty(n, np.complex128)
+    bent = np.zeros(n, np.complex128)
+    anharmonic = False
+    for i in range(n):
+        anharmonic = anharmonic or kerr[i] != 0.0
+    if anharmonic:
+        for i in range(n):
+            bent[i] = kerr[i] * (a[i].real ** 2 + a[i].imag ** 2) * a[i]
+    for k in range(fields.shape[1]):
+        for i in range(n):
+            base[i] = a[i] - half * fields[i, k]
+        for count in range(_MOST):
+            for i in range(n):
+                right[i] = base[i] - half * bent[i]
+            change = size = 0.0
+            for i in range(n):
+                total = 0j
+                for j in range(n):
+                    total += solved[i, j] * right[j]
+                if count > 0:
+                    change = max(change, abs(total - m[i]))
+                size = max(size, abs(total))
+                m[i] = total
+            if not anharmonic:
+                break
+            for i in range(n):
+                bent[i] = kerr[i] * (m[i].real ** 2 + m[i].imag ** 2) * m[i]
+            if count > 0 and change <= _STILL * size:
+                break
+            if count == _MOST - 1 and not change <= 1e-14 * size:
+                m[:] = np.nan
+        for i in range(n):
+            amplitude[i, k] = m[i]
+            a[i] = 2 * m[i] - a[i]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -45,7 +45,7 @@ START = (0.3, -0.2, 0.1, 0.0, -0.1, 0.2)
 class ReferenceTask:
     """A task with its simulated rig and the parameters it is differentiated at."""
 
-    model: OscillatorNetwork
+    model: Any  # an OscillatorNetwork, or the model of a subclass
     rig: SimulatedRig
     task: Task
     sequences: tuple[TrialSequence, ...]
@@ -55,7 +55,7 @@ class ReferenceTask:
         """The executor: compile, check limits, run."""
         return stack(RigBackend(self.rig), self.task.capabilities)
 
-    def declaring(self, **changes: Any) -> ReferenceTask:
+    def declaring(self, **changes: Any) -> Self:
         """The same rig with other `Capabilities` fields: fewer ports or channels, converters, nothing accumulated."""
         return replace(self, task=replace(self.task, capabilities=replace(self.task.capabilities, **changes)))
 

@@ -18,6 +18,7 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import DivergedError
 from labrhel.frozen import FrozenArray
+from labrhel.model.rotating import QUADRATURES, terminals
 from labrhel.rig.capabilities import Capabilities, Channel, Kind, Knob, Limits, Port, Reversal
 from labrhel.rig.wiring import IDEAL_WIRING
 from labrhel.shots.capture import Capture, PassCapture, State, Trace
@@ -27,7 +28,9 @@ from labrhel.shots.program import GivenState, Hold
 from simbackend.dynamics.compiled import CompiledNetwork, runs_compiled
 from simbackend.dynamics.propagator import Propagator, Push
 from simbackend.dynamics.readable import ReadableLeapfrog
+from simbackend.dynamics.rotating import MidpointRule
 from simbackend.imperfections import IDEAL, Device, Imperfections, Knobs, Life, Moment
+from simbackend.models.kerr_array import KerrArray
 from simbackend.models.simulable import Simulable
 from simbackend.rigs.clock import ShotClock
 
@@ -39,6 +42,8 @@ _UNCALIBRATED = IDEAL_CALIBRATION.digest
 
 def capabilities_of(model: Simulable, name: str) -> Capabilities:
     """What an ideal simulated rig of `model` declares: a force port and two channels on every oscillator."""
+    if isinstance(model, KerrArray):
+        return _of_array(model, name)
     n = model.size
     ports = tuple(Port(item, Kind.INPUT, model.input_unit) for item in model.inputs)
     ports += tuple(Port(f"f{i + 1}", Kind.FORCE, model.force_unit) for i in range(n))
@@ -67,6 +72,33 @@ def capabilities_of(model: Simulable, name: str) -> Capabilities:
     )
 
 
+def _of_array(model: KerrArray, name: str) -> Capabilities:
+    """The same of an array in the rotating frame: two drive terminals and two channels on every mode."""
+    modes = range(1, model.size + 1)
+    ports = [Port(item, Kind.INPUT, model.input_unit) for item in model.inputs]
+    ports += [Port(item, Kind.FORCE, model.force_unit) for item in terminals([f"f{i}" for i in modes])]
+    channels = [Channel(item, Kind.AMPLITUDE, model.position_unit) for item in terminals([f"a{i}" for i in modes])]
+    pair = np.array([1.0, 1.0j])
+    return Capabilities(
+        rig=name,
+        size=model.size,
+        ports=tuple(ports),
+        channels=tuple(channels),
+        knobs=tuple(
+            Knob(item, spec.shape, spec.unit, reads_back=True)
+            for item, spec in model.parameters.items()
+            if spec.kind not in ("position", "momentum")
+        ),
+        drive_matrix=FrozenArray(np.kron(np.eye(model.size), pair)),
+        position_matrix=FrozenArray(np.kron(np.eye(model.size), pair.conj()[:, None])),
+        velocity_matrix=FrozenArray(np.zeros((0, model.size))),
+        prepares=frozenset({"rest", "state", "hold"}),
+        reversals=frozenset({Reversal.STATE_RESTORE, Reversal.CONJUGATION}),
+        reads_state=True,
+        time_unit=model.time_unit,
+    )
+
+
 class SimulatedRig:
     """A rig (labrhel.shots.rig.Rig) that computes what a bench would do; ideal unless `imperfections` are given.
 
@@ -88,6 +120,7 @@ class SimulatedRig:
     ) -> None:
         self.model = model
         usual = CompiledNetwork if runs_compiled(model) else ReadableLeapfrog
+        usual = MidpointRule if isinstance(model, KerrArray) else usual
         self._propagates: type[Propagator] = usual if propagator is None else propagator
         declared = capabilities_of(model, name)
         declared = declared if offers is None else replace(declared, reversals=offers)
@@ -198,7 +231,7 @@ class SimulatedRig:
         for index in range(begin, len(first.passes)):
             reversal = first.passes[index].reversal
             if reversal is not None:
-                p = self._device.reversed(p)
+                q, p = self._device.reversed(q, p)
             for row, capture in enumerate(self._run_pass(runs, index, q, p)):
                 collected[row].append(capture)
             if first.passes[index].keep and not isinstance(first.prepare, Hold):
@@ -255,11 +288,13 @@ class SimulatedRig:
         propagator = self._propagator_for(runs[0].number)
         moments = [Moment(run.number, index, step) for run in runs]
         used = device.pushing(item)
-        drive = np.empty((len(runs), len(used), item.steps))
+        drive = np.empty((len(runs), len(used), item.steps), complex if device.turns else float)
         for row, run in enumerate(runs):
             calibrated = run.shot.calibration != _UNCALIBRATED
             for column, name in enumerate(used):
                 drive[row, column] = device.arriving(name, run.shot.passes[index], moments[row], calibrated=calibrated)
+                if device.turns:
+                    drive[row, column] *= device.turned(name, run.number)
         columns = [self._port_names.index(name) for name in used]
         push = Push(columns, drive, device.shaking(propagator.friction, item.steps, moments))
         every = 1 if device.reads_every_kick else item.acquire.every
@@ -276,10 +311,19 @@ class SimulatedRig:
         sees = [(name, *self._sees(name)) for name in item.acquire.channels]
         captures = []
         for row, moment in enumerate(moments):
-            motions = {name: (motion.q, motion.v)[what][row, oscillator] for name, what, oscillator in sees}
+            motions = {
+                name: self._shown((motion.q, motion.v), what, (row, oscillator), name, moment)
+                for name, what, oscillator in sees
+            }
             ends = {}
             if before is not None:
-                ends = {name: (before[what][row, i], after[what][row, i]) for name, what, i in sees}
+                ends = {
+                    name: (
+                        float(self._shown(before, what, (row, i), name, moment)),
+                        float(self._shown(after, what, (row, i), name, moment)),
+                    )
+                    for name, what, i in sees
+                }
             captures.append(
                 PassCapture(
                     traces=device.traces(motions, ends, item.acquire.every, moment),
@@ -289,8 +333,18 @@ class SimulatedRig:
             )
         return captures
 
+    def _shown(self, at: tuple[Array, Array], what: int, place: tuple[int, int], channel: str, moment: Moment) -> Array:
+        """What of the motion a channel shows: a position, a velocity, or an amplitude along the axis of the channel."""
+        if not self._device.turns:
+            return at[what][place]
+        axis = (1.0, 1.0j)[what] * self._device.turned(channel, moment.shot)
+        return ((at[0][place] + 1j * at[1][place]) * axis.conjugate() / abs(axis) ** 2).real
+
     def _sees(self, channel: str) -> tuple[int, int]:
         """What a channel sees: 0 for positions, 1 for velocities, and of which oscillator, from 0."""
+        if self.capabilities.channel(channel).kind is Kind.AMPLITUDE:
+            mode, _, quadrature = channel[1:].partition("_")
+            return QUADRATURES.index(quadrature), int(mode) - 1
         return int(self.capabilities.channel(channel).kind is Kind.VELOCITY), int(channel[1:]) - 1
 
 

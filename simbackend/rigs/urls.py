@@ -22,6 +22,7 @@ from labrhel.config.problems import nearest
 from labrhel.errors import ConfigurationError
 from labrhel.experiment.model import model_of
 from labrhel.model.interface import Model
+from labrhel.model.rotating import is_rotating
 from labrhel.rig.capabilities import Reversal
 from simbackend.dynamics.compiled import runs_compiled
 from simbackend.imperfections import Life, state_file
@@ -32,7 +33,8 @@ from simbackend.rigs.simulated import SimulatedRig, capabilities_of
 SETTINGS = ("threads", "reversal")
 """threads: how many the compiled kernels may use; reversal: the only one the rig offers."""
 
-_REVERSALS = (Reversal.MOMENTUM_FLIP, Reversal.STATE_RESTORE, Reversal.BY_DRIVE)
+_FLIPS = (Reversal.MOMENTUM_FLIP, Reversal.STATE_RESTORE, Reversal.BY_DRIVE)
+_CONJUGATES = (Reversal.CONJUGATION, Reversal.STATE_RESTORE, Reversal.BY_DRIVE)
 
 
 def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str] = os.environ) -> SimulatedRig:
@@ -49,7 +51,7 @@ def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str
     simulated = model if document is None else model_of(document)
     if not isinstance(simulated, Simulable):
         raise ConfigurationError(
-            f"sim: simulates separable Hamiltonians, not {type(simulated).__name__}: make the model a "
+            f"sim: simulates separable Hamiltonians and arrays, not {type(simulated).__name__}: make the model a "
             "simbackend.models.separable_model.SeparableModel (docs/adding-a-model.md), or give it a rig of its own"
         )
     if (simulated.size, simulated.inputs) != (model.size, model.inputs):
@@ -71,7 +73,7 @@ def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str
         simulated,
         f"sim:{url}",
         threads=_threads(own["threads"], simulated),
-        offers=None if offers is None else frozenset({_reversal(offers)}),
+        offers=None if offers is None else frozenset({_reversal(offers, simulated)}),
         imperfections=errors,
         life=Life(state_file(section.seed, environment) if errors.drifts else None),
     )
@@ -120,8 +122,9 @@ def _threads(text: str | None, model: Simulable) -> int:
     return int(text)
 
 
-def _reversal(text: str) -> Reversal:
-    for reversal in _REVERSALS:
+def _reversal(text: str, model: Simulable) -> Reversal:
+    known = _CONJUGATES if is_rotating(model) else _FLIPS
+    for reversal in known:
         if text == reversal.value:
             return reversal
-    raise ConfigurationError(f"a simulated rig reverses by {', '.join(_REVERSALS)}, not {text!r}")
+    raise ConfigurationError(f"a simulated rig of this model reverses by {', '.join(known)}, not {text!r}")

@@ -15,6 +15,7 @@ from labrhel.model.interface import Model
 from labrhel.rig.capabilities import Reversal
 from simbackend.models.kerr_array import KerrArray
 from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.models.relaxation import RelaxationNetwork
 from simbackend.models.separable_model import SeparableModel, Term
 from simbackend.rigs.simulated import SimulatedRig
 
@@ -109,8 +110,19 @@ def test_a_model_of_ones_own_is_opened_with_every_setting_but_those_that_cannot_
 def test_a_model_of_another_kind_is_refused_in_words() -> None:
     with pytest.raises(ConfigurationError, match=r"a Bowl: they have other parameters; model\.kind must agree"):
         opened("sim:silverbox", Bowl(1))
-    with pytest.raises(ConfigurationError, match="separable Hamiltonians, not KerrArray"):
-        opened("sim:", KerrArray(2))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="separable Hamiltonians and arrays, not RelaxationNetwork"):
+        opened("sim:", RelaxationNetwork(2))  # type: ignore[arg-type]
+
+
+def test_an_array_in_the_rotating_frame_is_opened_with_two_terminals_a_port_and_reverses_by_conjugation() -> None:
+    rig = opened("sim:?seed=7&mismatch=2%&f1_q.delay=1ms&adc_bits=12&reversal=conjugation&friction=0.1", KerrArray(2))
+    assert [port.name for port in rig.capabilities.ports] == ["u1_i", "u1_q", "f1_i", "f1_q", "f2_i", "f2_q"]
+    assert rig.capabilities.places == ("a1_i", "a1_q", "a2_i", "a2_q")
+    assert np.array_equal(np.diag(rig.true_parameters()["loss"]), [0.1, 0.1])
+    with pytest.raises(ConfigurationError, match="reverses by conjugation, state_restore, by_drive, not 'momentum_fl"):
+        opened("sim:?reversal=momentum_flip", KerrArray(2))
+    with pytest.raises(ConfigurationError, match="nonreciprocity acts on springs"):
+        opened("sim:?nonreciprocity=1%", KerrArray(2))
 
 
 def test_a_mistake_in_the_other_file_names_that_file(model: OscillatorNetwork, tmp_path: Path) -> None:
