@@ -1,4 +1,4 @@
-"""MATLAB's files: versions 4, 5 and 7 by scipy, version 7.3, which is HDF5, by `HDF5`.
+"""MATLAB's files: versions 4, 5 and 7 by scipy, plain arrays in them by `mat5`, version 7.3, which is HDF5, by `HDF5`.
 
 Structs are unfolded by the path of their fields, STRUCT/FIELD, in all versions; elements of arrays of structs are
 STRUCT(2)/FIELD, those of cells CELL{1}, counted from 1 as MATLAB does.
@@ -15,6 +15,7 @@ from scipy.io import loadmat, whosmat
 
 from labrhel.arrays import Array
 from labrhel.data.formats.interface import Entry, Listing, Pick, UnreadableError, empty_name, require_small, size_of
+from labrhel.data.formats.mat5 import part
 from labrhel.data.formats.times import times_among
 
 _MOST = 10_000  # names
@@ -72,6 +73,13 @@ def _read(file: Path, known: dict[str, Any], pick: Pick) -> Array:
     shape, kind = known[name]
     if kind not in _FOLDED and kind not in _NUMBERS:
         return empty_name()
+    if (
+        pick.name == name
+        and kind in _NUMBERS
+        and kind != "char"
+        and (values := part(file, name, pick.index)) is not None
+    ):
+        return np.asarray(values)
     require_small(size_of(shape, 8))
     value = _loaded(file, name)
     if kind in _FOLDED:
