@@ -1,5 +1,6 @@
 """What each imperfection costs a gradient: medians over 20 devices; benchmarks/sensitivity.py has the whole table."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from protocols.rhel import RHEL
 from simbackend.imperfections import ForceNoise, Mismatch, PathErrors
 from simbackend.rigs.reference import reference_rig
 
-DEVICES = 20
+DEVICES = int(os.environ.get("LABRHEL_DEVICES", "7"))
+"""Of each row; `make targets` takes 20 of all."""
+SCATTERED = {"delay of all ports 1 sample", "port gain 1 % rms"}  # whose median of a few is not that of the table
 BY_NAME = {row.name: row for row in ROWS}
 # Bounds of the median [%], linear: a factor of 2 about the table of docs/sensitivity.md; "free" rows cost nothing.
 LINEAR = {
@@ -46,7 +49,8 @@ FREE = ("everything off", "mismatch 20 %", "input offset 0.05", "knobs turned by
 
 
 def median(name: str, *, cubic: float = 0.0, drive: float = 1.0) -> float:
-    return 100 * float(np.median(measure(BY_NAME[name], DEVICES, cubic=cubic, drive=drive).errors))
+    devices = max(DEVICES, 20) if name in SCATTERED else DEVICES
+    return 100 * float(np.median(measure(BY_NAME[name], devices, cubic=cubic, drive=drive).errors))
 
 
 @pytest.mark.parametrize("name", list(LINEAR))
