@@ -182,6 +182,8 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     )
     words = "echoes and a twin: right on average over 12 draws, and their error bars"
     yield passed("protocols/test_control_variate.py", words, LABRHEL_DRAWS=12)
+    words = "recurrent units in single precision: every engine on every model"
+    yield passed("simbackend/recurrent/engines/test_unit_equality.py", words, "single", LABRHEL_UNITS=1)
     words = "what an imperfection costs: medians over 20 devices are those of the table"
     yield passed("simbackend/imperfections/test_sensitivity.py", words, LABRHEL_DEVICES=20)
     yield from hostile_files.targets(10_000)

@@ -24,6 +24,8 @@ from typing import Any
 import numba
 from numba.core import types
 
+from simbackend.kernels.once import one_at_a_time
+
 _LOG = logging.getLogger(__name__)
 _PROCESS = uuid.uuid4().hex[:12]
 
@@ -44,6 +46,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     """The function compiled at its first call, one signature for each type of float."""
     dispatcher: Any = _whatever_the_constants(_jitted(function))
     _forgiving(getattr(dispatcher, "_cache", None))
+    _once(dispatcher)
     index: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if hasattr(index, "_source_stamp"):
         index._source_stamp = (index._source_stamp, _SOURCES)
@@ -59,6 +62,18 @@ def _whatever_the_constants(dispatcher: Any) -> Any:
     template = dispatcher.get_call_template
     dispatcher.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)
     return dispatcher
+
+
+def _once(dispatcher: Any) -> None:
+    """What another program is compiling is waited for, and loaded."""
+    folder, compile_it = getattr(getattr(dispatcher, "_cache", None), "cache_path", None), dispatcher.compile
+    if folder:
+
+        def compile_once(signature: Any) -> Any:
+            with one_at_a_time(folder, f"{dispatcher.py_func.__qualname__}{signature}"):
+                return compile_it(signature)
+
+        dispatcher.compile = compile_once
 
 
 def _forgiving(cache: Any) -> None:
