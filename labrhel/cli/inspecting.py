@@ -42,11 +42,11 @@ def list_all(
     shown = found if points or len(found) < len(everything) else [row for row in found if row.id not in folded]
     table = Table("id", "name", "started", "status", "gradients", "loss", "rig", "tags", "note")
     for row in shown:
-        short = row.id.rsplit("-", 1)[-1]
+        short = row.id if row.copy_of else row.id.rsplit("-", 1)[-1]
         loss = f"{row.first_loss:.3g} -> {row.last_loss:.3g}" if row.gradients else ""
         started = f"{datetime.fromisoformat(row.created).astimezone():%Y-%m-%d %H:%M}" if row.created else ""
-        cells = row.name, started, row.status, str(row.gradients), loss, row.rig, ", ".join(row.tags), row.note
-        table.add_row(short, *map(escape, cells))
+        cells = short, row.name, started, row.status, str(row.gradients), loss, row.rig, ", ".join(row.tags), _note(row)
+        table.add_row(*map(escape, cells))
     if shown or not answer["sweeps"]:
         print_table(table)
     for row in found:
@@ -55,6 +55,10 @@ def list_all(
     size = sum(row.bytes for row in found)
     answer |= {"runs": [_plain(row) for row in found], "bytes": size}
     print(f"{len(found)} of {len(everything)} runs, {with_prefix(size, 'B')}")
+
+
+def _note(row: RunRow) -> str:
+    return "; ".join(words for words in (f"copy of {row.copy_of}" if row.copy_of else "", row.note) if words)
 
 
 def _sweeps(root: Path, everything: Sequence[RunRow]) -> tuple[list[Answer], set[str]]:
@@ -137,6 +141,8 @@ def show(run: str, root: Path, answer: Answer) -> bool:
     sound = told(reader)
     manifest, scalars, losses = reader.manifest, reader.scalars(), _losses(reader)
     print(f"{reader.id}   {reader.status}")
+    if reader.origin != reader.id:
+        print(f"a copy of {reader.origin}")
     print(f"rig {manifest['rig']}, seed {manifest['seed']}, recorded traces: {reader.policy}")
     for kind, when, words in reader.events():
         print(f"  {datetime.fromtimestamp(when):%Y-%m-%d %H:%M:%S}  {kind}  {words}".rstrip())
@@ -153,6 +159,7 @@ def show(run: str, root: Path, answer: Answer) -> bool:
     parameters = _parameters(reader)
     answer |= {
         "id": reader.id,
+        "copy_of": "" if reader.origin == reader.id else reader.origin,
         "folder": reader.folder,
         "status": reader.status,
         "sound": sound,

@@ -124,8 +124,8 @@ def _attributes(reader: RunReader) -> dict[str, Any]:
     manifest = reader.manifest
     last = reader.events()[-1]
     return {
-        "title": f"labrhel run {reader.id}",
-        "run": reader.id,
+        "title": f"labrhel run {reader.origin}",
+        "run": reader.origin,
         "created": manifest["created"],
         "status": f"{last[0]}: {last[2]}" if last[2] else last[0],
         "policy": str(reader.policy),

@@ -108,6 +108,11 @@ def require_plain(folder: Path) -> None:
                 )
 
 
+def name_of(folder: Path) -> str:
+    """What a run folder is called where it lies, however it was named."""
+    return Path(os.path.abspath(folder)).name  # noqa: PTH100 - the name of a link is its own
+
+
 def run_folders(root: Path) -> list[Path]:
     """All run folders below `root`, newest first."""
     if not root.is_dir():

@@ -46,7 +46,8 @@ _TABLE = f"runs ({_COLUMNS.replace('folder', 'folder PRIMARY KEY', 1)})"
 class RunRow:
     """What is known of a run at a glance; `error` is that of its first test, `damage` why it cannot be read.
 
-    `scores`: the last of everything that it published, by name.  `said`: the words of its last event.
+    `scores`: the last of everything that it published, by name.  `said`: the words of its last event.  `id` is the
+    name of the folder, `copy_of` the id under which the run was recorded where that is another one.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class RunRow:
     damage: str = ""
     scores: Mapping[str, float] = field(default_factory=dict, compare=False)
     said: str = field(default="", compare=False)
+    copy_of: str = ""
 
 
 def rows(root: Path) -> list[RunRow]:
@@ -97,6 +99,7 @@ def rows(root: Path) -> list[RunRow]:
 
 def row_of(folder: Path) -> RunRow:
     """What is known of one run, wherever it lies."""
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - the name of a link is its own
     return _row(folder.parent, _read(folder, _stamp(folder), _recorded))
 
 
@@ -108,7 +111,7 @@ def matching(
     return [
         row
         for row in found
-        if wanted in f"{row.name} {row.id} {row.rig} {row.rule} {row.note}".lower()
+        if wanted in f"{row.name} {row.id} {row.copy_of} {row.rig} {row.rule} {row.note}".lower()
         and (not status or row.status == status)
         and (not tag or tag in row.tags)
         and (np.isinf(below) or row.last_loss < below)
@@ -211,9 +214,10 @@ def _row(root: Path, row: Sequence[object]) -> RunRow:
         return np.nan if value is None or isinstance(value, str) else float(value)  # type: ignore[arg-type]
 
     return RunRow(
-        root / str(row[0]), str(row[2]), str(row[3]), str(row[4]), str(row[5]), str(row[6]), str(row[7]),
+        root / str(row[0]), str(row[0]), str(row[3]), str(row[4]), str(row[5]), str(row[6]), str(row[7]),
         int(number(row[8])), number(row[9]), number(row[10]), number(row[11]), int(number(row[12])),
         tuple(labels["tags"]), labels["note"], str(row[11]) if damaged else "", json.loads(str(row[14])), str(row[15]),
+        "" if row[2] == row[0] else str(row[2]),
     )  # fmt: skip
 
 

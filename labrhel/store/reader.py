@@ -25,7 +25,7 @@ from labrhel.store._index import Head, Index, content_digest, damaged
 from labrhel.store._packing import unpack
 from labrhel.store._values import unpack_value
 from labrhel.store._verifying import captures_of, faults, load_capture
-from labrhel.store.folder import CONFIG, LOCK, find_run, require_plain, run_folders
+from labrhel.store.folder import CONFIG, LOCK, find_run, name_of, require_plain, run_folders
 from labrhel.store.manifest import FLEET, read_manifest
 from labrhel.store.policy import Policy
 
@@ -94,7 +94,12 @@ class RunReader:
 
     @property
     def id(self) -> str:
-        """The run's id, which is the name its folder was given."""
+        """What the run is called here: the name of its folder."""
+        return name_of(self.folder)
+
+    @property
+    def origin(self) -> str:
+        """The id under which it was recorded; another one than `id` in a folder that was copied or renamed."""
         return self.manifest["id"]
 
     @property

@@ -20,7 +20,7 @@ import numpy as np
 from labrhel.arrays import Array
 from labrhel.store._journal import frames
 from labrhel.store._steps import FILE, FIRST, JournalRows, Rows, Said, StepRows
-from labrhel.store.folder import require_plain
+from labrhel.store.folder import name_of, require_plain
 from labrhel.store.manifest import read_manifest
 from labrhel.store.reader import state_after
 from labrhel.view.curves import Curves
@@ -79,8 +79,8 @@ class Progress:
 
     @property
     def id(self) -> str:
-        """The run's id."""
-        return self.manifest["id"]
+        """What the run is called: the name of its folder, which a copy does not share."""
+        return name_of(self.folder)
 
     @property
     def planned(self) -> int:
