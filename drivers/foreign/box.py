@@ -19,6 +19,7 @@ from qcodes.instrument import VisaInstrument
 from drivers.foreign.classes import check_options, driver_class
 from drivers.foreign.speech import Speech, told
 from drivers.instruments._waiting import wait_until
+from drivers.instruments.unlisted import unlisted
 from drivers.transport.deadline import Deadline
 from drivers.transport.driver_library import library_of
 from drivers.transport.driver_wire import DriverWire, open_driver_wire
@@ -228,20 +229,20 @@ def open_driver(
     """
     made = driver_class(type_)
     check_options(made, options)
-    if made.exist(name, VisaInstrument.__mro__[-1]):
-        raise ConfigurationError(f"an instrument {name!r} is open already: close it first, or choose another name")
     # QCoDeS prints where it has connected to: a command that answers in JSON must not.
-    quiet = type(made.__name__, (made,), {"connect_message": _say_nothing, "__module__": made.__module__})
+    quiet = type(made.__name__, (unlisted(made),), {"connect_message": _say_nothing, "__module__": made.__module__})
     wire = open_driver_wire(address, **link)
     library: Any = library_of(wire)  # where QCoDeS expects a name, pyvisa takes a library as well
+    driver: Any = None
     try:
         wire.open()
         driver = told(name, "opening its driver", lambda: quiet(name, address, visalib=library, **options))
         said = told(name, "asking what it is", driver.get_idn)
     except BaseException:
         wire.close()
-        with suppress(Exception):  # it was not even made
-            made.find_instrument(name).close()
+        if driver is not None:
+            with suppress(Exception):
+                driver.close()
         raise
     return driver, wire, ",".join(str(said.get(field) or "") for field in _FIELDS)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from drivers.instruments.unlisted import unlisted
 from drivers.transport import open_link
 from labrhel import plugins
 from labrhel.config.problems import nearest
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
 def open_section(name: str, section: InstrumentSection, **link: Any) -> Instrument:
     """Open an instrument as a station file says it, with a driver of ours or of somebody else; nothing in it changes.
 
+    Its name is that of its station.  QCoDeS's register of names, one for the whole process, does not hold it: two
+    stations that call their generators awg1 can be open at a time, and one be made safe while another is.
     `link`: what the station file does not say of its link, such as `log`.  Raises what `open_instrument` raises.
     """
     if section.is_foreign:
         from drivers.foreign import open_foreign
 
         return open_foreign(name, section, **link)
-    return open_instrument(section.type, name, section.address, **(section.init | link))
+    made = _checked(section.type, section.init | link)
+    return unlisted(made)(name, section.address, **(section.init | link))
 
 
 def import_driver(section: InstrumentSection) -> None:
@@ -45,14 +50,20 @@ def open_instrument(kind: str, name: str, address: str, **options: Any) -> Linke
     of its link (`drivers.transport.open_link`).  Raises ConfigurationError for a kind or an option that does not exist,
     and for another instrument at that address; TransportError if nobody answers.
     """
+    made = _checked(kind, options)
+    if made.exist(name, made.__mro__[-1]):
+        raise ConfigurationError(f"an instrument {name!r} is open already: close it first, or choose another name")
+    return made(name, address, **options)
+
+
+def _checked(kind: str, options: Iterable[str]) -> Any:
+    """The class of a driver that has these options."""
     made = plugins.instrument_driver(kind)
     known = _options(made)
     for option in options:
         if option not in known:
             raise ConfigurationError(f"a {kind} has no option {option!r}; {nearest(option, known)}")
-    if made.exist(name, made.__mro__[-1]):
-        raise ConfigurationError(f"an instrument {name!r} is open already: close it first, or choose another name")
-    return made(name, address, **options)
+    return made
 
 
 def _options(made: type) -> set[str]:

@@ -17,6 +17,7 @@ from labrhel.cli import fleets
 from labrhel.cli.answers import Answer, instant, plain
 from labrhel.cli.newest import named
 from labrhel.cli.tables import print_table
+from labrhel.config.rigs import in_short
 from labrhel.errors import ConfigurationError, RecordError
 from labrhel.session.outcome import outcome_of
 from labrhel.store import RunReader, consolidate, find_run
@@ -45,7 +46,8 @@ def list_all(
         short = row.id if row.copy_of else row.id.rsplit("-", 1)[-1]
         loss = f"{row.first_loss:.3g} -> {row.last_loss:.3g}" if row.gradients else ""
         started = f"{datetime.fromisoformat(row.created).astimezone():%Y-%m-%d %H:%M}" if row.created else ""
-        cells = short, row.name, started, row.status, str(row.gradients), loss, row.rig, ", ".join(row.tags), _note(row)
+        rig, tags = in_short(row.rig), ", ".join(row.tags)
+        cells = short, row.name, started, row.status, str(row.gradients), loss, rig, tags, _note(row)
         table.add_row(*map(escape, cells))
     if shown or not answer["sweeps"]:
         print_table(table)

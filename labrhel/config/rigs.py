@@ -42,3 +42,9 @@ def urls_of(rig: str | list[str]) -> tuple[str, ...]:
 def said(urls: Sequence[str]) -> str:
     """The rigs in one line, as records, tables and sentences name them."""
     return SEPARATOR.join(urls)
+
+
+def in_short(said: str) -> str:
+    """The same for a cell of a table: the first, and how many more."""
+    first, *more = said.split(SEPARATOR)
+    return f"{first} and {len(more)} more" if more else said

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from labrhel.arrays import Array
-from labrhel.errors import ConditionError, LabrhelError
+from labrhel.errors import ConditionError, LabrhelError, NotSafeError
 from labrhel.executor import Stack, Tap, between_steps, execute, published
 from labrhel.executor.tap import After
 from labrhel.experiment import Fleet, InModelUnits, load_rigs
@@ -27,7 +27,7 @@ from labrhel.rig.calibration import CalibrationSet, set_of
 from labrhel.safety import estop, processes
 from labrhel.safety.control import Control
 from labrhel.safety.ending import Ending
-from labrhel.session.crew import Crew, LeadLostError, raise_worst
+from labrhel.session.crew import Crew, LeadLostError
 from labrhel.session.driving import Watch, alive, require_same_data
 from labrhel.session.health import Health
 from labrhel.session.member import Member
@@ -134,26 +134,39 @@ def _crew(fleet: Fleet, members: Sequence[Member], run: RunWriter) -> Crew:
 
 def drive(crew: Crew, run: RunWriter, watch: Watch, control: Control, observers: Sequence[After]) -> Outcome:
     """From the last checkpoint to the end; on every way out all rigs are safe and all records closed."""
-    with ExitStack() as around:
-        around.enter_context(run)
-        for member in crew.alive:
-            around.push(_closing_record(member))
-            around.enter_context(Ending(_unless_lost(member, member.experiment.rig.close)))
-        for member in crew.members:
-            first = member is crew.members[0]
-            around.enter_context(
-                processes.listening(
-                    member.experiment.rig_url,
-                    _unless_lost(member, estop.emergency(member.experiment.rig)),
-                    run=run.folder.name if first else "",
-                    answer=(lambda request: control.ask(request)[1]) if first else processes.nothing_else,
+    with run:
+        with ExitStack() as around:
+            for member in crew.alive:
+                around.push(_closing_record(member))
+                around.enter_context(Ending(_unless_lost(member, member.experiment.rig.close)))
+            for member in crew.alive:
+                first = member is crew.lead
+                around.enter_context(
+                    processes.listening(
+                        member.experiment.rig_url,
+                        _unless_lost(member, estop.emergency(member.experiment.rig)),
+                        run=run.folder.name if first else "",
+                        answer=(lambda request: control.ask(request)[1]) if first else processes.nothing_else,
+                    )
                 )
-            )
-        around.enter_context(alive(control.life, crew.make_safe))
-        _train(crew, run, watch, control, observers)
-        raise_worst({member.name: error for member in crew.members if (error := member.still_on) is not None})
+            around.enter_context(alive(control.life, crew.make_safe))
+            words = _train(crew, run, watch, control, observers)
+        _say_what_is_on(crew, f"the training itself is whole: {words} (run {run.folder})")
     consolidate(run.folder)
     return outcome_of(run.folder, crew.members[0].experiment.target_unit)
+
+
+def _say_what_is_on(crew: Crew, words: str) -> None:
+    """Raise NotSafeError for the outputs of rigs that were lost, and that nobody has seen safe since."""
+    unsafe = {member: error for member in crew.members if (error := member.still_on) is not None}
+    if unsafe:
+        outputs = {
+            f"rig {member.number} {name}": volts
+            for member, error in unsafe.items()
+            for name, volts in error.outputs.items()
+        }
+        why = "; ".join(f"{member.name}: {error.why}" for member, error in unsafe.items())
+        raise NotSafeError(outputs, f"{why}; {words}")
 
 
 def _unless_lost(member: Member, act: Callable[[], None]) -> Callable[[], None]:
@@ -170,8 +183,8 @@ def _closing_record(member: Member) -> Callable[..., bool]:
     return close
 
 
-def _train(crew: Crew, run: RunWriter, watch: Watch, control: Control, observers: Sequence[After]) -> None:
-    """In stretches, between which rigs are calibrated, waited for, or left out."""
+def _train(crew: Crew, run: RunWriter, watch: Watch, control: Control, observers: Sequence[After]) -> str:
+    """In stretches, between which rigs are calibrated, waited for, or left out; how it ended, in words."""
     while True:
         checkpoint = RunReader(run.folder).last_checkpoint()
         if checkpoint is not None:
@@ -202,9 +215,9 @@ def _train(crew: Crew, run: RunWriter, watch: Watch, control: Control, observers
             words = "; ".join([x.words, *crew.lost])
             for writer in (run, *(member.writer for member in crew.alive)):
                 writer.conclude("stalled" if x.stalled else "done", words)
-            return
-        words = crew.attend(x)
-        handler.do(Publish(run.step - 1, {"recalibrations": float(crew.recalibrations)}, words))
+            return x.words
+        done = crew.attend(x)
+        handler.do(Publish(run.step - 1, {"recalibrations": float(crew.recalibrations)}, done))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class SerialLine:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._ours, self._theirs = os.openpty()
+        self._ends = [self._theirs, self._ours]
         tty.setraw(self._ours)
         tty.setraw(self._theirs)  # kept open, so that a client that leaves does not hang the line up
         os.set_blocking(self._ours, False)
@@ -44,10 +45,10 @@ class SerialLine:
             self._thread.join(_LONGEST_JOIN)
 
     def close(self) -> None:
-        """Stop, and close both ends."""
+        """Stop, and close both ends; harmless twice."""
         self.stop()
-        for end in (self._ours, self._theirs):
-            os.close(end)
+        while self._ends:
+            os.close(self._ends.pop())
 
     def _serve(self) -> None:
         framer = Framer()

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from labrhel.config.document import Config
-from labrhel.config.rigs import MOST, urls_of
+from labrhel.config.rigs import MOST, in_short, said, urls_of
 
 
 def config(rig: object) -> Config:
@@ -15,6 +15,8 @@ def test_one_rig_and_several_are_both_a_row_of_urls() -> None:
     assert config("sim:").rigs == ("sim:",)
     assert config(["sim:", "bench:b.yaml"]).rigs == ("sim:", "bench:b.yaml")
     assert urls_of("sim:") == ("sim:",)
+    assert in_short(said(["sim:", "bench:b.yaml", "sim:?seed=1"])) == "sim: and 2 more"
+    assert in_short(said(["sim:"])) == "sim:"
 
 
 @pytest.mark.parametrize(
