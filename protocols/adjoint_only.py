@@ -36,25 +36,37 @@ from protocols.forward.clipping import TOLERANCE, aimed, of_clipping, over_range
 from protocols.forward.forward import ForwardPass, run_forward
 from protocols.forward.geometry import Geometry
 from protocols.inference.correlation import Backwards
+from protocols.periodic.period import Periodic, refuse_periodic
+from protocols.periodic.steady import in_steady_state
 from protocols.rotating.sending import sent_through
 
 
 @dataclass(frozen=True, slots=True)
 class AdjointOnly:
-    """The rule.  `response`: rms of the answer to the error over rms of the forward pass, which the drive aims at."""
+    """The rule.  `response`: rms of the answer to the error over rms of the forward pass, which the drive aims at.
+
+    `periodic`: in the steady state of inputs that repeat (`protocols.periodic`).
+    """
 
     response: float = 1.0
+    periodic: Periodic | None = None
 
     needs: ClassVar[Needs] = Needs(positions=True, drive=True, linear=True, reciprocal=True, rotates=True)
 
     def __post_init__(self) -> None:
         if not self.response > 0:
             raise ConfigurationError(f"response must be positive, not {self.response}")
+        object.__setattr__(self, "periodic", Periodic.of(self.periodic))
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
         if is_rotating(asked.task.model):
+            refuse_periodic(self.periodic)
             return (yield from sent_through(asked, self.response))
+        if self.periodic is not None:
+            return (
+                yield from in_steady_state(asked, self.periodic, self.response, "adjoint_only/periodic", echoes=False)
+            )
         run = yield from run_forward(asked)
         task, theta, geometry, batch = asked.task, run.asked.theta, run.geometry, run.batch
         shots, passes = run.shots, run.passes

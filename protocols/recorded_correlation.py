@@ -30,14 +30,20 @@ from protocols.echoes.plan import EchoPlan, Wanted, first_eps
 from protocols.forward.clipping import aimed, of_clipping, over_range
 from protocols.forward.forward import run_forward
 from protocols.inference.correlation import Backwards
+from protocols.periodic.period import Periodic, refuse_periodic
+from protocols.periodic.steady import in_steady_state
 from protocols.rotating.measurement import measured
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedCorrelation:
-    """The rule.  `response`: rms of the answer to the nudge over rms of the forward pass, which the nudge aims at."""
+    """The rule.  `response`: rms of the answer to the nudge over rms of the forward pass, which the nudge aims at.
+
+    `periodic`: in the steady state of inputs that repeat (`protocols.periodic`).
+    """
 
     response: float = 1.0
+    periodic: Periodic | None = None
 
     estimator: ClassVar[Estimator] = Estimator.SYMMETRIC
     needs: ClassVar[Needs] = Needs(
@@ -47,13 +53,18 @@ class RecordedCorrelation:
     def __post_init__(self) -> None:
         if not self.response > 0:
             raise ConfigurationError(f"response must be positive, not {self.response}")
+        object.__setattr__(self, "periodic", Periodic.of(self.periodic))
 
     def gradient(self, asked: GradientRequest) -> Protocol[Gradient]:
         """Gradient of the batch's loss for the parameters named in `wanted`."""
         if is_rotating(asked.task.model):
+            refuse_periodic(self.periodic)
             options = EchoOptions(self.estimator, Echo.PLAIN, response=self.response)
             found = yield from measured(options, asked, driven=False)
             return replace(found, rule="recorded_correlation", retrace_error=None)
+        if self.periodic is not None:
+            name = "recorded_correlation/periodic"
+            return (yield from in_steady_state(asked, self.periodic, self.response, name, echoes=True))
         run = yield from run_forward(asked, keep=True)
         task, theta, geometry, batch = asked.task, run.asked.theta, run.geometry, run.batch
         model = task.model

@@ -31,6 +31,14 @@ def _policy(value: str) -> str:
 _NOT_THE_RULES = {"rule", "own", "host_side", "record"}
 
 
+class PeriodicSection(Section):
+    """Gradients in the steady state of inputs that repeat."""
+
+    period: Positive = Field(description="What the inputs repeat after, in model time: a whole number of samples.")
+    discard: Index = Field(default=10, description="Periods that are let pass until the motion is steady.")
+    periods: Repeats = Field(default=8, description="Periods that are read, and averaged.")
+
+
 class ProtocolSection(Section):
     """The learning rule and its options; an option the rule does not have is an error."""
 
@@ -86,6 +94,10 @@ class ProtocolSection(Section):
         default="refused",
         description="Where no channel shows an oscillator: refuse what needs it, by name, or let the fitted model say "
         "it, with its error.",
+    )
+    periodic: PeriodicSection | None = Field(
+        default=None,
+        description="adjoint_only, recorded_correlation: in the steady state of inputs that repeat; linear rigs.",
     )
     refit: bool = Field(default=True, description="twin: fit the model to the forward pass first.")
     bound: bool = Field(default=False, description="Echo once more at twice the nudge, for a bound of the bias.")
