@@ -40,11 +40,17 @@ class Moment:
 class Clock:
     """A column of times: its first one, and how many seconds the first of two numbers counts.
 
-    `13:05` is hours and minutes for `pair` = 3600 and minutes and seconds for 60; for 0 it is no time.
+    `13:05` is hours and minutes for `pair` = 3600 and minutes and seconds for 60; for 0 it is no time.  `days_first`:
+    what 03/04/2026 is, which `labrhel.data.formats.text.dates` finds.
     """
 
     first: Moment
     pair: int = 0
+    days_first: bool | None = None
+
+    def moment_of(self, cell: str) -> Moment | None:
+        """What a cell of this column says; None if it is no time."""
+        return moment_of(cell, self.pair, days_first=self.days_first)
 
 
 def clock_of(cells: Sequence[str], name: str, *, dated: bool) -> Clock:
@@ -80,11 +86,11 @@ def _pair(cell: str) -> re.Match[str] | None:
     return match if match and match["one"] and not match["date"] and not match["half"] else None
 
 
-def moment_of(cell: str, pair: int = 60) -> Moment | None:
+def moment_of(cell: str, pair: int = 60, *, days_first: bool | None = None) -> Moment | None:
     """What a cell says, two numbers alone by the `pair` of a clock; None if it is no time.
 
     After a date, and before AM or PM, two numbers are hours and minutes.  With decimals they are minutes and seconds.
-    Days stand before months, but for `11/29/2026`.
+    In 03/04/2026 the day comes first if `days_first`, second if not; None: it is a date in either order.
     """
     word = cell.strip()
     match = _STAMP.fullmatch(word) if ":" in word else None
@@ -104,7 +110,7 @@ def moment_of(cell: str, pair: int = 60) -> Moment | None:
         whole = whole % 12 + 12 * (match["half"][0] in "pP")
     rest = float(seconds.replace(",", ".").replace(":", "."))
     try:
-        day = _day(match["date"]) if match["date"] else 0
+        day = _day(match["date"], days_first=days_first) if match["date"] else 0
     except ValueError:
         return None
     if (past > 59 and (match["hours"] or hours != "0")) or rest >= 61 or (day and whole > 24):
@@ -114,11 +120,11 @@ def moment_of(cell: str, pair: int = 60) -> Moment | None:
     return Moment(day, whole * 3600 + past * 60 + rest - shift)
 
 
-def _day(words: str) -> int:
+def _day(words: str, *, days_first: bool | None) -> int:
     one, two, three = (int(part) for part in re.split("[-/.]", words))
     if one > 31:
         return date(one, two, three).toordinal()
-    months_first = two > 12 or ("/" in words and one <= 12)
+    months_first = two > 12 if days_first is None else not days_first
     return date(three, *((one, two) if months_first else (two, one))).toordinal()
 
 
@@ -132,7 +138,7 @@ def seconds_of(cells: Sequence[str], clock: Clock) -> tuple[Array, int | None]:
     first = clock.first
     added, last = 0, first.seconds
     for index, cell in enumerate(cells):
-        moment = moment_of(cell, clock.pair)
+        moment = clock.moment_of(cell)
         if moment is None:
             if not is_mark(cell):
                 return found, index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ import numpy as np
 from labrhel.data.formats.interface import UnreadableError
 from labrhel.data.formats.text.aside import is_comment, join_names
 from labrhel.data.formats.text.body import Body
-from labrhel.data.formats.text.clock import Clock, are_dates, clock_of
+from labrhel.data.formats.text.clock import Clock, are_dates, clock_of, moment_of
+from labrhel.data.formats.text.dates import are_days_first, has_two_orders
 from labrhel.data.formats.text.dialect import Dialect, dialect_of
 from labrhel.data.formats.text.header import header_of
 from labrhel.data.formats.text.lines import encoding_of, head_of
@@ -76,7 +77,18 @@ def layout_of(file: Path) -> Layout:
     rows = [(number, dialect.row(line.lstrip("\ufeff")), line) for number, line in numbered]
     table = Body(dialect, rows, whole=whole)
     names, units, preamble = header_of(table)
-    return _assembled(encoding, table, names, units, preamble)
+    layout = _assembled(encoding, table, names, units, preamble)
+    return replace(layout, columns=tuple(_dated(file, layout, column, table) for column in layout.columns))
+
+
+def _dated(file: Path, layout: Layout, column: Column, table: Body) -> Column:
+    """The column with the order of day and month in its times, where they have one."""
+    begin = next((cell for cell in table.cells(column.place) if moment_of(cell)), "")
+    if column.clock is None or not has_two_orders(begin):
+        return column
+    known = are_days_first(file, layout.encoding, layout.dialect, layout.first, column.place, column.name)
+    first = moment_of(begin, column.clock.pair, days_first=known) or column.clock.first
+    return replace(column, clock=replace(column.clock, first=first, days_first=known))
 
 
 def _assembled(encoding: str, table: Body, cells: list[str], units: list[str], preamble: Preamble) -> Layout:

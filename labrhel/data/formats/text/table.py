@@ -13,7 +13,7 @@ from labrhel.arrays import Array
 from labrhel.data.formats.interface import Entry, Listing, Pick, UnreadableError, require_small
 from labrhel.data.formats.text.aside import is_comment, is_rule, is_summary
 from labrhel.data.formats.text.body import why
-from labrhel.data.formats.text.clock import Clock, moment_of, seconds_of
+from labrhel.data.formats.text.clock import Clock, seconds_of
 from labrhel.data.formats.text.layout import Column, Layout, layout_of
 from labrhel.data.formats.text.lines import Block, blocks
 from labrhel.data.formats.text.numbers import Notation
@@ -155,7 +155,7 @@ def _first_values(layout: Layout, column: Column, lines: Sequence[str]) -> Array
         row = layout.dialect.row(line)
         cell = row[column.place] if column.place < len(row) else ""
         if column.clock is not None:
-            moment = moment_of(cell, column.clock.pair)
+            moment = column.clock.moment_of(cell)
             found[index] = math.nan if moment is None else moment.day * 86400.0 + moment.seconds
         else:
             with suppress(ValueError):

@@ -116,3 +116,43 @@ def test_three_decimals_alone_are_decimals_where_that_is_the_custom(tmp_path: Pa
         rows = [separator.join([str(i), f"1{sign}{i + 100}", f"2{sign}{i + 200}"]) for i in range(COUNT)]
         _, a, b = columns(tmp_path / f"{name}.csv", f"t{separator}a{separator}b", rows)
         assert (a[0], b[-1]) == (1.1, 2.239)
+
+
+def stamps(form: str, days: Sequence[str]) -> list[str]:
+    return [form.format(day, f"{index % 4 * 6:02d}:00:00", index) for day in days for index in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("days", "step"),
+    [
+        ([f"{day:02d}/04/2026" for day in range(3, 16)], 6),  # the twelfth row decides for all before it
+        ([f"04/{day:02d}/2026" for day in range(3, 16)], 6),
+        ([f"{day}-4-2026" for day in range(3, 16)], 6), ([f"4-{day}-2026" for day in range(3, 16)], 6),
+        ([f"{day:02d}.04.2026" for day in range(3, 9)], 6),  # points stand behind the day
+        (["03/04/2026"], 6), (["04-03-2026"], 6),  # one day, whichever it is
+    ],
+)  # fmt: skip
+def test_the_order_of_day_and_month_is_that_of_the_row_that_decides(
+    days: list[str], step: float, tmp_path: Path
+) -> None:
+    times, _ = columns(tmp_path / "lab.csv", "time,u", stamps("{} {},{}.5", days))
+    np.testing.assert_array_equal(np.diff(times), 3600.0 * step)
+
+
+def test_a_row_behind_the_head_of_a_long_file_decides_as_well(tmp_path: Path) -> None:
+    rows = [f"{day:02d}/04/2026 {m // 60:02d}:{m % 60:02d}:00,{m}.5" for day in range(3, 17) for m in range(1440)]
+    times, _ = columns(tmp_path / "lab.csv", "time,u", rows)
+    np.testing.assert_array_equal(np.diff(times), 60.0)
+
+
+@pytest.mark.parametrize("sign", ["/", "-"])
+def test_dates_whose_order_no_row_decides_are_refused_with_the_line(sign: str, tmp_path: Path) -> None:
+    days = [f"{day:02d}{sign}04{sign}2026" for day in (3, 4, 5)]
+    with pytest.raises(UnreadableError, match=r"line 6: in '04.04.2026' under 'time' the day may .* as 2026-04-03"):
+        columns(tmp_path / "lab.csv", "time,u", stamps("{} {},{}.5", days))
+
+
+def test_a_row_in_the_other_order_is_named(tmp_path: Path) -> None:
+    days = ["13/04/2026", "14/04/2026", "04/15/2026"]
+    with pytest.raises(UnreadableError, match="line 10: '04/15/2026 00:00:00' is no time, under 'time'"):
+        columns(tmp_path / "lab.csv", "time,u", stamps("{} {},{}.5", days))
