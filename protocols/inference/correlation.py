@@ -96,7 +96,7 @@ def correlated(
     `at_start`: dL/dq(0) (n,), which a mass needs that starts with a momentum: it moves the first kick by (d/2) p(0)/m.
     """
     theta = {name: model.parameters[name].nominal for name in names} | dict(theta)
-    inertia, found = InertiaSlopes.of(model, theta, item, step), dict[str, Array]()
+    found: dict[str, Array] = {}
     of_masses = None if at_start is None else at_start * start_momentum(model, item) / model.mass(theta) ** 2 / 2
     for name in names:
         kind, value = model.parameters[name].kind, np.asarray(theta[name], float)
@@ -108,6 +108,7 @@ def correlated(
             found[name] = step * model.pulled(name, item.q, response, theta)
             continue
         if kind in INERT:
+            inertia = InertiaSlopes.of(model, theta, item, step)
             slope = -step * inertia.summed(response, name, _SHIFT, of_masses)
         else:
             rest = Unexplained(model, theta, item, step)

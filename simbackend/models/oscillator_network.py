@@ -19,6 +19,7 @@ W_ij: -q_i (u_j + o_j); o_j: -[W^T q]_j.  Directed and gyroscopic couplings have
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -267,7 +268,7 @@ class OscillatorNetwork:
         from simbackend.kernels import network as kernels  # numba: not for those who only read a configuration
 
         (n, steps), batch, friction = forces.shape, len(position), self.friction(theta)
-        kick = KickMatrices.of(self.mass(theta), friction, step)
+        kick = _kick(self.mass(theta).tobytes(), friction.tobytes(), step)
         q, p = np.array(position, float, order="C"), np.array(momentum, float, order="C")
         trace, no_trace, no_sums = np.empty((batch, n, steps)), np.empty((batch, n, 0)), np.empty((batch, 4, 0))
         unused = np.empty((batch, 0)), np.empty((batch, 0)), np.empty((batch, 0, 0)), np.empty((batch, 0))
@@ -376,6 +377,13 @@ class OscillatorNetwork:
         curvatures = np.linalg.eigvalsh(stiffness)
         fastest = max(float(curvatures[-1]), -2 * float(curvatures[0]))
         return np.inf if fastest <= 0 else 2 / np.sqrt(fastest)
+
+
+@lru_cache(maxsize=64)
+def _kick(mass: bytes, friction: bytes, step: float) -> KickMatrices:
+    """A fit runs thousands of passes, most of them under the friction of the one before: a third of a short pass."""
+    masses = np.frombuffer(mass)
+    return KickMatrices.of(masses, np.frombuffer(friction).reshape(len(masses), -1), step)
 
 
 def _square_of_velocity(q: Array, v: Array, dt: float) -> Array:

@@ -1,6 +1,6 @@
 """Faults at random instants of a whole rig's shots: a right capture, or a named error with every output safe.
 
-LABRHEL_FAULTS sets how many of each kind (12; make targets runs 1000).
+LABRHEL_FAULTS sets how many of each kind (8; make targets runs 1000).
 """
 
 import os
@@ -19,7 +19,7 @@ from simbackend.testing.benches import drive, opened, shoot, volts
 from simbackend.virtual_bench import Bench
 from simbackend.virtual_bench.faults import KINDS, Fault
 
-COUNT = int(os.environ.get("LABRHEL_FAULTS", "12"))
+COUNT = int(os.environ.get("LABRHEL_FAULTS", "8"))
 NAMES = ("awg1", "awg2", "awg3", "awg4", "scope1", "scope2", "bias")
 TIMEOUT = 0.15
 NOISE = 0.06  # V; 8 bits over 10 V and 1 mV of noise move a fit by 0.01 V, another shot's record by 0.3 V and more

@@ -1,6 +1,6 @@
 """kill -9 at any instant: every operation whose answer the protocol has received is in the record.
 
-LABRHEL_KILLS sets the number of kills (8; `make targets` takes 200).
+LABRHEL_KILLS sets the number of kills (5; `make targets` takes 200).
 """
 
 import os
@@ -15,7 +15,7 @@ import pytest
 
 from labrhel.store import RunReader, list_runs
 
-KILLS = int(os.environ.get("LABRHEL_KILLS", "8"))
+KILLS = int(os.environ.get("LABRHEL_KILLS", "5"))
 
 # Trains without end; prints a line for each operation once it is acknowledged.  Passes of 5000 kicks make captures
 # of both kinds, in rows and in files.

@@ -20,7 +20,7 @@ from labrhel.store import RunReader, list_runs
 from labrhel.testing.configurations import SMALL
 from labrhel.timeline.cost import rehearse
 
-KILLS = int(os.environ.get("LABRHEL_KILLS", "8"))
+KILLS = int(os.environ.get("LABRHEL_KILLS", "5"))
 
 
 def ignore(published: Publish) -> None:
