@@ -10,6 +10,8 @@ from labrhel.learning.task import STATE
 from labrhel.rig.capabilities import Capabilities, Channel, Converter, Kind, Knob, Limits
 from labrhel.rig.wiring import Wire, Wiring
 
+_PLAIN = 0.8  # a coefficient that stays below 1, and its lane as it is, when its gain is off or it is turned up
+
 READS = Converter(12, -1.25, 1.25)
 """Its converters tell 6e-4 of full scale apart, and see a little more than full scale."""
 
@@ -27,10 +29,12 @@ def capabilities_of(circuit: Circuit, name: str, identity: str, step: float) -> 
     model, n = circuit.model, circuit.model.size
     eye = FrozenArray(np.eye(n))
     most = max(len(lane.by) for lane in circuit.lanes)  # parameters that share a lane, and its rounding
+    held = circuit.coefficients({knob: model.parameters[knob].nominal for knob in circuit.knobs})
     knobs = []
     for knob in circuit.knobs:
         spec, reach = model.parameters[knob], circuit.largest(knob)
-        fine = most * step * reach / LARGEST
+        used = [abs(c) for lane, c in zip(circuit.lanes, held, strict=True) if any(name == knob for name, _ in lane.by)]
+        fine = most * step * reach / (LARGEST if max(used) < _PLAIN else 1)
         knobs.append(Knob(knob, spec.shape, spec.unit, Limits(-reach, reach), resolution=fine, reads_back=True))
     return Capabilities(
         rig=name,

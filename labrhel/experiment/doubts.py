@@ -18,7 +18,7 @@ def doubts(experiment: Experiment) -> list[str]:
     The slowest oscillator of the model, as it stands, falls to exp(-c t / 2 m) in the time t of the samples skipped.
     """
     section, task = experiment.document.config.data, experiment.problem.task
-    if section is None or section.file is None or section.train is None:
+    if section is None or section.file is None or section.train is None or section.start is not None:
         return []
     parts = {"train": section.train, **section.test}
     late = [name for name, segments in parts.items() if any(start > 0 for start, _ in segments.ranges())]

@@ -46,7 +46,7 @@ def pictures(reader: RunReader) -> Iterator[Picture]:
             more = f" ({_MOST} of {len(outputs)} outputs are drawn)" if row == 0 and len(outputs) > _MOST else ""
             title = f"{name}: {output}, error {with_prefix(error, unit)} rms{more}"
             yield Picture(title, _lines(at[window], lines, window, axis, unit))
-        if "input" in result:
+        if len(result.get("input", ())):  # there is none of data that nothing drives
             inputs = dict(zip(result["ports"], np.asarray(result["input"]), strict=True))
             drive = reader.manifest["configuration"]["model"]["units"]["input"]  # a stack of units has none
             yield Picture(f"{name}: input", _lines(at[window], inputs, window, axis, drive))

@@ -97,7 +97,7 @@ def _add_tested(table: Table, reader: RunReader) -> None:
             continue
         time = f"{name}_time"
         for what, (called, rows) in _TESTED.items():
-            if what in result:
+            if len(result.get(what, ())):  # of data that nothing drives there is no input
                 unit = drive if what == "input" else reader.manifest["target_unit"]
                 table.data[f"{name}_{called}"] = ((rows, time), np.asarray(result[what]), {"units": unit})
                 table.coordinates[rows] = _words(rows, result[f"{rows}s"])

@@ -141,6 +141,8 @@ class Run:
                 )
             time = f"{name}_time"
             values: Array = np.asarray(result[what])
+            if not values.size:  # of data that nothing drives
+                values = np.empty((0, np.shape(result["target"])[1]))
             data[name] = ((rows, time), values, {"units": unit})
             if "spacing" in result:
                 times = result["spacing"] * np.arange(values.shape[1])

@@ -68,6 +68,21 @@ def test_the_emulator_keeps_the_contract_of_a_rig(endpoint: str) -> None:
     assert sum(result.outcome is Outcome.PASSED for result in results) >= 40
 
 
+def test_lanes_that_are_amplified_have_coarser_steps_and_say_so(endpoint: str) -> None:
+    soft, stiff = (
+        OscillatorNetwork(2, coupling="chain", nominal=PAIR | {"stiffness": [60.0, high]}, time_unit=1e-3)
+        for high in (50.0, 95.0)
+    )
+    plain = opened(f"{endpoint}?lanes=ideal", soft)
+    plain.close()
+    rig = opened(f"{endpoint}?lanes=ideal", stiff)
+    fine, coarse = (item.capabilities.knob("stiffness").resolution for item in (plain, rig))
+    assert coarse == pytest.approx(10 * fine)
+    achieved = rig.configure({"stiffness": np.array([60.0, 95.0])})["stiffness"]
+    assert np.abs(achieved - [60.0, 95.0]).max() <= coarse / 2
+    rig.close()
+
+
 def gradient(rig: LucidacRig, model: OscillatorNetwork, rule: Rule) -> Array:
     """Of a loss at the end of half a millisecond, by springs, couplings and the cubic springs that there are."""
     steps = 120

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 
 import labrhel
 from labrhel.errors import ConfigurationError
 from labrhel.learning.rules import Rule
 from labrhel.shots.program import GivenState
+from labrhel.testing.command_line import called
 from protocols.differences import FiniteDifferences
 from protocols.rhel import RHEL
 from protocols.twin import FittedTwin
@@ -81,6 +83,20 @@ def test_rules_give_the_gradient_of_segments_that_start_apart(tmp_path: Path, ru
     for name in ("stiffness", "coupling"):
         assert np.allclose(found.values[name], exact[name], rtol=2e-3), name
     assert found.values["initial_position"][2] == pytest.approx(exact["initial_position"][2], rel=2e-3)
+
+
+def test_a_run_of_data_that_nothing_drives_is_recorded_drawn_and_read(tmp_path: Path) -> None:
+    answer = called(tmp_path, "run", written(tmp_path), "--steps", "1", "--runs", tmp_path / "runs")
+    assert answer.returncode == 0, answer.stderr
+    assert "simulated from rest" not in answer.stdout + answer.stderr  # they start where the data say
+    assert "late error" in answer.stdout
+    (folder,) = (tmp_path / "runs").glob("*-run-*")
+    run = labrhel.open_run(folder)
+    assert run.input["late"].shape == (0, 2) and run.target["late"].shape == (1, 2)
+    with xarray.open_dataset(folder / "run.nc") as table:
+        assert "late_target" in table and "late_input" not in table
+    report = called(tmp_path, "report", folder)
+    assert report.returncode == 0, report.stderr
 
 
 @pytest.mark.parametrize(
