@@ -182,8 +182,8 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     )
     words = "echoes and a twin: right on average over 12 draws, and their error bars"
     yield passed("protocols/test_control_variate.py", words, LABRHEL_DRAWS=12)
-    words = "recurrent units in single precision: every engine on every model"
-    yield passed("simbackend/recurrent/engines/test_unit_equality.py", words, "single", LABRHEL_UNITS=1)
+    words = "recurrent units: every engine on every model, in either precision"
+    yield passed("simbackend/recurrent/engines", words, "single or vectors or float32_too or pumped", LABRHEL_UNITS=1)
     words = "a tuned nudge is about as good as the best, on 3 rigs for each of four noises"
     yield passed("protocols/test_tuning.py", words, LABRHEL_TUNED=3)
     words = "what an imperfection costs: medians over 20 devices are those of the table"

@@ -208,7 +208,7 @@ def _remembered(
 
 def _in_shot(values: Mapping[str, float], record: Record, own: str) -> dict[str, float]:
     """What is common to all shots, with the gains and the triggers of the ports as this one had them."""
-    found = {name: value for name, value in values.items() if not name.startswith("shot[")}
+    found = {name: values[name] for name in _common(tuple(values))}
     late = values.get(f"{own}.outputs.delay", 0.0) + values.get(f"{own}.motion.delay", 0.0)
     blur = values.get(f"{own}.outputs.blur", 0.0)
     for port in record.played:
@@ -220,6 +220,11 @@ def _in_shot(values: Mapping[str, float], record: Record, own: str) -> dict[str,
         if blur:
             found[f"{port}.blur"] = blur
     return found
+
+
+@lru_cache(maxsize=64)
+def _common(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if not name.startswith("shot["))
 
 
 def _later(line: Array, late: float, jitter: float, count: int) -> Array:

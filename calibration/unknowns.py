@@ -136,8 +136,8 @@ def _is_told_by_others(model: Model, link: int) -> bool:
 def moved(model: Model, theta: Arrays, values: Mapping[str, float]) -> dict[str, Array]:
     """`theta` with the parameters among `values` as they are: factors first, then what is added."""
     found = {name: np.array(theta.get(name, spec.nominal), float) for name, spec in model.parameters.items()}
-    entries = [(entry, value) for name, value in values.items() if (entry := _entry(name)) is not None]
-    for (parameter, index, adds), value in sorted(entries, key=lambda item: item[0].adds):
+    for name, (parameter, index, adds) in _entries(tuple(values)):
+        value = values[name]
         if not adds:
             found[parameter][index] *= value
             continue
@@ -153,9 +153,15 @@ class _Entry(NamedTuple):
     adds: bool
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
+def _entries(names: tuple[str, ...]) -> tuple[tuple[str, _Entry], ...]:
+    """Those of the parameters among the names, factors first: a fit asks for the same names thousands of times."""
+    found = [(name, entry) for name in names if (entry := _entry(name)) is not None]
+    return tuple(sorted(found, key=lambda item: item[1].adds))
+
+
 def _entry(name: str) -> _Entry | None:
-    """What `parameter[index].factor` or `.added` names; None for ports and channels.  A fit asks thousands of times."""
+    """What `parameter[index].factor` or `.added` names; None for ports and channels."""
     subject, _, quantity = name.rpartition(".")
     if quantity not in ("factor", "added") or not subject.endswith("]"):
         return None
