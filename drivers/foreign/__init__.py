@@ -18,17 +18,19 @@ def open_foreign(name: str, section: InstrumentSection, **link: Any) -> Box:
     from drivers.foreign.box import open_driver
     from drivers.foreign.digitizer import ForeignDigitizer
     from drivers.foreign.generator import ForeignGenerator
+    from drivers.foreign.several import as_one
     from drivers.foreign.source import ForeignSource
 
     opened = open_driver(section.type, name, section.address, section.init, **link)
     try:
+        roles: list[Box] = []
         if section.outputs is not None:
-            box = ForeignGenerator(name, *opened, section=section.outputs)
-        elif section.levels is not None:
-            box = ForeignSource(name, *opened, section=section.levels)
-        else:
-            assert section.inputs is not None
-            box = ForeignDigitizer(name, *opened, section=section.inputs)
+            roles.append(ForeignGenerator(name, *opened, section=section.outputs))
+        if section.inputs is not None:
+            roles.append(ForeignDigitizer(name, *opened, section=section.inputs))
+        if section.levels is not None:
+            roles.append(ForeignSource(name, *opened, section=section.levels))
+        box = as_one(roles, name, *opened)
         box.require_sense()
         return box
     except BaseException:

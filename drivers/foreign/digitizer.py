@@ -38,6 +38,11 @@ class ForeignDigitizer(Box):
         self._check([*section.prepare, *section.arm, *section.stop, section.start, *filter(None, own)])
         self._check([item.value for item in (section.ready, section.waiting) if item is not None])
 
+    @property
+    def is_armed(self) -> bool:
+        """Whether it waits for a trigger, or has recorded one."""
+        return self._armed
+
     def prepare(self, window: Window, trigger: str, level: float) -> float:
         """Set time base, ranges and trigger (`triggers`, at `level` [V], rising); the rate that was asked for [Hz]."""
         if self._window == (window, trigger, level):

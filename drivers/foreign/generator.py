@@ -40,6 +40,11 @@ class ForeignGenerator(Box):
         if section.done is not None:
             self._check([section.done.value])
 
+    @property
+    def armed(self) -> str:
+        """Where it waits for a trigger from; "" if it does not."""
+        return self._armed
+
     def load(self, bursts: Mapping[str, Burst]) -> dict[str, Array]:
         """Upload, and leave outputs that are in no burst off; returns the samples [V] as its converters have them."""
         plans = {own: self._plan(own, burst) for own, burst in bursts.items()}

@@ -27,11 +27,11 @@ def check_foreign(station: Station, source: Source) -> None:
         if name not in foreign:
             continue
         section = foreign[name]
-        if (has := _role(section)) != key:
-            raise source.error(f"{name} is {_WHAT[has]}, not {_WHAT[key]}: {terminal} cannot be used here", *place)
-        known = _terminals(section)
-        if own not in known:
-            raise source.error(_missing(name, own, known, f"{has}.terminals"), *place)
+        if (role := getattr(section, key)) is None:
+            words = f"{name} is {_spoken(section)}, not {_WHAT[key]}: {terminal} cannot be used here"
+            raise source.error(words, *place)
+        if own not in role.terminals:
+            raise source.error(_missing(name, own, role.terminals, f"{key}.terminals"), *place)
     for terminal in station.rig.ramps:
         name, _, own = terminal.partition(".")
         if name in foreign and (levels := foreign[name].levels) is not None and own not in levels.safe:
@@ -75,19 +75,19 @@ def _wired(station: Station) -> Iterator[tuple[KeyPath, str, str]]:
 
 def _check_ports(station: Station, foreign: dict[str, InstrumentSection], source: Source) -> None:
     rig = station.rig
-    limited = [("ports", name, [port.terminal], port.limits) for name, port in rig.ports.items()]
-    limited += [("knobs", name, knob.terminals, knob.limits) for name, knob in rig.knobs.items()]
-    for kind, name, terminals, (low, high) in limited:
+    limited = [("ports", "outputs", name, [port.terminal], port.limits) for name, port in rig.ports.items()]
+    limited += [("knobs", "levels", name, knob.terminals, knob.limits) for name, knob in rig.knobs.items()]
+    for kind, role, name, terminals, (low, high) in limited:
         for terminal in terminals:
             box = terminal.partition(".")[0]
             section = foreign.get(box)
-            if section is None or (own := section.outputs or section.levels) is None:
+            if section is None or (own := getattr(section, role)) is None:
                 continue
             lowest, highest = own.limits
             if not lowest <= low <= high <= highest:
                 raise source.error(
                     f"the limits {interval(low, high, 'V')} of {name} must be within those of {terminal}, "
-                    f"{interval(lowest, highest, 'V')} (instruments.{box}.{_role(section)}.limits)",
+                    f"{interval(lowest, highest, 'V')} (instruments.{box}.{role}.limits)",
                     "rig", kind, name, "limits",
                 )  # fmt: skip
     for name, port in rig.ports.items():
@@ -102,7 +102,7 @@ def _check_trigger(station: Station, foreign: dict[str, InstrumentSection], sour
     trigger = station.rig.trigger
     if (section := foreign.get(trigger.fired_by)) is not None:
         if section.outputs is None:
-            words = f"{trigger.fired_by} is {_WHAT[_role(section)]}, not a generator: it cannot fire"
+            words = f"{trigger.fired_by} is {_spoken(section)}, not a generator: it cannot fire"
             raise source.error(words, "rig", "trigger", "fired_by")
         if not section.outputs.fire:
             raise source.error(
@@ -115,7 +115,7 @@ def _check_trigger(station: Station, foreign: dict[str, InstrumentSection], sour
             continue
         place = ("rig", "trigger", "seen_by", name)
         if section.inputs is None:
-            raise source.error(f"{name} is {_WHAT[_role(section)]}, not a digitizer: it sees no trigger", *place)
+            raise source.error(f"{name} is {_spoken(section)}, not a digitizer: it sees no trigger", *place)
         known = section.inputs.triggers or section.inputs.terminals
         if seen.terminal not in known:
             key = "inputs.triggers" if section.inputs.triggers else "inputs.terminals"
@@ -131,9 +131,5 @@ def _missing(name: str, own: str, known: list[str], key: str) -> str:
     )
 
 
-def _role(section: InstrumentSection) -> str:
-    return next(key for key in _WHAT if getattr(section, key) is not None)
-
-
-def _terminals(section: InstrumentSection) -> list[str]:
-    return getattr(section, _role(section)).terminals
+def _spoken(section: InstrumentSection) -> str:
+    return " and ".join(words for key, words in _WHAT.items() if getattr(section, key) is not None)

@@ -38,13 +38,20 @@ class InstrumentSection(Section):
         return data
 
     @model_validator(mode="after")
-    def _one_role_where_the_driver_has_none(self) -> InstrumentSection:
+    def _roles_where_the_driver_has_none(self) -> InstrumentSection:
         roles = [name for name in _ROLES if getattr(self, name) is not None]
-        if self.is_foreign and len(roles) != 1:
+        if self.is_foreign and not roles:
             raise ValueError(
-                f"a driver of somebody else says nothing of its role: give one of outputs, inputs or levels, not "
-                f"{' and '.join(roles) or 'none'}"
+                "a driver of somebody else says nothing of its role: give outputs, inputs or levels, or several of them"
             )
+        named: dict[str, str] = {}
+        for role in roles:
+            for own in getattr(self, role).terminals:
+                if (other := named.setdefault(own, role)) != role:
+                    raise ValueError(
+                        f"{own} is listed under {other} and under {role}: give each terminal a name of its own; steps "
+                        "may say the number that it ends in, {number}"
+                    )
         if roles and not self.is_foreign:
             raise ValueError(f"{self.type} has a driver that knows its role: leave {' and '.join(roles)} out")
         return self

@@ -68,8 +68,14 @@ class World:
         self.overdrive: dict[str, float] = {}
 
     def output(self, terminal: str) -> Track:
-        """What an output plays [V without load]; one that leads nowhere plays for itself."""
-        return self._oscillators.tracks.setdefault(terminal, Track())
+        """What an output plays [V without load]; one that leads nowhere plays for itself.
+
+        One that leads to a parameter sets it: a generator may hold a level.
+        """
+        track = self._oscillators.tracks.setdefault(terminal, Track())
+        if terminal in self._oscillators.sources:
+            self._oscillators.sources[terminal] = track
+        return track
 
     def volts(self, terminal: str) -> float:
         """What an output or a source is at now [V without load]."""

@@ -179,7 +179,7 @@ def test_a_role_is_said_once_and_kind_is_type() -> None:
     station = station_from(TEXT, Path("station.yaml")).station
     assert station.instruments["awg"].type == "qcodes:qcodes.instrument_drivers.Keysight.Keysight33522B"
     without = TEXT[: TEXT.index("    levels:")] + RIG
-    with pytest.raises(ConfigurationError, match="give one of outputs, inputs or levels, not none"):
+    with pytest.raises(ConfigurationError, match="give outputs, inputs or levels, or several of them"):
         station_from(without, Path("station.yaml"))
 
 
