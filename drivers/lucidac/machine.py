@@ -25,8 +25,8 @@ from labrhel.errors import ConfigurationError, InstrumentError, TransportError
 LONGEST = 1.0
 """The longest run [s]: a limit of the machine."""
 
-HELLO, ANSWER = 2.0, 8.0
-"""How long the machine may take to say who it is, and for a run beyond its own time [s]."""
+HELLO, ANSWER = 2.0, 7.0
+"""How long the machine may take to say who it is, when it is asked again, and for a run beyond its own time [s]."""
 
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError)
 T = TypeVar("T")
@@ -78,9 +78,10 @@ class Machine:
         self.address = address
         self._lock = threading.Lock()
         self._client: Any = None
+        self.identity = ""
         self._lease = Lease(address)
         try:
-            self.identity = self._exchanged(lambda client: str(client.get_mac()), HELLO)
+            self.identity = self._exchanged(lambda client: str(client.get_mac()), ANSWER)
         except BaseException:
             self.close()
             raise
@@ -123,7 +124,7 @@ class Machine:
             try:
                 if self._client is None:
                     self._client = _client(lucipy, Lines(self._host, self._tcp))
-                    self._until(HELLO)
+                    self._until(HELLO if self.identity else ANSWER)
                     self._client.get_mac()
                 self._until(seconds)
                 return ask(self._client)

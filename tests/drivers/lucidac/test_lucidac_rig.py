@@ -176,11 +176,9 @@ def test_nobody_there_is_one_sentence() -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
 def test_an_emulator_that_dies_or_hangs_ends_the_shot(end: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drivers.lucidac.machine.ANSWER", 0.5)
-    monkeypatch.setattr("drivers.lucidac.machine.HELLO", 0.25)
     with emulator_process() as (process, where):
-        monkeypatch.setattr("drivers.lucidac.machine.HELLO", 30.0)
         rig = opened(f"{where}?lanes=ideal")
+        monkeypatch.setattr("drivers.lucidac.machine.ANSWER", 0.5)
         monkeypatch.setattr("drivers.lucidac.machine.HELLO", 0.25)
         os.killpg(process.pid, end)
         with pytest.raises(TransportError, match="does not answer"):
