@@ -22,7 +22,7 @@ from labrhel.arrays import Array
 from labrhel.config import examples
 
 LOCKED, TWIN, DIFFERENCES = "{rule: rhel, lock: 6}", "{rule: twin}", "{rule: finite_differences}"
-STEPS = 12
+STEPS = 16
 
 
 def circuit(name: str, rule: str, folder: Path) -> Path:
@@ -34,9 +34,9 @@ def circuit(name: str, rule: str, folder: Path) -> Path:
 
 
 def gradient(name: str, rule: str) -> Array:
-    """DL/dcoupling of the circuit by that rule."""
+    """The gradient of the circuit by that rule, all trained parameters in one vector."""
     with tempfile.TemporaryDirectory() as folder, labrhel.load_experiment(circuit(name, rule, Path(folder))) as rig:
-        return np.ravel(rig.gradient().values["coupling"])
+        return np.concatenate([np.ravel(value) for _, value in sorted(rig.gradient().values.items())])
 
 
 def training(name: str, rule: str, steps: int) -> tuple[list[float], list[int]]:

@@ -1,8 +1,9 @@
 """Does i move j as much as j moves i?  The same gentle push at every oscillator in turn, and the answers compared.
 
 From rest, and while it is linear, a reciprocal rig with any symmetric friction gives q_j(push at i) = q_i(push at j).
-What a model with directed couplings says of their difference is taken off, so that what is left is what it lacks; and
-all that is shown, less what that model says, is asked for the antisymmetric part of every pair,
+What the fitted model says of their difference is taken off (delays, springs that bend, directed couplings it has), so
+that what is left is what it lacks; and all that is shown, less what a model with directed couplings says, is asked for
+the antisymmetric part of every pair,
 
     q(shown) - q(model) = sum over pairs N_ij dq/dN_ij + noise,        force -N_ij q_j on i, N_ij q_i on j
 """
@@ -52,42 +53,10 @@ class Reciprocity:
         wave = amplitude * bench.multisine(0)
         waves = [{port: wave / bench.values.get(f"{port}.gain", 1.0)} for port, _ in pairs]
         records = yield from bench.fire(waves)
-        model = bench.model
-        rest, _ = model.shows(Record({}, {}), bench.values, bench.channels, bench.steps)
-        silent = dict(zip(bench.channels, rest, strict=True))
-        delays = {name: value for name, value in bench.values.items() if name.endswith(".delay")}
+        worst, named = _worst(bench, pairs, records)
         directed = any(spec.kind == "directed" for spec in bench.task.model.parameters.values())
-        worst = Measured(0.0, np.inf)
-        named = ""
-        for i, (_, seen_i) in enumerate(pairs):
-            for j in range(i):
-                crossed, noise = [], 0.0
-                for shot, name in ((records[j], seen_i), (records[i], pairs[j][1])):
-                    gain = bench.values.get(f"{name}.gain", 1.0)
-                    crossed.append(gain * (shot.shown[name] - silent[name]))
-                    noise += (gain * bench.noise[name]) ** 2 * bench.steps
-                # Delays of the paths differ by fractions of a sample, and couplings may be directed: let the model say
-                # what they alone would do.
-                expected = [
-                    model.shows(shot, {**bench.values, **extra}, (name,), bench.steps)[0][0]
-                    * bench.values.get(f"{name}.gain", 1.0)
-                    for shot, name in ((records[j], seen_i), (records[i], pairs[j][1]))
-                    for extra in ({}, dict.fromkeys(delays, 0.0))
-                ]
-                late = expected[0] - expected[2]
-                if not directed:  # what else differs is nonlinear, and no business of the model's
-                    late = late - (expected[1] - expected[3])
-                above = float(np.sum((crossed[0] - crossed[1] - late) ** 2))
-                below = max(float(np.sum(crossed[0] ** 2 + crossed[1] ** 2)) / 2, 1e-300)
-                asymmetry = float(np.sqrt(max(above - noise, 0.0) / below))
-                # What is left of the squares scatters by noise sqrt(2/steps), and a root turns small scatter into more.
-                scatter = noise / below * np.sqrt(2 / bench.steps)
-                jitter = _of_jitter(bench, crossed)
-                error = float(np.hypot(scatter / max(2 * asymmetry, np.sqrt(scatter)), jitter))
-                if not named or asymmetry - 3 * error > worst.value - 3 * worst.error:
-                    worst, named = Measured(asymmetry, error), f"{pairs[j][1]} and {seen_i}"
         doubt = ""
-        if worst.value > FAILS + 3 * worst.error:
+        if _fails(worst):
             doubt = (
                 f"couplings are not reciprocal: {named} differ by {100 * worst.value:.0f} % in what they make of each "
                 "other, and gradients by echoes are biased by as much"
@@ -113,6 +82,42 @@ class Reciprocity:
                 if alone and same and port in bench.ports and channel in bench.channels:
                     found.append((port, channel))
         return found
+
+
+def _fails(asymmetry: Measured) -> bool:
+    return asymmetry.value > FAILS + 3 * asymmetry.error
+
+
+def _worst(bench: Bench, pairs: Sequence[tuple[str, str]], records: Sequence[Record]) -> tuple[Measured, str]:
+    """Of all pairs the largest asymmetry beyond its error, and the names of the two channels."""
+    worst, named = Measured(0.0, np.inf), ""
+    for i, (_, seen_i) in enumerate(pairs):
+        for j in range(i):
+            crossed = ((records[j], seen_i), (records[i], pairs[j][1]))
+            (shown_i, said_i), (shown_j, said_j) = (_answer(bench, record, name) for record, name in crossed)
+            gains = [bench.values.get(f"{name}.gain", 1.0) * bench.noise[name] for _, name in crossed]
+            noise = sum(gain**2 for gain in gains) * bench.steps
+            above = float(np.sum((shown_i - shown_j - (said_i - said_j)) ** 2))
+            below = max(float(np.sum(shown_i**2 + shown_j**2)) / 2, 1e-300)
+            asymmetry = float(np.sqrt(max(above - noise, 0.0) / below))
+            # What is left of the squares scatters by noise sqrt(2/steps), and a root turns small scatter into more.
+            scatter = noise / below * np.sqrt(2 / bench.steps)
+            jitter = _of_jitter(bench, (shown_i, shown_j))
+            error = float(np.hypot(scatter / max(2 * asymmetry, np.sqrt(scatter)), jitter))
+            if not named or asymmetry - 3 * error > worst.value - 3 * worst.error:
+                worst, named = Measured(asymmetry, error), f"{pairs[j][1]} and {seen_i}"
+    return worst, named
+
+
+def _answer(bench: Bench, record: Record, channel: str) -> tuple[Array, Array]:
+    """What a channel showed of a shot, as the model means it, less what it shows at rest; and what the model says.
+
+    The model knows what makes crossed answers differ on a reciprocal rig: delays of the paths, springs that bend.
+    """
+    gain = bench.values.get(f"{channel}.gain", 1.0)
+    (rest,), _ = bench.model.shows(Record({}, {}), bench.values, (channel,), bench.steps)
+    (says,), _ = bench.model.shows(record, bench.values, (channel,), bench.steps)
+    return gain * (record.shown[channel] - rest), gain * (says - rest)
 
 
 def _antisymmetric(bench: Bench, records: Sequence[Record]) -> dict[str, Measured]:

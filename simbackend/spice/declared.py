@@ -22,7 +22,7 @@ def wiring_of(mapping: Mapping, place: str) -> Wiring:
     knobs = {}
     for name, knob in mapping.knobs.items():
         count = len(knob.components)
-        knobs[name] = LinearKnob(FrozenArray(knob.per * np.eye(count)), FrozenArray(np.zeros(count)))
+        knobs[name] = LinearKnob(FrozenArray(knob.per * np.eye(count)), FrozenArray(np.full(count, knob.offset)))
     return Wiring(wires, knobs)
 
 

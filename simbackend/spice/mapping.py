@@ -12,7 +12,8 @@
     flips: [L1, L2]              components whose current or voltage a reversal of time turns round
 
 A knob is the value of its components, or with `law: inverse` one over it (a stiffness is that of a capacitor), and
-`per` times the parameter of the model.  `tolerance`: how far real parts are off, drawn by the `seed` of the URL.
+`offset` and `per` times the parameter of the model: what the circuit has where the knob is 0 belongs to the offset (a
+trimmer in series with a capacitor).  `tolerance`: how far real parts are off, drawn by the `seed` of the URL.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class KnobSection(Section):
     )
     law: Literal["value", "inverse"] = Field(default="value", description="The knob is the value, or one over it.")
     per: Finite = Field(default=1.0, description="Knob per parameter; not 0.")
+    offset: Finite = Field(default=0.0, description="Knob where the parameter is 0.")
     limits: Range = Field(description="Lowest and highest knob; both above 0.")
     step: Positive | None = Field(default=None, description="Smallest step of the knob; left out, any.")
     tolerance: Share = Field(default=0.0, description="Standard deviation of real parts, as a share of their value.")
