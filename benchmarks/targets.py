@@ -46,6 +46,7 @@ from benchmarks import (
     long_memory,
     lossy_training,
     partly_read,
+    several_rigs,
     signals_campaign,
     stop_campaign,
     stop_latency,
@@ -146,6 +147,7 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from honesty.targets(rigs)
     yield from honest_locks.targets(rigs)
     yield from sweeps.targets()
+    yield from several_rigs.targets()
     yield from calibration_accuracy.targets()
     yield from calibration_drift.targets()
     yield from twins.targets()

@@ -35,7 +35,7 @@ from labrhel.store._summary import write_summary
 from labrhel.store._trouble import writing
 from labrhel.store._values import INLINE_BELOW, pack_value
 from labrhel.store.folder import LOCK, make_run_folder, random_token, require_plain, utc_now
-from labrhel.store.manifest import read_manifest
+from labrhel.store.manifest import SHARE, read_manifest
 from labrhel.store.policy import Policy
 
 _COPIED_BELOW = 1 << 14  # bytes; copying so few is faster than making the view of them
@@ -77,7 +77,8 @@ class RunWriter:
     ) -> None:
         require_plain(folder)
         self.folder = folder
-        self.policy = Policy.parse(read_manifest(folder)["policy"])
+        manifest = read_manifest(folder)
+        self.policy, self._is_part = Policy.parse(manifest["policy"]), bool(manifest.get(SHARE))
         self._monotonic, self._wall = monotonic, wall
         self._conclusion: tuple[Ending, str] = ("done", "")
         self._lock = _lock(folder)
@@ -115,7 +116,7 @@ class RunWriter:
         if kind is None:
             return self.end(*self._conclusion)
         how: Ending = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
-        if how == "interrupted" and error is not None:
+        if how == "interrupted" and error is not None and not self._is_part:
             error.add_note(f"run     {self.folder}")  # for whoever says what was interrupted
         try:
             if isinstance(error, NotSafeError):

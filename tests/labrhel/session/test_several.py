@@ -1,5 +1,8 @@
 """Trainings on several rigs: the same as on one where rigs are alike, and whole where one of them fails."""
 
+import signal
+import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,7 @@ from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Publish
 from labrhel.store import RunReader, list_runs
 from labrhel.testing.configurations import small
+from labrhel.testing.waiting import PATIENCE
 
 
 def ignore(published: Publish) -> None:
@@ -244,6 +248,47 @@ def test_the_emergency_stop_is_no_failure_of_one_rig(tmp_path: Path) -> None:
         estop.reset()
     (reader,) = list_runs(tmp_path / "runs")
     assert reader.status == "failed" and not [words for kind, _, words in reader.events() if kind == "lost"]
+
+
+class Hanging:
+    """A rig whose shots last until it is made safe, as those of a bench that is interrupted; `begun` when one has."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.begun, self.safe = threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
+        if len(shots) > 1:  # not the test
+            self.begun.set()
+            assert self.safe.wait(PATIENCE)
+        return self.inner.run(shots)
+
+    def make_safe(self) -> None:
+        self.safe.set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal reaches a thread there")
+def test_an_interrupt_makes_all_rigs_safe_in_the_middle_of_their_shots(tmp_path: Path) -> None:
+    asked = fleet(written(tmp_path, "['sim:', 'sim:']"))
+    rigs = [Hanging(member.rig) for member in asked.members]
+    members = (replace(member, rig=rig) for member, rig in zip(asked.members, rigs, strict=True))
+
+    def interrupt() -> None:
+        if all(rig.begun.wait(PATIENCE) for rig in rigs):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        session.start(Fleet(tuple(members)), tmp_path / "runs", ignore)
+    thread.join()
+    assert all(rig.safe.is_set() for rig in rigs)
+    (reader,) = list_runs(tmp_path / "runs")
+    assert [RunReader(place).status for place in (reader.folder, *reader.parts)] == ["interrupted"] * 3
+    assert raised.value.__notes__ == [f"run     {reader.folder}"]
 
 
 def test_what_works_on_one_rig_asks_which_and_replays_name_the_record_of_one(tmp_path: Path) -> None:
