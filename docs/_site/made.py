@@ -93,12 +93,13 @@ def _rules() -> Iterator[str]:
             wanted = [
                 field.name.replace("_", " ")
                 for field in dataclasses.fields(rule.needs)
-                if getattr(rule.needs, field.name)
+                if getattr(rule.needs, field.name) and field.name != "rotates"
             ]
             options = [f"`{option.name}: {_value(getattr(rule, option.name))}`" for option in dataclasses.fields(rule)]
             yield from (
                 f"- Needs: {', '.join(wanted) or 'nothing'}",
                 f"- Options, as they are if left out: {', '.join(options) or 'none'}",
+                *(["- Knows arrays in the rotating frame as well"] if rule.needs.rotates else []),
             )
 
 

@@ -82,8 +82,8 @@ class Multisine(Section):
     """Equally spaced tones of equal amplitude with random phases, drawn anew for each sequence and input."""
 
     amplitude: Positive = Field(description="rms, in input units.")
-    band: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field(
-        description="Lowest and highest frequency, in 1/model time (kHz when time is in ms)."
+    band: Annotated[list[NotNegative], Field(min_length=2, max_length=2)] = Field(
+        description="Lowest and highest frequency, in 1/model time (kHz when time is in ms); [0, 0] is steady inputs."
     )
     tones: Repeats = Field(default=12, description="Number of tones.")
     seed: Seed = Field(default=0, description="Seed of the phases.")

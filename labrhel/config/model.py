@@ -14,11 +14,19 @@ from labrhel.units import COUNTED, factor, read_unit
 
 def _pairs(value: Any) -> Any:
     if isinstance(value, dict):
+        if set(value) == {"layers"}:
+            return {"layers": _widths(value["layers"])}
         unknown = [key for key in value if key not in ("springs", "directed", "gyroscopic")]
         if unknown:
             raise ValueError(f"couplings are springs, directed, gyroscopic; there is nothing called {unknown[0]!r}")
         return {key: _listed(part) for key, part in value.items()}
     return _listed(value)
+
+
+def _widths(value: Any) -> list[int]:
+    if not isinstance(value, list) or not value or not all(type(width) is int and width > 0 for width in value):
+        raise ValueError("layers are numbers of oscillators from the bottom, such as [4, 3, 2]")
+    return value
 
 
 def _listed(value: Any) -> Any:
@@ -76,7 +84,13 @@ _BOTH_SCHEMA = {
     "properties": {name: {"anyOf": _PAIRS_SCHEMA} for name in ("springs", "directed", "gyroscopic")},
     "additionalProperties": False,
 }
-_COUPLING_SCHEMA: dict[str, Any] = {"anyOf": [*_PAIRS_SCHEMA, _BOTH_SCHEMA]}
+_LAYERS_SCHEMA = {
+    "type": "object",
+    "properties": {"layers": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1}},
+    "required": ["layers"],
+    "additionalProperties": False,
+}
+_COUPLING_SCHEMA: dict[str, Any] = {"anyOf": [*_PAIRS_SCHEMA, _BOTH_SCHEMA, _LAYERS_SCHEMA]}
 
 
 class Units(Section):
@@ -124,7 +138,7 @@ class ModelSection(Section):
         default="none",
         description="Pairs joined by a spring: none, chain, ring, all, or a list of pairs numbered from 0. Others "
         "beside them: {springs: ..., directed: ..., gyroscopic: ...}; of directed ones [i, j] says that i feels j, a "
-        "word stands for both ways.",
+        "word stands for both ways. Of an analog_stack {layers: [4, 3, 2]}, from the bottom.",
     )
     units: Units = Field(default=Units(), description="Units of the model.")
     parameters: dict[str, Quantity] = Field(

@@ -39,7 +39,7 @@ class SaturatingNetwork(OscillatorNetwork):
         """sum_k dt * dH/dtheta from traces at the kicks, q and v (n, steps), u (inputs, steps)."""
         sums = super().observables([name for name in names if name != "saturation"], q, v, u, dt, theta)
         if "saturation" in names:
-            sums["saturation"] = dt * np.sum(_log_cosh(q), axis=1)
+            sums["saturation"] = dt * np.sum(log_cosh(q), axis=1)
         return sums
 
     def is_linear(self, theta: Arrays) -> bool:
@@ -51,7 +51,7 @@ class SaturatingNetwork(OscillatorNetwork):
         return super()._defaults() | {"saturation": more}
 
 
-def _log_cosh(x: Array) -> Array:
+def log_cosh(x: Array) -> Array:
     """Without overflow, and for complex x near the real axis, as derivatives take it."""
     away = np.where(np.real(x) < 0, -x, x)
     return away + np.log1p(np.exp(-2 * away)) - np.log(2)

@@ -247,7 +247,7 @@ def test_a_configuration_is_found_by_path_and_by_example_name(tmp_path: Path) ->
     file.write_text(SMALLEST)
     assert find(file) == file
     assert find("silverbox") == examples()["silverbox"]
-    with pytest.raises(ConfigurationError, match="the examples are: adding, basic_motions, bench_oscillators, "):
+    with pytest.raises(ConfigurationError, match="the examples are: adding, analog_stack, basic_motions, "):
         find("silverbx")
     with pytest.raises(ConfigurationError, match="is a folder"):
         find(tmp_path)
