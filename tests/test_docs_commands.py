@@ -132,8 +132,7 @@ def test_the_commands_of_a_page_work(page: str, lab: Path) -> None:
     entry = next(match[1] for line in log.splitlines() if (match := re.match(r"│ ([0-9a-f]{8}) │", line)))
     listed = commands(page)
     assert len(listed) >= 4
-    for line in listed:
-        text = re.sub(r"\b(2c414f|a6dae2|RUN)\b", run, line)
-        text = re.sub(r"\bID\b", entry, text).replace(" URL", f" {RIG}")
+    named = (re.sub(r"\b(2c414f|a6dae2|RUN)\b", run, line) for line in listed)
+    for text in dict.fromkeys(re.sub(r"\bID\b", entry, line).replace(" URL", f" {RIG}") for line in named):
         done = called(lab, *shlex.split(text)[1:])
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
