@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from drivers.fpga.board import FpgaBoard
 from drivers.transport import Lease, canonical_address, open_framed_link, open_link
 from labrhel import plugins
-from labrhel.config.foreign_drivers import FOREIGN
+from labrhel.config.foreign_drivers import DRIVER, FOREIGN
 from labrhel.errors import ConfigurationError, TransportError
 from labrhel.rig.devices import Asked, Device, State
 
@@ -78,6 +78,9 @@ def _asked(item: Asked, timeout: float, drivers: Mapping[str, type[LinkedInstrum
         found = _HOLDER.search(str(error))
         holder = "another process" if found is None else f"PID {found[1]}{found[2]}" if found[1] else found[3]
         return Device(item.address, State.IN_USE, item.name, driver=item.kind, note=f"in use by {holder}")
+    if item.address.startswith(DRIVER):
+        note = "its driver has no address, and is not asked here: open the station"
+        return Device(item.address, State.LISTED, item.name, driver=item.kind, note=note)
     try:
         identity = _board(item.address, timeout) if "://" in item.address else _instrument(item, timeout, drivers)
     except ConfigurationError as error:  # of a board that is none of ours

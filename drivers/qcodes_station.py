@@ -28,7 +28,12 @@ def qcodes_station(file: str | Path) -> Station:
     entries = {}
     for name, section in document.station.instruments.items():
         with document.at("instruments", name):
-            entries[name] = {"type": _type(section), "address": section.address, "init": section.init}
+            made = (
+                {"address": section.address, "init": section.init}
+                if section.address
+                else {"init": section.arguments | section.init}
+            )
+            entries[name] = {"type": _type(section)} | made
     text = StringIO()
     YAML().dump({"instruments": entries}, text)
     station = Station()

@@ -107,7 +107,7 @@ def of_the_same(document: StationDocument) -> list[Remembered]:
 
 
 def _addresses(document: StationDocument) -> set[str]:
-    return {canonical_address(section.address) for section in document.station.instruments.values()}
+    return {canonical_address(section.resource) for section in document.station.instruments.values()}
 
 
 def document_of(entry: Entry) -> StationDocument:

@@ -16,7 +16,7 @@ from drivers.rescue import of_the_same, take_up
 from drivers.roles import Instrument
 from drivers.transport import TrafficLog
 from drivers.transport.replayed import ReplayedTraffic
-from labrhel.config.station import load_station
+from labrhel.config.station import StationDocument, load_station
 from labrhel.errors import ConfigurationError
 from labrhel.model.interface import Model
 from labrhel.rig.settings import settings_of
@@ -45,6 +45,8 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
         if log is not None:
             opened.callback(log.close)
         instruments: dict[str, Instrument] = {}
+        if isinstance(log, ReplayedTraffic):
+            _require_wires(document)
         for name, section in document.station.instruments.items():
             with document.at("instruments", name):
                 instruments[name] = open_section(name, section, log=log)
@@ -56,6 +58,16 @@ def open_rig(url: str, model: Model, folder: Path, step: float | None = None) ->
         rig = BenchRig(document, instruments, model, step, f"bench:{where}", guardian=guardian, log=log)
         opened.pop_all()
     return rig
+
+
+def _require_wires(document: StationDocument) -> None:
+    """Raise ConfigurationError for an instrument whose driver has no wire: what it said is on no record."""
+    for name, section in document.station.instruments.items():
+        if not section.address:
+            with document.at("instruments", name):
+                raise ConfigurationError(
+                    f"{name} has a driver without a wire: what it said is on no record, and cannot be replayed"
+                )
 
 
 def _log(query: str) -> TrafficLog | None:

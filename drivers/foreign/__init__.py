@@ -15,13 +15,16 @@ def open_foreign(name: str, section: InstrumentSection, **link: Any) -> Box:
     Raises ConfigurationError for a driver that is not there or lacks what the station file names, TransportError if
     nobody answers.
     """
-    from drivers.foreign.box import open_driver
+    from drivers.foreign.box import open_driver, open_without_wire
     from drivers.foreign.digitizer import ForeignDigitizer
     from drivers.foreign.generator import ForeignGenerator
     from drivers.foreign.several import as_one
     from drivers.foreign.source import ForeignSource
 
-    opened = open_driver(section.type, name, section.address, section.init, **link)
+    if section.address:
+        opened = open_driver(section.type, name, section.address, section.init, **link)
+    else:
+        opened = open_without_wire(section.type, name, section.arguments, section.init, **link)
     try:
         roles: list[Box] = []
         if section.outputs is not None:

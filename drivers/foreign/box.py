@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from qcodes.instrument import VisaInstrument
+from qcodes.instrument import Instrument
 
-from drivers.foreign.classes import check_options, driver_class
+from drivers.foreign.calls import Calls
+from drivers.foreign.classes import check_arguments, check_options, driver_class, require_visa
 from drivers.foreign.speech import Speech, told
 from drivers.instruments._waiting import wait_until
 from drivers.instruments.unlisted import unlisted
@@ -24,7 +25,9 @@ from drivers.transport.deadline import Deadline
 from drivers.transport.driver_library import library_of
 from drivers.transport.driver_wire import DriverWire, open_driver_wire
 from drivers.transport.permit import is_making_safe, making_safe, require_permit
+from drivers.transport.traffic import TrafficLog
 from labrhel.config.driver_sections import ConditionSection
+from labrhel.config.foreign_drivers import resource_of
 from labrhel.errors import ConfigurationError, InstrumentError, TransportError
 
 _PATIENCE = 0.01  # s that `make_safe` leaves to a running call
@@ -49,7 +52,7 @@ class _Switch(Protocol):
 class Box(ABC):
     """An instrument by the name that a station file gives it; `driver` is left to the user when nothing runs."""
 
-    def __init__(self, name: str, driver: VisaInstrument, wire: DriverWire, identity: str) -> None:
+    def __init__(self, name: str, driver: Instrument, wire: DriverWire | Calls, identity: str) -> None:
         self.name, self.driver, self.identity = name, driver, identity
         self._wire, self._speech = wire, Speech(name, driver)
         self._making_safe = threading.Lock()
@@ -221,22 +224,55 @@ def values_of(own: str, **more: Any) -> dict[str, Any]:
 
 def open_driver(
     type_: str, name: str, address: str, options: Mapping[str, Any], **link: Any
-) -> tuple[VisaInstrument, DriverWire, str]:
+) -> tuple[Instrument, DriverWire | Calls, str]:
     """The driver at an address, its wire, and what the instrument says it is; `link` as of `open_driver_wire`.
 
     Nothing is said on standard output.  Raises ConfigurationError for a driver or an option that is not there,
     TransportError if nobody answers, InstrumentError for whatever the driver finds wrong.
     """
     made = driver_class(type_)
+    require_visa(made, has_address=True)
     check_options(made, options)
-    # QCoDeS prints where it has connected to: a command that answers in JSON must not.
-    quiet = type(made.__name__, (unlisted(made),), {"connect_message": _say_nothing, "__module__": made.__module__})
+    quiet: Any = _quiet(made)
     wire = open_driver_wire(address, **link)
     library: Any = library_of(wire)  # where QCoDeS expects a name, pyvisa takes a library as well
-    driver: Any = None
-    try:
+
+    def opened() -> Instrument:
         wire.open()
-        driver = told(name, "opening its driver", lambda: quiet(name, address, visalib=library, **options))
+        return told(name, "opening its driver", lambda: quiet(name, address, visalib=library, **options))
+
+    return _opened(name, wire, opened)
+
+
+def open_without_wire(
+    type_: str,
+    name: str,
+    arguments: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    log: TrafficLog | None = None,
+    wait: float = 0.0,
+    dying: int | None = None,
+    patience: float = 0.0,
+) -> tuple[Instrument, DriverWire | Calls, str]:
+    """The driver that is made with `arguments`, where it has no wire of ours; the rest is as of `open_driver`.
+
+    What it sends is in no `log`; `patience` is that of wires.
+    """
+    made = driver_class(type_)
+    require_visa(made, has_address=False)
+    check_arguments(made, {**arguments, **options})
+    quiet: Any = _quiet(made)
+    calls = Calls(name, resource_of(type_, arguments), wait=wait, dying=dying)
+    return _opened(name, calls, lambda: told(name, "opening its driver", lambda: quiet(name, **arguments, **options)))
+
+
+def _opened(
+    name: str, wire: DriverWire | Calls, opening: Callable[[], Instrument]
+) -> tuple[Instrument, DriverWire | Calls, str]:
+    driver: Instrument | None = None
+    try:
+        driver = opening()
         said = told(name, "asking what it is", driver.get_idn)
     except BaseException:
         wire.close()
@@ -245,6 +281,11 @@ def open_driver(
                 driver.close()
         raise
     return driver, wire, ",".join(str(said.get(field) or "") for field in _FIELDS)
+
+
+def _quiet(made: type[Instrument]) -> type[Instrument]:
+    """The class without what QCoDeS prints of what it has connected to: a command that answers in JSON must not."""
+    return type(made.__name__, (unlisted(made),), {"connect_message": _say_nothing, "__module__": made.__module__})
 
 
 def _say_nothing(*_: Any, **__: Any) -> None:

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from pyvisa.errors import VisaIOError
 from pyvisa.resources import MessageBasedResource
-from qcodes.instrument import ChannelTuple, InstrumentBase, VisaInstrument
+from qcodes.instrument import ChannelTuple, Instrument, InstrumentBase, VisaInstrument
 from qcodes.parameters import Function, ParameterBase
 
+from drivers.transport.permit import require_permit
 from labrhel.config.problems import nearest
 from labrhel.config.templates import filled
 from labrhel.errors import ConfigurationError, InstrumentError, LabrhelError, TransportError
@@ -32,7 +33,7 @@ _SHOWN = 300  # characters of what a driver says
 class Speech:
     """How the instrument `name` is told and asked through its driver."""
 
-    def __init__(self, name: str, driver: VisaInstrument) -> None:
+    def __init__(self, name: str, driver: Instrument) -> None:
         self._name, self._driver = name, driver
         self._known: dict[str, Any] = {}
 
@@ -85,6 +86,7 @@ class Speech:
         """
         path, found = self._step(step, values)
         arguments, more = _arguments(step, found, values)
+        require_permit()  # of a driver with a wire of ours it is asked below, too
         return told(self._name, f"{path} of its driver", lambda: found(*arguments, **more))
 
     def _step(self, step: Any, values: Mapping[str, Any]) -> tuple[str, Any]:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pyvisa import rname
 
+from labrhel.config.foreign_drivers import DRIVER
 from labrhel.errors import ConfigurationError
 
 
@@ -15,8 +16,11 @@ def canonical_address(address: str) -> str:
     """The form of a VISA address or of a tcp: or serial: URL that two programs agree on.
 
     Host names become numbers where they can be resolved, device links the files they stand for; what only sets up the
-    line (the baud rate) is left out.  Raises ConfigurationError for what is no address.
+    line (the baud rate) is left out.  What stands for a driver without an address stays as it is.  Raises
+    ConfigurationError for what is no address.
     """
+    if address.startswith(DRIVER):
+        return address
     if "://" in address:
         scheme, host, port, path, _ = split_url(address)
         return f"tcp://{_host(host)}:{port}" if scheme == "tcp" else f"serial://{Path(path).resolve()}"

@@ -39,6 +39,6 @@ def show(station: str | None, ask: Sequence[str], timeout: float, answer: Answer
 def instruments_of(document: StationDocument) -> list[Asked]:
     """What a station file asks to be there."""
     return [
-        Asked(item.address, name, item.type, partial(document.at, "instruments", name))
+        Asked(item.resource, name, item.type, partial(document.at, "instruments", name))
         for name, item in document.station.instruments.items()
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labrhel.config.foreign_drivers import module_and_class, problem_of
+from labrhel.config.foreign_drivers import module_and_class, problem_of, problem_of_arguments
 from labrhel.config.problems import nearest
 from labrhel.config.reader import KeyPath, Source
 from labrhel.config.station_sections import InstrumentSection, Station
@@ -50,6 +50,8 @@ def _check_driver(name: str, section: InstrumentSection, source: Source) -> None
         raise source.error(str(error), *place, key) from None
     if problem := problem_of(section.init):
         raise source.error(problem[1], *place, "init", problem[0])
+    if problem := problem_of_arguments(section.arguments):
+        raise source.error(problem[1], *place, "arguments", problem[0])
     if section.levels is not None:
         for own in section.levels.safe:
             if own not in section.levels.terminals:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from labrhel.config.driver_sections import InputsSection, LevelsSection, OutputsSection
 from labrhel.config.fields import Finite, Positive, Section
-from labrhel.config.foreign_drivers import FOREIGN
+from labrhel.config.foreign_drivers import FOREIGN, resource_of
 from labrhel.config.measures import Seconds, Volts
 
 Terminal = Annotated[str, Field(pattern=r"^\w+\.\w+$")]
@@ -24,7 +24,12 @@ class InstrumentSection(Section):
         description="Driver: its module and class, such as drivers.instruments.qdac2.QDac2, or its registered name; "
         "or `qcodes:MODULE.CLASS`, any QCoDeS driver that is installed. Also written `kind`."
     )
-    address: str = Field(description="VISA address.")
+    address: str = Field(default="", description="VISA address; needed, but for a driver that has `arguments`.")
+    arguments: dict[str, Any] = Field(
+        default={},
+        description="With `qcodes:` and a driver without VISA, in place of `address`: what its class is made with, "
+        "such as a serial number, or host and port.",
+    )
     init: dict[str, Any] = Field(default={}, description="Further arguments of the driver.")
     outputs: OutputsSection | None = Field(default=None, description="With `qcodes:`, how it plays bursts.")
     inputs: InputsSection | None = Field(default=None, description="With `qcodes:`, how it records.")
@@ -55,6 +60,22 @@ class InstrumentSection(Section):
         if roles and not self.is_foreign:
             raise ValueError(f"{self.type} has a driver that knows its role: leave {' and '.join(roles)} out")
         return self
+
+    @model_validator(mode="after")
+    def _an_address_or_arguments(self) -> InstrumentSection:
+        if self.arguments and not self.is_foreign:
+            raise ValueError(f"{self.type} has an address: leave `arguments` out, and give further ones in `init`")
+        if bool(self.address) == bool(self.arguments):
+            words = "give its VISA `address`" if not self.is_foreign else (
+                "give its VISA `address`, or, for a driver without VISA, the `arguments` that its class is made with"
+            )  # fmt: skip
+            raise ValueError(words if not self.address else f"{words}, not both")
+        return self
+
+    @property
+    def resource(self) -> str:
+        """What it is leased by: its address, or its driver and what that is made with."""
+        return self.address or resource_of(self.type, self.arguments)
 
     @property
     def is_foreign(self) -> bool:

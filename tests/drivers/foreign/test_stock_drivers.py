@@ -239,7 +239,7 @@ def test_names_that_a_driver_does_not_have_are_found_when_it_is_opened(tmp_path:
             ('{ask: "syst:err?"}', "visa_handle.visalib", "QDac2 has no 'visa_handle.visalib'"),
             ('{ask: "syst:err?"}', "set_address", "QDac2 has no 'set_address'"),
             ("QDAC2.QDac2", "QDAC2.QDac3", "has no 'QDac3'; did you mean 'QDac2'"),
-            ("QDAC2.QDac2", "QDAC2.QDac2Channel", "is no QCoDeS driver of a VISA instrument"),
+            ("QDAC2.QDac2", "QDAC2.QDac2Channel", "is no QCoDeS driver of an instrument"),
         ):
             assert old in text
             section = station_from(text.replace(old, new), file).station.instruments["bias"]

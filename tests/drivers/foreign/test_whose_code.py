@@ -153,8 +153,8 @@ def test_a_folder_of_the_same_name_takes_nothing_over_from_a_package_that_is_ins
         ("../mine.Driver", "is named by its module and class"),
         ("qcodes.instrument_drivers.Keysight.Keysight33522C", "did you mean 'Keysight33522B'"),
         ("qcodes.instrument_drivers.keysigt.A", "cannot be imported: ModuleNotFoundError"),
-        ("qcodes.instrument.Instrument", "is no QCoDeS driver of a VISA instrument"),
-        ("qcodes.instrument.find_or_create_instrument", "is no QCoDeS driver of a VISA instrument"),
+        ("qcodes.instrument.Instrument", "is no QCoDeS driver of an instrument"),
+        ("qcodes.instrument.find_or_create_instrument", "is no QCoDeS driver of an instrument"),
     ],
 )
 def test_what_is_no_driver_is_one_sentence(named: str, words: str) -> None:
