@@ -100,7 +100,8 @@ def test_the_reference_of_rules_has_all_that_are_registered(site: ModuleType) ->
     text = site.filled("<!-- rules -->")
     assert all(f"`rule: {name}`" in text for name in plugins.usual_rules())
     assert "Source: Lopez-Pastor & Marquardt" in text
-    assert "- Needs: knobs\n- Options, as they are if left out: `step: 0.01`, `repeats: 1`" in text
+    rotating = "- Takes amplitudes in the rotating frame, too\n"
+    assert f"- Needs: knobs\n{rotating}- Options, as they are if left out: `step: 0.01`, `repeats: 1`" in text
 
 
 def test_the_reference_of_keys_has_a_table_for_every_section(site: ModuleType) -> None:

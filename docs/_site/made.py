@@ -98,6 +98,7 @@ def _rules() -> Iterator[str]:
             options = [f"`{option.name}: {_value(getattr(rule, option.name))}`" for option in dataclasses.fields(rule)]
             yield from (
                 f"- Needs: {', '.join(wanted) or 'nothing'}",
+                *(["- Takes amplitudes in the rotating frame, too"] if rule.needs.rotates else []),
                 f"- Options, as they are if left out: {', '.join(options) or 'none'}",
                 *(["- Knows arrays in the rotating frame as well"] if rule.needs.rotates else []),
             )
