@@ -106,8 +106,8 @@ def slow(experiment: Experiment | Fleet) -> Experiment | Fleet:
 
 def on(file: Path) -> Fleet | Experiment:
     """What the file says, opened."""
-    members = tuple(item for item in load_rigs(file) if item is not None)
-    return Fleet(members) if len(members) > 1 else members[0]
+    members = [item for item in load_rigs(file) if item is not None]
+    return Fleet(tuple(members)) if len(members) > 1 else members[0]
 
 
 def shots_a_second(experiment: Experiment | Fleet, root: Path) -> float:

@@ -408,15 +408,27 @@ def devices(
 
 
 @app.command("estop")
-def emergency_stop() -> None:
+def emergency_stop(
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", help="Also where the workers of a Dask cluster are: tls://HOST:PORT."
+        ),
+    ] = None,
+) -> None:
     """Bring every rig of this machine to its safe state, now, and keep it there until `labrhel reset`.
 
     Interrupts shots that are running, makes stations safe that a dead program has left, and says what it reached. Exit
-    status 3 if a rig did not say that it is safe, or nothing could be latched.
+    status 3 if a rig did not say that it is safe, nothing could be latched, or a worker was not reached.
     """
     from labrhel.cli import stopping
 
-    if not stopping.press():
+    good = stopping.press()
+    if scheduler is not None:
+        from labrhel.cli.everywhere import press_everywhere
+
+        good = press_everywhere(scheduler, lambda words: print(words, flush=True)) and good
+    if not good:
         raise typer.Exit(3)
 
 

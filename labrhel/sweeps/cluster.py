@@ -33,7 +33,12 @@ class _OnCluster(OnExecutor):
 
 
 def crew_at(address: str, security: Any = None) -> OnExecutor:
-    """The crew of the cluster whose scheduler is at `address`, tls://HOST:PORT.
+    """The crew of the cluster whose scheduler is at `address`, tls://HOST:PORT; raises what `connected` raises."""
+    return _OnCluster(connected(address, security), owned=True)
+
+
+def connected(address: str, security: Any = None) -> Any:
+    """A client of the cluster whose scheduler is at `address`, tls://HOST:PORT.
 
     Raises ConfigurationError for one without TLS, and without the extra [cluster]; TransportError for a scheduler that
     does not answer.
@@ -49,13 +54,12 @@ def crew_at(address: str, security: Any = None) -> OnExecutor:
         words = f"a cluster needs Dask ({error}): pip install 'labrhel[cluster]'"
         raise ConfigurationError(words) from None
     try:
-        client = Client(address, security=security or Security(require_encryption=True), timeout=_PATIENCE)
+        return Client(address, security=security or Security(require_encryption=True), timeout=_PATIENCE)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise TransportError(
             f"{address} does not answer as a scheduler with your certificates ({error}); they are those of Dask's "
             "configuration, distributed.comm.tls (docs/sweeps.md)"
         ) from None
-    return _OnCluster(client, owned=True)
 
 
 def crew_of(client: Any) -> OnExecutor:
