@@ -23,6 +23,7 @@ from labrhel.arrays import Array
 from simbackend.virtual_bench.instruments.instrument import VirtualInstrument, channels
 from simbackend.virtual_bench.instruments.red_pitaya_board import BOARD, BoardCommands
 from simbackend.virtual_bench.instruments.red_pitaya_buses import BUSES, BusCommands
+from simbackend.virtual_bench.instruments.red_pitaya_channels import ChannelQueries, require_channel
 from simbackend.virtual_bench.instruments.red_pitaya_generator import CHANNELS, GENERATOR, Generators, Switch
 from simbackend.virtual_bench.scpi.messages import block_of
 from simbackend.virtual_bench.scpi.scpi import Answer, ScpiError, command
@@ -37,13 +38,14 @@ _DEEP_START, _DEEP_BYTES = 16_777_216, 2_097_152
 _FULL = 8192  # codes of full scale; the largest code is one less
 _GAINS = {"LV": 1.0, "HV": 20.0}
 _TRIGGERS = ("DISABLED", "NOW", "CH1_PE", "CH1_NE", "CH2_PE", "CH2_NE", "EXT_PE", "EXT_NE", "AWG_PE", "AWG_NE")
+_AROUND = {"PRE_TRIG": (1, 0), "POST_TRIG": (0, 1), "PRE_POST_TRIG": (1, 1)}
 _SLOW, _SLOW_CODES, _SLOW_REACH = range(4), 156, 1.8  # pins, codes, V
 _LATER = ("ACQ:AXI", "ACQ:TRIG:FILL", "SOUR#:BURS:LASTVALUE", "SOUR#:INITVALUE")
 """What the server of OS 1.04 does not have."""
 _OLD = "INSTR2014"
 
 
-class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
+class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands, ChannelQueries):
     """See the module.  `noise`: of both inputs [V rms]."""
 
     maker, models, firmware, terminator = "REDPITAYA", ("INSTR2023", "INSTR2014"), "01-02", b"\r\n"
@@ -125,6 +127,10 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     def _samples(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         self._generators.upload(suffixes[0], words)
         return None
+
+    @command("SOUR#:TRAC:DATA:DATA?")
+    def _kept_samples(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return self._floats(self._generators.uploaded(suffixes[0]))
 
     @command("SOUR:TRig:INT")
     def _fire_both(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
@@ -240,24 +246,32 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
         self.values["delay", 0] = float(round(number(words[0]) / spacing)) if words else 0.0
         return None
 
-    @command("ACQ:TRig:DLY:NS?")
+    @command("ACQ:TRig:DLY:NS?", "ACQ:TRig:DLY:NS:CH#?")
     def _told_in_ns(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return str(int(self.values["delay", 0] * 1e9 * self._spacing()))
 
     @command("ACQ:TRig:STAT?")
     def _status(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        return self._state()
+
+    @command("ACQ:TRig:STAT:CH#?")
+    def _status_of(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        require_channel(suffixes)
+        return self._state()
+
+    def _state(self) -> str:
         return "WAIT" if self._recorder.poll() in (State.WAITING, State.FILLING) else "TD"
 
-    @command("ACQ:TRig:FILL?", "ACQ:AXI:SOUR#:Trig:Fill?")
+    @command("ACQ:TRig:FILL?", "ACQ:TRig:FILL:CH#?", "ACQ:AXI:SOUR#:Trig:Fill?")
     def _is_full(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         self._recorder.poll()
         return str(int(self._recorder.record is not None))
 
-    @command("ACQ:TPOS?")
+    @command("ACQ:TPOS?", "ACQ:TPOS:CH#?")
     def _trigger_place(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return str(self._place_of_trigger())
 
-    @command("ACQ:WPOS?")
+    @command("ACQ:WPOS?", "ACQ:WPOS:CH#?")
     def _write_place(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return str(_BUFFER - 1)
 
@@ -265,7 +279,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     def _size(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return str(_BUFFER)
 
-    @command("ACQ:SRATe?")
+    @command("ACQ:SRATe?", "ACQ:SRATe:CH#?")
     def _rate(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return f"{1 / self._spacing():9.0f} Hz"
 
@@ -303,7 +317,12 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
             return block_of(volts.astype(">f4").tobytes() if units == "VOLTS" else codes.astype(">i2").tobytes())
         if units == "RAW":
             return "{" + ",".join(f"{int(code)}" for code in codes) + "}"
-        return "{" + ",".join(f"{value:.6f}" for value in volts) + "}"
+        return self._floats(volts)
+
+    def _floats(self, values: Array) -> Answer:
+        if self.values["format", 0] == "BIN":
+            return block_of(values.astype(">f4").tobytes())
+        return "{" + ",".join(f"{value:.6f}" for value in values) + "}"
 
     def _usual(self, channel: int, start: int, count: int) -> Answer:
         """Samples from place `start` of the buffer, of which place 0 is the oldest."""
@@ -324,7 +343,7 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     def _oldest(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self._usual(suffixes[0], 0, whole(words, 0, 1, _BUFFER))
 
-    @command("ACQ:SOUR#:DATA:LAT:N?")
+    @command("ACQ:SOUR#:DATA:LAT:N?", "ACQ:SOUR#:DATA:LATest:N?")
     def _latest(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         count = whole(words, 0, 1, _BUFFER)
         return self._usual(suffixes[0], _BUFFER - count, count)
@@ -332,6 +351,16 @@ class VirtualRedPitaya(VirtualInstrument, BoardCommands, BusCommands):
     @command("ACQ:SOUR#:DATA:STArt:N?", "ACQ:SOUR#:DATA:Start:N?")
     def _from(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
         return self._usual(suffixes[0], whole(words, 0, 0, _BUFFER - 1), whole(words, 1, 1, _BUFFER))
+
+    @command("ACQ:SOUR#:DATA:TRig?")
+    def _around_trigger(self, suffixes: tuple[int, ...], words: list[bytes]) -> Answer:
+        """So many samples before the trigger, after it, or both, and the one in which it lies."""
+        count = whole(words, 0, 0, _HALF - 1)
+        chosen = words[1].decode("ascii", "replace").upper() if len(words) > 1 else ""
+        if chosen not in _AROUND:
+            raise ScpiError(-224 if chosen else -109)
+        before, after = (count * share for share in _AROUND[chosen])
+        return self._usual(suffixes[0], (self._place_of_trigger() - before) % _BUFFER, before + after + 1)
 
     # ----- deep memory
 

@@ -90,6 +90,12 @@ class Generators:
         self._uploads[channel] = samples
         self.update(channel)
 
+    def uploaded(self, channel: int) -> Array:
+        """The samples of a channel, as they were sent; raises ScpiError."""
+        if channel not in CHANNELS:
+            raise ScpiError(-114)
+        return self._uploads[channel]
+
     def update(self, channel: int) -> None:
         """What an output does from now on: between bursts it gives the last value, before the first the initial one."""
         now, track = self._world.clock.now(), self._world.output(f"{self._name}.ch{channel}")

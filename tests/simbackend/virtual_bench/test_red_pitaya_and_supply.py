@@ -47,8 +47,40 @@ def test_a_burst_is_seen_in_the_usual_memory_with_the_trigger_in_the_middle(pita
     codes = np.frombuffer(read_block(pitaya, "ACQ:SOUR1:DATA:STArt:N? 8192,500"), ">i2")
     assert codes / 8192 == pytest.approx(volts[8192:8692], abs=1e-6)
     pitaya.write("ACQ:DATA:FORMAT ASCII")
-    text = pitaya.ask("ACQ:SOUR1:DATA:LAT:N? 3").strip("{}\r")
-    assert [int(word) for word in text.split(",")] == pytest.approx(volts[-3:] * 8192, abs=1e-3)
+    for latest in ("LAT", "LATest"):
+        text = pitaya.ask(f"ACQ:SOUR1:DATA:{latest}:N? 3").strip("{}\r")
+        assert [int(word) for word in text.split(",")] == pytest.approx(volts[-3:] * 8192, abs=1e-3)
+    pitaya.write("ACQ:DATA:UNITS VOLTS")
+    for mode, first, count in (("PRE_TRIG", 8092, 101), ("post_trig", 8192, 101), ("PRE_POST_TRIG", 8092, 201)):
+        text = pitaya.ask(f"ACQ:SOUR1:DATA:TRig? 100,{mode}").strip("{}\r")
+        assert [float(word) for word in text.split(",")] == pytest.approx(volts[first : first + count], abs=1e-6)
+    assert pitaya.ask("ACQ:SOUR1:DATA:TRig? 100,ALL;:SYST:ERR?").startswith("-224")
+
+
+def test_inputs_that_share_their_trigger_are_asked_for_one_by_one_and_samples_of_a_generator_come_back(pitaya):
+    for words in ("ACQ:RST", "ACQ:DEC 16", "ACQ:AVG OFF", "ACQ:TRIG:DLY 100", "ACQ:DATA:FORMAT ASCII"):
+        pitaya.write(words)
+    for question in (
+        "DEC",
+        "DEC:F",
+        "AVG",
+        "SRAT",
+        "TRIG:DLY",
+        "TRIG:DLY:NS",
+        "TRIG:STAT",
+        "TRIG:FILL",
+        "WPOS",
+        "TPOS",
+    ):
+        for channel in (1, 2):
+            assert pitaya.ask(f"ACQ:{question}:CH{channel}?") == pitaya.ask(f"ACQ:{question}?"), question
+    pitaya.write("ACQ:DEC:CH3?")
+    assert pitaya.ask("SYST:ERR?").startswith("-114")
+    pitaya.write("SOUR2:TRAC:DATA:DATA 0.5,-0.25,1")
+    assert pitaya.ask("SOUR2:TRAC:DATA:DATA?") == "{0.500000,-0.250000,1.000000}\r"
+    pitaya.write("ACQ:DATA:FORMAT BIN")
+    sent = np.frombuffer(read_block(pitaya, "SOUR2:TRAC:DATA:DATA?"), ">f4")
+    assert list(sent) == [0.5, -0.25, 1.0]
 
 
 def test_the_deep_memory_holds_more_and_says_where_the_trigger_is(pitaya):
