@@ -15,7 +15,6 @@ from labrhel.errors import ConfigurationError
 from labrhel.records.tables import Asked, cell, write
 
 _MOST_SEEDS = 1000
-_INTERRUPTED = "interrupted: trainings are kept as far as they came; the same command goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def show(name: str, data: Path | None, words: Words, steps: int | None, shrink: 
     asked = Asked(data, sets, units, engines, _seeds(words.seeds), steps, shrink)
     planned = plugins.paper_table(name, asked)
     print(planned.words)
-    with progress(planned.steps, _INTERRUPTED) as watch:
+    with progress(planned.steps, f"interrupted: {planned.left}") as watch:
         table = planned.make(runs, watch)
     printed = Printed(*table.columns)
     for row in table.rows:

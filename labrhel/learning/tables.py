@@ -61,6 +61,11 @@ class PlannedTable(Protocol):
         """Steps in all."""
         ...
 
+    @property
+    def left(self) -> str:
+        """What is left of it when it is interrupted."""
+        ...
+
     def make(self, root: Path, watch: Watch) -> Table:
         """Make it; what takes long is kept under `root`, and found there when it is made again."""
         ...

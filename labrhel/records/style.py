@@ -19,6 +19,7 @@ from labrhel.units import fitting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 # Colours that those who see fewer of them can tell apart (Okabe and Ito, 2008).
 FORWARD = "#0072B2"
@@ -82,7 +83,7 @@ def over_gradients(axes: Axes) -> None:
 def logarithmic(axes: Axes) -> None:
     """A logarithmic scale upwards, where values span enough for one; with two numbers on it at least."""
     from matplotlib.patches import Rectangle
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     drawn = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
     drawn += [np.array([patch.get_height()]) for patch in axes.patches if isinstance(patch, Rectangle)]
@@ -97,8 +98,15 @@ def logarithmic(axes: Axes) -> None:
         among = (1.0,) if decades > 2 else (1.0, 2.0, 5.0) if decades > 1 else tuple(range(1, 10))
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=among, numticks=7))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    in_powers_of_ten(axes.yaxis)
+
+
+def in_powers_of_ten(axis: Axis) -> None:
+    """The numbers of a logarithmic axis as `power_of_ten` writes them."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def power_of_ten(value: float) -> str:

@@ -20,6 +20,7 @@ import torch
 
 from labrhel.arrays import Array
 from labrhel.learning.checking import compare
+from labrhel.records import style
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
@@ -85,7 +86,7 @@ def _draw(rows: Sequence[tuple[Cell, ...]], figure: Figure) -> None:
     for index, case in enumerate(dict.fromkeys(row[:3] for row in rows)):
         drawn: list[Any] = [row for row in rows if row[:3] == case]
         colour, mark = f"C{index}", {"float32": "o", "float64": "s"}[str(case[2])]
-        known = [row for row in drawn if row[3] != "auto"]
+        known = [row for row in drawn if row[3] != "auto" and row[4] > 0]  # nudges that are lost whole have no place
         axes.plot(
             [row[4] for row in known],
             [row[6] for row in known],
@@ -97,4 +98,6 @@ def _draw(rows: Sequence[tuple[Cell, ...]], figure: Figure) -> None:
         axes.plot(chosen_by_rule[4], chosen_by_rule[6], color=colour, marker="*", markersize=14, ls="")
     axes.plot([], [], color="0.35", marker="*", markersize=14, ls="", label="eps: auto")
     axes.set(xscale="log", yscale="log", xlabel="response ratio r", ylabel="relative error of the gradient")
+    for axis in (axes.xaxis, axes.yaxis):
+        style.in_powers_of_ten(axis)
     axes.legend(fontsize=8)

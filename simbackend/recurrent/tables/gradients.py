@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from labrhel.learning.checking import compare
+from labrhel.records import style
 from labrhel.records.tables import Asked, Cell, Table, Watch
 from labrhel.shots.operations import Publish
 from simbackend.recurrent.tables.batches import FirstBatch
@@ -94,12 +95,13 @@ def _draw(rows: Sequence[tuple[Cell, ...]], figure: Figure) -> None:
     for (index, case), shift in zip(enumerate(cases), np.linspace(-0.2, 0.2, len(cases)), strict=True):
         drawn = [row for row in rows if row[:3] == case]
         at = [layers.index(str(row[3])) + shift for row in drawn]
-        style = {"s": 18, "marker": markers[index % len(markers)], "color": COLOURS[str(case[2])], "alpha": 0.7}
+        look = {"s": 18, "marker": markers[index % len(markers)], "color": COLOURS[str(case[2])], "alpha": 0.7}
         name = " ".join(map(str, case))
-        angle.scatter(at, [max(1 - float(row[5] or 0), _LEAST) for row in drawn], label=name, **style)
-        size.scatter(at, [max(abs(float(row[6] or 0) - 1), _LEAST) for row in drawn], label=name, **style)
+        angle.scatter(at, [max(1 - float(row[5] or 0), _LEAST) for row in drawn], label=name, **look)
+        size.scatter(at, [max(abs(float(row[6] or 0) - 1), _LEAST) for row in drawn], label=name, **look)
     for axes, words in ((angle, "1 - cosine"), (size, "|norm / that of BPTT - 1|")):
         axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right", fontsize=8)
         axes.set_ylabel(words)
         axes.set_yscale("log")
+        style.in_powers_of_ten(axes.yaxis)
     angle.legend(fontsize=8)

@@ -4,8 +4,8 @@
 
 One unit of the width of a set's stack, all oscillators with the same step and friction, is driven by the normalised
 series of the set through a random map; L is a random projection of its last output.  The rate is that of the straight
-line through log s.  Nonlinear units bend their own spring along the way: lossless ones may grow, damped ones fade about
-as fast as linear ones.
+line through log s, from where s has risen: what came in last has not yet moved anything.  Nonlinear units bend their
+own spring along the way: lossless ones may grow, damped ones fade about as fast as linear ones.
 """
 # pyright: reportMissingImports=false
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 OWN = ("SelfRegulationSCP1",)
 FRICTION = 0.1
 _SPAN, _LARGEST_STEP = 60.0, 0.2  # model time of a series, and what each step of it is at most
+_RISEN = 5.0  # lag from which a rate is that of fading: about a period of the softer oscillators
 _PAIR = ("echoes", "bptt")
 
 
@@ -52,7 +53,8 @@ class Fading:
 
     def rate(self, engine: str) -> tuple[float, float]:
         """Slope of log s over the lag [1/model time], and its standard error."""
-        line: Any = linregress(self.lag, np.log(self.by[engine]))
+        risen = self.lag >= min(_RISEN, self.lag.max() / 2)
+        line: Any = linregress(self.lag[risen], np.log(self.by[engine][risen]))
         return float(line.slope), float(line.stderr)
 
     def agreement(self) -> tuple[float, float]:
@@ -128,6 +130,8 @@ def _draw(curves: Mapping[str, Fading], figure: Figure) -> None:
     panels = figure.subplots(-(-len(curves) // across), across, squeeze=False, sharex=True, sharey=True).ravel()
     for axes in panels[len(curves) :]:
         axes.set_axis_off()
+    for axes in panels[max(len(curves) - across, 0) : len(curves)]:
+        axes.xaxis.set_tick_params(labelbottom=True)  # the lowest of its column, if others have one more
     for axes, (name, fading) in zip(panels, curves.items(), strict=False):
         for engine, drawn in zip(_PAIR, ({"lw": 3, "alpha": 0.5}, {"lw": 1, "ls": "--"}), strict=True):
             axes.plot(fading.lag, fading.by[engine], color=COLOURS[engine], label=engine, **drawn)

@@ -64,6 +64,11 @@ class OfSources:
         """What the figures are of."""
         return said(self.asked, self.found)
 
+    @property
+    def left(self) -> str:
+        """What is left when it is interrupted: measuring is short."""
+        return "nothing is kept of this table; the same command makes it anew"
+
 
 def sources(asked: Asked, own: Sequence[str], known: Sequence[str] = tuple(PAPER)) -> list[Source]:
     """The data sets that are asked for, those of the table's `own` choice if none are; `known`: those it can take.

@@ -82,6 +82,11 @@ class TrainingTable:
         """Epochs of all trainings."""
         return len(self._cases()) * len(self.seeds) * self.epochs
 
+    @property
+    def left(self) -> str:
+        """What is left when it is interrupted."""
+        return "trainings are kept as far as they came; the same command goes on"
+
     def make(self, root: Path, watch: Watch) -> Table:
         """Train what is not trained yet, and compare."""
         torch.set_num_threads(1)  # so that the bits do not depend on the number of cores

@@ -303,3 +303,17 @@ def test_a_rig_whose_growth_nobody_sees_is_not_called_ruined_for_that() -> None:
     assert Health.of(replace(known, growth=1e14, rounding=2e-13)).is_ruined  # echoes see rounding over the response
     assert not Health.of(replace(known, growth=1e14)).is_ruined  # an adjoint and the difference form do not
     assert Health.of(replace(known, parameters={"k": np.array([np.inf])})).is_ruined
+
+
+def test_images_are_learned_from_a_file_as_mnist_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    classes = np.arange(30) % 2
+    images = random.integers(0, 40, (30, 4, 5)) + 200 * (classes[:, None, None] == (np.arange(4) > 1)[None, :, None])
+    np.savez(tmp_path / "m.npz", x_train=images[:24], y_train=classes[:24], x_test=images[24:], y_test=classes[24:])
+    file = problem(tmp_path)
+    file.write_text(file.read_text().replace("file: Tones_TRAIN.ts", "images: m.npz, split: given"))
+    assert call("run", file, "--out", tmp_path / "runs", "--seed", "0", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "20 sequences to learn from, 4 to stop by, 6 to test on, 2 classes" in said
+    assert call("run", file, "--out", tmp_path / "runs", "--seed", "0", "--steps", "1") == 0
+    assert "test accuracy" in capsys.readouterr().out

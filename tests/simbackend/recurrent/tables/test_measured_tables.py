@@ -19,7 +19,7 @@ from simbackend.recurrent.tables.ablation import ablation  # noqa: E402
 from simbackend.recurrent.tables.cost import cost, joules_so_far  # noqa: E402
 from simbackend.recurrent.tables.eps import GRID, eps  # noqa: E402
 from simbackend.recurrent.tables.gradients import gradients  # noqa: E402
-from simbackend.recurrent.tables.sensitivity import FRICTION, sensitivity  # noqa: E402
+from simbackend.recurrent.tables.sensitivity import FRICTION, Fading, sensitivity  # noqa: E402
 
 SMALL = Asked(sets=("BasicMotions",), units=("linear", "damped"), seeds=(0,), shrink=2)
 
@@ -59,6 +59,18 @@ def test_sensitivity_fades_by_half_of_the_friction_and_without_friction_not_at_a
     np.testing.assert_allclose(column(table, "rate by BPTT"), column(table, "rate by echoes"), atol=1e-9)
     np.testing.assert_allclose(column(table, "correlation"), 1, atol=1e-9)
     np.testing.assert_allclose(column(table, "slope on BPTT"), 1, atol=1e-6)
+
+
+def test_a_rate_is_that_of_fading_and_not_of_the_rise_before_it() -> None:
+    lag = np.arange(200) * 0.1
+    risen = (1.001 - np.exp(-3 * lag)) * np.exp(-0.05 * lag)
+    assert Fading(lag, {"echoes": risen}).rate("echoes")[0] == pytest.approx(-0.05, abs=1e-4)
+
+
+def test_an_interrupted_table_says_whether_anything_of_it_is_left() -> None:
+    assert "goes on" in ablation(Asked(shrink=50)).left
+    for maker in (gradients, sensitivity, eps, cost):
+        assert maker(Asked(shrink=50)).left == "nothing is kept of this table; the same command makes it anew"
 
 
 def test_small_nudges_drown_in_rounding_and_the_rule_is_about_as_good_as_the_best_of_the_grid(tmp_path: Path) -> None:
