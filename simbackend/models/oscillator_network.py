@@ -224,7 +224,7 @@ class OscillatorNetwork:
             if np.count_nonzero(value := self.value(name, theta)):
                 total -= value[column] * q**power
         stretch = self.value("coupling", theta)[column] * (q[self.edges[:, 1]] - q[self.edges[:, 0]])
-        if q.ndim == 1 or q.shape[1] <= _NARROW:
+        if q[0].size <= _NARROW:
             np.add.at(total, self.edges[:, 0], stretch)
             np.add.at(total, self.edges[:, 1], -stretch)
         else:  # the same sums in the same order, but a trace at a time, which add.at does reading by reading
