@@ -32,6 +32,7 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.errors import ConfigurationError
 from labrhel.learning.gradient import Gradient
+from labrhel.learning.readings import Masks
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.model.motion import run
 from labrhel.model.rotating import RotatingFrame
@@ -87,15 +88,22 @@ class Audit:
             raise ConfigurationError("an audit takes 2 or more samples of the noise, and more shots than those")
 
     def of(
-        self, task: Task, sequences: Sequence[TrialSequence], theta: Arrays, gradient: Gradient
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        gradient: Gradient,
+        trained: Masks | None = None,
     ) -> Protocol[Verdict]:
         """Audit `gradient`, found at `theta` for these sequences; read-out gain and offset, the host's, are left out.
+
+        `trained`: by parameter, the entries that are asked about; nothing need move the others.
 
         Raises ConfigurationError if nothing is left that can be moved, or if the gradient is zero.
         """
         achieved = yield Configure(task.rig_parameters(theta))
         theta = {**theta, **achieved}
-        point = _Point.of(task, theta, gradient)
+        point = _Point.of(task, theta, gradient, trained)
         moved = MovedLoss(task, sequences, theta)
         return (yield from moved.restoring(self._ask(moved, point)))
 
@@ -163,21 +171,24 @@ class _Point:
     shapes: dict[str, tuple[int, ...]]
     sizes: dict[str, float]
     masks: dict[str, Array]
+    mirrored: frozenset[str]
     slope: Array
     doubt: Array
 
     @classmethod
-    def of(cls, task: Task, theta: Arrays, gradient: Gradient) -> _Point:
+    def of(cls, task: Task, theta: Arrays, gradient: Gradient, trained: Masks | None = None) -> _Point:
         knobs = {knob.name for knob in task.capabilities.knobs} | {"initial_position", "initial_momentum"}
         names = [name for name in gradient.values if name in knobs and name in task.model.parameters]
         if not names:
             raise ConfigurationError("none of the parameters can be moved on this rig, so it cannot be asked")
-        shapes, sizes, masks, slopes, doubts = {}, {}, {}, [], []
+        shapes, sizes, masks, slopes, doubts, mirrored = {}, {}, {}, [], [], set[str]()
         for name in names:
             value = np.asarray(theta[name], float)
             symmetric = task.model.parameters[name].kind == "friction"
             # Of a symmetric matrix the upper triangle is free, and an entry off the diagonal stands twice.
             times = 2 * np.triu(np.ones(value.shape)) - np.eye(len(value)) if symmetric else np.ones(value.shape)
+            times = times * np.broadcast_to((trained or {}).get(name, True), value.shape)
+            mirrored |= {name} if symmetric else set()
             shapes[name], sizes[name], masks[name] = value.shape, size_of(value), times
             free = times > 0
             slopes.append((np.asarray(gradient.values[name]) * times)[free] * sizes[name])
@@ -187,7 +198,7 @@ class _Point:
         slope = np.concatenate(slopes)
         if not slope.any():
             raise ConfigurationError("the gradient is zero: there is nothing to audit")
-        return cls(shapes, sizes, masks, slope, np.concatenate(doubts))
+        return cls(shapes, sizes, masks, frozenset(mirrored), slope, np.concatenate(doubts))
 
     def direction(self, v: Array) -> dict[str, Array]:
         """A direction in z as one of the parameters."""
@@ -197,7 +208,7 @@ class _Point:
             array = np.zeros(shape)
             array[free] = v[place : place + int(free.sum())] * self.sizes[name]
             place += int(free.sum())
-            if not free.all():
+            if name in self.mirrored:
                 array = array + np.triu(array, 1).T
             found[name] = array
         return found

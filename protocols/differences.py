@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labrhel.arrays import Array, Arrays
-from labrhel.errors import ConfigurationError
+from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.learning.gradient import Gradient
 from labrhel.learning.needs import Needs
 from labrhel.learning.readout import READOUT
@@ -180,10 +180,16 @@ def _slopes(moved: MovedLoss, directions: Sequence[Direction], step: float) -> P
 
 def ends_along(moved: MovedLoss, direction: Direction, step: float) -> Protocol[tuple[float, float]]:
     """The losses L(theta + h D) and L(theta - h D)."""
-    ends = []
+    ends, reached = [], []
     for sign in (1, -1):
         shifted = {name: moved.theta[name] + sign * step * item for name, item in direction.items()}
         ends.append((yield from moved.at(shifted)))
+        reached.append(moved.reached)
+    meant = [name for name, item in direction.items() if item.any()]
+    if meant and all(name in reached[0] and np.array_equal(*(item[name] for item in reached)) for name in meant):
+        raise ProgramError(
+            f"a step of {step:g} moves {', '.join(meant)} by less than the rig can set: give the rule a larger step"
+        )
     return ends[0], ends[1]
 
 

@@ -100,6 +100,16 @@ class Circuit:
             )
         return found
 
+    def require_resolved(self, knobs: Arrays, step: float) -> None:
+        """Raise ConfigurationError for a lane that would round to nothing, in steps of `step` [of full scale]."""
+        for lane, coefficient in zip(self.lanes, self.coefficients(knobs), strict=True):
+            if 0 < abs(coefficient) < step / 2:
+                raise ConfigurationError(
+                    f"the lane {lane.what} would need a coefficient of {coefficient:.2g}, and the smallest is "
+                    f"{step:.2g}: integrators move at {RATE:g} rad/s, so choose model.units.time, or position= and "
+                    "velocity= of the URL, for which the frequencies of the model come near that"
+                )
+
     def parameters(self, coefficients: Array) -> dict[str, Array]:
         """The parameters that coefficients stand for, the nearest where both ways of a coupling differ."""
         values, *_ = np.linalg.lstsq(self._matrix, coefficients - self._fixed, rcond=None)

@@ -66,10 +66,10 @@ def open_rig(url: str, model: Model, folder: Path) -> LucidacRig:
         except (ValueError, KeyError):
             raise ConfigurationError(f"{key} is {meaning}; not {text!r}") from None
     circuit = Circuit(model, Scales.of(found["position"], found["velocity"], model.time_unit))
-    circuit.coefficients({name: model.parameters[name].nominal for name in circuit.knobs})
+    step = 2.0 ** (1 - found["bits"]) if found["bits"] else 0.0
+    circuit.require_resolved({name: model.parameters[name].nominal for name in circuit.knobs}, step)
     machine = Machine(where)
     try:
-        step = 2.0 ** (1 - found["bits"]) if found["bits"] else 0.0
         return LucidacRig(machine, circuit, f"lucidac:{where}", step, measures=found["lanes"])
     except BaseException:
         machine.close()

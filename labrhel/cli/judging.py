@@ -93,7 +93,7 @@ def audit(
         print(f"{gradient.rule}: loss {gradient.loss:.6g}, {gradient.health}{gradient.shots} shots")
         for words in gradient.warnings:
             print(f"warning: {words}")
-        verdict = execute(asked.of(problem.task, sequences, problem.theta(x), gradient), handler)
+        verdict = execute(asked.of(problem.task, sequences, problem.theta(x), gradient, problem.trained), handler)
     answer |= {**_told(gradient), "tolerance": tolerance, "alpha": alpha, "verdict": verdict, "words": str(verdict)}
     print(verdict)
     return verdict.right is True

@@ -18,6 +18,7 @@ import numpy as np
 from labrhel.arrays import Array, Arrays
 from labrhel.executor import Handler, execute
 from labrhel.learning.gradient import Gradient
+from labrhel.learning.readings import Masks
 from labrhel.learning.task import Task, TrialSequence
 from labrhel.learning.train import Problem, batch_at, free_run
 from labrhel.shots import operations
@@ -33,9 +34,14 @@ class Audit(Protocol):
     """Asks a rig whether a gradient is right, by measurement alone."""
 
     def of(
-        self, task: Task, sequences: Sequence[TrialSequence], theta: Arrays, gradient: Gradient
+        self,
+        task: Task,
+        sequences: Sequence[TrialSequence],
+        theta: Arrays,
+        gradient: Gradient,
+        trained: Masks | None = None,
     ) -> operations.Protocol[Verdict]:
-        """Audit `gradient`, found at `theta` for these sequences."""
+        """Audit `gradient`, found at `theta` for these sequences, by the entries that are `trained`."""
         ...
 
 

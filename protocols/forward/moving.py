@@ -22,6 +22,7 @@ class MovedLoss:
         self.task, self.sequences, self.theta = task, sequences, theta
         self.shots = self.passes = 0
         self.calibration = ""
+        self.reached: dict[str, Array] = {}  # knobs that were moved last, as the rig achieved them
         self._moved: set[str] = set()
 
     def at(self, shifted: Arrays) -> Protocol[float]:
@@ -31,6 +32,7 @@ class MovedLoss:
         back = {name: np.asarray(self.theta[name]) for name in self._moved - knobs.keys()}
         self._moved |= knobs.keys()
         achieved = (yield Configure(knobs | back)) if knobs | back else {}
+        self.reached = {name: np.asarray(achieved.get(name, value), float) for name, value in knobs.items()}
         now = {**self.theta, **shifted, **achieved}
         return self.of((yield from self.captures(now)), now)
 

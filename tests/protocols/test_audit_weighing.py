@@ -56,6 +56,15 @@ def test_a_slope_along_a_direction_is_the_gradient_times_what_is_moved_and_each_
     assert np.allclose(point.direction(np.ones(12))["friction"], sizes["friction"])
 
 
+def test_entries_that_are_not_trained_are_asked_nothing_and_moved_by_nothing() -> None:
+    rig = small_rig()
+    trained = {"stiffness": np.array([True, False, True]), "friction": np.eye(3, dtype=bool)}
+    point = _Point.of(rig.task, rig.theta, gradient_of(rig), trained)
+    moved = point.direction(np.ones(len(point.slope)))
+    assert len(point.slope) == 2 + 3 + 3
+    assert moved["stiffness"][1] == 0 and np.array_equal(moved["friction"], np.diag(np.diag(moved["friction"])))
+
+
 def test_the_doubt_of_an_entry_that_stands_twice_is_twice_its_error() -> None:
     rig = small_rig()
     gradient = gradient_of(rig)

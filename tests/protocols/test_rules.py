@@ -117,6 +117,24 @@ def test_entries_that_are_not_trained_are_neither_moved_nor_paid_for(rule: Rule)
         assert gradient.shots == 3 * len(reference.sequences)
 
 
+def test_a_step_that_the_rig_cannot_make_is_refused_and_not_taken_for_a_slope_of_zero() -> None:
+    reference = lossy()
+
+    class Coarse:
+        """Knobs go in steps of a tenth."""
+
+        def do(self, operation: Operation) -> object:
+            if isinstance(operation, Configure):
+                steps = {name: np.round(value, 1) for name, value in operation.parameters.items()}
+                return reference.handler().do(Configure(steps))
+            return reference.handler().do(operation)
+
+    asked = reference.request(("stiffness",))
+    with pytest.raises(ProgramError, match=r"a step of 0\.001 moves stiffness by less than the rig can set"):
+        execute(FiniteDifferences(step=1e-3).gradient(asked), Coarse())
+    assert execute(FiniteDifferences(step=0.2).gradient(asked), Coarse()).values["stiffness"].any()
+
+
 def test_an_interrupted_difference_leaves_no_parameter_shifted() -> None:
     reference = lossy()
     shots = 0

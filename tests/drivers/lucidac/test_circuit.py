@@ -89,6 +89,14 @@ def test_a_coefficient_beyond_ten_is_refused_by_the_name_of_its_lane() -> None:
         circuit.coefficients(knobs_of(circuit, coupling=np.array([np.nan, 1.0])))
 
 
+def test_a_model_that_is_too_slow_for_the_machine_is_refused_by_the_lane_that_would_be_nothing() -> None:
+    model = OscillatorNetwork(1, nominal={"stiffness": 1.0, "input": 0.0}, time_unit=1.0)
+    circuit = Circuit(model, Scales.of(1.0, None, 1.0))
+    with pytest.raises(ConfigurationError, match=r"from q1 to v1 would need .* 1e-08, .* 10000 rad/s"):
+        circuit.require_resolved(knobs_of(circuit), 2.0**-11)
+    circuit.require_resolved(knobs_of(circuit), 0.0)
+
+
 @pytest.mark.parametrize("step", [0.0, 2.0**-11])
 def test_lanes_are_set_so_that_they_are_what_they_should_be(step: float) -> None:
     random = np.random.default_rng(4)
