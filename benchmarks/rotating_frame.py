@@ -6,8 +6,9 @@ Gradients: random arrays (`simbackend.rigs.arrays`) of 4 to 16 modes, all pairs 
 energy in a pass; every parameter of the array and its start, as one vector, against reverse mode; the driven echo, and
 the plain one.  Missing ports: a share of the modes driven, the error beside the one that the model foretells.
 Training: 32 rings that lose 27 e-folds in a pass, with 12-bit converters and 1 % I/Q errors of all terminals, learn the
-read-out of an array with other detunings and couplings; Adam by reverse mode of the model (BPTT), by driven, locked and
-plain echoes, from the same start for the same number of steps.
+read-out of an array with other detunings and couplings; Adam by reverse mode of the model (BPTT; echoes of the ideal
+array, which are that to 1e-8 and ten times faster to compute), by driven, locked and plain echoes, from the same start
+for the same number of steps.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def trained(seed: int, steps: int, rings: int = RINGS) -> Trained:
         for rig in (ideal, real)
     )
     losses = {name: _train(real, steps, rule)[1] for name, rule in RULES.items()}
-    first, last = _train(ideal, steps, None)
+    first, last = _train(ideal, steps, RHEL())
     return Trained(first, last, losses)
 
 
@@ -110,8 +111,8 @@ def _moved(value: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return value + 0.3 * random.normal(size=value.shape) * (np.abs(value).mean() or 1.0)
 
 
-def _train(rig: ArrayTask, steps: int, rule: RHEL | None) -> tuple[float, float]:
-    """Losses before and after; `rule` None takes reverse mode."""
+def _train(rig: ArrayTask, steps: int, rule: RHEL) -> tuple[float, float]:
+    """Losses before and after."""
     theta = {name: np.array(value) for name, value in rig.theta.items()}
     shapes = {name: theta[name].shape for name in NAMES}
     flat = np.concatenate([theta[name].ravel() for name in NAMES])
@@ -120,13 +121,10 @@ def _train(rig: ArrayTask, steps: int, rule: RHEL | None) -> tuple[float, float]
     previous: NudgeRecord | None = None
     for _ in range(steps + 1):
         now = replace(rig, theta=theta | _parts(adam.ask(), shapes))
-        if rule is None:
-            loss, values = now.exact()
-        else:
-            found = execute(rule.gradient(now.request(NAMES, previous)), now.handler())
-            loss, values, previous = found.loss, found.values, found.nudge
-        losses.append(loss)
-        adam.tell(loss, np.concatenate([np.ravel(values[name]) for name in NAMES]))
+        found = execute(rule.gradient(now.request(NAMES, previous)), now.handler())
+        previous = found.nudge
+        losses.append(found.loss)
+        adam.tell(found.loss, np.concatenate([np.ravel(found.values[name]) for name in NAMES]))
     return losses[0], float(np.mean(losses[-3:]))
 
 

@@ -4,8 +4,8 @@ In real form x = (Re a, Im a), with m = (x + x')/2 and x' = x + d F(m), F' the J
 
     s = (1 - (d/2) F'^T)^-1 (2 lambda' + e),     lambda = s - lambda',     dL/dtheta = (d/2) sum_k s . dF/dtheta
 
-with lambda the adjoint of x and e = dL/dm.  It shares no formula with the echoes: no conjugation, no bilinear product,
-and the derivatives of F by the parameters are central differences, exact where F is linear in them, as it is in all.
+with lambda the adjoint of x and e = dL/dm.  It shares no formula with the echoes: no conjugation of the motion, and the
+derivatives of F, or of H, by the parameters are central differences, exact where these are linear in them, as in all.
 Source: the discrete adjoint of an implicit Runge-Kutta step (Sanz-Serna, SIAM Review 58, 3 (2016)).
 """
 
@@ -21,6 +21,7 @@ from simbackend.dynamics.adjoint import summed
 from simbackend.models.kerr_array import KerrArray
 
 _SHIFT = 1e-3
+_OF_H = ("detuning", "coupling", "flux", "loss")
 
 
 def exact_gradient(task: Task, sequences: Sequence[TrialSequence], theta: Arrays) -> tuple[float, dict[str, Array]]:
@@ -49,6 +50,7 @@ def _backpropagate(
         s[:, k] = inverse[k].T @ (2 * lam + source[:, k])
         lam = s[:, k] - lam
     gradient = {"initial_position": lam[:n], "initial_momentum": lam[n:]}
+    products = (s[:n] - 1j * s[n:]) @ a.T  # with which dH_ij changes the loss, but for -i d/2
     for name, spec in model.parameters.items():
         if name in gradient:
             continue
@@ -59,9 +61,11 @@ def _backpropagate(
             for sign in (1, -1):
                 moved = value.copy()
                 moved[index] += sign * _SHIFT
-                ends.append(_speed(model, {**theta, name: moved}, a, u))
+                there = {**theta, name: moved}
+                ends.append(model.matrix(there) if name in _OF_H else _speed(model, there, a, u))
             slope = (ends[0] - ends[1]) / (2 * _SHIFT)
-            found[index] = step / 2 * float(np.sum(s[:n] * slope.real + s[n:] * slope.imag))
+            felt = np.sum(products * -1j * slope) if name in _OF_H else np.sum((s[:n] - 1j * s[n:]) * slope)
+            found[index] = step / 2 * float(np.real(felt))
         gradient[name] = (found + found.T) / 2 if spec.kind == "friction" else found
     return gradient
 

@@ -173,9 +173,9 @@ class KerrArray:
             "finite_differences and spsa know arrays"
         )
 
-    def input_force(self, u: Array, theta: Arrays) -> NoReturn:
-        """As `force`."""
-        self.force(u, theta)
+    def input_force(self, u: Array, theta: Arrays) -> Amplitudes:
+        """The field W u (n, steps) of what the terminals play (2 ports, steps)."""
+        return self.field(u, theta)
 
     def observables(
         self, names: Sequence[str], q: Array, v: Array, u: Array, dt: float, theta: Arrays

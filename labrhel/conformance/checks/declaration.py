@@ -48,7 +48,7 @@ def matrices(subject: Subject) -> Finding:
     declared, n = subject.capabilities, subject.capabilities.size
     wanted = {
         "drive_matrix": (n, len(declared.ports_of(Kind.FORCE))),
-        "position_matrix": (len(declared.channels_of(Kind.POSITION)), n),
+        "position_matrix": (len(declared.places), n),
         "velocity_matrix": (len(declared.channels_of(Kind.VELOCITY)), n),
     }
     problems = []
