@@ -39,6 +39,7 @@ class Crew:
     def __init__(self, members: Sequence[Member], run: RunWriter, *, even: bool) -> None:
         self.members, self._run, self._even = tuple(members), run, even
         self._scatter = Scatter()
+        self._absent: dict[str, Any] = {}
         self._halted = False
         self._said: list[str] = []
         self.waits_for: Member | None = None
@@ -211,12 +212,14 @@ class Crew:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of all."""
-        return {"rigs": [member.state() for member in self.members], "scatter": self._scatter.state()}
+        known = {str(member.number): member.state() for member in self.members}
+        return {"rigs": {**self._absent, **known}, "scatter": self._scatter.state()}
 
     def take_up(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        for member, known in zip(self.members, state["rigs"], strict=True):
-            member.take_up(known)
+        """Go on from a checkpoint, which keeps what it knows of rigs that could not be reached this time."""
+        self._absent = dict(state["rigs"])
+        for member in self.members:
+            member.take_up(self._absent.pop(str(member.number)))
         self._scatter = Scatter.taken_up(state["scatter"])
 
 

@@ -102,7 +102,8 @@ def _calibrations(reader: RunReader) -> list[CalibrationSet]:
     """Those of the last checkpoint, or the ones that the run began with."""
     checkpoint = reader.last_checkpoint()
     if checkpoint is not None:
-        return [set_of(known["calibration"]) for known in checkpoint.state["rigs"]]
+        known = checkpoint.state["rigs"]
+        return [set_of(known[place.name]["calibration"]) for place in reader.parts]
     return [set_of(read_manifest(place).get("calibration", {})) for place in reader.parts]
 
 
@@ -210,6 +211,8 @@ def _train(crew: Crew, run: RunWriter, watch: Watch, control: Control, observers
             crew.waits_for = None
             readings = InModelUnits(waits.experiment.rig, waits.experiment.wiring)
             wait_out(error, section, readings, run, control)
+            for member in crew.alive:  # their part of that step is done again, too
+                member.writer.taken_up(f"{error.name} of {waits.name} is back")
             continue
         if isinstance(x, Concluded):
             words = "; ".join([x.words, *crew.lost])

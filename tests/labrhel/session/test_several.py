@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labrhel import session
+from labrhel import plugins, session
 from labrhel.errors import ConfigurationError, InterlockError, NotSafeError, RecordError, TransportError
 from labrhel.experiment import Experiment, Fleet, load_experiment, load_rigs
 from labrhel.records.replay import replay
@@ -102,8 +102,8 @@ def served(folder: Path, step: int) -> list[list[int]]:
 
 
 def test_three_ideal_rigs_train_as_one_does(tmp_path: Path) -> None:
-    done = session.start(fleet(written(tmp_path, "['sim:', 'sim:', 'sim:']")), tmp_path / "runs", ignore)
-    alone = session.start(load_experiment(written(tmp_path, "'sim:'")), tmp_path / "alone", ignore)
+    done = session.start(fleet(written(tmp_path, "['sim:', 'sim:', 'sim:']"), steps=3), tmp_path / "runs", ignore)
+    alone = session.start(load_experiment(written(tmp_path, "'sim:'"), steps=3), tmp_path / "alone", ignore)
     np.testing.assert_allclose(done.losses, alone.losses, rtol=1e-4)
     assert done.metrics[0].after == pytest.approx(alone.metrics[0].after, rel=1e-3)
 
@@ -122,24 +122,22 @@ DEVICES = "['sim:?seed=1&mismatch=1%', 'sim:?seed=2&mismatch=1%', 'sim:?seed=3&m
 
 def test_the_same_seed_deals_and_trains_to_the_same_bits(tmp_path: Path) -> None:
     file = written(tmp_path, DEVICES)
-    first, second = (session.start(fleet(file), tmp_path / "runs", ignore) for _ in range(2))
+    first, second = (session.start(fleet(file, steps=3), tmp_path / "runs", ignore) for _ in range(2))
     for name, values in bits(first.folder).items():
         np.testing.assert_array_equal(values, bits(second.folder)[name], err_msg=name)
-    assert [served(first.folder, step) for step in range(STEPS)] == [
-        served(second.folder, step) for step in range(STEPS)
-    ]
+    assert [served(first.folder, step) for step in range(3)] == [served(second.folder, step) for step in range(3)]
 
 
 def test_a_run_that_is_stopped_and_resumed_ends_in_the_same_bits(tmp_path: Path) -> None:
     file = written(tmp_path, DEVICES, **{"{record:": "{lock: 3, record:"})
-    whole = session.start(fleet(file), tmp_path / "runs", ignore)
+    whole = session.start(fleet(file, steps=4), tmp_path / "runs", ignore)
 
     def stop(published: Publish) -> None:
-        if published.step == 2 and "loss" in published.scalars:
+        if published.step == 1 and "loss" in published.scalars:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        session.start(fleet(file), tmp_path / "stopped", stop)
+        session.start(fleet(file, steps=4), tmp_path / "stopped", stop)
     (reader,) = list_runs(tmp_path / "stopped")
     assert [RunReader(place).status for place in reader.parts] == ["interrupted"] * 3
     resumed = session.resume(reader.folder, ignore)
@@ -222,6 +220,31 @@ def test_when_the_last_rig_fails_the_run_fails_with_what_it_said(tmp_path: Path)
     assert resumed.status == "done" and len(resumed.losses) == STEPS and "lost" not in resumed.ended
 
 
+def test_a_rig_that_cannot_be_reached_at_a_resume_is_left_out_and_takes_part_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, "['sim:', 'sim:?seed=2']")
+    begun = session.start(fleet(file, steps=2), tmp_path / "runs", ignore)
+    opened = plugins.open_rig
+
+    def unreachable(url: str, *others: Any) -> Any:
+        if url == "sim:?seed=2":
+            raise TransportError("nobody listens there")
+        return opened(url, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plugins, "open_rig", unreachable)
+        with pytest.raises(TransportError, match="nobody listens there"):
+            fleet(file)  # to begin with, all are wanted
+        session.resume(begun.folder, ignore, steps=4)
+    done = session.resume(begun.folder, ignore, steps=6)
+    said = [words for kind, _, words in RunReader(done.folder).events() if kind == "lost"]
+    assert said == ["rig 2 could not be reached, and its share goes to the others: nobody listens there"]
+    columns = RunReader(done.folder).scalars()
+    served = np.nan_to_num(columns["rig2_sequences"][:6]).tolist()
+    assert served == [2, 2, 0, 0, 2, 2] and len(done.losses) == 6
+
+
 def test_an_interlock_of_one_rig_takes_that_rig_out_and_one_of_the_loss_ends_the_run(tmp_path: Path) -> None:
     file = written(tmp_path, "['sim:', 'sim:several.yaml?friction=40/s']")
     file.write_text(file.read_text() + "interlocks: {retrace: 0.01}\n")
@@ -248,6 +271,43 @@ def test_the_emergency_stop_is_no_failure_of_one_rig(tmp_path: Path) -> None:
         estop.reset()
     (reader,) = list_runs(tmp_path / "runs")
     assert reader.status == "failed" and not [words for kind, _, words in reader.events() if kind == "lost"]
+
+
+class Warm:
+    """A rig whose reading is too high at the times that are named, counted from the first."""
+
+    def __init__(self, inner: Any, *high: int) -> None:
+        self.inner, self.high, self.asked = inner, high, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def read(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        self.asked += 1
+        return {name: np.array([2.0 if self.asked in self.high else 0.1]) for name in names}
+
+
+@pytest.mark.parametrize("again", ["", ", resume_when: {high: 0.9, stays: 0, within: 60}"])
+def test_a_reading_of_one_rig_pauses_the_run_where_it_may_come_back_and_else_takes_the_rig_out(
+    again: str, tmp_path: Path
+) -> None:
+    file = written(tmp_path, "['sim:', 'sim:']")
+    file.write_text(f"{file.read_text()}interlocks: {{readings: {{coupling: {{high: 1, every: 0{again}}}}}}}\n")
+    whole = session.start(fleet(file), tmp_path / "whole", ignore)
+    asked = fleet(file)
+    first, second = asked.members
+    warm = Fleet((first, replace(second, rig=Warm(second.rig, 3, 4))))
+    done = session.start(warm, tmp_path / "runs", ignore)
+    kinds = [kind for kind, *_ in RunReader(done.folder).events()]
+    if again:
+        assert kinds == ["created", "running", "paused", "resumed", "done"]
+        assert done.losses.tolist() == whole.losses.tolist()
+        part = RunReader(RunReader(done.folder).parts[0])
+        assert [kind for kind, *_ in part.events()] == ["created", "running", "resumed", "done"]
+        assert part.scalars()["loss"].tolist() == RunReader(RunReader(whole.folder).parts[0]).scalars()["loss"].tolist()
+    else:
+        assert kinds == ["created", "running", "lost", "done"]
+        assert "rig 2 (sim:) was lost: interlock coupling: coupling reads 2" in done.ended
 
 
 class Hanging:
