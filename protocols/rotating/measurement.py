@@ -124,12 +124,14 @@ class _Measurement:
 
     def _explained(self, batch: ForwardBatch, sample: Sample) -> float:
         """The doubt that declared noise explains, of a forward record and the mean of two echoes."""
-        noise = self.plan.geometry.noise
-        if noise == 0:
+        if self.plan.geometry.noise == 0:
             return UNDOUBTED
+        return float(np.hypot(self._floor(batch) / max(sample.response, 1e-300), np.sqrt(GOOD)))
+
+    def _floor(self, batch: ForwardBatch) -> float:
+        """What declared noise makes the mean of two echoes miss of a forward record, relative to the motion."""
         count = sum(item.q.size for item in batch.passes)
-        floor = noise * float(np.sqrt(1.5 * count / batch.size))
-        return float(np.hypot(floor / max(sample.response, 1e-300), np.sqrt(GOOD)))
+        return self.plan.geometry.noise * float(np.sqrt(1.5 * count / batch.size))
 
     def _search(self, first: Sample, start: float) -> Protocol[None]:
         fired, before, batch = {id(first): self.blocks[0]}, self.shots, self.blocks[0].batch
@@ -271,7 +273,7 @@ class _Measurement:
                 f"plain echo on an array that loses {lost:.2g} e-folds of energy a pass: the gradient is biased; use "
                 "echo: driven"
             )
-        if retrace > doubts.LARGEST_MISS and plan.driven and batch.has_motion:
+        if retrace > max(doubts.LARGEST_MISS, 1.5 * self._floor(batch)) and plan.driven and batch.has_motion:
             yield (
                 f"the echo misses the forward path by {retrace:.2g} of its size: what the model has for loss, detuning "
                 "and input is not what this rig has, or gains and phases of its quadratures differ; lock: 6 learns the "

@@ -164,6 +164,7 @@ def test_noise_has_an_error_bar_and_a_nudge_that_is_looked_for() -> None:
         [np.ravel((found.values[n] - exact[n]) / found.standard_error[n]) for n in ("detuning", "input")]
     )
     assert 0.3 < np.sqrt(np.mean(pulls**2)) < 3
+    assert not any("misses the forward path" in words for words in found.warnings)  # noise that is declared
     shaken = array(imperfections=Imperfections(seed=3, force=ForceNoise(density=1e-4)))  # which no channel declares
     searched = shaken.gradient(RHEL(), RIG)
     assert searched.measured["search_shots"] > 0
