@@ -5,7 +5,7 @@ import pytest
 from benchmarks.terminal_limits import campaign
 
 pytestmark = pytest.mark.slow
-COUNTS = ((120, False), (3, True))
+COUNTS = ((80, False), (3, True))
 
 
 @pytest.mark.parametrize(("count", "sockets"), COUNTS)

@@ -1,6 +1,6 @@
 """Whatever a protocol asks for, no value outside its limits and no change beyond its slew ever reaches a device.
 
-LABRHEL_PROGRAMS sets how many random programs are tried (500; make targets runs 10,000).  The check here is written
+LABRHEL_PROGRAMS sets how many random programs are tried (300; make targets runs 10,000).  The check here is written
 anew from what a device would see, sample by sample, and shares no line with the one that is tested.
 """
 
@@ -20,7 +20,7 @@ from labrhel.shots.program import Drive, GivenState, Pass, Rest, Role, ShotProgr
 from labrhel.shots.waveform import Interpolation, Waveform
 from simbackend.rigs.reference import reference_rig
 
-COUNT = int(os.environ.get("LABRHEL_PROGRAMS", "500"))
+COUNT = int(os.environ.get("LABRHEL_PROGRAMS", "300"))
 IDEAL = reference_rig().rig.capabilities
 
 
