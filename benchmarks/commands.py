@@ -23,7 +23,7 @@ OWN_START = 8
 """One seed in so many starts Python."""
 
 _IMPORTED = (
-    "labrhel.cli.app", "labrhel.cli.recorded", "labrhel.cli.running",
+    "labrhel.cli.app", "labrhel.cli.rig_commands", "labrhel.cli.recorded", "labrhel.cli.running",
     "labrhel.cli.calibrating", "labrhel.cli.inspecting", "labrhel.records.plots", "labrhel.records.export",
     "labrhel.conformance", "simbackend.rigs.simulated", "simbackend.virtual_bench", "drivers.bench.rig",
     "calibration.campaign", "protocols.rhel", "xarray", "h5netcdf", "h5py", "scipy.optimize", "matplotlib.figure",

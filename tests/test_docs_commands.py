@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from labrhel.cli import recorded
+from labrhel.cli import recorded, rig_commands
 from labrhel.cli.app import app
 from labrhel.testing.command_line import called
 
@@ -72,7 +72,7 @@ def told(page: Path) -> list[str]:
 @cache
 def commands_of_all() -> Any:
     """What typer makes of the command line."""
-    assert recorded.app is app  # importing it has added its commands
+    assert recorded.app is app and rig_commands.app is app  # importing them has added their commands
     return get_command(app)
 
 

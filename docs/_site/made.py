@@ -52,7 +52,7 @@ def _commands() -> Iterator[str]:
 
     from labrhel.cli.root import app
 
-    for part in ("app", "recorded"):  # importing them adds the commands
+    for part in ("app", "rig_commands", "recorded"):  # importing them adds the commands
         import_module(f"labrhel.cli.{part}")
     command = get_command(app)
     whole = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="labrhel"), name="labrhel")

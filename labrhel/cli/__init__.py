@@ -69,8 +69,9 @@ def _logged(status: int) -> None:
 def _called() -> int:
     from labrhel.cli.app import app
     from labrhel.cli.recorded import app as with_records  # the same one: importing adds the commands
+    from labrhel.cli.rig_commands import app as with_rigs
 
-    assert with_records is app
+    assert with_records is app and with_rigs is app
     try:
         app()
     except SystemExit as end:
