@@ -253,6 +253,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         _CAUSES,
         "return max(0.0, 1 - (1 - share) * float(rest @ rest) / (float(self._phi @ self._phi) or (2e-300)))",
     ): _NO_ZERO,
+    (
+        _CAUSES,
+        "columns = (middles[:, None] - np.arange(-radius, radius + 1))",
+    ): "the weights are the same from either side",
     ("protocols/echoes/floors.py", "random = np.random.default_rng((1))"): "one draw is as good as any",
     (_GROWTH, "random = np.random.default_rng((1))"): "one draw is as good as any",
     (_GROWTH, "ratio = float(np.sqrt(grown / max(size, (2e-300))))"): _NO_ZERO,

@@ -13,7 +13,7 @@ from labrhel.errors import ConfigurationError
 from labrhel.executor import execute
 from labrhel.learning.gradient import Gradient
 from protocols import audit as audit_module
-from protocols.audit import Audit, Verdict, _Point, _Straight, model_loss
+from protocols.audit import Audit, Verdict, _Point, _ratio, _Straight, model_loss
 from protocols.forward.moving import MovedLoss
 from simbackend.dynamics.adjoint import exact_gradient
 from simbackend.rigs.reference import ReferenceTask
@@ -391,3 +391,9 @@ def test_a_step_makes_noise_a_quarter_of_the_tolerance_within_what_a_difference_
     shaken = spread * np.hypot(2.6, 1.8) / 2.0 / 0.5
     expected = np.sqrt(shaken**2 + (audit_module._FINEST * 0.8) ** 2 + (audit_module._MISTAKEN * 0.5) ** 2)
     assert np.allclose(sigma, expected)
+
+
+def test_odds_are_those_of_their_logarithm_as_far_as_a_number_has_them() -> None:
+    assert [_ratio(log) for log in (0.0, 2.0, -3.0)] == pytest.approx([1.0, math.exp(2), math.exp(-3)], rel=1e-12)
+    assert _ratio(1e4) == pytest.approx(math.exp(700), rel=1e-9)
+    assert _ratio(-1e4) == pytest.approx(math.exp(-700), rel=1e-9, abs=0.0)

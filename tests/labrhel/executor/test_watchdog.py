@@ -191,3 +191,27 @@ def test_a_call_that_comes_back_first_says_that_the_rig_is_being_made_safe() -> 
         with pytest.raises(DeadlineError, match="the rig is being made safe"):
             watched.do(Read(("T",)))
         told.set()
+
+
+def test_a_second_block_is_watched_like_the_first() -> None:
+    slow = Slow(1.0)
+    watched = Watchdog(slow, slow.make_safe, 1.0, 0.0, 2.0, clock=slow.clock)
+    with watched:
+        assert watched.do(Read(("T",))) == "answer"
+    slow.seconds = 3.0
+    with watched, pytest.raises(DeadlineError, match="the rig has been made safe"):
+        watched.do(Read(("T",)))
+    assert slow.safe == 1
+
+
+def test_an_operation_that_failed_is_waited_for_no_longer() -> None:
+    class Refusing(Slow):
+        def do(self, operation: Operation) -> Any:
+            raise InstrumentError("no")
+
+    refusing = Refusing(0.0)
+    with Watchdog(refusing, refusing.make_safe, 1.0, 0.0, 2.0, clock=refusing.clock) as watched:
+        with pytest.raises(InstrumentError, match="no"):
+            watched.do(Read(("T",)))
+        refusing.clock.set(1e6)
+    assert refusing.safe == 0

@@ -282,3 +282,25 @@ def test_a_run_ends_without_importing_xarray(tmp_path: Path) -> None:
     asked = f"{ends}; print(sorted({{'xarray', 'pandas', 'h5py'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["['h5py']"]
+
+
+def test_what_a_read_out_was_before_and_after_training_is_shown_on_the_grid_of_its_test(tmp_path: Path) -> None:
+    result = {
+        "spacing": 0.25, "inputs": ["u1"], "ports": ["u1"], "outputs": ["x", "y"],
+        "input": np.array([[1.0, 2.0, 3.0]]), "target": np.arange(6.0).reshape(2, 3), "output": np.ones((2, 3)),
+    }  # fmt: skip
+    silent = {**result, "input": np.zeros((0, 3))}
+    units = {"configuration": {"model": {"units": {"input": "N"}}}, "target_unit": "mm", "time_unit": "ms"}
+    with started(tmp_path, **units) as writer:
+        writer.checkpoint(Checkpoint(1, {"results": {"test": result, "still": silent, "old": {"target": [[1.0]]}}}))
+    data = as_dataset(RunReader(writer.folder))
+    assert data.test_time.values.tolist() == [0.0, 0.25, 0.5]
+    assert data.test_time.attrs["units"] == "ms"
+    assert data.test_input.dims == ("port", "test_time") and data.test_input.attrs["units"] == "N"
+    assert data.test_input.values.tolist() == [[1.0, 2.0, 3.0]]
+    assert data.test_target.dims == ("output", "test_time") and data.test_target.attrs["units"] == "mm"
+    assert data.test_target.values.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert data.test_readout.values.tolist() == [[1.0] * 3] * 2
+    assert data.port.values.tolist() == ["u1"] and data.output.values.tolist() == ["x", "y"]
+    assert "still_target" in data and "still_input" not in data
+    assert "test_readout_before" not in data and "old_target" not in data

@@ -10,7 +10,7 @@ import pytest
 
 from labrhel.errors import RecordError
 from labrhel.store import _journal
-from labrhel.store._journal import FILE, Journal, Place, create_journal, damage, frame, frames, load
+from labrhel.store._journal import FILE, Journal, Place, create_journal, damage, frame, frames, load, unframed
 from labrhel.testing.leaks import no_leaks
 
 FIRST, SECOND = ('{"a":1}', b"xyz"), ('{"b":22}', b"")
@@ -202,3 +202,24 @@ def test_a_head_of_a_frame_without_data_may_be_a_new_line_alone(tmp_path: Path) 
 def test_a_folder_without_a_journal_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="is not a run folder"):
         list(frames(tmp_path))
+
+
+def test_a_block_says_the_head_and_the_size_of_the_frame_that_it_begins_with_as_soon_as_it_holds_all_of_it() -> None:
+    content = b"".join(frame('{"a":1}', b"xyz"))
+    assert unframed(content) == (b'{"a":1}\n', 31)
+    assert unframed(content + b"more") == (b'{"a":1}\n', 31)
+    for length in (0, 19, 20, 30):
+        assert unframed(content[:length]) == (b"", 0)
+
+
+@pytest.mark.parametrize("place", [0, 8, 12, 16, 20, 27])
+def test_a_block_that_begins_with_a_damaged_frame_begins_with_none(place: int) -> None:
+    content = bytearray(b"".join(frame('{"a":1}', b"xyz")))
+    content[place] ^= 0x40
+    assert unframed(bytes(content)) is None
+
+
+def test_a_frame_without_a_head_is_none() -> None:
+    lengths = struct.pack("<QI", 0, 0)
+    content = lengths + struct.pack("<II", zlib.crc32(lengths), zlib.crc32(b""))
+    assert unframed(content) is None

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from labrhel.errors import RecordError
-from labrhel.shots.operations import Checkpoint, Publish
-from labrhel.store import Policy, RunWriter, create_run
+from labrhel.shots.capture import Capture, PassCapture, Trace
+from labrhel.shots.compile import compile
+from labrhel.shots.operations import Checkpoint, Publish, RunShots
+from labrhel.shots.program import Acquire, Pass, Rest, ShotProgram
+from labrhel.store import Policy, RunWriter, _steps, create_run
 from labrhel.store._steps import FILE, JournalRows, Rows, Said, StepRows
+from simbackend.models.oscillator_network import OscillatorNetwork
+from simbackend.rigs.simulated import SimulatedRig
 
 
 def started(root: Path) -> RunWriter:
@@ -148,3 +153,73 @@ def test_a_link_under_its_name_is_not_written_through(tmp_path: Path) -> None:
     with pytest.raises(RecordError):
         RunWriter.open_for_resume(folder)
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"), [("all", [2.0, 1.0, 2.0]), ("every 2", [2.0, 0.0, 2.0]), ("none", [0.0] * 3)]
+)
+def test_a_row_counts_the_shots_of_its_step_that_were_kept(tmp_path: Path, policy: str, kept: list[float]) -> None:
+    program = ShotProgram(0.1, Rest(), (Pass(4, (), Acquire(("q1",))),))
+    shot = compile(program, SimulatedRig(OscillatorNetwork(1)).capabilities)
+    capture = Capture(shot, (PassCapture({"q1": Trace(np.ones((1, 4)), "", 0.0, 0.1)}),), 1)
+    with create_run(tmp_path, "run", {}, "a: 1\n", Policy.parse(policy)) as writer:
+        for step in range(3):
+            count = 1 + (step + 1) % 2
+            writer.shots(RunShots((program,) * count, compiled=(shot,) * count), [capture] * count)
+            take(writer, step, 1.0, *("a warning", "another one")[: 1 + step % 2])
+    found = read(StepRows(writer.folder))
+    assert found == by_journal(writer.folder)
+    rows = [item[1] for item in found if isinstance(item, tuple)]
+    assert [row[3] for row in rows] == kept
+    assert [row[4] for row in rows] == [1.0, 2.0, 1.0]  # words that are repeated are warnings all the same
+
+
+@pytest.mark.parametrize(("longest", "whole"), [(10_000, True), (500, False)])
+def test_words_that_are_longer_than_a_block_are_read_unless_no_words_are_as_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: int, *, whole: bool
+) -> None:
+    with started(tmp_path) as writer:
+        take(writer, 0, 1.0)
+        take(writer, 1, 0.5, "long " * 200)
+        take(writer, 2, 0.25)
+    monkeypatch.setattr(_steps, "_BLOCK", 200)
+    monkeypatch.setattr(_steps, "_LONGEST", longest)
+    truth = by_journal(writer.folder)
+    assert len(truth) == 4
+    assert read(StepRows(writer.folder)) == (truth if whole else truth[:1])
+
+
+def test_words_are_said_again_after_a_hundred_steps_and_when_a_run_goes_back(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        for step in (5, 104, 105, 106, 204, 3, 4):
+            take(writer, step, 1.0, f"the echo misses by {step}")
+    assert [item.step for item in read(StepRows(writer.folder)) if isinstance(item, Said)] == [5, 105, 3]
+
+
+def test_zeros_that_a_power_cut_left_are_no_damage_of_the_rows(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        take(writer, 0, 1.0)
+    rows = StepRows(writer.folder)
+    truth = read(rows)
+    with (writer.folder / FILE).open("ab") as file:
+        file.write(bytes(1000))
+    assert read(rows) == [] and not rows.fault
+    with (writer.folder / FILE).open("ab") as file:
+        file.write(b"\1")
+    again = StepRows(writer.folder)
+    assert read(again) == truth and again.fault == f"{writer.folder / FILE} is damaged at byte {again.end}"
+
+
+def test_a_reader_knows_that_what_it_read_was_cut_off(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        take(writer, 0, 1.0)
+    rows = StepRows(writer.folder)
+    read(rows)
+    assert not rows.was_cut
+    file = writer.folder / FILE
+    file.write_bytes(file.read_bytes()[:-1])
+    assert rows.was_cut
+    file.unlink()
+    assert rows.was_cut
+    read(rows)
+    assert rows.fault == f"{file} cannot be read (No such file or directory)"

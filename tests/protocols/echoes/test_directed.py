@@ -1,6 +1,7 @@
 """The asymmetric echo on rigs with directed couplings, of which the host's model is wrong."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from labrhel.model.motion import hessian_along
 from labrhel.rig.capabilities import Reversal
 from protocols.adjoint_only import AdjointOnly
 from protocols.differences import FiniteDifferences
+from protocols.echoes.directed import Asymmetric
 from protocols.echoes.options import MOST_PAIRS
+from protocols.echoes.plan import EchoReading
+from protocols.echoes.unmodelled import Unmodelled
 from protocols.heb import HEB
 from protocols.recorded_correlation import RecordedCorrelation
 from protocols.rhel import RHEL
@@ -217,3 +221,106 @@ def test_the_nudge_is_set_anew_for_each_pair_and_a_fixed_one_stays() -> None:
     held = rig.gradient(RHEL(lock=KNOWN, response=1e-4, directed=3))
     assert held.response_ratio == pytest.approx(1e-4, rel=0.1)
     assert isinstance(held.nudge, NudgeRecord)
+
+
+# -- when pairs end ----------------------------------------------------------------------------------------------------
+
+
+def after(*changes: float, gradients: tuple[float, ...] = (), **fields: Any) -> Asymmetric:
+    """After pairs that changed the adjoint so much, with a gradient of one entry after each."""
+    terms = [{"mass": np.array([value])} for value in gradients or (1.0,) * len(changes)]
+    return Asymmetric(changes=list(changes), terms=terms, **fields)
+
+
+@pytest.mark.parametrize(
+    ("found", "shrinks"),
+    [
+        (Asymmetric(), 0.0),
+        (after(0.4), 0.2),
+        (after(0.4, 0.1), 0.25 / 2),
+        (after(0.0, 0.1), 0.0),
+        (after(0.8, 0.4, 0.1, gradients=(8.0, 10.0, 10.1)), 0.25 * 2 / 3),  # the gradient shrank by 20
+        (after(0.8, 0.4, 0.1, gradients=(8.0, 10.0, 16.0)), 0.375 / 0.2 * 2 / 3),  # and here it grew
+        (after(0.8, 0.4, 0.1, gradients=(10.0, 10.0, 16.0)), 0.25 * 2 / 3),
+        (after(9.0, 0.8, 0.4, 0.1), 0.25 * 3 / 4),
+    ],
+)
+def test_a_change_shrinks_as_the_last_one_did_and_by_a_causal_map_a_little_more(
+    found: Asymmetric, shrinks: float
+) -> None:
+    assert found.shrinks == pytest.approx(shrinks)
+
+
+@pytest.mark.parametrize(
+    ("found", "remaining"),
+    [
+        (Asymmetric(), 0.0),
+        (after(0.4), 0.4 * 0.2),
+        (after(0.4, 0.1, gradients=(8.0, 10.0)), 0.2 * 0.125),
+        (after(0.4, 0.1, gradients=(8.0, 0.0)), 0.0),
+        (after(0.4, 0.1, gradients=(8.0, 10.0), ended_at_floor=True), 0.05),
+    ],
+)
+def test_what_remains_is_what_the_gradient_last_changed_times_how_that_shrinks(
+    found: Asymmetric, remaining: float
+) -> None:
+    assert found.remaining == pytest.approx(remaining)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_at_floor"),
+    [
+        (after(0.5, 0.04, noise=0.02), False),
+        (after(0.5, 0.04, noise=0.0201), True),
+        (after(0.5, 0.04, is_white=True), True),
+        (after(0.1, 0.1), False),
+        (after(0.15, 0.1, 0.09), True),
+        (after(0.1, 0.2, 0.09), False),  # it fell by more than half, once or in two
+        (after(0.2, 0.1, 0.09), False),
+        (after(5.0, 0.15, 0.1, 0.09), True),  # long ago
+        (after(0.4, 0.35, 0.3), False),
+        (after(0.4, 0.35, 0.29), True),
+    ],
+)
+def test_a_change_that_is_noise_or_falls_no_more_is_at_the_floor(found: Asymmetric, *, is_at_floor: bool) -> None:
+    assert found.is_at_floor is is_at_floor
+
+
+@pytest.mark.parametrize(
+    ("changes", "diverges"),
+    [((1.0, 2.0), False), ((1.0, 1.0, 1.0), True), ((1.0, 2.0, 3.0), True), ((2.0, 1.0, 1.0), False),
+     ((1.0, 2.0, 1.9), False), ((9.0, 1.0, 2.0, 3.0), True)],
+)  # fmt: skip
+def test_it_diverges_where_two_changes_in_turn_are_no_smaller(changes: tuple[float, ...], *, diverges: bool) -> None:
+    assert after(*changes).diverges is diverges
+
+
+def test_at_the_floor_the_mean_of_the_last_two_pairs_counts_and_nothing_else_is_left() -> None:
+    reading = EchoReading({"mass": np.array([10.0])}, 1.0, ())
+    unplayed = {"mass": np.array([0.5])}
+    ended = after(0.5, 0.15, 0.1, 0.09, gradients=(1.0, 2.0, 8.0, 10.0), unplayed=unplayed)
+    assert ended.concluded(reading).terms["mass"] == pytest.approx([9.0])
+    assert ended.is_concluded and ended.ended_at_floor and ended.floor() == [unplayed]
+    once = after(0.04, noise=0.1, unplayed=unplayed)
+    assert once.concluded(reading) is reading and once.ended_at_floor
+    large = after(0.5, 0.3, gradients=(8.0, 10.0), is_white=True)
+    assert large.concluded(reading) is reading and large.is_concluded and not large.ended_at_floor
+    nothing = Asymmetric(unplayed=unplayed)
+    assert nothing.concluded(reading) is reading and not nothing.ended_at_floor and nothing.floor() == [unplayed]
+
+
+def test_what_more_pairs_would_change_is_not_known_and_stands_beside_what_ports_did_not_play() -> None:
+    unplayed = {"mass": np.array([0.5])}
+    more, left = after(0.4, gradients=(-10.0,), unplayed=unplayed).floor()
+    assert more["mass"] == pytest.approx([0.08 * 10]) and left is unplayed
+    more, left = after(0.4, 0.1, gradients=(10.0, 8.0), unplayed=unplayed).floor()
+    assert more["mass"] == pytest.approx([0.125 * 2]) and left is unplayed
+
+
+def test_with_another_model_all_begins_again_but_what_it_believes() -> None:
+    floor = {"mass": np.array([1.0])}
+    found = after(0.4, size=3.0, unmodelled=Unmodelled(floor=floor), believes=True, is_concluded=True,
+                  ended_at_floor=True, known={"s0": None})  # fmt: skip
+    assert found.believed is floor
+    found.forget()
+    assert found == Asymmetric(believes=True) and found.believed == {}

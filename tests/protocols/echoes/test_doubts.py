@@ -1,5 +1,6 @@
 """What is said against a gradient, and what is not: each sentence beside the figure from which on it is said."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,11 @@ from protocols.echoes import doubts
 from protocols.echoes.aim import Aim, Sample
 from protocols.echoes.beliefs import Inherited
 from protocols.echoes.blocks import Block
+from protocols.echoes.directed import Asymmetric
 from protocols.echoes.lock import Locked
 from protocols.echoes.measurement import Measurement
 from protocols.echoes.plan import EchoReading
+from protocols.echoes.unmodelled import Unmodelled
 from protocols.inference.record import Found, Record
 from protocols.rhel import RHEL
 from simbackend.rigs.reference import ReferenceTask
@@ -236,3 +239,119 @@ def test_a_bias_that_the_model_predicts_is_said_beyond_a_hundredth() -> None:
 def test_a_noise_that_is_hardly_worth_a_second_set_of_echoes_takes_none() -> None:
     one = Aim(1.0, 0.02, 0.015, 0.0, 0.0, 0.1, (Sample(1.0, 1.0, 1.0, 1.0, np.ones(1)),))
     assert one.pairs == 1 and not said(doubts.of_aim(one, 3))
+
+
+def test_what_answers_told_of_directed_couplings_is_not_said_by_the_record_once_more() -> None:
+    record = Record(Found(0.1, 0.001), Found(0.2, 0.001), SURE, SURE)
+    one_way, late = "couplings pull 10 % harder one way", "readings come 0.2 kicks after"
+    both, rest = (said(doubts.of_record(record, RHEL(), told=told)) for told in (False, True))
+    assert one_way in both and late in both
+    assert one_way not in rest and late in rest
+
+
+# -- directed couplings ------------------------------------------------------------------------------------------------
+
+PLACES = ((0, 2), (3, 1))
+
+
+@pytest.mark.parametrize(
+    ("told", "begins", "calibrated", "is_said"),
+    [(False, True, False, True), (True, True, False, False), (False, False, False, False), (False, True, True, False)],
+)
+def test_couplings_that_nothing_tells_of_are_said_once_unless_they_were_calibrated(
+    *, told: bool, begins: bool, calibrated: bool, is_said: bool
+) -> None:
+    found = said(doubts.of_one_sided(Unmodelled(told=told), begins=begins, calibrated=calibrated))
+    assert found.startswith("whether couplings are directed otherwise") is is_said
+    assert bool(found) is is_said
+
+
+@pytest.mark.parametrize(("share", "is_said"), [(0.01, False), (0.011, True)])
+def test_what_is_corrected_and_what_is_not_sure_is_said_beyond_a_hundredth_with_its_place(
+    share: float, *, is_said: bool
+) -> None:
+    certain = said(doubts.of_one_sided(Unmodelled(share=share, told=True, where=PLACES), begins=True, calibrated=False))
+    unsure = said(doubts.of_one_sided(Unmodelled(unsure=share, told=True, where=PLACES), begins=True, calibrated=False))
+    assert bool(certain) is bool(unsure) is is_said
+    if is_said:
+        assert "oscillators 1 and 3 most of all: this gradient is corrected for it, by 0.011 of its size" in certain
+        assert "oscillators 4 and 2 most of all, or masses or channels differ" in unsure
+        assert "may put this gradient off by 0.011 of its size" in unsure
+
+
+@pytest.mark.parametrize(
+    ("share", "unsure", "words"),
+    [
+        (0.01, 0.01, ""),
+        (0.2, 0.03, "oscillators 1 and 3 most of all, or that .* is off by 0.2 of its size"),
+        (0.03, 0.2, "oscillators 4 and 2 most of all, or that .* is off by 0.2 of its size"),
+    ],
+)
+def test_a_model_without_directed_couplings_is_told_the_larger_of_what_they_may_do(
+    share: float, unsure: float, words: str
+) -> None:
+    found = Unmodelled(share=share, unsure=unsure, told=True, where=PLACES)
+    heard = said(doubts.of_reciprocal(found))
+    assert re.search(words, heard) if words else not heard
+    assert not said(doubts.of_reciprocal(replace(found, told=False))) and not said(doubts.of_reciprocal(None))
+
+
+def asymmetric(remaining: float, **fields: Any) -> Asymmetric:
+    """After one pair of echoes."""
+    return Asymmetric(changes=[np.sqrt(2 * remaining)], terms=[{"mass": np.array([3.0, 4.0])}], **fields)
+
+
+def test_a_plain_nudge_of_directed_couplings_is_said_beyond_a_hundredth() -> None:
+    assert not said(doubts.of_directed(None, 0.0, 0.01))
+    assert "this gradient is off by 0.011 of its size" in said(doubts.of_directed(None, 0.0, 0.011))
+    assert not said(doubts.of_directed(asymmetric(0.0), 0.0, 0.5))
+
+
+def test_a_mode_that_flutters_is_said_beyond_three_e_folds_in_a_pass() -> None:
+    assert not said(doubts.of_directed(None, 3.0, 0.0))
+    assert said(doubts.of_directed(None, 3.1, 0.0)).startswith(
+        "by the model the directed couplings make a mode grow by 3"
+    )
+    assert "(by it a mode grows by 3.1 e-folds in a pass)" in doubts.refusal_of_transposing((1.0,), 3.1)
+    assert "a mode grows" not in doubts.refusal_of_transposing((1.0,), 3.0)
+
+
+def test_a_correction_that_does_not_converge_is_told_with_its_last_three_changes() -> None:
+    assert "changed the adjoint by 0.5, 0.6, 0.7 of its size" in doubts.refusal_of_transposing(
+        (0.1, 0.5, 0.6, 0.7), 0.0
+    )
+
+
+def test_what_a_correction_leaves_is_said_beyond_a_hundredth_unless_it_is_noise() -> None:
+    assert not said(doubts.of_directed(asymmetric(0.0099), 0.0, 0.0))
+    assert said(doubts.of_directed(asymmetric(0.02), 0.0, 0.0)).startswith(
+        "after 1 pairs of echoes the correction for directed couplings leaves about 0.02 of the gradient's size"
+    )
+    assert not said(doubts.of_directed(asymmetric(0.02, ended_at_floor=True), 0.0, 0.0))
+
+
+def test_what_ports_left_to_the_model_is_said_beyond_half_a_hundredth_of_the_gradient() -> None:
+    def of(size: float) -> str:
+        return said(doubts.of_directed(asymmetric(0.0, unplayed={"mass": np.array([size, 0.0])}), 0.0, 0.0))
+
+    assert not of(0.0249)  # of 5
+    assert "which may put this gradient off by 0.0051 of its size" in of(0.0255)
+    still = Asymmetric(changes=[0.0], terms=[{"mass": np.zeros(2)}], unplayed={"mass": np.array([0.0, 0.3])})
+    assert "off by 0.3 of its size" in said(doubts.of_directed(still, 0.0, 0.0))
+
+
+# -- what no channel shows ---------------------------------------------------------------------------------------------
+
+
+def test_what_the_model_said_in_place_of_readings_is_said_beyond_a_twentieth() -> None:
+    assert not said(doubts.of_unread({})) and not said(doubts.of_unread({"unread_error": 0.05}))
+    found = said(doubts.of_unread({"unread_error": 0.051}))
+    assert "puts this gradient off by about 0.051 of its size" in found and "misses it" not in found
+
+
+def test_a_model_that_misses_what_is_read_by_three_times_its_noise_is_not_this_rig() -> None:
+    assert not said(doubts.of_unread({"unread_misfit": 3.0}))
+    found = said(doubts.of_unread({"unread_misfit": 3.1}))
+    assert (
+        "misses it by 3.1 times its noise, so it is not this rig" in found and "no channel shows was said" not in found
+    )
