@@ -113,8 +113,9 @@ def test_a_list_of_one_rig_is_that_rig_to_the_bit(tmp_path: Path) -> None:
     assert isinstance(only, Experiment)
     done = session.start(only, tmp_path / "runs", ignore)
     alone = session.start(load_experiment(written(tmp_path, "'sim:'")), tmp_path / "alone", ignore)
+    found = bits(done.folder)
     for name, values in bits(alone.folder).items():
-        np.testing.assert_array_equal(values, bits(done.folder)[name], err_msg=name)
+        np.testing.assert_array_equal(values, found[name], err_msg=name)
 
 
 DEVICES = "['sim:?seed=1&mismatch=1%', 'sim:?seed=2&mismatch=1%', 'sim:?seed=3&mismatch=1%']"
@@ -123,8 +124,9 @@ DEVICES = "['sim:?seed=1&mismatch=1%', 'sim:?seed=2&mismatch=1%', 'sim:?seed=3&m
 def test_the_same_seed_deals_and_trains_to_the_same_bits(tmp_path: Path) -> None:
     file = written(tmp_path, DEVICES)
     first, second = (session.start(fleet(file, steps=3), tmp_path / "runs", ignore) for _ in range(2))
+    found = bits(second.folder)
     for name, values in bits(first.folder).items():
-        np.testing.assert_array_equal(values, bits(second.folder)[name], err_msg=name)
+        np.testing.assert_array_equal(values, found[name], err_msg=name)
     assert [served(first.folder, step) for step in range(3)] == [served(second.folder, step) for step in range(3)]
 
 
@@ -141,8 +143,9 @@ def test_a_run_that_is_stopped_and_resumed_ends_in_the_same_bits(tmp_path: Path)
     (reader,) = list_runs(tmp_path / "stopped")
     assert [RunReader(place).status for place in reader.parts] == ["interrupted"] * 3
     resumed = session.resume(reader.folder, ignore)
+    found = bits(resumed.folder)
     for name, values in bits(whole.folder).items():
-        np.testing.assert_array_equal(values, bits(resumed.folder)[name], err_msg=name)
+        np.testing.assert_array_equal(values, found[name], err_msg=name)
     for mine, theirs in zip(RunReader(whole.folder).parts, RunReader(resumed.folder).parts, strict=True):
         np.testing.assert_array_equal(RunReader(mine).scalars()["loss"], RunReader(theirs).scalars()["loss"])
 
