@@ -46,6 +46,8 @@ from benchmarks import (
     long_memory,
     lossy_training,
     partly_read,
+    periodic,
+    rotating_frame,
     several_rigs,
     signals_campaign,
     stop_campaign,
@@ -142,6 +144,8 @@ def all_figures(rigs: int, count: int, faults: int) -> Iterator[Figure]:
     yield from locked_echoes.targets(rigs)
     yield from directed.targets(rigs)
     yield from partly_read.targets(rigs)
+    yield from periodic.figures()
+    yield from rotating_frame.figures()
     yield from lossy_training.targets()
     yield from error_bars.targets(max(rigs, 1000))
     yield from honesty.targets(rigs)
