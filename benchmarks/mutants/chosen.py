@@ -131,6 +131,11 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "return (relative_error(self.blocks, self.floor()) < options.precision)",
     ): _LAST_BIT,
     ("protocols/echoes/measurement.py", "self._eps = (2.0)"): "the first block sets it",
+    (
+        "protocols/echoes/measurement.py",
+        "return (block.retrace_error >= max(self._locked_at, block.response_ratio ** 2, noise_floor(self.plan, "
+        "block.batch.passes)))",
+    ): _LAST_BIT,
     (_PREPARATION, "v = (seen[:, (max(2, count - 1))] - seen[:, 0]) / (min(2, count - 1) * step)"): _BEGINS,
     (_PREPARATION, "start = np.concatenate([seen[:, (1)] - step / 2 * v, mass * v])"): _BEGINS,
     (_PREPARATION, "start = np.concatenate([seen[:, 0] - (step / 2 / v), mass * v])"): _BEGINS,

@@ -139,8 +139,8 @@ def of_inputs(plan: EchoPlan, sequences: Sequence[TrialSequence], batch: Forward
         x = respond(model, theta, item.q, lacking, step).q
         shown = plan.geometry.shown(x, np.zeros_like(x))
         error, direct = _error_at(plan, sequences, sequence, slopes, np.stack([shown[n] for n in plan.task.channels]))
-        v = np.gradient(x, step, axis=1) if item.steps > 1 else np.zeros_like(x)
-        there = replace(item, q=item.q + x, v=item.v + v, u=np.stack(given), error=item.error + error)
+        # No term asks for the velocities of the record: the model has its own.
+        there = replace(item, q=item.q + x, u=np.stack(given), error=item.error + error)
         ends = [backwards(model, theta, each, step).gradients(_modelled(plan, wanted)) for each in (there, item)]
         _add(effects, {name: ends[0][name] - ends[1][name] for name in ends[0]} | direct)
     return effects

@@ -10,13 +10,15 @@ from labrhel.arrays import Array, Arrays
 from labrhel.config.fields import LARGEST_PAIRS
 from labrhel.errors import ConfigurationError, ProgramError
 from labrhel.executor import DryBackend, execute, stack
+from labrhel.learning.estimator import Order
 from labrhel.learning.gradient import NudgeRecord
 from labrhel.learning.needs import objections
-from labrhel.model.motion import hessian_along
+from labrhel.model.motion import antisymmetry_along, hessian_along
 from labrhel.rig.capabilities import Reversal
 from protocols.adjoint_only import AdjointOnly
 from protocols.differences import FiniteDifferences
-from protocols.echoes.directed import Asymmetric
+from protocols.echoes.directed import Asymmetric, _noise, growth_in_pass
+from protocols.echoes.measurement import Measurement
 from protocols.echoes.options import MOST_PAIRS
 from protocols.echoes.plan import EchoReading
 from protocols.echoes.unmodelled import Unmodelled
@@ -30,6 +32,7 @@ from simbackend.models.oscillator_network import OscillatorNetwork
 from simbackend.rigs.directed import NAMES, directed_rig
 from simbackend.rigs.reference import ReferenceTask, lossy_rig
 from simbackend.rigs.simulated import SimulatedRig
+from simbackend.testing.small_rig import small_rig
 
 KNOWN = 1  # rounds of lock, of which a drive that is known takes none
 
@@ -324,3 +327,50 @@ def test_with_another_model_all_begins_again_but_what_it_believes() -> None:
     assert found.believed is floor
     found.forget()
     assert found == Asymmetric(believes=True) and found.believed == {}
+
+
+# -- what one set of echoes says ---------------------------------------------------------------------------------------
+
+
+def measured(reference: ReferenceTask, rule: RHEL, *names: str) -> Measurement:
+    """A first block."""
+    run = Measurement(rule, reference.request(names))
+    execute(run.first_block(), reference.handler())
+    return run
+
+
+def test_the_couplings_that_the_model_lacks_are_seen_though_the_echo_misses_the_path() -> None:
+    """The answers are about the path that the echo took, which friction that nobody compensates bends."""
+    rig = directed_rig(1, 0.2, 6.0)
+    believed = {**rig.reference.theta, "directed": 0.7 * rig.reference.theta["directed"]}
+    run = measured(replace(rig.reference, theta=believed), RHEL(directed=1), "directed", "stiffness")
+    assert run.blocks[0].retrace_error > 0.05
+    assert run.asymmetric is not None and (found := run.asymmetric.unmodelled) is not None and found.pull is not None
+    twice = [antisymmetry_along(rig.reference.model, theta, np.zeros((6, 1)))[0] for theta in (rig.truth, believed)]
+    assert np.allclose(found.pull, (twice[0] - twice[1]) / 2, atol=1e-4 * np.abs(twice[0]).max())
+    assert found.told and found.share > 0.01 and found.error < 1e-6
+
+
+def test_what_a_plain_nudge_does_to_a_rig_with_directed_couplings_is_foretold_by_the_model() -> None:
+    rig = directed_rig(1, 0.3, 6.0, stiffness=0.0, others=0.0)
+    rule, names = RHEL(directed=0, eps=1e-4), ("directed", "stiffness")
+    foretold = measured(rig.reference, rule, *names).uncorrected
+    assert foretold > 0.05
+    assert foretold == pytest.approx(rig.error(rig.reference.gradient(rule, names)), rel=1e-6)
+
+
+def test_a_mode_grows_by_its_rate_times_the_longest_pass() -> None:
+    """Under a friction of a tenth of the mass all decay by a twentieth a unit of time."""
+    run = measured(small_rig(friction=np.diag([0.1, 0.07, 0.13]), cubic=0.0), RHEL(eps=1e-3), "stiffness")
+    long, other = run.blocks[0].batch.passes
+    assert growth_in_pass(run.plan, (long, other)) == pytest.approx(-0.05 * 3.9)
+    short = replace(other, q=other.q[:, :9])
+    assert growth_in_pass(run.plan, (long, short)) == pytest.approx(-0.05 * 0.9)
+
+
+@pytest.mark.parametrize(("order", "turns"), [(Order.AB, 1), (Order.ABBA, 2)])
+def test_the_noise_of_a_response_is_that_of_all_readings_over_the_nudge(order: Order, turns: int) -> None:
+    run = measured(small_rig(0.02), RHEL(eps=1e-3, order=order), "stiffness")
+    # Half of the difference of two echoes, of two sequences of 39 kicks, three positions each.
+    expected = np.sqrt((0.25 + 0.25) / turns * 2 * 39 * 3) * 0.02 / 5e-4
+    assert _noise(run.plan, run.blocks[0].batch.passes, 5e-4) == pytest.approx(expected)

@@ -25,6 +25,7 @@ from protocols.forward.forward import ForwardBatch
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
 from simbackend.imperfections.paths import PathErrors
+from simbackend.rigs.partly_read import showing
 from simbackend.rigs.reference import ReferenceTask
 from simbackend.rigs.simulated import SimulatedRig
 from simbackend.testing.small_rig import small_rig
@@ -611,3 +612,14 @@ def test_the_record_of_a_first_gradient_is_looked_at_where_it_is_whole(monkeypat
     execute(run.first_block(), Clipping())
     assert run.record is None and run.blocks[0].batch.clipped
     assert looked == [2]
+
+
+@pytest.mark.parametrize(("unread", "needed"), [("refused", [False, True, False]), ("smoothed", None)])
+def test_what_no_channel_shows_is_refused_unless_the_model_may_say_it(unread: Any, needed: list[bool] | None) -> None:
+    rig = small_rig(friction=np.diag([0.2, 0.0, 0.15]))
+    rig = replace(rig, task=replace(rig.task, capabilities=showing(rig.task.capabilities, (0, 2))))
+    whole = rig.request(("stiffness",))
+    with pytest.raises(ProgramError, match=r"stiffness\[1\]: no channel") if needed else nullcontext():
+        Measurement(RHEL(unread=unread), whole)
+    part = Measurement(RHEL(unread=unread), replace(whole, trained={"stiffness": np.array([True, False, True])}))
+    assert {name: mask.tolist() for name, mask in part.unknown.items()} == ({"stiffness": needed} if needed else {})
