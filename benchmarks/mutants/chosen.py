@@ -48,6 +48,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/shots/compile.py": ("tests/labrhel/shots/test_start_grid.py",),
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
     "labrhel/learning/rules.py": ("tests/labrhel/learning/test_train.py",),
+    "labrhel/learning/scatter.py": ("tests/labrhel/learning/test_dealing.py",),
     "labrhel/rig/calibrated.py": (
         "tests/labrhel/rig/test_calibrated_entries.py",
         "tests/labrhel/executor/test_compiling.py",
@@ -59,6 +60,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "protocols/rhel.py": (*_ECHOES, "tests/protocols/echoes/test_bias.py"),
     "protocols/echoes/beliefs.py": ("tests/protocols/echoes/test_inherited.py",),
     "protocols/echoes/lock.py": ("tests/protocols/echoes/test_lock_rounds.py", "tests/protocols/echoes/test_lock.py"),
+    "protocols/echoes/unread.py": ("tests/protocols/echoes/test_unread.py", "tests/protocols/test_partly_read.py"),
     "protocols/echoes": _ECHOES,
 }
 """Tests of a module beside its mirror (tests/ and the same path), the quick ones first; a folder means its files."""
@@ -89,24 +91,28 @@ CHOSEN: tuple[tuple[str, str, str], ...] = (
 
 _OPTIMIZERS = "labrhel/learning/optimizers.py"
 _AIM, _CAUSES, _GROWTH = "protocols/echoes/aim.py", "protocols/echoes/causes.py", "protocols/echoes/growth.py"
-_PLAN = "protocols/echoes/plan.py"
+_OPTIONS, _PLAN = "protocols/echoes/options.py", "protocols/echoes/plan.py"
 _PREPARATION = "protocols/echoes/preparation.py"
 _BEGINS = "it is where a fit begins, and not where it ends"
 _LAST_BIT = "nothing that was measured is at the limit to the last bit"
+_OUT_OF_BOUNDS = "one pair is within the bounds, and so is none"
 _NO_ZERO = "however small, it only keeps a zero from being divided by"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
         _PREPARATION,
-        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, ftol=_DONE, gtol=_DONE, maxfev=_ROUNDS))",
+        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, col_deriv=True, "
+        "ftol=_DONE, gtol=_DONE, maxfev=_ROUNDS)) # fmt: skip",
     ): "what is left of the squares ends the fit before",
     (
         _PREPARATION,
-        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, ftol=_DONE, xtol=_DONE, maxfev=_ROUNDS))",
+        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, col_deriv=True, "
+        "ftol=_DONE, xtol=_DONE, maxfev=_ROUNDS)) # fmt: skip",
     ): "what is left of the squares ends the fit before",
     (
         _PREPARATION,
-        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, ftol=_DONE, xtol=_DONE, gtol=_DONE))",
+        "found, *_ = (leastsq(missed, start, Dfun=slopes, full_output=True, col_deriv=True, "
+        "ftol=_DONE, xtol=_DONE, gtol=_DONE)) # fmt: skip",
     ): "the fit ends long before",
     (
         _PREPARATION,
@@ -143,6 +149,14 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         _PLAN,
         "found, straight = (self._observed(forward, q, v, eps, share) for share in ((2.0), self._small_share(q)))",
     ): "of squares every share says the same, and of what bends the small one counts",
+    (
+        _OPTIONS,
+        'most = f"{MOST_PAIRS} at most" if self.directed > (1) else "0 or more"',
+    ): _OUT_OF_BOUNDS,
+    (
+        _OPTIONS,
+        'most = f"{MOST_PAIRS} at most" if (self.directed >= 0) else "0 or more"',
+    ): _OUT_OF_BOUNDS,
     (_PLAN, "return _SMALL * motion / answer if (answer >= _SMALL * motion > 0) else 1.0"): "it is 1 there either way",
     (
         _PLAN,
@@ -196,10 +210,6 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ): "after all was written the rest is empty",
     ("labrhel/store/manifest.py", "seed: int = (1)"): "the schema is asked whether a manifest fits, never for a value",
     ("labrhel/store/manifest.py", "steps: int = (1)"): "the schema is asked whether a manifest fits, never for a value",
-    (
-        "labrhel/store/consolidate.py",
-        "(dataset.to_netcdf(aside, encoding=_compressed(dataset)))",
-    ): "xarray takes h5netcdf by itself where no other library for netCDF 4 is installed",
     ("labrhel/safety/holding.py", "os.ftruncate(file, (1))"): "what is left of it is written over",
     ("labrhel/executor/retry.py", "for attempt in range(1, self._attempts + (2)):"): "the last attempt raises",
     (
