@@ -49,6 +49,7 @@ MORE_TESTS: dict[str, tuple[str, ...]] = {
     "labrhel/shots/compiled.py": ("tests/labrhel/shots/test_compile.py",),
     "labrhel/learning/rules.py": ("tests/labrhel/learning/test_train.py",),
     "labrhel/learning/scatter.py": ("tests/labrhel/learning/test_dealing.py",),
+    "labrhel/learning/units.py": ("tests/simbackend/recurrent/engines/test_unit_checks.py",),
     "labrhel/rig/calibrated.py": (
         "tests/labrhel/rig/test_calibrated_entries.py",
         "tests/labrhel/executor/test_compiling.py",

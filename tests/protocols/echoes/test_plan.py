@@ -11,12 +11,14 @@ from labrhel.executor import execute
 from labrhel.learning.estimator import Estimator, Order
 from labrhel.learning.gradient import NudgeRecord
 from labrhel.rig.capabilities import Converter, Kind, Reversal
-from labrhel.shots.capture import Capture
+from labrhel.shots.capture import Capture, PassCapture, Trace
 from labrhel.shots.operations import Protocol, RunShots
-from labrhel.shots.program import Role
-from protocols.echoes.plan import EchoPlan, Wanted, first_eps, representable
+from labrhel.shots.program import GivenState, Role
+from protocols.echoes.plan import _EXACT, EchoPlan, Wanted, first_eps, reached, representable
 from protocols.forward.forward import ForwardBatch, read_forward
+from protocols.inference.inverse_dynamics import InverseDynamics
 from protocols.rhel import RHEL
+from simbackend.rigs.partly_read import showing
 from simbackend.rigs.reference import ReferenceTask
 from simbackend.testing.small_rig import FRICTION, small_rig
 
@@ -360,3 +362,63 @@ def test_terms_that_bend_are_right_at_a_strong_nudge_also_where_an_oscillator_st
     assert (found.response_ratio or 0.0) > 0.1 and found.values["cubic"][1] == 0.0
     for name, value in found.values.items():
         assert np.linalg.norm(value - exact[name]) < 1e-5 * np.linalg.norm(exact[name]), name
+
+
+# -- echoes that begin in a state --------------------------------------------------------------------------------------
+
+
+def test_an_echo_that_begins_in_a_state_has_the_kick_of_the_last_sample_in_its_momentum_half_a_step_on() -> None:
+    rig = small_rig()
+    plan = replace(plan_of(rig), starts=True)
+    batch = forward(rig, plan)
+    programs = iter(plan.programs(batch.passes, plan.drives(batch.passes), 0.01))
+    for item in batch.passes:
+        q, p = reached(rig.task, rig.theta, item)
+        assert item.error[:, -1].any()
+        for level in plan.order.of(tuple(plan.estimator.weights)):
+            program, kick = next(programs), level * 0.01 * item.error[:, -1]
+            start = program.prepare
+            assert isinstance(start, GivenState)
+            assert np.allclose(start.momentum.values, kick - p, atol=1e-14)
+            drifted = start.position.values + 0.05 * start.momentum.values / np.array([1.0, 0.7, 1.3])
+            assert np.allclose(drifted, q - 0.05 * p / np.array([1.0, 0.7, 1.3]), atol=1e-14)
+            (echo,) = program.passes
+            assert echo.steps == 39 and not played(rig, echo.drives, Role.NUDGE) and not echo.echo
+    still = plan.still_programs(batch.passes, plan.drives(batch.passes))
+    assert np.allclose(still[1].prepare.momentum.values, -reached(rig.task, rig.theta, batch.passes[1])[1])  # type: ignore[union-attr]
+
+
+# -- what is not read --------------------------------------------------------------------------------------------------
+
+
+def test_what_an_echo_misses_unseen_is_what_the_model_makes_of_what_is_seen_of_two_records() -> None:
+    rig = small_rig(friction=np.diag([0.2, 0.0, 0.15]))
+    whole, part = (replace(rig, task=replace(rig.task, capabilities=showing(rig.task.capabilities, shown)))
+                   for shown in ((0, 1, 2), (0, 2)))  # fmt: skip
+    plan, seen = plan_of(part, unread="smoothed"), plan_of(whole)
+    path = forward(whole, seen).passes[0].q
+    off = 0.01 * np.cumsum(np.random.default_rng(1).normal(size=(3, 39)), axis=1)
+    there = {f"q{i + 1}": row for i, row in enumerate(path + off)}
+
+    def missed(of: EchoPlan) -> np.ndarray:
+        traces = {name: Trace(there[name][None], "", 0.0, 0.1) for name in of.geometry.channels}
+        return of.missed(Capture(None, (PassCapture(traces),), 1), path)  # type: ignore[arg-type]
+
+    assert np.allclose(missed(seen), off, atol=1e-12)
+    found = missed(plan)
+    assert np.allclose(found[[0, 2]], off[[0, 2]], atol=1e-12)
+    told = plan.geometry.information(_EXACT * float(np.sqrt(np.mean(path**2)))) / 2
+    shown = off * [[1.0], [0.0], [1.0]]
+    expected, _ = InverseDynamics(rig.model, rig.theta, 0.1).completed(shown, path, told)
+    assert np.allclose(found[1], expected[1], rtol=1e-9, atol=0.0) and found[1].any()
+
+
+def test_readings_without_noise_are_known_to_a_small_part_of_the_motion_or_of_one() -> None:
+    rig = small_rig()
+    plan = plan_of(rig)
+    passes = forward(rig, plan).passes
+    size = np.sqrt(np.mean([np.mean(item.q**2) for item in passes]))
+    assert np.array_equal(plan.information(passes), plan.geometry.information(_EXACT * float(size)))
+    still = [replace(item, q=0 * item.q) for item in passes]
+    assert np.array_equal(plan.information(still), plan.geometry.information(1.0))
+    assert not np.array_equal(plan.information(still), plan.geometry.information(2.0))

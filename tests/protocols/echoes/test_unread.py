@@ -63,8 +63,8 @@ def test_a_pass_of_a_kick_or_two_is_completed_as_well(steps: int) -> None:
                     u=there.u[:, :steps], error=there.error[:, :steps])  # fmt: skip
     (found,) = completed_batch(run.plan, replace(run.blocks[0].batch, passes=(short,))).passes
     assert np.allclose(found.q[1], there.q[1, :steps], atol=1e-9)
-    expected = 0.0 if steps == 1 else (there.q[1, 1] - there.q[1, 0]) / 0.1
-    assert found.v[1, 0] == pytest.approx(expected, abs=1e-9 if steps < 3 else 0.1)
+    weights = {1: [0.0], 2: [-10.0, 10.0], 3: [-15.0, 20.0, -5.0]}[steps]
+    assert found.v[1, 0] == pytest.approx(there.q[1, :steps] @ weights, abs=1e-7)
 
 
 def test_a_rig_that_is_read_whole_is_left_as_it_is() -> None:
