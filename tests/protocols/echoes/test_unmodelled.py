@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labrhel.arrays import Array
 from labrhel.learning.gradient import Gradient
 from labrhel.rig.calibration import CalibratedValue, CalibrationSet
 from labrhel.session.hands_on import load_experiment
 from labrhel.timeline.cost import rehearse
 from labrhel.timeline.plan import timeline_of
+from protocols.echoes.unmodelled import Unmodelled
+from protocols.inference.beyond import Beyond
 from protocols.rhel import RHEL
 from simbackend.imperfections import Imperfections
 from simbackend.rigs.directed import DirectedRig, directed_rig
@@ -151,3 +154,54 @@ def test_repeats_do_not_go_on_for_what_none_of_them_lessens() -> None:
     assert gradient.measured["floor_error"] > 3e-3
     assert gradient.repeats == 3
     assert "repeats reached a precision" not in said(gradient)
+
+
+# -- what is made of a coupling that was seen --------------------------------------------------------------------------
+
+
+def skew(*upper: float) -> Array:
+    """Antisymmetric (3, 3) with these entries at 01, 02 and 12."""
+    found = np.zeros((3, 3))
+    found[np.triu_indices(3, 1)] = upper
+    return found - found.T
+
+
+def made(value: Array, error: tuple[float, float, float], size: float, sure: Array | None = None) -> Unmodelled:
+    """Of couplings seen with these errors, each of which moves an entry of the gradient by 1, 2 or 3 times itself."""
+
+    def effect(pull: Array) -> dict[str, Array]:
+        return {"a": pull[0, 1:] * [1.0, 2.0], "b": pull[1:2, 2] * 3.0}
+
+    errors = np.abs(skew(*error))
+    found = Beyond(value, errors, np.ones((3, 3), bool) if sure is None else sure)
+    return Unmodelled.of(found, effect, size)
+
+
+def test_a_pull_that_is_certain_is_taken_off_where_it_is_sure_and_its_errors_stay_in_the_floor() -> None:
+    sure = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 1]], bool)  # between the last two a wrong mass looks the same
+    found = made(skew(3.0, -4.0, 0.5), (0.01, 0.02, 0.03), 10.0, sure)
+    assert found.told and found.pull is not None
+    assert np.array_equal(found.pull, skew(3.0, -4.0, 0.0))
+    assert found.share == pytest.approx(np.hypot(3.0, 8.0) / 10)
+    assert found.unsure == pytest.approx(1.5 / 10)
+    assert found.floor["a"] == pytest.approx([0.01, 0.04])
+    assert found.floor["b"] == pytest.approx([np.hypot(0.09, 1.5)])
+    assert found.error == pytest.approx(np.sqrt(0.01**2 + 0.04**2 + 0.09**2 + 1.5**2) / 10)
+    assert found.where == ((0, 2), (1, 2))
+
+
+@pytest.mark.parametrize(("size", "told"), [(11.0, True), (10.0, False)])
+def test_a_pull_that_is_not_certain_is_an_error_of_a_twentieth_at_most_or_not_told(size: float, *, told: bool) -> None:
+    found = made(skew(0.03, 0.0, 0.0), (0.04, 0.12, 0.15), size)
+    if not told:
+        assert found == Unmodelled()
+        return
+    assert found.told and found.pull is None and (found.share, found.unsure) == (0.0, 0.0)
+    assert found.floor["a"] == pytest.approx([0.05, 0.24]) and found.floor["b"] == pytest.approx([0.45])
+    assert found.error == pytest.approx(np.sqrt(0.05**2 + 0.24**2 + 0.45**2) / size)
+
+
+def test_nothing_is_told_of_a_motion_that_says_nothing_or_of_a_gradient_that_is_zero() -> None:
+    assert Unmodelled.of(None, lambda pull: {}, 1.0) == Unmodelled()
+    assert made(skew(3.0, 4.0, 0.5), (0.01, 0.01, 0.01), 0.0) == Unmodelled()
+    assert made(skew(3.0, 4.0, 0.5), (0.01, np.inf, 0.01), 1.0) == Unmodelled()
