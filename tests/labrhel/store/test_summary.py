@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from labrhel.frozen import digest_of
 from labrhel.shots.operations import Publish
 from labrhel.store import Policy, RunReader, create_run
 from labrhel.store._summary import FILE, facts_of, read_summary, stamp_of, state_of, write_summary
@@ -63,13 +64,9 @@ def test_a_summary_that_is_not_what_was_written_does_not_count(tmp_path: Path) -
     folder = recorded(tmp_path, {"loss": 4.0})
     write_summary(folder)
     stamp, data = stamp_of(folder), json.loads((folder / FILE).read_bytes())
-    for text in (
-        "",
-        "[]",
-        "{}",
-        json.dumps({**data, "facts": data["facts"][:-1]}),
-        json.dumps({**data, "digest": "x"}),
-    ):
+    fewer = {"stamp": stamp, "facts": data["facts"][:-1]}
+    made = ({}, [], {**data, "digest": "x"}, {**data, "facts": []}, {**fewer, "digest": digest_of(fewer)})
+    for text in ("", *map(json.dumps, made)):
         (folder / FILE).write_text(text)
         assert read_summary(folder, stamp) is None
     (folder / FILE).write_text(json.dumps(data))

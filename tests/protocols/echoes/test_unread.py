@@ -102,9 +102,14 @@ def test_a_host_that_believes_what_the_rig_is_moves_nothing_and_one_that_does_no
     ]
     assert moved[1] == pytest.approx(ends[0] - ends[1], rel=1e-3)
     assert np.abs(moved[1]) > 1e-4 and np.allclose(moved[[0, 2]], 0.0, atol=1e-7)
-    for path, response in ((0.1 + nothing, nothing), (nothing, 0.1 + nothing)):
-        drawn = world.moved(run.plan, run.plan.theta, path, response, locked=False)["stiffness"]
-        assert np.abs(drawn[1]) > 1e-4 and np.allclose(drawn[[0, 2]], 0.0, atol=1e-7)
+    answered = world.moved(run.plan, run.plan.theta, nothing, 0.1 + nothing, locked=False)["stiffness"]
+    assert answered[1] == pytest.approx(-0.1 * 0.1 * np.sum(item.q[1]), rel=1e-4)
+    assert np.allclose(answered[[0, 2]], 0.0, atol=1e-7)
+    for sign in (1, -1):
+        off = sign * np.array([[0.0], [0.1], [0.0]]) + nothing
+        drawn = world.moved(run.plan, run.plan.theta, off, nothing, locked=False)["stiffness"]
+        along = backwards(run.plan.task.model, run.plan.theta, replace(item, q=item.q + off), 0.1)
+        assert drawn[1] == pytest.approx(along.gradients(NAMES)["stiffness"][1] - ends[1], rel=1e-3)
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
