@@ -82,8 +82,8 @@ def test_opposite_echoes_a_little_apart_by_the_adjoint_say_the_gradient_of_the_m
         assert set(found) == set(names)
         for name in names:
             assert np.allclose(found[name], expected[name], rtol=1e-6, atol=1e-6), name
-    still = _terms(plan, item, item.q[:, ::-1], 0 * item.q)
-    assert not any(value.any() for value in still.values())
+        still = _terms(plan, item, item.q[:, ::-1], 0 * item.q)
+        assert not any(value.any() for value in still.values())
 
 
 def test_a_host_that_believes_what_the_rig_is_moves_nothing_and_one_that_does_not_only_what_is_unread() -> None:
