@@ -18,8 +18,10 @@ from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Operation, RunShots
 from labrhel.shots.waveform import Interpolation, Waveform
 from protocols.rhel import RHEL
+from simbackend.rigs.partly_read import showing
 from simbackend.rigs.reference import ReferenceTask, lossy_rig, reference_rig
 from simbackend.rigs.simulated import SimulatedRig
+from simbackend.testing.small_rig import small_rig
 
 RHEL_ON_TRACES: dict[str, Any] = {"accumulates": frozenset()}
 
@@ -429,3 +431,13 @@ def test_an_input_port_faster_than_the_step_replays_what_it_played(rate: float) 
     gradient = reference.declaring(ports=ports).gradient(RHEL())
     assert gradient.retrace_error < 3e-3
     assert gradient.warnings == ()
+
+
+def test_how_well_the_fitted_model_meets_the_readings_is_measured_where_it_speaks_for_a_part_of_them() -> None:
+    rig = small_rig(noise=1e-3, friction=np.diag([0.2, 0.0, 0.15]))
+    partly = replace(rig, task=replace(rig.task, capabilities=showing(rig.task.capabilities, (0, 2))))
+    rule = RHEL(eps=0.02, unread="smoothed")  # type: ignore[arg-type]
+    asked = replace(partly.request(("stiffness",)), trained={"stiffness": np.array([True, False, True])})
+    found = execute(rule.gradient(asked), partly.handler())
+    assert 0.5 < found.measured["unread_misfit"] < 2.0
+    assert "unread_misfit" not in rig.gradient(RHEL(eps=0.02), ("stiffness",)).measured
