@@ -32,6 +32,7 @@ _GROUPS = {
 _EITHER = re.compile(r"(?<![\d.,])[1-9]\d{0,2}[.,]\d{3}(?!\d)", re.ASCII)  # with or without groups
 _SIGNED = re.compile(r"[+-]?\d*[.,][\d.,]*(?:[eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[1-9]\d{0,2}", re.ASCII)
+_DIGIT_FIRST = re.compile(r"[+\-\u2212]?[.,]?\d")
 _NAMED = re.compile(r"\s*sep\s*=\s*(.)\s*", re.IGNORECASE)  # the first line that spreadsheets write
 
 
@@ -75,22 +76,71 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
     lines = [line for line in lines if line.strip()]
     named = _NAMED.fullmatch(lines[0]) if lines else None
     tail = lines[-_TAIL:]
-    best, most = None, (0.0,)
     text = "\n".join(tail)
     absent = next((separator for separator in _SEPARATORS if separator not in text), "\t")  # one column has none
     separators = [separator for separator in _SEPARATORS if separator in text or separator == absent]
     notations = [(order, one) for order, one in enumerate(_NOTATIONS) if order < 2 or _GROUPS[one.groups].search(text)]
+    pairs = [
+        (order, separator, one) for separator in ((named[1],) if named else separators) for order, one in notations
+    ]
+    best, found = None, (0.0,)
     for measured in (False, True):
-        for separator in (named[1],) if named else separators:
-            for order, notation in notations:
-                score = _score(Dialect(separator, notation, measured), tail, lines, order)
-                if score > most:
-                    best, most = Dialect(separator, notation, measured), score
-        if most[0] == 1.0:  # nothing but numbers: units are looked for where there is something else
+        best, found = max(((best, found), _best(pairs, tail, lines, measured=measured)), key=lambda one: one[1])
+        if found[0] == 1.0:  # nothing but numbers: units are looked for where there is something else
             break
     if best is None:
         raise UnreadableError("it holds no rows of numbers")
+    measuring = [(order, Dialect(separator, notation, measured=True)) for order, separator, notation in pairs]
+    rivals = [(order, one) for order, one in measuring if _reaches_above(best, one, lines)]
+    if rivals:
+        best = max(rivals, key=lambda one: (_covered(one[1], lines), *_score(one[1], tail, lines, one[0])))[1]
     return settled(best, lines)
+
+
+def _best(
+    pairs: Sequence[tuple[int, str, Notation]], tail: Sequence[str], lines: Sequence[str], *, measured: bool
+) -> tuple[Dialect | None, tuple[float, ...]]:
+    """The dialect among these separators and notations that makes most of the rows numbers, and its score."""
+    best, most = None, (0.0,)
+    for order, separator, notation in pairs:
+        dialect = Dialect(separator, notation, measured)
+        score = _score(dialect, tail, lines, order)
+        if score > most:
+            best, most = dialect, score
+    return best, most
+
+
+def _reaches_above(best: Dialect, rival: Dialect, lines: Sequence[str]) -> bool:
+    """Whether a row in which `best` finds no number is, to the rival, one of the same table as the row below.
+
+    To decimal commas `4,50` is a whole table, and `3,40 mV` above it would be words; it is two cells, as the other.
+    """
+    if rival.separator == rival.notation.decimal:
+        return False
+    end = len(lines)
+    while end and not any(map(best.is_number, best.row(lines[end - 1]))):
+        end -= 1
+    start = end
+    while start and any(map(best.is_number, best.row(lines[start - 1]))):
+        start -= 1
+    if not 0 < start < end:
+        return False
+    row = trimmed(rival.row(lines[start]))
+    places = [place for place, cell in enumerate(row) if rival.is_number(cell)]
+    if not places or places[0] or len(places) < min(2, len(row)):
+        return False
+    above = [trimmed(rival.row(line)) for line in lines[max(0, start - _LAST) : start]]
+    return any(
+        len(cells) >= len(row)
+        and rival.is_number(cells[0])
+        and all(_DIGIT_FIRST.match(cells[place]) for place in places)
+        for cells in above
+    )
+
+
+def _covered(dialect: Dialect, lines: Sequence[str]) -> int:
+    """How many lines there are from the first on in which the dialect finds a number."""
+    return next((len(lines) - at for at, line in enumerate(lines) if any(map(dialect.is_number, dialect.row(line)))), 0)
 
 
 def settled(dialect: Dialect, lines: Sequence[str]) -> Dialect:

@@ -1,7 +1,8 @@
 """Cells that hold a number with its unit: `12.3 mV`, `1,2e-3 V`, `15 %`, `4.7k`.
 
 Prefixes may differ from cell to cell, quantities may not.  A number without a unit among others that have one is
-refused unless it is 0, or the name of the column says a unit.
+refused unless it is 0, or all others have the unit that stands above the column.  Among numbers with
+prefixes alone, `4.7k` beside `10`, one without is what it says.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ _EITHER = {"m": "metres", "T": "teslas"}
 class InCells:
     """How the cells of a column are read whose numbers have units: all in `unit`, `size` of its quantity `base`.
 
-    `bare`: numbers without a unit are in `unit`, too.
+    `bare`: numbers without a unit are in `unit`, too.  `only`: no cell may say another unit of that quantity, since it
+    is the one of numbers without.  `others`: a unit in cells that is not the `unit` above them.
     """
 
     unit: str
     base: str
     size: float
     bare: bool
+    only: bool = False
+    others: str = ""
 
     def number(self, cell: str, notation: Notation) -> float:
         """What a cell holds, in `unit`.  Raises ValueError, in words, for what is no such number."""
@@ -44,10 +48,20 @@ class InCells:
             value = notation.number(cell)
             if self.bare or value == 0 or is_mark(cell):
                 return value
+            if self.others:
+                raise ValueError(
+                    f"{cell.strip()[:40]!r} has no unit, and may be in {self.others} as numbers beside it, or in "
+                    f"{self.unit} as the column says: write it behind the number"
+                )
             raise ValueError(f"{cell.strip()[:40]!r} has no unit, where other numbers are in {self.unit}")
         value, word = found
         unit = next((unit for unit in _meant(word) if unit.base == self.base), None)
         if unit is not None:
+            if self.only and unit.size != self.size:
+                raise ValueError(
+                    f"{cell.strip()[:40]!r} is not in {self.unit}, where numbers without a unit are: "
+                    "write units behind all"
+                )
             return value * (unit.size / self.size)
         if self.bare and word in PREFIXES:
             return value * PREFIXES[word]
@@ -86,7 +100,7 @@ def in_cells_of(cells: Sequence[str], said: str, notation: Notation, name: str) 
         return None
     above = read_unit(said)
     if above is not None:
-        return InCells(said, above.base, above.size, bare=True)
+        return _below(said, above, words, [cell for cell in cells if not is_mark(cell)], notation)
     if said:
         return InCells(said, said, 1.0, bare=True)
     first = words[0]
@@ -102,6 +116,15 @@ def in_cells_of(cells: Sequence[str], said: str, notation: Notation, name: str) 
         (word,) = ours
         return InCells(word, base, next(unit for unit in _meant(word) if unit.base == base).size, bare=False)
     return InCells(base, base, 1.0, bare=not base)
+
+
+def _below(said: str, above: Unit, words: Sequence[str], cells: Sequence[str], notation: Notation) -> InCells:
+    """How a column is read that has the unit `said` above, with cells that say units, or prefixes, of their own."""
+    units = {word: unit for word in words for unit in _meant(word) if unit.base == above.base}
+    others = next((word for word, unit in units.items() if unit.size != above.size), "")
+    plain = any(parts_of(cell, notation) is None and notation.number(cell) != 0 for cell in cells)
+    bare = not others and (plain or not units)
+    return InCells(said, above.base, above.size, bare, only=bare and plain, others=others)
 
 
 def _meant(word: str) -> Iterator[Unit]:

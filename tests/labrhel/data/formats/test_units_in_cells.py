@@ -59,7 +59,7 @@ def test_prefixes_may_differ_from_cell_to_cell(units: tuple[tuple[str, float], .
 
 
 def test_a_unit_above_the_column_is_the_one_that_cells_are_converted_to(tmp_path: Path) -> None:
-    cells = [f"{value:.9f} V" if index % 2 else f"{1e3 * value:.6f}" for index, value in enumerate(VALUES)]
+    cells = [f"{value:.9f} V" if index % 2 else f"{1e3 * value:.6f} mV" for index, value in enumerate(VALUES)]
     entry, found = read(tmp_path, "t,u (mV)", "{},{}", cells)
     assert entry.unit == "mV"
     np.testing.assert_allclose(found, 1e3 * VALUES, rtol=1e-6, atol=1e-6)
@@ -127,3 +127,67 @@ def test_words_behind_numbers_that_are_no_units_leave_a_column_of_text(tmp_path:
     rows = [f"{0.5 * index},{value:.6f},{index} apples" for index, value in enumerate(VALUES)]
     (tmp_path / "lab.csv").write_text("\n".join(["t,u,what", *rows]) + "\n")
     assert [entry.kind for entry in TextTable().contents(tmp_path / "lab.csv").entries] == ["f", "f", "S"]
+
+
+@pytest.mark.parametrize("late", [1, 30])
+@pytest.mark.parametrize(
+    "form", ["{},{} mV", "{},{}mV", "{};{} mV", "{}\t{} mV", "{} {}mV", "{} {} mV", "{},{},{}00 mV"]
+)
+@pytest.mark.parametrize("head", ["t (s),v\n", ""])
+def test_last_rows_without_a_unit_are_named_and_never_the_whole_table(
+    head: str, form: str, late: int, tmp_path: Path
+) -> None:
+    """To decimal commas they are one column, and all rows above them its preamble."""
+    sign = next(sign for sign in ",;\t " if sign in form)
+    rows = [form.format(index, 10 * index, index) for index in range(1, 60)]
+    rows += [
+        form.removesuffix(" mV").removesuffix("mV").format(index, 10 * index, index) for index in range(60, 60 + late)
+    ]
+    names = sign.join("tvw"[: len(rows[-1].split(sign))])
+    (tmp_path / "lab.csv").write_text((head and names + "\n") + "\n".join(rows) + "\n")
+    line = 60 + bool(head)
+    with pytest.raises(UnreadableError, match=rf"line ({line}|{line + late - 1}|{line - 1})\b"):
+        found = TextTable().contents(tmp_path / "lab.csv")
+        TextTable().read(tmp_path / "lab.csv", [Pick(entry.name) for entry in found.entries])
+
+
+def test_numbers_with_and_without_a_prefix_are_a_list_of_values_wherever_the_plain_ones_stand(tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text("n,ohms\n0,4.7k\n1,5.2\n2,10\n3,1\n")
+    np.testing.assert_array_equal(TextTable().read(tmp_path / "lab.csv", [Pick("ohms")])[0], [4700, 5.2, 10, 1])
+
+
+def test_rows_above_with_something_behind_their_numbers_are_rows_and_no_preamble(tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text("t,v\n0,1.5E\n1,2E\n2,3\n")
+    assert [(entry.name, entry.shape, entry.kind) for entry in TextTable().contents(tmp_path / "lab.csv").entries] == [
+        ("t", (3,), "f"), ("v", (3,), "S"),
+    ]  # fmt: skip
+
+
+def test_a_column_of_decimal_commas_keeps_a_preamble_that_is_none_of_it(tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text("Range 3,40 mV\n12:30\nU\n1,5\n2,5\n3,5\n")
+    np.testing.assert_array_equal(TextTable().read(tmp_path / "lab.csv", [Pick("U")])[0], [1.5, 2.5, 3.5])
+
+
+@pytest.mark.parametrize("head", ["t,u [mV]\n", "t,u\ns,mV\n"])
+@pytest.mark.parametrize("place", [0, 20, 39])
+def test_a_number_without_a_unit_may_be_in_that_above_or_that_beside_it(head: str, place: int, tmp_path: Path) -> None:
+    cells = [f"{value:.6f} V" for value in VALUES]
+    cells[place] = "1"
+    line = place + 2 + head.count("\n") - 1
+    with pytest.raises(
+        UnreadableError, match=rf"line {line}: '1' has no unit, and may be in V as .* or in mV as the col"
+    ):
+        read(tmp_path, head.rstrip(), "{},{}", cells)
+
+
+def test_numbers_without_a_unit_are_in_the_one_above_where_all_others_say_it_too(tmp_path: Path) -> None:
+    cells = ["5.5 mV", "6.5", *["7.5 mV"] * 78]
+    _, found = read(tmp_path, "t,u [mV]", "{},{}", cells)
+    np.testing.assert_array_equal(found[:3], [5.5, 6.5, 7.5])
+    with pytest.raises(UnreadableError, match=r"line 82: '1\.5 V' is not in mV, where numbers without a unit are"):
+        read(tmp_path, "t,u [mV]", "{},{}", [*cells, "1.5 V"])
+
+
+def test_prefixes_alone_multiply_the_unit_above_and_numbers_without_are_in_it(tmp_path: Path) -> None:
+    _, found = read(tmp_path, "t,r (Ohm)", "{},{}", ["4.7k", "1000", "1M", "2.2", "10"])
+    np.testing.assert_array_equal(found, [4700, 1000, 1e6, 2.2, 10])
