@@ -130,7 +130,11 @@ def test_it_trains_on_a_device_that_is_not_ideal(home: Path) -> None:
         (("value: 0.2", "value: [0.2, 0.1]"), (), "twist: the value has shape (2,); expected (3,), or a single number"),
         (("", ""), ("--rig", "sim:?nonreciprocity=1%"), "which PendulumChain does not have; leave it out"),
         (("", ""), ("--rig", "sim:?threads=2"), "only the compiled kernels of oscillator networks"),
-        (("oscillators: 4", "oscillators: 6"), ("--rig", "sim:coupled_oscillators"), "model.kind must agree"),
+        (
+            ("oscillators: 4", "oscillators: 6"),
+            ("--rig", "sim:coupled_oscillators"),
+            "and coupling must agree",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_2(

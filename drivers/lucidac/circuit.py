@@ -158,7 +158,7 @@ def _check_terms(model: Model, bent: int) -> None:
         if name not in (*_SPRINGS, *_FIXED) and np.any(spec.nominal):
             way = "it has no port: say input: 0, and let data.start say where oscillators start"
             words = way if name.startswith("input") else f"it has {', '.join(_SPRINGS)} and friction"
-            raise ConfigurationError(f"the machine is not patched for a {name} that is not 0; {words}")
+            raise ConfigurationError(f"the machine is not patched for {name} that is not 0; {words}")
     if 2 * bent > MULTIPLIERS:
         raise ConfigurationError(
             f"the machine has {MULTIPLIERS} multipliers, two for a cubic spring: {MULTIPLIERS // 2} at most, not {bent}"

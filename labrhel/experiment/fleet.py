@@ -59,8 +59,10 @@ class Fleet:
 
     def doubts(self) -> Iterator[str]:
         """What the file allows and its author may not have meant."""
-        if self.lead.problem.batch < len(self.members):
-            yield f"a batch of {self.lead.problem.batch} keeps no more of the {len(self.members)} rigs busy at a time"
+        idle = len(self.members) - self.lead.problem.batch
+        if idle > 0:
+            batch = self.lead.problem.batch
+            yield f"of {len(self.members)} rigs {idle} are idle in each step, since a batch has {batch}"
 
     def manifest(self) -> dict[str, Any]:
         """What the record of the run says, as `Experiment.manifest` does for one rig."""

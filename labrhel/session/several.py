@@ -10,7 +10,7 @@ A step counts when it is in the record of the run; those of the rigs follow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -135,24 +135,31 @@ def _crew(fleet: Fleet, members: Sequence[Member], run: RunWriter) -> Crew:
 
 def drive(crew: Crew, run: RunWriter, watch: Watch, control: Control, observers: Sequence[After]) -> Outcome:
     """From the last checkpoint to the end; on every way out all rigs are safe and all records closed."""
-    with run:
-        with ExitStack() as around:
-            for member in crew.alive:
-                around.push(_closing_record(member))
-                around.enter_context(Ending(_unless_lost(member, member.experiment.rig.close)))
-            for member in crew.alive:
-                first = member is crew.lead
-                around.enter_context(
-                    processes.listening(
-                        member.experiment.rig_url,
-                        _unless_lost(member, estop.emergency(member.experiment.rig)),
-                        run=run.folder.name if first else "",
-                        answer=(lambda request: control.ask(request)[1]) if first else processes.nothing_else,
+    words = ""
+    try:
+        with run:
+            with ExitStack() as around:
+                for member in crew.alive:
+                    around.push(_closing_record(member))
+                    around.enter_context(Ending(_unless_lost(member, member.experiment.rig.close)))
+                for member in crew.alive:
+                    first = member is crew.lead
+                    around.enter_context(
+                        processes.listening(
+                            member.experiment.rig_url,
+                            _unless_lost(member, estop.emergency(member.experiment.rig)),
+                            run=run.folder.name if first else "",
+                            answer=(lambda request: control.ask(request)[1]) if first else processes.nothing_else,
+                        )
                     )
-                )
-            around.enter_context(alive(control.life, crew.make_safe))
-            words = _train(crew, run, watch, control, observers)
-        _say_what_is_on(crew, f"the training itself is whole: {words} (run {run.folder})")
+                around.enter_context(alive(control.life, crew.make_safe))
+                words = _train(crew, run, watch, control, observers)
+            _say_what_is_on(crew, f"the training itself is whole: {words} (run {run.folder})")
+    except NotSafeError:
+        if words:  # the training is whole, and its file too; but what may still be on comes before what that file lacks
+            with suppress(LabrhelError, OSError):
+                consolidate(run.folder)
+        raise
     consolidate(run.folder)
     return outcome_of(run.folder, crew.members[0].experiment.target_unit)
 

@@ -74,7 +74,8 @@ def training(
 
 def _concluded(optimizer: Optimizer, taken: int, planned: int) -> Concluded:
     if taken >= planned:
-        return Concluded(f"all {planned} planned gradients were taken", stalled=False)
+        all_of_them = "the one planned gradient was" if planned == 1 else f"all {planned} planned gradients were"
+        return Concluded(f"{all_of_them} taken", stalled=False)
     how = "converged" if optimizer.converged else "stalled"
     words = f"{how} after {taken} of {planned} planned gradients: {optimizer.why}"
     return Concluded(words, stalled=not optimizer.converged)

@@ -117,7 +117,7 @@ class ConjugationPlan:
 
     def nudge(self, item: ForwardPass) -> Amplitudes:
         """The nudge of eps 1 (n, steps), in the order of the echo."""
-        return -np.conj(item.error)[:, ::-1] / self.task.step
+        return -np.conj(np.asarray(item.error, complex))[:, ::-1] / self.task.step
 
     def end(self, item: ForwardPass) -> Amplitudes:
         """Where the forward pass ended (n,): as it was read, or half a step after the last reading by the model."""

@@ -60,9 +60,10 @@ def open_rig(url: str, model: Model, folder: Path, environment: Mapping[str, str
             f"the configuration's model has {model.size} and {', '.join(model.inputs)}; they must agree"
         )
     if set(simulated.parameters) != set(model.parameters):
+        alone = ", ".join(sorted({*simulated.parameters} ^ {*model.parameters}))
         raise ConfigurationError(
-            f"sim:{name} simulates a {type(simulated).__name__}, and the configuration's model is a "
-            f"{type(model).__name__}: they have other parameters; model.kind must agree"
+            f"sim:{name} simulates another model than the configuration's ({type(simulated).__name__} and "
+            f"{type(model).__name__}): only one of them has {alone}; model.kind and coupling must agree"
         )
     own = {key: settings.pop(key, None) for key in SETTINGS}
     written = ImperfectionsSection() if document is None else document.config.imperfections

@@ -59,9 +59,9 @@ ONE_WAY = network({"springs": "chain", "directed": [[0, 1]]}, directed=0.3)
     [
         (FIVE, "4 oscillators at most, not 5"),
         (network(cubic=[1.0, 1.0, 1.0]), "2 at most, not 3"),
-        (network(quadratic=0.5), "not patched for a quadratic that is not 0; it has stiffness, coupling, cubic and"),
+        (network(quadratic=0.5), "not patched for quadratic that is not 0; it has stiffness, coupling, cubic and"),
         (network(input=[[1.0], [0.0], [0.0]]), "it has no port: say input: 0"),
-        (ONE_WAY, "not patched for a directed that is not 0"),
+        (ONE_WAY, "not patched for directed that is not 0"),
     ],
     ids=["integrators", "multipliers", "terms", "inputs", "one way"],
 )

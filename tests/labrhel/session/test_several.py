@@ -19,7 +19,7 @@ from labrhel.safety import estop
 from labrhel.shots.capture import Capture
 from labrhel.shots.compiled import CompiledShot
 from labrhel.shots.operations import Publish
-from labrhel.store import RunReader, list_runs
+from labrhel.store import RunReader, consolidate, list_runs
 from labrhel.testing.configurations import small
 from labrhel.testing.waiting import PATIENCE
 
@@ -197,8 +197,9 @@ def test_the_lead_may_fail_too_in_a_gradient_and_in_a_test(tmp_path: Path) -> No
 
 
 def test_outputs_of_a_lost_rig_that_may_be_on_are_named_and_the_run_ends_unsafe_after_all_its_steps(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("labrhel.session.several.consolidate", consolidate)
     asked = fleet(written(tmp_path, "['sim:', 'sim:?seed=2']"))
     bad = failing(asked, 1, 9, safe=False)
     with pytest.raises(
@@ -210,6 +211,7 @@ def test_outputs_of_a_lost_rig_that_may_be_on_are_named_and_the_run_ends_unsafe_
     assert reader.status == "unsafe" and "awg.ch1" in reader.events()[-1][2]
     assert np.isfinite(reader.scalars()["loss"]).sum() == STEPS
     assert [RunReader(place).status for place in reader.parts] == ["done", "unsafe"]
+    assert (reader.folder / "run.nc").is_file()
 
 
 def test_when_the_last_rig_fails_the_run_fails_with_what_it_said(tmp_path: Path) -> None:

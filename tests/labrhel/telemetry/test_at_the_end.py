@@ -43,7 +43,7 @@ def test_the_command_hears_how_a_run_has_ended_and_why(own: Path, tmp_path: Path
     assert shell("run", "small.yaml", "--no-plot")[0] == 0
     sentence, status = json.loads((tmp_path / "kept").read_text())
     assert status == "done"
-    assert sentence.startswith("small: done: all 1 planned gradients were taken; test error")
+    assert sentence.startswith("small: done: the one planned gradient was taken; test error")
 
 
 @pytest.mark.parametrize(

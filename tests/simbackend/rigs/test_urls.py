@@ -108,7 +108,7 @@ def test_a_model_of_ones_own_is_opened_with_every_setting_but_those_that_cannot_
 
 
 def test_a_model_of_another_kind_is_refused_in_words() -> None:
-    with pytest.raises(ConfigurationError, match=r"a Bowl: they have other parameters; model\.kind must agree"):
+    with pytest.raises(ConfigurationError, match=r"Bowl\): only one of them has .*; model\.kind and coupling"):
         opened("sim:silverbox", Bowl(1))
     with pytest.raises(ConfigurationError, match="separable Hamiltonians and arrays, not RelaxationNetwork"):
         opened("sim:", RelaxationNetwork(2))  # type: ignore[arg-type]
