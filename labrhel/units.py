@@ -81,6 +81,9 @@ def read_unit(words: str) -> Unit | None:
         direct = read_unit(unit[:-2])
         return direct if direct is not None and direct.base in "VA" else None
     lowered = unit.lower()
+    before = lowered.removesuffix("s").removesuffix("ohm")
+    if "ohm" in lowered and (prefix := unit[: len(before)]) in PREFIXES:  # kOhm, where Ω is hard to type
+        return Unit(PREFIXES[prefix], "Ω")
     for word, base in _WORDS.items():
         for end in (word, f"{word}s"):
             prefix = lowered.removesuffix(end)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labrhel.cli.looking_through import looked_through
 from labrhel.config.problems import nearest
 from labrhel.data.finding import find_recording, search_path
 from labrhel.data.formats.interface import REAL, Entry
@@ -29,7 +30,7 @@ _PLAIN = re.compile(r"[A-Za-z][\w/. \[\]-]*[\w\]]|[A-Za-z]")
 
 
 def show(name: str) -> None:
-    """Print what a file holds; raises ConfigurationError for one that cannot be read."""
+    """Print what a file holds; raises ConfigurationError for one that cannot be read, or whose series cannot."""
     file = find_recording(name, search_path(Path(), os.environ), "")
     print("\n".join(lines(open_recording(file), name)))
 
@@ -37,16 +38,18 @@ def show(name: str) -> None:
 def lines(recording: Recording, name: str) -> Iterator[str]:
     """What is said of a recording."""
     entries, listing = recording.listing.entries, recording.listing
+    found = chosen(recording)
+    absent, unread = looked_through(recording, () if isinstance(found, str) else found.entries)
     yield f"{printable(name)}: {len(entries)} array{'s' if len(entries) != 1 else ''}"
     width = max((len(printable(entry.name)) for entry in entries[:_MOST]), default=0)
     for entry in entries[:_MOST]:
         shape = " x ".join(map(str, entry.shape)) or "1"
-        unit = printable(entry.unit) or "no unit"
+        unit = (printable(entry.unit) or "no unit") + absent.get(entry.name, "")
         yield f"  {printable(entry.name):<{width}}  {shape:>12}  {_KINDS.get(entry.kind, 'no numbers'):<8}  {unit}"
     if len(entries) > _MOST:
         yield f"  and {len(entries) - _MOST} more"
-    yield from (f"  note: {printable(words)}" for words in listing.notes)
-    yield from _section(recording, name)
+    yield from (f"  note: {printable(words)}" for words in (*listing.notes, *unread))
+    yield from _section(found, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class Chosen:
     timing: str
     interval: float | None
     words: str
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Those that the section names."""
+        return (self.target,) if self.input is None else (self.input, self.target)
 
     def name_of(self, entry: Entry) -> str:
         """As a configuration names it: of an array of shots the first."""
@@ -122,8 +130,7 @@ def _of(named: Mapping[str, Entry], name: str) -> Entry:
     return known[name]
 
 
-def _section(recording: Recording, name: str) -> Iterator[str]:
-    found = chosen(recording)
+def _section(found: Chosen | str, name: str) -> Iterator[str]:
     if isinstance(found, str):
         yield found if found.startswith("there is") else f"  {found}"
         return

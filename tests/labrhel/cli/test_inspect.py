@@ -9,6 +9,7 @@ import pytest
 from labrhel.cli import looking
 from labrhel.config import load
 from labrhel.data.recording import open_recording
+from labrhel.errors import ConfigurationError
 from labrhel.experiment.dataset import dataset_of
 from labrhel.experiment.model import model_of
 
@@ -52,3 +53,30 @@ def test_names_that_would_move_the_cursor_do_not_and_strange_ones_are_quoted(tmp
     said = printed(tmp_path / "a.npz")
     assert "\x1b" not in said.replace(json.dumps(names[0]), "")
     assert '"x: y"' in said
+
+
+def test_missing_and_overloaded_values_are_counted_behind_their_array(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t (s),u,y\n0,1 mV,1 V\n1,---,2 V\n2,OL,3 V\n3,4 mV,1 V\n4,5 mV,2 V\n")
+    row = next(line for line in printed(tmp_path / "a.csv").splitlines() if line.startswith("  u "))
+    assert row.endswith("numbers   mV, 1 missing, 1 overload")
+    np.savez(tmp_path / "a.npz", u=[0.0, np.nan, np.inf, np.nan], y=np.arange(4))
+    assert "no unit, 2 missing, 1 overload" in printed(tmp_path / "a.npz")
+
+
+def test_a_series_that_cannot_be_read_is_named_by_its_line_and_not_proposed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t (s),u,y\n0,12 mV,1 V\n1,3 mA,2 V\n2,13 mV,3 V\n3,14 mV,1 V\n")
+    with pytest.raises(ConfigurationError, match="line 3: '3 mA' is a current, where other numbers are in mV"):
+        printed(tmp_path / "a.csv")
+
+
+def test_one_that_is_not_proposed_is_noted_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t (s),u,y,z\n0,1 mV,1 V,1 mA\n1,3 mV,2 V,2 V\n2,13 mV,3 V,3 mA\n3,1 mV,1 V,4 mA\n")
+    said = printed(tmp_path / "a.csv")
+    assert "line 3: '2 V' is a voltage, where other numbers are in mA, under 'z'" in said
+    assert 'target: "y"' in said
+
+
+@pytest.mark.parametrize("unit", ["°C", "dBm"])
+def test_a_column_of_numbers_in_an_unknown_unit_is_said_to_be_text_for_that(unit: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("t (s),u,y\n" + "".join(f"{i},{i} mV,-{i}.5 {unit}\n" for i in range(9)))
+    assert f"note: y is text: the unit {unit} is not known" in printed(tmp_path / "a.csv")

@@ -20,6 +20,7 @@ _SHORT = 12
 _FOOTER = 20  # lines below the table, at most
 _COLUMN = 3  # values that make a column of what may be a preamble beside the first row
 _EARLY = 2  # rows of a preamble that look like rows of the table, at most
+_INSIDE = re.compile(r"(\d{1,3})([pnuµmkKMG])(\d{1,3})", re.ASCII)  # 4k7, a prefix in place of the point
 _DATE = re.compile(r"(?:19|20)\d\d|\d:\d\d")
 
 
@@ -213,7 +214,10 @@ def why(dialect: Dialect, row: Sequence[str], kinds: Sequence[str], width: int) 
     row = trimmed(row)
     for cell, kind in zip(row, kinds, strict=False):
         if kind == "number" and not (is_mark(cell) or dialect.is_number(cell)):
-            return f"{cell[:40]!r} is not a number"
+            inside = _INSIDE.fullmatch(cell)
+            return f"{cell[:40]!r} is not a number" + (
+                f": write {'{}.{}{}'.format(*inside.group(1, 3, 2))}" if inside else ""
+            )
     return f"it has {len(row)} values, where the others have {width}"
 
 

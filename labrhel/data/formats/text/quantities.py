@@ -22,6 +22,7 @@ _MEASURED = re.compile(
     r"([+\-\u2212\u2013]?(?:[0-9][0-9.,' \u00a0\u202f\u2009\u2019]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"\s*([^\W\d_][^\s\d,;]{0,11}|[%°])"
 )
+_WORDED = re.compile(r"([+\-\u2212\u2013]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\s\d.,;:/-][^\s\d,;:]{0,11})")
 _EITHER = {"m": "metres", "T": "teslas"}
 """Units that are written as a prefix is."""
 
@@ -82,6 +83,19 @@ def parts_of(cell: str, notation: Notation) -> tuple[float, str] | None:
         return notation.number(match[1]), match[2]
     except ValueError:
         return None
+
+
+def unknown_unit(cells: Sequence[str], notation: Notation) -> str:
+    """The first word behind a number that is no unit, where all cells are numbers with a word; "" else."""
+    unknown = ""
+    for cell in cells:
+        if is_mark(cell) or notation.is_number(cell) or parts_of(cell, notation):
+            continue
+        match = _WORDED.fullmatch(cell.strip())
+        if match is None or not notation.is_number(match[1]):
+            return ""
+        unknown = unknown or match[2]
+    return unknown
 
 
 def without_unit(cell: str) -> str:

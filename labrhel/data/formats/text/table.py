@@ -17,7 +17,9 @@ from labrhel.data.formats.text.clock import Clock, seconds_of
 from labrhel.data.formats.text.layout import Column, Layout, layout_of
 from labrhel.data.formats.text.lines import Block, blocks
 from labrhel.data.formats.text.numbers import Notation
+from labrhel.data.formats.text.quantities import unknown_unit
 
+_NOTED = 50  # rows that tell why a column is text
 _BELOW = 1000  # lines below the table, at most
 _BESIDE = 20  # rows behind an empty line that may be no part of the table, at most
 _HALF_DAY = 43200
@@ -29,13 +31,16 @@ class TextTable:
 
     def contents(self, file: Path) -> Listing:
         layout = layout_of(file)
-        count = sum(len(lines) for _, lines in _data(file, layout))
+        count, head = 0, []
+        for _, lines in _data(file, layout):
+            head = head or lines[:_NOTED]
+            count += len(lines)
         entries = [
             Entry(column.name, (count,), "f" if column.numeric or column.clock else "S", column.unit, column.aliases)
             for column in layout.columns
         ]
         times = tuple(column.name for column in layout.columns if column.time)
-        return Listing(tuple(entries), layout.interval, times)
+        return Listing(tuple(entries), layout.interval, times, tuple(_notes(layout, head)))
 
     def read(self, file: Path, picks: Sequence[Pick]) -> list[Array]:
         layout = layout_of(file)
@@ -58,6 +63,16 @@ class TextTable:
                 part.append(_values(layout, column, cells, numbers[first:last]))
         whole = [np.concatenate(part) if part else np.empty(0) for part in parts]
         return [_picked(values, pick, low) if pick.index else values for values, pick in zip(whole, picks, strict=True)]
+
+
+def _notes(layout: Layout, lines: Sequence[str]) -> Iterator[str]:
+    """Why columns that look like numbers with units are text."""
+    rows = [layout.dialect.row(line) for line in lines]
+    for column in layout.columns:
+        if not column.numeric and column.clock is None:
+            cells = [row[column.place] for row in rows if column.place < len(row)]
+            if word := unknown_unit(cells, layout.dialect.notation):
+                yield f"{column.name} is text: the unit {word} is not known"
 
 
 def _range(picks: Sequence[Pick]) -> tuple[int, int | None]:
