@@ -117,7 +117,8 @@ class ConjugationPlan:
 
     def nudge(self, item: ForwardPass) -> Amplitudes:
         """The nudge of eps 1 (n, steps), in the order of the echo."""
-        return -np.conj(np.asarray(item.error, complex))[:, ::-1] / self.task.step
+        error: Amplitudes = np.asarray(item.error, np.complex128)
+        return -error.conj()[:, ::-1] / self.task.step
 
     def end(self, item: ForwardPass) -> Amplitudes:
         """Where the forward pass ended (n,): as it was read, or half a step after the last reading by the model."""

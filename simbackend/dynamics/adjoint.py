@@ -56,7 +56,7 @@ def summed(
         rows = [
             task.capabilities.channels_of(task.capabilities.channel(name).kind).index(name) for name in task.channels
         ]
-        x = (seen[rows] @ q[:, :: task.every]).real  # a quadrature of complex amplitudes is a real part
+        x = np.real(seen[rows] @ q[:, :: task.every])  # a quadrature of complex amplitudes is a real part
         outputs = readout.outputs(x)
         rho = loss.slope(outputs, sequence.target, sequence.weight)
         total_loss += loss.value(outputs, sequence.target, sequence.weight)
