@@ -32,6 +32,7 @@ _GROUPS = {
 _EITHER = re.compile(r"(?<![\d.,])[1-9]\d{0,2}[.,]\d{3}(?!\d)", re.ASCII)  # with or without groups
 _SIGNED = re.compile(r"[+-]?\d*[.,][\d.,]*(?:[eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[1-9]\d{0,2}", re.ASCII)
+_ALIKE = 3  # rows above a table that are as those of it, which no preamble has
 _DIGIT_FIRST = re.compile(r"[+\-\u2212]?[.,]?\d")
 _NAMED = re.compile(r"\s*sep\s*=\s*(.)\s*", re.IGNORECASE)  # the first line that spreadsheets write
 
@@ -129,18 +130,17 @@ def _reaches_above(best: Dialect, rival: Dialect, lines: Sequence[str]) -> bool:
     places = [place for place, cell in enumerate(row) if rival.is_number(cell)]
     if not places or places[0] or len(places) < min(2, len(row)):
         return False
-    above = [trimmed(rival.row(line)) for line in lines[max(0, start - _LAST) : start]]
-    return any(
-        len(cells) >= len(row)
-        and rival.is_number(cells[0])
-        and all(_DIGIT_FIRST.match(cells[place]) for place in places)
-        for cells in above
-    )
+    above = [trimmed(rival.row(line)) for line in lines[max(0, start - _ALIKE) : start]]
+    alike = [len(cells) >= len(row) and rival.is_number(cells[0]) for cells in above]
+    if not alike[-1]:  # names stand between, and what is above them is none of this table
+        return False
+    digits = all(_DIGIT_FIRST.match(above[-1][place]) for place in places)
+    return digits or (len(row) > 1 and len(alike) >= _ALIKE and all(alike[-_ALIKE:]))
 
 
 def _covered(dialect: Dialect, lines: Sequence[str]) -> int:
-    """How many lines there are from the first on in which the dialect finds a number."""
-    return next((len(lines) - at for at, line in enumerate(lines) if any(map(dialect.is_number, dialect.row(line)))), 0)
+    """How many lines begin with a number."""
+    return sum(dialect.is_number(dialect.row(line)[0]) for line in lines)
 
 
 def settled(dialect: Dialect, lines: Sequence[str]) -> Dialect:
@@ -210,9 +210,7 @@ def _score(dialect: Dialect, tail: Sequence[str], lines: Sequence[str], order: i
     if not numbers or not _columns_agree(dialect, fitting):
         return (0.0,)
     share = round(numbers / len(cells) * len(fitting) / len(rows), 3)
-    above = next(
-        (row for line in reversed(lines[: len(lines) - len(tail)] or lines) if (row := _words(dialect, line))), []
-    )
+    above = next((row for line in reversed(lines[: len(lines) - len(rows)]) if (row := _words(dialect, line))), [])
     agrees = float(len(above) == width)
     blanks = 0.0 if dialect.separator else -1.0
     return (share if share < 0.98 else 1.0, agrees, width, -order, blanks)

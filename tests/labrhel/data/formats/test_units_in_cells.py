@@ -164,8 +164,9 @@ def test_rows_above_with_something_behind_their_numbers_are_rows_and_no_preamble
     ]  # fmt: skip
 
 
-def test_a_column_of_decimal_commas_keeps_a_preamble_that_is_none_of_it(tmp_path: Path) -> None:
-    (tmp_path / "lab.csv").write_text("Range 3,40 mV\n12:30\nU\n1,5\n2,5\n3,5\n")
+@pytest.mark.parametrize("head", ["Range 3,40 mV\n12:30\n", "3,40 mV\n"])
+def test_a_column_of_decimal_commas_keeps_a_preamble_that_is_none_of_it(head: str, tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text(head + "U\n1,5\n2,5\n3,5\n")
     np.testing.assert_array_equal(TextTable().read(tmp_path / "lab.csv", [Pick("U")])[0], [1.5, 2.5, 3.5])
 
 
@@ -200,3 +201,16 @@ def test_ohms_are_read_however_they_are_typed_and_4k7_says_how_to_write_it(tmp_p
     np.testing.assert_allclose(found, [1000, 1000, 1e6, 2, 5e-3])
     with pytest.raises(UnreadableError, match=r"line 3 does not fit: '4k7' is not a number: write 4\.7k"):
         read(tmp_path, "t,r", "{},{}", ["4.7k", "4k7", "10k", "1M", "470"])
+
+
+def test_words_below_a_table_do_not_decide_how_its_cells_are_told_apart(tmp_path: Path) -> None:
+    rows = [f"{index},{10 * index} mV" for index in range(1, 30)]
+    (tmp_path / "lab.csv").write_text("\n".join(["t (s),v", *rows, "30,400", "End of data"]) + "\n")
+    with pytest.raises(UnreadableError, match="line 31: '400' has no unit, where other numbers are in mV, under 'v'"):
+        TextTable().read(tmp_path / "lab.csv", [Pick("v")])
+
+
+def test_rows_of_numbers_and_words_are_no_preamble_of_the_last_rows(tmp_path: Path) -> None:
+    rows = [f"{index},state{index}" for index in range(30)]
+    (tmp_path / "lab.csv").write_text("\n".join(["t,v", *rows, "30,300", "31,310"]) + "\n")
+    assert [entry.shape for entry in TextTable().contents(tmp_path / "lab.csv").entries] == [(32,), (32,)]
