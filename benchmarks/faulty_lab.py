@@ -103,7 +103,8 @@ class Lab:
 @contextmanager
 def lab(*, disk: bool) -> Iterator[Lab]:
     """A bench for many trials."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as open_:
+    # A guardian that was killed a moment ago may still write its last line there.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as open_:
         folder = Path(name)
         text = CONFIG.replace("steps: 1", "steps: 100000").replace("record: none", "record: none, eps: 0.1")
         (folder / "config.yaml").write_text(text, encoding="utf-8")

@@ -163,7 +163,7 @@ class BenchRig:
     def run(self, shots: Sequence[CompiledShot]) -> list[Capture]:
         """Run the shots in turn; made safe meanwhile, by whomever, none is fired any more: InstrumentError."""
         begun = self._made_safe
-        following: Sequence[CompiledShot | None] = [*shots[1:], None]
+        following: Sequence[CompiledShot | None] = [*shots[1:], *([None] if shots else [])]
         return [
             self._run_shot(shot, after, begun, is_loaded=number > 0)
             for number, (shot, after) in enumerate(zip(shots, following, strict=True))

@@ -140,7 +140,7 @@ def test_maps_are_built_for_the_rig(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key", "words"),
     [
-        ("oscillators: 2", "oscillators: 2\n  kind: pendulum", "model.kind", "known are: oscillator_network"),
+        ("oscillators: 2", "oscillators: 2\n  kind: pendulum", "model.kind", "'pendulum'; known are: "),
         ("coupling: chain", "coupling: [[0, 5]]", "model.coupling", "two different oscillators of 0..1"),
         ("friction: 0.1", "frictoin: 0.1", "model.parameters.frictoin", "did you mean 'friction'?"),
         ("friction: 0.1", "friction: -0.1", "model.parameters.friction", "must not be negative"),
