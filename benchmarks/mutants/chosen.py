@@ -137,8 +137,8 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     (_PREPARATION, "v = (seen[:, min(2, count - 1)] - seen[:, 0]) / ((max(2, count - 1)) * step)"): _BEGINS,
     (_PREPARATION, "v = (seen[:, min(2, count - 1)] - seen[:, 0]) / ((min(2, count - 1) / step))"): _BEGINS,
     (
-        "protocols/echoes/measurement.py",
-        "return (relative_error(self.blocks, self.floor()) < options.precision)",
+        "protocols/echoes/blocks.py",
+        "return (relative_error(blocks, floor()) < options.precision)",
     ): _LAST_BIT,
     ("protocols/echoes/measurement.py", "self._eps = (2.0)"): "the first block sets it",
     (

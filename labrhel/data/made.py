@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.data.memory import require_room
 from labrhel.data.ppg_dalia import READING
 from labrhel.data.samples import Samples
 from labrhel.data.tasks import REMEDY
 from labrhel.errors import ConfigurationError
-from labrhel.memory import require_room
 
 _TONES = 2
 _SLOWEST, _FASTEST = 2.0, 20.0  # periods in a sequence

@@ -17,9 +17,9 @@ from types import MappingProxyType
 import numpy as np
 
 from labrhel.arrays import Array
+from labrhel.data.memory import require_room
 from labrhel.data.samples import Samples
 from labrhel.errors import ConfigurationError
-from labrhel.memory import require_room
 
 POLE = 0.8
 """Of the leaky integrator: it forgets in about 5 steps."""

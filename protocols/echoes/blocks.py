@@ -10,16 +10,20 @@ are taken from different ones, or the noise that both share would be counted as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from labrhel.arrays import Array
 from labrhel.shots.capture import Capture
+from protocols.echoes.aim import Sample
 from protocols.echoes.drive import EchoDrive
+from protocols.echoes.options import EchoOptions
 from protocols.echoes.plan import EchoReading
 from protocols.forward.forward import ForwardBatch
+
+_LEAST_REPEATS = 3  # before a spread is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ class Block:
         """Rms of what the echoes miss over rms of the forward pass."""
         return float(np.sqrt(self.reading.missed / self.batch.size))
 
+    def sample(self, miss: float) -> Sample:
+        """What a search for the nudge makes of it, where its echoes have missed by `miss`."""
+        terms = [np.ravel(term) for term in self.reading.terms.values()]
+        slope = np.concatenate(terms) if terms else np.zeros(0)
+        return Sample(self.asked, self.eps, self.response_ratio, miss, slope, self.distortion)
+
 
 def combined(blocks: Sequence[Block], direct: Sequence[str]) -> tuple[dict[str, Array], dict[str, Array] | None]:
     """Mean by parameter, and its standard error; None of a single block, which says nothing of its spread."""
@@ -75,6 +85,26 @@ def relative_error(blocks: Sequence[Block], floor: Mapping[str, Array] | None = 
     below = {name: term for name, term in (floor or {}).items() if name in means}
     size = norm_of(means)
     return float(np.hypot(norm_of(errors), norm_of(below))) / size if size > 0 else float("inf")
+
+
+def suffice(
+    blocks: Sequence[Block],
+    options: EchoOptions,
+    pairs: int,
+    floor: Callable[[], Mapping[str, Array]] = dict,
+    *,
+    silent: bool,
+) -> bool:
+    """Whether no more repeats are wanted: by their number, of which a search asked for `pairs`, and by `precision`.
+
+    `floor`: what is below the standard errors, asked for where it counts; `silent`: there is nothing to be precise of.
+    """
+    done = len(blocks)
+    if done < max(options.repeats, pairs, 1 if options.precision is None else _LEAST_REPEATS):
+        return False
+    if options.precision is None or silent or done >= options.most_repeats:
+        return True
+    return relative_error(blocks, floor()) <= options.precision
 
 
 def norm_of(parts: Mapping[str, Array]) -> float:

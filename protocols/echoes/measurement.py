@@ -20,7 +20,7 @@ from labrhel.shots.operations import Protocol, RunShots
 from protocols.echoes import directed
 from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, Sample, searched
 from protocols.echoes.bias import bias_of_retrace
-from protocols.echoes.blocks import Block, combined_in_squares, norm_of, relative_error
+from protocols.echoes.blocks import Block, combined_in_squares, norm_of, suffice
 from protocols.echoes.doubts import refusal, refusal_of_growth, refusal_of_transposing
 from protocols.echoes.drive import EchoDrive
 from protocols.echoes.floors import MOST_BLOCKS, of_inputs, of_rounding, steps_of
@@ -42,7 +42,6 @@ LOCKED = 1e-3
 """Retrace error at which an echo counts as locked."""
 
 _ATTEMPTS = 3  # at the response ratio that was asked for
-_LEAST_REPEATS = 3  # before a spread is believed
 _DITHERS = (1.0, 1.1, 0.95, 1.05, 0.9)  # factors of nudges, whose mean square is one to 1 %
 _USUAL = 3.0  # factor by which a doubt may grow from gradient to gradient before it is looked into again
 _RETRACED = 0.1  # an echo that misses by more answers about another path than is known
@@ -91,12 +90,8 @@ class Measurement:
     @property
     def is_precise(self) -> bool:
         """True if no more repeats are wanted."""
-        options, done = self.options, len(self.blocks)
-        if done < max(options.repeats, self.pairs, 1 if options.precision is None else _LEAST_REPEATS):
-            return False
-        if options.precision is None or not self.blocks[0].batch.has_error or done >= options.most_repeats:
-            return True
-        return relative_error(self.blocks, self.floor()) <= options.precision
+        silent = not self.blocks[0].batch.has_error
+        return suffice(self.blocks, self.options, self.pairs, self.floor, silent=silent)
 
     def first_block(self) -> Protocol[None]:
         """Forward pass, lock, and echoes at a nudge that gives the response that is aimed at."""
@@ -293,9 +288,7 @@ class Measurement:
         self.blocks = [fired[id(sample)] for sample in aim.samples]
 
     def _sample(self, block: Block) -> Sample:
-        terms = [np.ravel(term) for term in block.reading.terms.values()]
-        slope = np.concatenate(terms) if terms else np.zeros(0)
-        return Sample(block.asked, block.eps, block.response_ratio, self._unexpected(block), slope, block.distortion)
+        return block.sample(self._unexpected(block))
 
     def _unexpected(self, block: Block) -> float:
         """What the echoes missed, relative to the forward pass, of the path that an un-nudged one took with this drive.

@@ -18,7 +18,7 @@ from labrhel.shots.compile import reversal_of
 from labrhel.shots.operations import Configure, Protocol, RunShots
 from protocols.echoes import doubts
 from protocols.echoes.aim import FIRST_RESPONSE, GOOD, UNDOUBTED, USELESS, Aim, Sample, searched
-from protocols.echoes.blocks import Block, combined, norm_of, relative_error
+from protocols.echoes.blocks import Block, combined, norm_of, suffice
 from protocols.echoes.options import EchoOptions
 from protocols.echoes.plan import representable
 from protocols.forward.clipping import aimed, of_clipping, over_range
@@ -27,7 +27,6 @@ from protocols.rotating.foretold import bias_of_missing_ports, growth_of_roundin
 from protocols.rotating.locking import locked_drive
 from protocols.rotating.plan import ConjugationPlan
 
-_LEAST_REPEATS = 3  # before a spread is believed
 _USUAL = 3.0  # factor by which a doubt may grow from gradient to gradient before it is looked into again
 
 
@@ -79,13 +78,8 @@ class _Measurement:
     @property
     def is_precise(self) -> bool:
         """True if no more repeats are wanted."""
-        options, done = self.options, len(self.blocks)
-        pairs = self.pairs if options.is_automatic else 1
-        if done < max(options.repeats, pairs, 1 if options.precision is None else _LEAST_REPEATS):
-            return False
-        if options.precision is None or self._silent or done >= options.most_repeats:
-            return True
-        return relative_error(self.blocks) <= options.precision
+        pairs = self.pairs if self.options.is_automatic else 1
+        return suffice(self.blocks, self.options, pairs, silent=self._silent)
 
     def first_block(self, *, driven: bool) -> Protocol[None]:
         """Forward pass, lock, and echoes at a nudge that gives the response that is aimed at."""
@@ -117,7 +111,7 @@ class _Measurement:
 
         self.eps, block = yield from aimed(fire, start, target)
         self.blocks.append(block)
-        sample = _sample(block)
+        sample = block.sample(block.retrace_error)
         usual = 0.0 if previous is None else _USUAL * previous.doubt
         if options.is_automatic and live and sample.doubt > max(self._explained(batch, sample), usual):
             yield from self._search(sample, start * FIRST_RESPONSE / target)
@@ -138,7 +132,7 @@ class _Measurement:
 
         def fire(asked: float, *, anew: bool) -> Protocol[Sample]:
             block = yield from self.block(asked) if anew else self.echo(batch, asked)
-            sample = _sample(block)
+            sample = block.sample(block.retrace_error)
             fired[id(sample)] = block
             kept.append(sample)
             return sample
@@ -231,7 +225,7 @@ class _Measurement:
             found["lock_rounds"] = float(self.rounds)
         ratio = float(np.sqrt(np.mean([block.response_ratio**2 for block in blocks])))
         retrace = float(np.sqrt(np.mean([block.retrace_error**2 for block in blocks])))
-        sample = _sample(blocks[0])
+        sample = blocks[0].sample(blocks[0].retrace_error)
         return Gradient(
             values=values,
             standard_error=errors,
@@ -284,12 +278,6 @@ class _Measurement:
             yield f"response ratio {ratio:.2g} is large for a nonlinear rig: {remedy}"
         if batch.has_error and ratio < doubts.SMALLEST_RESPONSE:
             yield f"response ratio {ratio:.2g} is close to rounding: raise eps"
-
-
-def _sample(block: Block) -> Sample:
-    terms = [np.ravel(term) for term in block.reading.terms.values()]
-    slope = np.concatenate(terms) if terms else np.zeros(0)
-    return Sample(block.asked, block.eps, block.response_ratio, block.retrace_error, slope, block.distortion)
 
 
 def _as_fields(learned: dict[str, Array]) -> dict[str, Array]:

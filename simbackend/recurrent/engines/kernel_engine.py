@@ -12,9 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from labrhel.arrays import Array, Arrays
+from labrhel.data.memory import require_room
 from labrhel.errors import ConfigurationError
 from labrhel.learning.units import ForwardRun, UnitState
-from labrhel.memory import require_room
 from simbackend.recurrent.engines.checks import checked, checked_cotangent
 from simbackend.recurrent.engines.layout import Layout, Tables
 from simbackend.recurrent.kernels import hru_backward, hru_echoes, hru_forward, hru_tangent, hru_watch

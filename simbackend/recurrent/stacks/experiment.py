@@ -14,10 +14,10 @@ import torch
 
 from labrhel.config.stack import StackConfig, StackDocument, UnitFrictionSection, UnitName, load_stack
 from labrhel.data import search_path
+from labrhel.data.memory import require_room
 from labrhel.data.samples import Samples
 from labrhel.errors import ConfigurationError
 from labrhel.learning.estimator import Estimator
-from labrhel.memory import require_room
 from simbackend.recurrent.engines.checks import held_eps
 from simbackend.recurrent.stacks.engines import make_engine
 from simbackend.recurrent.stacks.hssm import HSSM, Block

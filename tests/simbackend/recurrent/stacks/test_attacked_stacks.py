@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is an extra: pip install 'labrhel[torch]'")
 
-from labrhel import memory  # noqa: E402
+from labrhel.data import memory  # noqa: E402
 from labrhel.errors import ConfigurationError, InterlockError  # noqa: E402
 from labrhel.testing.command_line import Shell  # noqa: E402
 from simbackend.recurrent.stacks.engines import make_engine  # noqa: E402

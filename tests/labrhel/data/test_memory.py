@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labrhel import memory
+from labrhel.data import memory
 from labrhel.errors import ConfigurationError
 
 MEMINFO = "MemTotal:       24000000 kB\nMemAvailable:    2000000 kB\nSwapFree:        1000000 kB\n"
